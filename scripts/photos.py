@@ -1,0 +1,38 @@
+"""Photos of cats and dogs in two folders: listing, splitting and preparing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.cards import Preprocessing
+from cnnviz.images import open_photo
+from cnnviz.preprocessing import network_input
+
+CAT_DOG = ("cat", "dog")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def list_photos(folder: Path) -> list[tuple[Path, int]]:
+    """Lists ``folder/cat`` and ``folder/dog`` in the order of their names.
+
+    Returns:
+        Pairs of (photo, class), class 0 for cat and 1 for dog.
+
+    Raises:
+        ValueError: one of the two folders has no photo.
+    """
+    photos = []
+    for index, name in enumerate(CAT_DOG):
+        found = sorted(p for p in (folder / name).glob("*") if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise ValueError(f"Expected photos in {folder / name}. Found none.")
+        photos += [(path, index) for path in found]
+    return photos
+
+
+def read_batch(paths: list[Path], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Reads photos and prepares them as the app does, ``(N, h, w, C)``."""
+    return np.concatenate([network_input(open_photo(path), preprocessing) for path in paths])
