@@ -1,0 +1,64 @@
+"""cnnviz: look inside a saved Keras network, and be sure that what you see is true.
+
+    network = cnnviz.load_model("models/cat_dog.keras")
+    photo = cnnviz.open_photo("cat.jpg")
+    cnnviz.predict(network, photo).top(3)
+
+Importing the package is quick: TensorFlow is imported when a function first needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnviz.explanations import class_activation_map, explain, methods
+    from cnnviz.feature_maps import activations, rank_channels
+    from cnnviz.images import open_photo
+    from cnnviz.kernels import filters, scale_filters
+    from cnnviz.loading import load_model, network
+    from cnnviz.overlays import overlay
+    from cnnviz.predictions import predict
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "activations": "feature_maps",
+    "class_activation_map": "explanations",
+    "explain": "explanations",
+    "filters": "kernels",
+    "load_model": "loading",
+    "methods": "explanations",
+    "network": "loading",
+    "open_photo": "images",
+    "overlay": "overlays",
+    "predict": "predictions",
+    "rank_channels": "feature_maps",
+    "scale_filters": "kernels",
+}
+
+__all__ = [
+    "activations",
+    "class_activation_map",
+    "explain",
+    "filters",
+    "load_model",
+    "methods",
+    "network",
+    "open_photo",
+    "overlay",
+    "predict",
+    "rank_channels",
+    "scale_filters",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cnnviz' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cnnviz.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,155 @@
+"""Pure NumPy on maps and pictures: normalise, resize, tile, colour, blend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in pixels of a photo; edges may be fractional or outside the photo."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Channels side by side in one array: values (rows*(h+gap)-gap, columns*(w+gap)-gap).
+
+    The gaps, and the cells after the last channel, hold NaN.
+
+    Attributes:
+        values: the tiled array, float32.
+        columns: channels in a row.
+        cell: (h, w) of one channel.
+        gap: empty cells between two channels.
+        count: number of channels.
+    """
+
+    values: Floats
+    columns: int
+    cell: tuple[int, int]
+    gap: int
+    count: int
+
+    def centres(self) -> tuple[Floats, Floats]:
+        """x (K,) and y (K,) of each channel's centre, in cells of ``values``."""
+        index = np.arange(self.count)
+        height, width = self.cell
+        x = (index % self.columns) * (width + self.gap) + (width - 1) / 2
+        y = (index // self.columns) * (height + self.gap) + (height - 1) / 2
+        return x, y
+
+
+def normalise(values: Floats) -> Floats:
+    """Scales an array to 0 to 1 by its smallest and largest value; same shape, float32.
+
+    A constant array has no contrast to show: it becomes zero everywhere.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    low, high = values.min(), values.max()
+    if high == low:
+        return np.zeros(values.shape, np.float32)
+    # Halved first, so that the span of two huge values of opposite sign does not overflow.
+    span = high / 2 - low / 2
+    return np.clip((values / 2 - low / 2) / span, 0, 1).astype(np.float32)
+
+
+def rectify(values: Floats) -> Floats:
+    """Keeps the positive part and sets the rest to zero; same shape."""
+    return np.maximum(values, 0)
+
+
+def largest_magnitude(values: Floats) -> float:
+    """The largest absolute value, NaN left out; 0.0 where there is none."""
+    magnitudes = np.abs(values[~np.isnan(values)])
+    return float(magnitudes.max()) if magnitudes.size else 0.0
+
+
+def resize(
+    values: Floats, height: int, width: int, region: Region | None = None
+) -> NDArray[np.float32]:
+    """Resizes a map (h, w) to (height, width), bilinear and half-pixel centred, as float32.
+
+    The centre of each cell stays over the part of the picture that it came from, so a
+    peak lands over its own cell and not half a cell beside it.
+
+    Args:
+        values: (h, w) map.
+        height: rows of the result.
+        width: columns of the result.
+        region: the part of the result that the map covers, in pixels of the result; the
+            pixels whose centre lies outside become NaN. All of it if None.
+    """
+    region = region or Region(0, 0, width, height)
+    rows = _interpolation(values.shape[0], height, region.top, region.height)
+    columns = _interpolation(values.shape[1], width, region.left, region.width)
+    return (rows @ np.asarray(values, np.float64) @ columns.T).astype(np.float32)
+
+
+def _interpolation(cells: int, pixels: int, start: float, length: float) -> Floats:
+    """(pixels, cells) weights of linear interpolation; NaN rows outside the region."""
+    centre = (np.arange(pixels) + 0.5 - start) / length
+    position = np.clip(centre * cells - 0.5, 0, cells - 1)
+    lower = np.floor(position).astype(int)
+    upper = np.minimum(lower + 1, cells - 1)
+    share = position - lower
+    weights = np.zeros((pixels, cells))
+    index = np.arange(pixels)
+    weights[index, lower] += 1 - share
+    weights[index, upper] += share
+    weights[(centre < 0) | (centre > 1)] = np.nan
+    return weights
+
+
+def tile(channels: Floats, columns: int, gap: int = 1) -> Mosaic:
+    """Lays the channels of (h, w, K) out in rows, from the top left, as one ``Mosaic``."""
+    height, width, count = channels.shape
+    rows = -(-count // columns)
+    padded = np.full((rows * columns, height + gap, width + gap), np.nan, np.float32)
+    padded[:count, :height, :width] = np.moveaxis(channels, -1, 0)
+    grid = padded.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
+    values = grid.reshape(rows * (height + gap), columns * (width + gap))
+    return Mosaic(
+        values[: values.shape[0] - gap, : values.shape[1] - gap],
+        columns,
+        (height, width),
+        gap,
+        count,
+    )
+
+
+def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:
+    """Looks each value up in a colour table: (..., 4) RGBA; NaN is transparent.
+
+    Args:
+        values: any shape.
+        table: (256, 3) RGB or (256, 4) RGBA.
+        low: the value that gets the first colour.
+        high: the value that gets the last colour; at ``low`` or below, all get the first.
+    """
+    empty = np.isnan(values)
+    span = high - low
+    scaled = (np.where(empty, low, values) - low) / span if span > 0 else np.zeros(values.shape)
+    index = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    opaque = np.full((len(table), 1), 255, np.uint8)
+    rgba = table if table.shape[1] == 4 else np.hstack([table, opaque])
+    coloured = rgba[index]
+    coloured[empty] = 0
+    return coloured
+
+
+def blend(photo: Bytes, layer: Bytes, opacity: float) -> Bytes:
+    """Lays an RGBA picture (H, W, 4) over a photo (H, W, 3); returns (H, W, 3) uint8."""
+    alpha = layer[..., 3:].astype(np.float32) / 255 * opacity
+    mixed = photo * (1 - alpha) + layer[..., :3] * alpha
+    return np.rint(mixed).astype(np.uint8)

@@ -1,0 +1,123 @@
+"""Model cards: what a saved network is, how to feed it and how far to trust it.
+
+A card is a JSON file beside the model with the same name: ``cat_dog.keras`` has
+``cat_dog.json``. A model without a card gets an inferred one, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cnnviz.errors import CardError
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Part):
+    """How a photo becomes the network input.
+
+    Attributes:
+        height: rows of the network input, in pixels.
+        width: columns of the network input, in pixels.
+        channels: 3 for RGB, 1 for grey.
+        fit: ``crop`` takes the largest centred rectangle of the input's shape,
+            ``stretch`` squeezes the whole photo, ``pad`` adds black borders.
+        crop_fraction: the share of that rectangle's sides that is kept (``crop`` only).
+        interpolation: Pillow's filter for the resize.
+        scaling: ``none`` keeps 0 to 255, ``unit`` gives 0 to 1, ``tf`` gives -1 to 1;
+            ``caffe`` is BGR less ImageNet's mean; ``torch`` is 0 to 1, then ImageNet's
+            mean and deviation.
+    """
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    channels: Literal[1, 3] = 3
+    fit: Literal["crop", "stretch", "pad"] = "stretch"
+    crop_fraction: float = Field(default=1.0, gt=0, le=1)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    scaling: Literal["none", "unit", "tf", "caffe", "torch"] = "none"
+
+
+class Accuracy(_Part):
+    """One measured figure: ``value`` between 0 and 1, and what it was measured ``on``."""
+
+    metric: Text
+    value: float = Field(ge=0, le=1)
+    on: Text
+
+
+class Training(_Part):
+    """Where the weights come from: the data, how they were split, what was measured."""
+
+    data: Text
+    split: Text
+    accuracy: list[Accuracy] = []
+
+
+class SuggestedLayers(_Part):
+    """Layer paths that are worth a first look; empty where nobody has chosen."""
+
+    filters: str | None = None
+    activations: list[str] = []
+    cam: str | None = None
+
+
+class ModelCard(_Part):
+    """Everything a person should know about a model before believing its pictures."""
+
+    title: Text
+    description: Text
+    labels: list[Text] = Field(min_length=1)
+    preprocessing: Preprocessing
+    training: Training
+    licence: Text
+    source: Text
+    suggested_layers: SuggestedLayers = SuggestedLayers()
+    inferred: bool = False
+
+
+def card_path(model_path: str | Path) -> Path:
+    """The place of the card that belongs to a model file."""
+    return Path(model_path).with_suffix(".json")
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """Reads and checks one card.
+
+    Raises:
+        CardError: the file cannot be read, is not JSON, or a field is wrong; the
+            message names the file and the field.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CardError(f"The card {path.name} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise CardError(f"The card {path.name} is not valid JSON: {error}.") from error
+    try:
+        return ModelCard.model_validate(data)
+    except ValidationError as error:
+        raise CardError(_explain(path.name, error)) from error
+
+
+def write_card(card: ModelCard, path: str | Path) -> None:
+    """Writes a card as readable JSON."""
+    text = json.dumps(card.model_dump(), indent=2, ensure_ascii=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _explain(name: str, error: ValidationError) -> str:
+    problems = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"]) or "the whole card"
+        problems.append(f"{field}: {item['msg'].lower()}")
+    return f"The card {name} needs a correction. " + "; ".join(problems) + "."

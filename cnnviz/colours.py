@@ -1,0 +1,54 @@
+"""Colour tables: perceptual ones for values, diverging ones for signed values."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+SEQUENTIAL = ("viridis", "cividis", "inferno", "magma", "gray")
+DIVERGING = ("balance", "RdBu_r", "PuOr")
+
+
+@functools.cache
+def table(name: str) -> NDArray[np.uint8]:
+    """The 256 colours of a named scale: (256, 3) uint8 RGB, read-only.
+
+    Args:
+        name: one of ``SEQUENTIAL`` or ``DIVERGING``.
+    """
+    colours = sample_colorscale(name, np.linspace(0, 1, 256).tolist())
+    rgb = np.rint([unlabel_rgb(colour) for colour in colours]).astype(np.uint8)
+    rgb.setflags(write=False)
+    return rgb
+
+
+@functools.cache
+def overlay_table(name: str) -> NDArray[np.uint8]:
+    """A named scale for maps that lie over a photo: (256, 4) uint8 RGBA, read-only.
+
+    Where there is no evidence the photo stays as it is: zero is transparent, and the colour
+    grows solid towards the end of a sequential scale, or both ends of a diverging one.
+    """
+    steps = np.linspace(0, 1, 256)
+    strength = np.abs(steps * 2 - 1) if name in DIVERGING else steps
+    # The square root keeps middling evidence visible.
+    alpha = np.rint(255 * np.sqrt(strength)).astype(np.uint8)
+    rgba = np.column_stack([table(name), alpha])
+    rgba.setflags(write=False)
+    return rgba
+
+
+def plotly_scale(colours: NDArray[np.uint8]) -> list[list[object]]:
+    """A table (256, 3) or (256, 4) as a Plotly ``colorscale``."""
+    steps = np.linspace(0, 1, len(colours))
+    return [[float(step), _css(colour)] for step, colour in zip(steps, colours, strict=True)]
+
+
+def _css(colour: NDArray[np.uint8]) -> str:
+    red, green, blue, *alpha = (int(part) for part in colour)
+    if not alpha:
+        return f"rgb({red},{green},{blue})"
+    return f"rgba({red},{green},{blue},{alpha[0] / 255:.3f})"

@@ -1,0 +1,32 @@
+"""The errors that cnnviz raises on purpose: each message is fit to be shown to a person.
+
+A message says what was expected, what came, and what to do.
+"""
+
+
+class CnnvizError(Exception):
+    """The parent of every error with a message for the person who uses cnnviz."""
+
+
+class CardError(CnnvizError):
+    """A model's card cannot be read or has a wrong field."""
+
+
+class ModelError(CnnvizError):
+    """A model file cannot be found, read, or used."""
+
+
+class LayerError(CnnvizError):
+    """A layer does not exist, or cannot do what was asked of it."""
+
+
+class PhotoError(CnnvizError):
+    """A photo cannot be read or is outside the limits."""
+
+
+class TargetError(CnnvizError):
+    """A class, a method or another choice does not exist for this network."""
+
+
+class WorkerError(CnnvizError):
+    """The process that runs the networks stopped before it answered."""

@@ -1,0 +1,181 @@
+"""A class activation map of a photo: the right method for the network, run and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz import cams, graph
+from cnnviz.arrays import Floats
+from cnnviz.cams import METHODS, ClassActivationMap
+from cnnviz.errors import LayerError, TargetError
+from cnnviz.gradients import layer_gradients
+from cnnviz.layers import find
+from cnnviz.loading import Network
+from cnnviz.predictions import Prediction, class_index, read_prediction
+from cnnviz.preprocessing import network_input
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a network says about a photo, and a map for each class that was asked for."""
+
+    prediction: Prediction
+    maps: tuple[ClassActivationMap, ...]
+
+
+def methods(network: Network) -> tuple[str, ...]:
+    """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
+    return tuple(METHODS) if graph.find_head(network).features else ("grad-cam",)
+
+
+def class_activation_map(
+    network: Network,
+    photo: NDArray[np.uint8],
+    target: str | int | None = None,
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+) -> ClassActivationMap:
+    """Where in a photo the network finds evidence for a class.
+
+    Args:
+        network: the network.
+        photo: (H, W, 3) uint8.
+        target: a class, by name or number; the predicted one if None.
+        method: a key of ``METHODS``; if None, ``cam`` where the network averages its last
+            maps straight into its dense layer, else ``grad-cam``.
+        layer: the layer to explain, for Grad-CAM only; the last one with maps if None.
+
+    Returns:
+        The map: ``.values`` (h, w) raw and signed, ``.method``, ``.layer``, ``.target``.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit.
+        LayerError: there is no such layer, or it has no maps.
+        ModelError: the network's answer is not a number.
+    """
+    targets = [] if target is None else [target]
+    return explain(network, photo, targets, method=method, layer=layer).maps[0]
+
+
+def explain(
+    network: Network,
+    photo: NDArray[np.uint8],
+    targets: Sequence[str | int] = (),
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+) -> Explanation:
+    """The prediction for a photo and a class activation map for each of some classes.
+
+    The same as ``predict`` and ``class_activation_map`` together, with one forward pass for
+    all classes. Without ``targets`` it explains the predicted class.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit.
+        LayerError: there is no such layer, or it has no maps.
+        ModelError: the network's answer is not a number.
+    """
+    wanted = [class_index(network, target) for target in targets]
+    head = graph.find_head(network)
+    chosen = _method(head, method, layer)
+    inputs = network_input(photo, network.card.preprocessing)
+    if chosen == "grad-cam":
+        return _explain_by_gradients(network, head, inputs, wanted, layer)
+    return _explain_by_dense_weights(network, head, inputs, wanted, chosen)
+
+
+def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
+    if method is None:
+        other_layer = layer is not None and layer != head.features
+        return "cam" if head.features and not other_layer else "grad-cam"
+    if method not in METHODS:
+        raise TargetError(f"There is no method {method!r}. Choose from {', '.join(METHODS)}.")
+    if method == "grad-cam":
+        return method
+    if not head.features:
+        raise TargetError(
+            f"The method {method!r} needs a network that averages its last maps straight into "
+            "one dense layer; this one ends otherwise. Use 'grad-cam'."
+        )
+    if layer is not None and layer != head.features:
+        raise TargetError(
+            f"The method {method!r} reads the layer {head.features!r}, the one before the "
+            f"averaging; for {layer!r} use 'grad-cam'."
+        )
+    return method
+
+
+def _dense_weights(network: Network, head: graph.Head) -> tuple[Floats, Floats]:
+    """The dense layer's weights (K, C) and biases (C,); both classes of a sigmoid unit."""
+    dense = find(network.model, str(head.dense).partition("#")[0])
+    kernel = np.asarray(dense.kernel, dtype=np.float32)
+    bias = np.zeros(kernel.shape[1], np.float32)
+    if dense.bias is not None:
+        bias = np.asarray(dense.bias, dtype=np.float32)
+    if kernel.shape[1] == 1:
+        return np.hstack([-kernel, kernel]), np.hstack([-bias, bias])
+    return kernel, bias
+
+
+def _explain_by_dense_weights(
+    network: Network,
+    head: graph.Head,
+    inputs: NDArray[np.float32],
+    wanted: list[int],
+    method: str,
+) -> Explanation:
+    values = graph.forward(network).run(inputs)
+    prediction = read_prediction(network, head, values["output"], values.get("logits"))
+    features = values["features"].numpy()[0]
+    kernel, biases = _dense_weights(network, head)
+    maps = []
+    for index in wanted or [prediction.index]:
+        weights, bias = kernel[:, index], biases[index]
+        if method == "contrastive-cam":
+            weights, bias = (cams.contrastive_weights(part, index) for part in (kernel, biases))
+        evidence = cams.class_activation_map(features, weights)
+        score = float(evidence.mean(dtype=np.float64) + bias)
+        target = network.card.labels[index]
+        maps.append(
+            ClassActivationMap(evidence, method, str(head.features), target, score, float(bias))
+        )
+    return Explanation(prediction, tuple(maps))
+
+
+def _explain_by_gradients(
+    network: Network,
+    head: graph.Head,
+    inputs: NDArray[np.float32],
+    wanted: list[int],
+    layer: str | None,
+) -> Explanation:
+    path = layer or head.last_spatial
+    if path is None:
+        raise LayerError("This network has no layer with maps, so there is nothing to draw.")
+    if not wanted:
+        values = graph.forward(network).run(inputs)
+        wanted = [read_prediction(network, head, values["output"], values.get("logits")).index]
+    runs = [layer_gradients(network, inputs, path, index) for index in wanted]
+    if runs[0].activations.ndim != 4:
+        raise LayerError(
+            f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
+            "where. Choose a layer before it."
+        )
+    prediction = read_prediction(network, head, runs[0].output, runs[0].logits)
+    maps = [
+        ClassActivationMap(
+            cams.grad_cam(run.activations, run.gradients)[0],
+            "grad-cam",
+            path,
+            network.card.labels[index],
+            float(run.scores[0]),
+            None,
+        )
+        for run, index in zip(runs, wanted, strict=True)
+    ]
+    return Explanation(prediction, tuple(maps))

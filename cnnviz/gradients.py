@@ -1,0 +1,57 @@
+"""Gradients of a class's score with respect to a layer's output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz import graph
+from cnnviz.loading import Network
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class LayerGradients:
+    """activations and gradients (N, h, w, K), scores (N,), all float32.
+
+    Attributes:
+        activations: the layer's output.
+        gradients: of the class's score with respect to that output.
+        scores: the class's logit, or its output where there is no logit.
+        output: (N, C) of the same run of the network.
+        logits: (N, C) of the same run, None where they cannot be told.
+    """
+
+    activations: Floats
+    gradients: Floats
+    scores: Floats
+    output: Floats
+    logits: Floats | None
+
+
+def layer_gradients(
+    network: Network, inputs: NDArray[np.float32], layer: str, target: int
+) -> LayerGradients:
+    """A layer's output and the gradient of one class's score, for network inputs (N, H, W, C).
+
+    The score is the logit where the network has one. Of a single sigmoid unit, class 0 has
+    the negated logit.
+
+    Raises:
+        LayerError: the layer does not exist.
+    """
+    units = network.model.outputs[0].shape[-1]
+    sign = -1 if units == 1 and target == 0 else 1
+    run = graph.backward(network, [layer]).run
+    values = run(inputs, np.int32(0 if units == 1 else target))
+    logits = values.get("logits")
+    return LayerGradients(
+        values["layers"][layer].numpy(),
+        sign * values["gradients"][layer].numpy(),
+        sign * values["scores"].numpy(),
+        values["output"].numpy(),
+        None if logits is None else logits.numpy(),
+    )

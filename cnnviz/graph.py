@@ -1,0 +1,315 @@
+"""Views on the inside of a network: the only place that follows a model's graph.
+
+Three ways lead to a layer's output inside a nested model: a rebuilt twin of the model
+(``clone_model``, which adds nodes to the shared layers), a hook on every Keras operation
+(global state while tracing), and running the model's own graph with each result noted
+down. This module does the last: nothing is added to the model, a shared layer that is
+called twice is met twice, and how the tensors flow tells how the network ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cnnviz.errors import LayerError
+from cnnviz.layers import find
+from cnnviz.loading import Network
+
+_lock = threading.RLock()
+
+# Compiled passes kept for one network: each holds a graph of some megabytes.
+_KEPT = 16
+
+# Layers that, between pooling and the dense layer, leave the values as they are.
+_TRANSPARENT = ("Dropout", "SpatialDropout2D", "Flatten", "Reshape", "Identity", "GaussianNoise")
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operation's call while a network ran: its path, input and output tensors."""
+
+    path: str
+    operation: Any
+    inputs: tuple[Any, ...]
+    output: Any
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a network ends.
+
+    Attributes:
+        activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name.
+        dense: path of the dense layer that gives the scores, None where there is none.
+        features: path of the maps that are averaged straight into that dense layer, None
+            where the network ends otherwise.
+        last_spatial: path of the last layer whose output is a stack of maps, or None.
+    """
+
+    activation: str
+    dense: str | None
+    features: str | None
+    last_spatial: str | None
+
+
+def record(model: keras.Model, inputs: Any) -> tuple[Any, list[Call]]:
+    """Runs a model in inference mode and notes down every operation, nested ones included.
+
+    Args:
+        model: a Sequential or functional model.
+        inputs: its input tensor, (N, H, W, C).
+
+    Returns:
+        The output tensor (N, C), and the calls in order; a nested model follows its own layers.
+        The second call of a shared layer has the path ``name#1``.
+
+    Raises:
+        LayerError: the model, or one inside it, is subclassed: it has no graph to follow.
+    """
+    calls: list[Call] = []
+    return _run(model, inputs, "", calls, set()), calls
+
+
+def head(calls: list[Call], output: Any) -> Head:
+    """Reads from a recorded run how the network ends."""
+    leaves = _leaves(calls)
+    last_spatial = _last_maps(leaves)
+    place = _producer(leaves, output)
+    if place is None:
+        return Head("linear", None, None, last_spatial)
+    activation = _output_activation(leaves[place])
+    if isinstance(leaves[place].operation, keras.layers.Softmax | keras.layers.Activation):
+        place = _producer(leaves[:place], leaves[place].inputs[0], _TRANSPARENT)
+    if place is None or not isinstance(leaves[place].operation, keras.layers.Dense):
+        return Head(activation, None, None, last_spatial)
+    dense = leaves[place]
+    place = _producer(leaves[:place], dense.inputs[0], _TRANSPARENT)
+    if place is None or not isinstance(
+        leaves[place].operation, keras.layers.GlobalAveragePooling2D
+    ):
+        return Head(activation, dense.path, None, last_spatial)
+    place = _producer(leaves[:place], leaves[place].inputs[0], _TRANSPARENT)
+    features = leaves[place].path if place is not None else None
+    return Head(activation, dense.path, features, last_spatial)
+
+
+def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
+    """The scores (N, C) before softmax or sigmoid, None where they cannot be told."""
+    if end.activation == "linear":
+        return output
+    leaves = _leaves(calls)
+    place = _producer(leaves, output)
+    if place is None or end.activation not in {"softmax", "sigmoid"}:
+        return None
+    last = leaves[place]
+    if not isinstance(last.operation, keras.layers.Dense):
+        return last.inputs[0]
+    dense = last.operation
+    scores = keras.ops.matmul(last.inputs[0], keras.ops.cast(dense.kernel, dense.compute_dtype))
+    return scores if dense.bias is None else scores + keras.ops.cast(dense.bias, scores.dtype)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A compiled run of a network.
+
+    Attributes:
+        run: the function; see ``forward`` and ``backward``.
+        head: how the network ends.
+    """
+
+    run: Callable[..., dict[str, Any]]
+    head: Head
+
+
+def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
+    """A compiled forward pass that also gives the outputs of some layers.
+
+    Args:
+        network: the network.
+        layers: layer paths.
+
+    Returns:
+        A pass whose ``run`` takes (N, H, W, C) and gives float32 tensors: ``output`` (N, C);
+        ``logits`` (N, C) where there are any; ``features`` (N, h, w, K) where these are
+        averaged straight into the dense layer; ``layers``: {path: (N, ...)}.
+
+    Raises:
+        LayerError: a path does not exist or is never run.
+    """
+    return _compiled(network, "forward", frozenset(layers))
+
+
+def backward(network: Network, layers: Iterable[str]) -> Pass:
+    """A compiled pass that gives layers' outputs and the gradients of one class's score.
+
+    Args:
+        network: the network.
+        layers: layer paths.
+
+    Returns:
+        A pass whose ``run`` takes (N, H, W, C) and a class index, and gives float32 tensors:
+        what ``forward`` gives, and ``scores`` (N,), the class's logit, or its output where
+        there is no logit; ``gradients``: {path: (N, ...)} of the score.
+
+    Raises:
+        LayerError: a path does not exist or is never run.
+    """
+    return _compiled(network, "backward", frozenset(layers))
+
+
+def find_head(network: Network) -> Head:
+    """How a network ends; any pass that was compiled knows it."""
+    with _lock:
+        made = next(iter(network.compiled.values()), None)
+        return (made or forward(network)).head
+
+
+def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
+    """The pass for these layers: made once, then kept with the network.
+
+    One that was made before and covers the layers is used again: to run it costs a few
+    milliseconds more, to make another one about a second.
+    """
+    with _lock:
+        made = network.compiled
+        covering = [key for key in made if key[0] == direction and wanted <= key[1]]
+        if covering:
+            return made[min(covering, key=lambda key: len(key[1]))]
+        for path in wanted:
+            find(network.model, path.partition("#")[0])
+        trace = _forward if direction == "forward" else _backward
+        if len(made) >= _KEPT:
+            del made[next(iter(made))]
+        made[direction, wanted] = _compile(network, trace, wanted)
+        return made[direction, wanted]
+
+
+def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]) -> Pass:
+    heads: list[Head] = []
+
+    @tf.function(autograph=False)
+    def run(inputs: Any, *target: Any) -> dict[str, Any]:
+        values, end = trace(network.model, inputs, wanted, *target)
+        heads.append(end)
+        return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
+
+    size = network.card.preprocessing
+    photo = tf.TensorSpec((1, size.height, size.width, size.channels), tf.float32)
+    target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
+    run.get_concrete_function(photo, *target)
+    return Pass(run, heads[0])
+
+
+def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[Any, Head]:
+    output, calls = record(model, inputs)
+    end = head(calls, output)
+    outputs = {call.path: call.output for call in calls}
+    missing = sorted(wanted - outputs.keys())
+    if missing:
+        raise LayerError(
+            f"The layer {missing[0]!r} gives no output when the network runs, so there is "
+            "nothing to show. Choose another."
+        )
+    values = {"output": output, "layers": {path: outputs[path] for path in wanted}}
+    scores = logits(calls, output, end)
+    if scores is not None:
+        values["logits"] = scores
+    if end.features:
+        values["features"] = outputs[end.features]
+    return values, end
+
+
+def _backward(
+    model: keras.Model, inputs: Any, wanted: frozenset[str], target: Any
+) -> tuple[Any, Head]:
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        values, end = _forward(model, inputs, wanted)
+        scores = tf.gather(values.get("logits", values["output"]), target, axis=1)
+    gradients = tape.gradient(
+        scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return {**values, "scores": scores, "gradients": gradients}, end
+
+
+def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken: set[str]) -> Any:
+    graph = getattr(model, "_functional", None) or model
+    if not hasattr(graph, "_run_through_graph"):
+        raise LayerError(
+            f"The model {model.name!r} is written as a class of its own, so the way through its "
+            "layers cannot be followed. Its layers and filters can be shown, its activations "
+            "cannot."
+        )
+
+    def noted(operation: Any) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            path = _free_path(prefix + operation.name, taken)
+            if isinstance(operation, keras.Model):
+                output = _run(operation, args[0], path + "/", calls, taken)
+            else:
+                if "training" in getattr(operation, "_call_context_args", ()):
+                    kwargs["training"] = False
+                output = operation(*args, **kwargs)
+            calls.append(Call(path, operation, tuple(keras.tree.flatten(args)), output))
+            return output
+
+        return call
+
+    standard = graph._standardize_inputs(inputs)
+    for symbol, tensor in zip(graph.inputs, standard, strict=True):
+        source = symbol._keras_history.operation
+        calls.append(Call(_free_path(prefix + source.name, taken), source, (), tensor))
+    outputs = graph._run_through_graph(standard, operation_fn=noted)
+    flat = keras.tree.flatten(outputs)
+    return flat[0] if len(flat) == 1 else outputs
+
+
+def _free_path(path: str, taken: set[str]) -> str:
+    free, count = path, 0
+    while free in taken:
+        count += 1
+        free = f"{path}#{count}"
+    taken.add(free)
+    return free
+
+
+def _leaves(calls: list[Call]) -> list[Call]:
+    return [call for call in calls if not isinstance(call.operation, keras.Model)]
+
+
+def _producer(calls: list[Call], tensor: Any, skip: tuple[str, ...] = ()) -> int | None:
+    """The place in ``calls`` of the operation that made a tensor, those in ``skip`` left out.
+
+    In inference a dropout hands its input on as it is, so the last maker is met first.
+    """
+    for place in reversed(range(len(calls))):
+        call = calls[place]
+        if call.output is not tensor:
+            continue
+        if type(call.operation).__name__ not in skip:
+            return place
+        tensor = call.inputs[0]
+    return None
+
+
+def _output_activation(last: Call) -> str:
+    if isinstance(last.operation, keras.layers.Softmax):
+        return "softmax"
+    activation = getattr(last.operation, "activation", None)
+    return getattr(activation, "__name__", "linear")
+
+
+def _last_maps(calls: list[Call]) -> str | None:
+    """The last layer that gives maps of more than one cell."""
+    for call in reversed(calls):
+        shape = getattr(call.output, "shape", ())
+        if len(shape) == 4 and shape[1] != 1 and type(call.operation).__name__ not in _TRANSPARENT:
+            return call.path
+    return None

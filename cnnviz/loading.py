@@ -1,0 +1,155 @@
+"""Find and load saved models, each with its card."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from cnnviz.cards import (
+    ModelCard,
+    Preprocessing,
+    SuggestedLayers,
+    Training,
+    card_path,
+    read_card,
+)
+from cnnviz.errors import CardError, ModelError
+from cnnviz.layers import LayerInfo, describe
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Keras model with what is known about it.
+
+    Attributes:
+        model: the model, which cnnviz reads and never changes.
+        card: labels, preprocessing and origin.
+        path: the file it came from, None for a model made in memory.
+        fingerprint: SHA-256 of that file in hexadecimal, "" for a model made in memory.
+    """
+
+    model: keras.Model
+    card: ModelCard
+    path: Path | None = None
+    fingerprint: str = ""
+    # Compiled views on the model, kept by `graph`; they live and die with the network.
+    compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @functools.cached_property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """Every layer, nested ones included, in order."""
+        return describe(self.model)
+
+
+def load_model(path: str | Path) -> Network:
+    """Loads a saved Keras model and the card beside it, or infers a card.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file.
+
+    Raises:
+        ModelError: there is no such file, or Keras cannot load it.
+        CardError: the card beside it has a wrong field.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"There is no model file at {path}.")
+    card = card_path(path)
+    known = read_card(card) if card.exists() else None
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a malformed file makes it raise, with paths and code in the text.
+    except Exception as error:
+        _log.warning("Keras could not load %s", path, exc_info=error)
+        raise ModelError(
+            f"{path.name} cannot be loaded as a Keras model: the file is damaged, was saved by "
+            "an incompatible version, or needs code of its own."
+        ) from error
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    return network(model, known, path=path, fingerprint=fingerprint)
+
+
+def network(
+    model: keras.Model,
+    card: ModelCard | None = None,
+    *,
+    path: Path | None = None,
+    fingerprint: str = "",
+) -> Network:
+    """Makes a ``Network`` of a model in memory; without a card it infers one.
+
+    Raises:
+        ModelError: the model does not take one picture and give one row of class scores.
+        CardError: the card's labels or channels do not fit the model.
+    """
+    if not model.built or not getattr(model, "inputs", None):
+        raise ModelError(
+            "This model was never built, so it holds no weights. Call it once on a picture "
+            "and save it again."
+        )
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        raise ModelError(
+            "cnnviz shows networks that take one picture: an input of (batch, height, width, "
+            f"channels). This one takes {[tuple(i.shape) for i in model.inputs]}."
+        )
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+        raise ModelError(
+            "cnnviz shows networks with one row of class scores: an output of (batch, classes). "
+            f"This one gives {[tuple(o.shape) for o in model.outputs]}."
+        )
+    if card is None:
+        card = infer_card(model, path.stem if path else model.name)
+    _check_fit(model, card)
+    return Network(model, card, path, fingerprint)
+
+
+def infer_card(model: keras.Model, title: str) -> ModelCard:
+    """The best guess at a card: numbered classes, and the values that the input suggests."""
+    _, height, width, channels = model.inputs[0].shape
+    classes = max(model.outputs[0].shape[-1], 2)
+    return ModelCard(
+        title=title,
+        description="A saved Keras model without a card: what stands here is inferred.",
+        labels=[f"class {index}" for index in range(classes)],
+        preprocessing=Preprocessing(
+            height=height or 224,
+            width=width or 224,
+            channels=channels or 3,
+            scaling="none" if _scales_inside(model) else "unit",
+        ),
+        training=Training(data="unknown", split="unknown"),
+        licence="unknown",
+        source="unknown",
+        suggested_layers=SuggestedLayers(),
+        inferred=True,
+    )
+
+
+def _scales_inside(model: keras.Model) -> bool:
+    kinds = {info.kind for info in describe(model)}
+    return bool(kinds & {"Rescaling", "Normalization"})
+
+
+def _check_fit(model: keras.Model, card: ModelCard) -> None:
+    units = model.outputs[0].shape[-1]
+    # One sigmoid unit speaks for two classes.
+    if len(card.labels) != max(units, 2):
+        raise CardError(
+            f"The card of {card.title!r} needs a correction. labels: there are "
+            f"{len(card.labels)}, but the model has {units} outputs."
+        )
+    _, *sizes = model.inputs[0].shape
+    named = (card.preprocessing.height, card.preprocessing.width, card.preprocessing.channels)
+    if any(size is not None and size != name for size, name in zip(sizes, named, strict=True)):
+        raise CardError(
+            f"The card of {card.title!r} needs a correction. preprocessing: height, width and "
+            f"channels are {named}, but the model takes {tuple(sizes)}."
+        )
