@@ -13,10 +13,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnviz.arrays import scale_filters
+    from cnnviz.channels import rank_channels
     from cnnviz.explanations import class_activation_map, explain, methods
-    from cnnviz.feature_maps import activations, rank_channels
+    from cnnviz.feature_maps import activations
     from cnnviz.images import open_photo
-    from cnnviz.kernels import filters, scale_filters
+    from cnnviz.kernels import filters
     from cnnviz.loading import load_model, network
     from cnnviz.overlays import overlay
     from cnnviz.predictions import predict
@@ -34,8 +36,8 @@ _HOMES = {
     "open_photo": "images",
     "overlay": "overlays",
     "predict": "predictions",
-    "rank_channels": "feature_maps",
-    "scale_filters": "kernels",
+    "rank_channels": "channels",
+    "scale_filters": "arrays",
 }
 
 __all__ = [

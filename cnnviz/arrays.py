@@ -64,6 +64,28 @@ def normalise(values: Floats) -> Floats:
     return np.clip((values / 2 - low / 2) / span, 0, 1).astype(np.float32)
 
 
+def scale_filters(kernels: Floats, scaling: str = "layer") -> Floats:
+    """Scales kernels (kh, kw, C_in, C_out) for the eye; same shape.
+
+    Args:
+        kernels: the raw weights.
+        scaling: ``layer`` gives 0 to 1 over the whole layer, ``filter`` 0 to 1 within each
+            filter, ``symmetric`` -1 to 1 with zero kept at zero.
+
+    Raises:
+        ValueError: another scaling.
+    """
+    if scaling == "layer":
+        return normalise(kernels)
+    if scaling == "filter":
+        return np.stack([normalise(one) for one in np.moveaxis(kernels, -1, 0)], axis=-1)
+    if scaling == "symmetric":
+        return kernels / (largest_magnitude(kernels) or 1)
+    raise ValueError(
+        f"Expected scaling to be 'layer', 'filter' or 'symmetric'. Received: {scaling!r}"
+    )
+
+
 def rectify(values: Floats) -> Floats:
     """Keeps the positive part and sets the rest to zero; same shape."""
     return np.maximum(values, 0)

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import largest_magnitude
-
-Floats = NDArray[np.floating]
+from cnnviz.results import Floats
 
 METHODS = {
     "cam": "Class activation map",
     "contrastive-cam": "Contrastive class activation map",
     "grad-cam": "Grad-CAM",
 }
-
-
-@dataclass(frozen=True)
-class ClassActivationMap:
-    """values (h, w): the evidence for a class, raw and signed, cell by cell.
-
-    Attributes:
-        values: float32; a positive cell speaks for the class, a negative one against it.
-        method: a key of ``METHODS``.
-        layer: path of the layer whose maps were weighed.
-        target: the class.
-        score: what is explained: the class's logit (for the contrastive map, less the mean
-            logit of the other classes), or its output where the network has no logit.
-        bias: the part of the score that has no place in the photo; mean(values) + bias =
-            score for the two methods that read the dense weights, None for Grad-CAM.
-    """
-
-    values: Floats
-    method: str
-    layer: str
-    target: str
-    score: float
-    bias: float | None
 
 
 def class_activation_map(features: Floats, weights: Floats) -> Floats:

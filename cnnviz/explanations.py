@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz import cams, graph
-from cnnviz.arrays import Floats
-from cnnviz.cams import METHODS, ClassActivationMap
+from cnnviz.cams import METHODS
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.gradients import layer_gradients
 from cnnviz.layers import find
 from cnnviz.loading import Network
-from cnnviz.predictions import Prediction, class_index, read_prediction
+from cnnviz.predictions import class_index, read_prediction
 from cnnviz.preprocessing import network_input
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What a network says about a photo, and a map for each class that was asked for."""
-
-    prediction: Prediction
-    maps: tuple[ClassActivationMap, ...]
+from cnnviz.results import ClassActivationMap, Explanation, Floats
 
 
 def methods(network: Network) -> tuple[str, ...]:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz import graph
 from cnnviz.loading import Network
-
-Floats = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class LayerGradients:
-    """activations and gradients (N, h, w, K), scores (N,), all float32.
-
-    Attributes:
-        activations: the layer's output.
-        gradients: of the class's score with respect to that output.
-        scores: the class's logit, or its output where there is no logit.
-        output: (N, C) of the same run of the network.
-        logits: (N, C) of the same run, None where they cannot be told.
-    """
-
-    activations: Floats
-    gradients: Floats
-    scores: Floats
-    output: Floats
-    logits: Floats | None
+from cnnviz.results import LayerGradients
 
 
 def layer_gradients(

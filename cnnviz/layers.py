@@ -4,37 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import keras
 
 from cnnviz.errors import LayerError
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """One layer of a network.
-
-    Attributes:
-        path: names from the outermost model inwards, joined by ``/``.
-        kind: the layer's class, such as ``Conv2D``.
-        output_shape: ``(None, h, w, K)``; None where a size is free, () where unknown.
-        parameters: number of weights, those of nested layers included.
-        kernel_shape: ``(kh, kw, C_in, C_out)`` of a convolution, else None.
-        nested: whether it is a model that holds the layers whose paths start with it.
-    """
-
-    path: str
-    kind: str
-    output_shape: tuple[int | None, ...]
-    parameters: int
-    kernel_shape: tuple[int, ...] | None
-    nested: bool
-
-    @property
-    def spatial(self) -> bool:
-        """Whether the output is a stack of maps: (batch, h, w, K)."""
-        return len(self.output_shape) == 4
+from cnnviz.results import LayerInfo
 
 
 def walk(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:

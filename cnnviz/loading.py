@@ -20,7 +20,8 @@ from cnnviz.cards import (
     read_card,
 )
 from cnnviz.errors import CardError, ModelError
-from cnnviz.layers import LayerInfo, describe
+from cnnviz.layers import describe
+from cnnviz.results import LayerInfo
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import blend, colour, largest_magnitude, rectify
-from cnnviz.cams import ClassActivationMap
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import overlay_table
 from cnnviz.preprocessing import place_on_photo
+from cnnviz.results import ClassActivationMap
 
 
 def overlay(

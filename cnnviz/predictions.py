@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,46 +9,7 @@ from cnnviz import graph
 from cnnviz.errors import ModelError, TargetError
 from cnnviz.loading import Network
 from cnnviz.preprocessing import network_input
-
-Floats = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One class with its probability, 0 to 1."""
-
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A network's answer: probabilities (C,) and logits (C,), in the order of ``labels``.
-
-    Attributes:
-        labels: the C class names.
-        probabilities: 0 to 1. They add up to 1 except for independent (sigmoid) classes.
-        logits: the scores before softmax or sigmoid, None where they cannot be told.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: Floats
-    logits: Floats | None
-
-    @property
-    def index(self) -> int:
-        """The place of the most probable class."""
-        return int(np.argmax(self.probabilities))
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.labels[self.index]
-
-    def top(self, count: int) -> list[Score]:
-        """The ``count`` most probable classes, the most probable first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [Score(self.labels[i], float(self.probabilities[i])) for i in order]
+from cnnviz.results import Floats, Prediction
 
 
 def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:

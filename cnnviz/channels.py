@@ -1,0 +1,39 @@
+"""Which channels of an activation answered most, and which did not answer at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class ChannelRanking:
+    """How strongly each of K channels answered; every array is (K,).
+
+    Attributes:
+        peak: the largest value.
+        mean: the mean value.
+        active: the share of cells that are not zero, 0 to 1.
+        dead: numbers of the channels that are zero everywhere, in order.
+    """
+
+    peak: Floats
+    mean: Floats
+    active: Floats
+    dead: tuple[int, ...]
+
+    def order(self, by: str = "peak") -> NDArray[np.intp]:
+        """Channel numbers (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
+        return np.argsort(-{"peak": self.peak, "mean": self.mean, "active": self.active}[by])
+
+
+def rank_channels(maps: Floats) -> ChannelRanking:
+    """Ranks the channels of an activation (h, w, K), or of a vector (K,)."""
+    cells = maps.reshape(-1, maps.shape[-1])
+    active = np.count_nonzero(cells, axis=0) / len(cells)
+    dead = tuple(int(channel) for channel in np.flatnonzero(active == 0))
+    return ChannelRanking(cells.max(axis=0), cells.mean(axis=0), active, dead)

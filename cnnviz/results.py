@@ -1,0 +1,169 @@
+"""What the computing rooms give back: frozen dataclasses of arrays.
+
+They stand apart from the code that makes them, so that a process without TensorFlow can
+read what a worker sends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a network.
+
+    Attributes:
+        path: names from the outermost model inwards, joined by ``/``.
+        kind: the layer's class, such as ``Conv2D``.
+        output_shape: ``(None, h, w, K)``; None where a size is free, () where unknown.
+        parameters: number of weights, those of nested layers included.
+        kernel_shape: ``(kh, kw, C_in, C_out)`` of a convolution, else None.
+        nested: whether it is a model that holds the layers whose paths start with it.
+    """
+
+    path: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+    kernel_shape: tuple[int, ...] | None
+    nested: bool
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the output is a stack of maps: (batch, h, w, K)."""
+        return len(self.output_shape) == 4
+
+
+@dataclass(frozen=True)
+class Score:
+    """One class with its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A network's answer: probabilities (C,) and logits (C,), in the order of ``labels``.
+
+    Attributes:
+        labels: the C class names.
+        probabilities: 0 to 1. They add up to 1 except for independent (sigmoid) classes.
+        logits: the scores before softmax or sigmoid, None where they cannot be told.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: Floats
+    logits: Floats | None
+
+    @property
+    def index(self) -> int:
+        """The place of the most probable class."""
+        return int(np.argmax(self.probabilities))
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.labels[self.index]
+
+    def top(self, count: int) -> list[Score]:
+        """The ``count`` most probable classes, the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [Score(self.labels[i], float(self.probabilities[i])) for i in order]
+
+
+@dataclass(frozen=True)
+class WeightStatistics:
+    """minimum, maximum, mean, norm and sparsity, each (C_out,) per filter or () per layer.
+
+    Attributes:
+        norm: Euclidean norm.
+        sparsity: the share of weights that are exactly zero, 0 to 1.
+    """
+
+    minimum: Floats
+    maximum: Floats
+    mean: Floats
+    norm: Floats
+    sparsity: Floats
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A convolution's kernels (kh, kw, C_in, C_out) and biases (C_out,), float32.
+
+    Attributes:
+        layer: the layer's path.
+        kind: the layer's class.
+        kernels: a depthwise convolution's (kh, kw, C, m) come as (kh, kw, 1, C·m), since each
+            filter looks at one channel only.
+        biases: None where the layer has none.
+        pointwise: a separable convolution's second kernels (1, 1, C·m, C_out), else None;
+            the biases belong to these.
+        per_filter: statistics of each filter.
+        per_layer: statistics of all kernels together.
+    """
+
+    layer: str
+    kind: str
+    kernels: Floats
+    biases: Floats | None
+    pointwise: Floats | None
+    per_filter: WeightStatistics
+    per_layer: WeightStatistics
+
+
+@dataclass(frozen=True)
+class ClassActivationMap:
+    """values (h, w): the evidence for a class, raw and signed, cell by cell.
+
+    Attributes:
+        values: float32; a positive cell speaks for the class, a negative one against it.
+        method: a key of ``METHODS``.
+        layer: path of the layer whose maps were weighed.
+        target: the class.
+        score: what is explained: the class's logit (for the contrastive map, less the mean
+            logit of the other classes), or its output where the network has no logit.
+        bias: the part of the score that has no place in the photo; mean(values) + bias =
+            score for the two methods that read the dense weights, None for Grad-CAM.
+    """
+
+    values: Floats
+    method: str
+    layer: str
+    target: str
+    score: float
+    bias: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a network says about a photo, and a map for each class that was asked for."""
+
+    prediction: Prediction
+    maps: tuple[ClassActivationMap, ...]
+
+
+@dataclass(frozen=True)
+class LayerGradients:
+    """activations and gradients (N, h, w, K), scores (N,), all float32.
+
+    Attributes:
+        activations: the layer's output.
+        gradients: of the class's score with respect to that output.
+        scores: the class's logit, or its output where there is no logit.
+        output: (N, C) of the same run of the network.
+        logits: (N, C) of the same run, None where they cannot be told.
+    """
+
+    activations: Floats
+    gradients: Floats
+    scores: Floats
+    output: Floats
+    logits: Floats | None
