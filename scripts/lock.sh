@@ -4,7 +4,7 @@
 set -eu
 
 compile() {
-    "$uv" pip compile --quiet --universal --upgrade --custom-compile-command "make lock" "$@"
+    "$uv" pip compile --quiet --universal --custom-compile-command "make lock" "$@"
 }
 
 # A file is written whole or not at all: the first line, then the pins.

@@ -1,0 +1,35 @@
+FROM python:3.11-slim
+
+# Only TMPDIR is written to at run time: the root may be read-only, with a tmpfs at /tmp.
+# "localhost" as the browser's address keeps Streamlit from asking the network for its own.
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    TMPDIR=/tmp \
+    CNNVIZ_MODELS=/models \
+    STREAMLIT_BROWSER_SERVER_ADDRESS=localhost \
+    STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
+    STREAMLIT_SERVER_HEADLESS=true \
+    STREAMLIT_SERVER_PORT=8501
+
+WORKDIR /app
+
+# The libraries change rarely: this layer outlives every change of the code. The C++ headers
+# and libclang serve only people who compile TensorFlow operations, and weigh 350 MB.
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --requirement requirements.txt \
+    && pip uninstall --yes libclang \
+    && rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
+
+COPY models/ /models/
+COPY .streamlit/ .streamlit/
+COPY app.py ./
+COPY pages/ pages/
+COPY cnnviz/ cnnviz/
+RUN python -m compileall -q app.py pages cnnviz
+
+USER 65534:65534
+EXPOSE 8501
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+CMD ["streamlit", "run", "app.py"]

@@ -1,0 +1,58 @@
+# The few commands that people, the README and CI share. `make` alone lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+APP := $(BIN)/streamlit run app.py
+# More for pytest, such as `make test PYTEST="-x tests/test_cams.py"`.
+PYTEST :=
+
+.PHONY: help run test lint types bench screenshots prove-docker lock clean
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/.run  ## set up what is missing and open the app
+	$(APP)
+
+test: lint types  ## lint, types, doctests, unit, page and browser tests
+	$(BIN)/python -m scripts.find_browser
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/hadolint Dockerfile
+
+types: $(VENV)/.dev  ## static types
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## measure the backend, then the app in a browser
+	$(BIN)/python -m benchmarks.explain
+	$(BIN)/python -m benchmarks.app
+
+screenshots: $(VENV)/.dev  ## make the README's pictures from the running app
+	$(BIN)/python -m scripts.screenshots
+
+prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engine
+	$(BIN)/python -m scripts.prove_dockerfile
+
+lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
+	$(BIN)/python -m pip install --quiet uv
+	scripts/lock.sh $(BIN)/uv
+
+clean:  ## remove the virtual environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made once; a stamp in it is newer than the requirements it holds.
+$(VENV)/.made:
+	scripts/make_venv.sh $(VENV)
+	touch $@
+
+$(VENV)/.run: requirements.txt | $(VENV)/.made
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/.made
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@ $(VENV)/.run
