@@ -13,12 +13,13 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 import typer
 from keras import layers
+from numpy.typing import NDArray
 
 from cnnviz.cards import (
     Accuracy,
@@ -32,7 +33,7 @@ from cnnviz.cards import (
 from scripts.legacy_pth import read_tensor_file
 from scripts.photos import CAT_DOG, list_photos, read_batch
 
-Tensors = dict[str, np.ndarray]
+Tensors = dict[str, NDArray[Any]]
 
 # One row a stage: repeats, kernel, stride, expansion, output channels.
 STAGES = (
@@ -77,7 +78,9 @@ def build() -> keras.Model:
     return keras.Model(image, x, name="imagenet_efficientnet_lite0")
 
 
-def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int):
+def _block(
+    x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, channels: int
+) -> keras.KerasTensor:
     """An inverted bottleneck (Sandler 2018): expand, filter each channel, project, add."""
     shortcut = x
     if expansion > 1:
@@ -95,11 +98,11 @@ def _block(x, name: str, kernel: int, stride: int, expansion: int, channels: int
     return x
 
 
-def _normalise(x, name: str):
+def _normalise(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_bn")(x)
 
 
-def _activate(x, name: str):
+def _activate(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.ReLU(6.0, name=f"{name}_act")(x)
 
 
@@ -110,7 +113,7 @@ def copy_weights(tensors: Tensors, model: keras.Model) -> None:
         ValueError: a tensor is missing, is left over, or has another shape.
     """
     left = {n: t for n, t in tensors.items() if not n.endswith(".num_batches_tracked")}
-    for layer_name, prefix in _sources():
+    for layer_name, prefix in layer_sources():
         layer = model.get_layer(layer_name)
         try:
             layer.set_weights(_keras_weights(layer, prefix, left))
@@ -120,7 +123,7 @@ def copy_weights(tensors: Tensors, model: keras.Model) -> None:
         raise ValueError(f"These tensors have no place in EfficientNet-Lite0: {sorted(left)}.")
 
 
-def _sources() -> list[tuple[str, str]]:
+def layer_sources() -> list[tuple[str, str]]:
     """Pairs of a Keras layer's name and the prefix of its tensors."""
     pairs = [("stem_conv", "_conv_stem"), ("stem_bn", "_bn0")]
     index = 0
@@ -138,7 +141,7 @@ def _sources() -> list[tuple[str, str]]:
     return [*pairs, ("top_conv", "_conv_head"), ("top_bn", "_bn1"), ("predictions", "_fc")]
 
 
-def _keras_weights(layer: layers.Layer, prefix: str, left: Tensors) -> list[np.ndarray]:
+def _keras_weights(layer: layers.Layer, prefix: str, left: Tensors) -> list[NDArray[Any]]:
     """Takes a layer's tensors out of ``left``, with Keras's axes and order."""
     if isinstance(layer, layers.BatchNormalization):
         names = ("weight", "bias", "running_mean", "running_var")

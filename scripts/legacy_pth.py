@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -90,7 +91,7 @@ def _describe_tensor() -> Callable[..., _Tensor]:
     return describe
 
 
-def read_tensors(stream: BinaryIO) -> dict[str, np.ndarray]:
+def read_tensors(stream: BinaryIO) -> dict[str, NDArray[Any]]:
     """Reads a legacy ``.pth`` file that holds a dict of tensors.
 
     Args:
@@ -120,7 +121,7 @@ def read_tensors(stream: BinaryIO) -> dict[str, np.ndarray]:
     return {str(name): _view(str(name), item, blocks) for name, item in described.items()}
 
 
-def read_tensor_file(path: str | Path) -> dict[str, np.ndarray]:
+def read_tensor_file(path: str | Path) -> dict[str, NDArray[Any]]:
     """Reads a legacy ``.pth`` file, or the only one inside a wheel or another ZIP file.
 
     Raises:
@@ -129,7 +130,7 @@ def read_tensor_file(path: str | Path) -> dict[str, np.ndarray]:
         pickle.UnpicklingError: see `read_tensors`.
     """
     if not zipfile.is_zipfile(path):
-        with open(path, "rb") as stream:
+        with Path(path).open("rb") as stream:
             return read_tensors(stream)
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".pth")]
@@ -147,7 +148,7 @@ class _NothingUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"Expected plain values. The file asks for {module}.{name}.")
 
 
-def _read_block(stream: BinaryIO, storage: _Storage) -> np.ndarray:
+def _read_block(stream: BinaryIO, storage: _Storage) -> NDArray[Any]:
     count = int.from_bytes(stream.read(8), "little")
     if count != storage.count:
         raise ValueError(f"Expected {storage.count} values for {storage.key}. Received: {count}.")
@@ -155,7 +156,7 @@ def _read_block(stream: BinaryIO, storage: _Storage) -> np.ndarray:
     return np.frombuffer(data, dtype=storage.dtype, count=count)
 
 
-def _view(name: str, tensor: Any, blocks: dict[str, np.ndarray]) -> np.ndarray:
+def _view(name: str, tensor: Any, blocks: dict[str, NDArray[Any]]) -> NDArray[Any]:
     if not isinstance(tensor, _Tensor) or not isinstance(tensor.storage, _Storage):
         raise pickle.UnpicklingError(f"Expected a tensor as {name}. Received: {tensor!r}.")
     block = blocks[tensor.storage.key]

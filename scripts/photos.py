@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +37,23 @@ def list_photos(folder: Path) -> list[tuple[Path, int]]:
 def read_batch(paths: list[Path], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Reads photos and prepares them as the app does, ``(N, h, w, C)``."""
     return np.concatenate([network_input(open_photo(path), preprocessing) for path in paths])
+
+
+def split_photos(
+    photos: list[tuple[Path, int]], share: float = 0.2
+) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
+    """Splits photos into (training, validation), the same share of each class.
+
+    The order is that of the SHA-256 of ``class/name``, so that the split depends on
+    neither the machine nor the order of the folder.
+    """
+    training, validation = [], []
+    for index, name in enumerate(CAT_DOG):
+        shuffled = sorted(
+            (photo for photo in photos if photo[1] == index),
+            key=lambda photo: hashlib.sha256(f"{name}/{photo[0].name}".encode()).hexdigest(),
+        )
+        count = round(share * len(shuffled))
+        validation += shuffled[:count]
+        training += shuffled[count:]
+    return training, validation
