@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnviz.images import open_photo
     from cnnviz.kernels import filters
     from cnnviz.loading import load_model, network
+    from cnnviz.outlines import outline
     from cnnviz.overlays import overlay
     from cnnviz.predictions import predict
 
@@ -34,6 +35,7 @@ _HOMES = {
     "methods": "explanations",
     "network": "loading",
     "open_photo": "images",
+    "outline": "outlines",
     "overlay": "overlays",
     "predict": "predictions",
     "rank_channels": "channels",
@@ -49,6 +51,7 @@ __all__ = [
     "methods",
     "network",
     "open_photo",
+    "outline",
     "overlay",
     "predict",
     "rank_channels",

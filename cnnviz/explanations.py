@@ -20,7 +20,7 @@ from cnnviz.results import ClassActivationMap, Explanation, Floats
 
 def methods(network: Network) -> tuple[str, ...]:
     """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
-    return tuple(METHODS) if graph.find_head(network).features else ("grad-cam",)
+    return tuple(METHODS) if graph.any_pass(network).head.features else ("grad-cam",)
 
 
 def class_activation_map(
@@ -72,7 +72,7 @@ def explain(
         ModelError: the network's answer is not a number.
     """
     wanted = [class_index(network, target) for target in targets]
-    head = graph.find_head(network)
+    head = graph.any_pass(network).head
     chosen = _method(head, method, layer)
     inputs = network_input(photo, network.card.preprocessing)
     if chosen == "grad-cam":

@@ -30,6 +30,25 @@ _KEPT = 16
 _TRANSPARENT = ("Dropout", "SpatialDropout2D", "Flatten", "Reshape", "Identity", "GaussianNoise")
 
 
+_CONVOLUTIONS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
+
+# What treats every channel by itself and keeps their order.
+_CHANNEL_BY_CHANNEL = (
+    *(kind for kind in _TRANSPARENT if kind not in {"Flatten", "Reshape"}),
+    "Activation",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Cropping2D",
+    "ELU",
+    "LeakyReLU",
+    "MaxPooling2D",
+    "PReLU",
+    "ReLU",
+    "UpSampling2D",
+    "ZeroPadding2D",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """One operation's call while a network ran: its path, input and output tensors."""
@@ -122,10 +141,12 @@ class Pass:
     Attributes:
         run: the function; see ``forward`` and ``backward``.
         head: how the network ends.
+        makers: for a layer with maps, the path of the convolution that made its channels.
     """
 
     run: Callable[..., dict[str, Any]]
     head: Head
+    makers: dict[str, str]
 
 
 def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
@@ -164,11 +185,34 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
     return _compiled(network, "backward", frozenset(layers))
 
 
-def find_head(network: Network) -> Head:
-    """How a network ends; any pass that was compiled knows it."""
+def any_pass(network: Network) -> Pass:
+    """Any compiled pass, to ask how the network is built."""
     with _lock:
-        made = next(iter(network.compiled.values()), None)
-        return (made or forward(network)).head
+        return next(iter(network.compiled.values()), None) or forward(network)
+
+
+def makers(calls: list[Call]) -> dict[str, str]:
+    """For each layer whose channels one convolution made, that convolution's path.
+
+    Normalisation, activation, pooling and the like treat every channel by itself, so the
+    filter that made channel k of such a layer is the convolution's filter k. Where branches
+    are added or joined there is no single filter.
+    """
+    made: dict[str, str] = {}
+    maker_of: dict[int, str] = {}
+    for call in _leaves(calls):
+        if len(getattr(call.output, "shape", ())) != 4:
+            continue
+        kind = type(call.operation).__name__
+        if kind in _CONVOLUTIONS:
+            maker = call.path
+        elif len(call.inputs) == 1 and kind in _CHANNEL_BY_CHANNEL:
+            maker = maker_of.get(id(call.inputs[0]))
+        else:
+            maker = None
+        if maker is not None:
+            made[call.path] = maker_of[id(call.output)] = maker
+    return made
 
 
 def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
@@ -192,22 +236,22 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
 
 
 def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]) -> Pass:
-    heads: list[Head] = []
+    found: list[tuple[Head, dict[str, str]]] = []
 
     @tf.function(autograph=False)
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
-        values, end = trace(network.model, inputs, wanted, *target)
-        heads.append(end)
+        values, calls = trace(network.model, inputs, wanted, *target)
+        found.append((head(calls, values["output"]), makers(calls)))
         return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
 
     size = network.card.preprocessing
     photo = tf.TensorSpec((1, size.height, size.width, size.channels), tf.float32)
     target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
     run.get_concrete_function(photo, *target)
-    return Pass(run, heads[0])
+    return Pass(run, *found[0])
 
 
-def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[Any, Head]:
+def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[Any, list[Call]]:
     output, calls = record(model, inputs)
     end = head(calls, output)
     outputs = {call.path: call.output for call in calls}
@@ -223,20 +267,20 @@ def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[A
         values["logits"] = scores
     if end.features:
         values["features"] = outputs[end.features]
-    return values, end
+    return values, calls
 
 
 def _backward(
     model: keras.Model, inputs: Any, wanted: frozenset[str], target: Any
-) -> tuple[Any, Head]:
+) -> tuple[Any, list[Call]]:
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        values, end = _forward(model, inputs, wanted)
+        values, calls = _forward(model, inputs, wanted)
         scores = tf.gather(values.get("logits", values["output"]), target, axis=1)
     gradients = tape.gradient(
         scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return {**values, "scores": scores, "gradients": gradients}, end
+    return {**values, "scores": scores, "gradients": gradients}, calls
 
 
 def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken: set[str]) -> Any:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz.cards import ModelCard
+
 Floats = NDArray[np.floating]
 
 
@@ -167,3 +169,28 @@ class LayerGradients:
     scores: Floats
     output: Floats
     logits: Floats | None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What there is to see in a network.
+
+    Attributes:
+        card: the model's card.
+        layers: every layer, nested ones included, in order.
+        input_shape: ``(None, h, w, C)``.
+        parameters: number of weights of the whole network.
+        methods: the methods that fit how it ends, the best first.
+        features: path of the maps that are averaged straight into the dense layer, or None.
+        last_spatial: path of the last layer with maps, or None.
+        makers: for a layer with maps, the path of the convolution that made its channels.
+    """
+
+    card: ModelCard
+    layers: tuple[LayerInfo, ...]
+    input_shape: tuple[int | None, ...]
+    parameters: int
+    methods: tuple[str, ...]
+    features: str | None
+    last_spatial: str | None
+    makers: dict[str, str]
