@@ -50,18 +50,21 @@ class Mosaic:
         return x, y
 
 
-def normalise(values: Floats) -> Floats:
+def normalise(values: Floats, axis: tuple[int, ...] | None = None) -> Floats:
     """Scales an array to 0 to 1 by its smallest and largest value; same shape, float32.
 
     A constant array has no contrast to show: it becomes zero everywhere.
+
+    Args:
+        values: any shape.
+        axis: the axes that are scaled together, such as (0, 1) for each channel of (h, w, K)
+            by itself; all if None.
     """
-    values = np.asarray(values, dtype=np.float64)
-    low, high = values.min(), values.max()
-    if high == low:
-        return np.zeros(values.shape, np.float32)
     # Halved first, so that the span of two huge values of opposite sign does not overflow.
-    span = high / 2 - low / 2
-    return np.clip((values / 2 - low / 2) / span, 0, 1).astype(np.float32)
+    half = np.asarray(values, dtype=np.float64) / 2
+    low = half.min(axis=axis, keepdims=True)
+    span = half.max(axis=axis, keepdims=True) - low
+    return np.clip((half - low) / np.where(span > 0, span, 1), 0, 1).astype(np.float32)
 
 
 def scale_filters(kernels: Floats, scaling: str = "layer") -> Floats:
@@ -78,9 +81,9 @@ def scale_filters(kernels: Floats, scaling: str = "layer") -> Floats:
     if scaling == "layer":
         return normalise(kernels)
     if scaling == "filter":
-        return np.stack([normalise(one) for one in np.moveaxis(kernels, -1, 0)], axis=-1)
+        return normalise(kernels, axis=(0, 1, 2))
     if scaling == "symmetric":
-        return kernels / (largest_magnitude(kernels) or 1)
+        return centre(kernels)
     raise ValueError(
         f"Expected scaling to be 'layer', 'filter' or 'symmetric'. Received: {scaling!r}"
     )
@@ -95,6 +98,15 @@ def largest_magnitude(values: Floats) -> float:
     """The largest absolute value, NaN left out; 0.0 where there is none."""
     magnitudes = np.abs(values[~np.isnan(values)])
     return float(magnitudes.max()) if magnitudes.size else 0.0
+
+
+def centre(values: Floats, axis: tuple[int, ...] | None = None) -> Floats:
+    """Scales an array to -1 to 1 by its largest magnitude, zero stays zero; same shape.
+
+    ``axis`` is as in ``normalise``.
+    """
+    limit = np.abs(values).max(axis=axis, keepdims=True)
+    return values / np.where(limit > 0, limit, 1)
 
 
 def resize(
@@ -150,6 +162,20 @@ def tile(channels: Floats, columns: int, gap: int = 1) -> Mosaic:
     )
 
 
+def steps(values: Floats, low: float, high: float, count: int = 256) -> Bytes:
+    """The place of each value on a scale of ``count`` steps from low to high; same shape.
+
+    Values beyond an end get that end; NaN gets 0, and so do all if high is not above low.
+    """
+    wide = np.asarray(values, np.float64)
+    # Halved, so that the span of two huge values of opposite sign does not overflow.
+    span = high / 2 - low / 2
+    if not span > 0:
+        return np.zeros(wide.shape, np.uint8)
+    scaled = np.clip((wide / 2 - low / 2) * ((count - 1) / span), 0, count - 1)
+    return np.rint(np.nan_to_num(scaled, copy=False)).astype(np.uint8)
+
+
 def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:
     """Looks each value up in a colour table: (..., 4) RGBA; NaN is transparent.
 
@@ -159,14 +185,10 @@ def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:
         low: the value that gets the first colour.
         high: the value that gets the last colour; at ``low`` or below, all get the first.
     """
-    empty = np.isnan(values)
-    span = high - low
-    scaled = (np.where(empty, low, values) - low) / span if span > 0 else np.zeros(values.shape)
-    index = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
     opaque = np.full((len(table), 1), 255, np.uint8)
     rgba = table if table.shape[1] == 4 else np.hstack([table, opaque])
-    coloured = rgba[index]
-    coloured[empty] = 0
+    coloured = rgba[steps(values, low, high)]
+    coloured[np.isnan(values)] = 0
     return coloured
 
 

@@ -1,0 +1,23 @@
+"""Starts the app: ``python -m cnnviz.ui [options of "streamlit run"]``.
+
+The worker processes start first, so that TensorFlow loads while the server comes up.
+"""
+
+import sys
+
+from cnnviz import workers
+from cnnviz.settings import ROOT
+from cnnviz.ui import library
+
+
+def main() -> None:
+    """Starts the workers, then Streamlit's own server on ``app.py``."""
+    workers.start(library.models())
+    from streamlit.web import cli
+
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *sys.argv[1:]]
+    sys.exit(cli.main())
+
+
+if __name__ == "__main__":
+    main()

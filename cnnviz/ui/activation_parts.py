@@ -1,0 +1,195 @@
+"""The Activations page's parts: the choice of layers, a layer's grid, and one channel."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from cnnviz import figures
+from cnnviz.arrays import centre, largest_magnitude, normalise
+from cnnviz.channels import ChannelRanking, rank_channels
+from cnnviz.preprocessing import network_view
+from cnnviz.results import Floats, LayerInfo
+from cnnviz.ui import ask, choices, parts
+from cnnviz.ui.shell import Scene
+
+_ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
+_SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}
+_MOST_LAYERS = 4
+
+
+def pick_layers(scene: Scene, spatial: list[LayerInfo]) -> list[LayerInfo]:
+    """The choice of layers; the card's first suggestion if nobody has chosen."""
+    by_path = {layer.path: layer for layer in spatial}
+    suggested = [path for path in scene.card.suggested_layers.activations if path in by_path]
+    first = suggested[0] if suggested else _first_convolution(spatial)
+    paths = choices.choose_many(
+        "Layers",
+        "layer",
+        list(by_path),
+        [first],
+        scope=f"activations of {scene.model.name}",
+        max_selections=_MOST_LAYERS,
+        format_func=lambda path: f"{path} · {parts.shape_text(by_path[path])}",
+    )
+    return [by_path[path] for path in paths or [first]]
+
+
+def pick_look() -> tuple[str, str, str]:
+    """The choices of the order of channels, of the scale and of the colours."""
+    order, scale, colours = st.columns(3)
+    with order:
+        by = choices.choose(
+            st.selectbox,
+            "Order by",
+            "order",
+            list(_ORDERS),
+            "peak",
+            format_func=_ORDERS.__getitem__,
+        )
+    with scale:
+        shared = choices.choose(
+            st.selectbox, "Scale", "scale", list(_SCALES), "layer", format_func=_SCALES.__getitem__
+        )
+    with colours:
+        return by, shared, parts.pick_colours()
+
+
+def layer_section(scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str) -> None:
+    """The grid of a layer's channels, and beside it one channel with its filter."""
+    maps = ask.activations(scene.model, scene.photo, layer.path)
+    ranking = rank_channels(maps)
+    places = _order(ranking, order)
+    signed = bool(maps.min() < 0)
+    scope = f"channel of {layer.path} in {scene.model.name}"
+    grid, detail = st.columns([3, 2], gap="large")
+    with grid:
+        figure = _grid(layer, maps[..., places], ranking, places, scale, signed, colours)
+        clicked = parts.clicked(figure, f"activations:{layer.path}")
+        _name_dead(ranking, maps.shape[-1])
+    with detail:
+        if clicked is not None:
+            choices.put("channel", str(places[int(clicked)]), scope=scope)
+        channel = _pick_channel(ranking, places, scope)
+        _one_channel(scene, layer, maps[..., channel], channel, "balance" if signed else colours)
+
+
+def _order(ranking: ChannelRanking, order: str) -> list[int]:
+    if order == "number":
+        return list(range(len(ranking.peak)))
+    return [int(channel) for channel in ranking.order(order)]
+
+
+def _grid(
+    layer: LayerInfo,
+    maps: Floats,
+    ranking: ChannelRanking,
+    places: list[int],
+    scale: str,
+    signed: bool,
+    colours: str,
+) -> go.Figure:
+    """All channels as one picture; values below zero get colours centred on zero."""
+    if scale == "channel":
+        maps = centre(maps, axis=(0, 1)) if signed else normalise(maps, axis=(0, 1))
+    limit = largest_magnitude(maps) or 1.0
+    return figures.channel_grid(
+        maps,
+        title=f"{len(places)} channels of {layer.path}, {parts.shape_text(layer)}",
+        unit="activation" if scale == "layer" else "scaled activation",
+        names=[f"#{channel}" for channel in places],
+        hovers=[_hover(ranking, channel) for channel in places],
+        colours="balance" if signed else colours,
+        limits=(-limit if signed else 0.0, limit),
+    )
+
+
+def _hover(ranking: ChannelRanking, channel: int) -> str:
+    return (
+        f"Channel {channel}\npeak {ranking.peak[channel]:.4g}, mean {ranking.mean[channel]:.4g}"
+        f"\n{ranking.active[channel]:.0%} of the cells are active"
+    )
+
+
+def _name_dead(ranking: ChannelRanking, count: int) -> None:
+    if not ranking.dead:
+        st.caption(f"All {count} channels answer somewhere in this photo.")
+        return
+    named = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
+    more = ", …" if len(ranking.dead) > 12 else ""
+    st.caption(
+        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: {named}{more}"
+    )
+
+
+def _pick_channel(ranking: ChannelRanking, places: list[int], scope: str) -> int:
+    return choices.choose(
+        st.selectbox,
+        "Channel",
+        "channel",
+        places,
+        places[0],
+        scope=scope,
+        format_func=lambda channel: f"#{channel} · peak {ranking.peak[channel]:.3g}",
+    )
+
+
+def _one_channel(
+    scene: Scene, layer: LayerInfo, values: Floats, channel: int, colours: str
+) -> None:
+    """One channel with its raw values, beside the input and the filter that made it."""
+    figure = figures.heatmap(
+        values,
+        title=f"Channel {channel} of {layer.path}",
+        unit="activation",
+        colours=colours,
+        centred=colours == "balance",
+        hover="activation",
+    )
+    parts.chart(figure, f"channel:{layer.path}")
+    seen, made = st.columns(2)
+    with seen:
+        view = network_view(scene.photo.pixels, scene.card.preprocessing)
+        picture = figures.photo_figure(view, title="What the network sees")
+        parts.chart(picture, f"seen:{layer.path}")
+    with made:
+        _filter_of(scene, layer, channel)
+    parts.download_array(
+        "This channel (.npy)",
+        values,
+        parts.file_stem(layer.path, f"channel-{channel}"),
+        f"channel npy:{layer.path}",
+    )
+
+
+def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
+    """The filter that made a channel: its weights for every input channel."""
+    maker = scene.outline.makers.get(layer.path)
+    if maker is None:
+        st.caption("No single filter made this channel: several branches meet here.")
+        return
+    found = ask.filters(scene.model, maker)
+    if found.pointwise is not None:
+        weights = found.pointwise[..., channel]
+    else:
+        weights = found.kernels[..., channel]
+    limit = largest_magnitude(weights) or 1.0
+    figure = figures.channel_grid(
+        weights,
+        title=f"Its filter, {maker}",
+        unit="weight",
+        names=[f"in {number}" for number in range(weights.shape[-1])],
+        hovers=[
+            f"input channel {number}\nweights {weights[..., number].min():.3g} to "
+            f"{weights[..., number].max():.3g}"
+            for number in range(weights.shape[-1])
+        ],
+        colours="balance",
+        limits=(-limit, limit),
+    )
+    parts.chart(figure, f"filter:{layer.path}")
+
+
+def _first_convolution(spatial: list[LayerInfo]) -> str:
+    convolutions = [layer.path for layer in spatial if layer.kernel_shape]
+    return (convolutions or [spatial[0].path])[0]

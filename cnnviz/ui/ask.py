@@ -1,0 +1,68 @@
+"""Questions to the networks: asked of a worker once, then kept by what was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from cnnviz import workers
+from cnnviz.errors import WorkerError
+from cnnviz.results import Explanation, Filters, Floats, Outline
+from cnnviz.ui.photos import Photo
+from cnnviz.workers import ModelFile
+
+
+def outline(model: ModelFile) -> Outline:
+    """What there is to see in a network."""
+    return _ask("Loading the network", "outline", model)
+
+
+def filters(model: ModelFile, layer: str) -> Filters:
+    """A convolution's kernels, biases and statistics."""
+    return _ask("Reading the filters", "filters", model, layer)
+
+
+def activations(model: ModelFile, photo: Photo, layer: str) -> Floats:
+    """A layer's output for a photo: (h, w, K), or (K,)."""
+    maps = _ask("Running the photo through the network", "activations", model, photo, (layer,))
+    return maps[layer]
+
+
+def explanation(
+    model: ModelFile,
+    photo: Photo,
+    targets: tuple[str, ...] = (),
+    method: str | None = None,
+    layer: str | None = None,
+) -> Explanation:
+    """The prediction for a photo, and a map for each target or for the predicted class."""
+    text = "Looking for the evidence in the photo"
+    return _ask(text, "explain", model, photo, targets, method=method, layer=layer)
+
+
+def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
+    photos = [arg for arg in args if isinstance(arg, Photo)]
+    plain = tuple(arg.key if isinstance(arg, Photo) else arg for arg in args)
+    pixels = photos[0].pixels if photos else None
+    question = (function, model, plain, tuple(kwargs.items()), pixels)
+    try:
+        with st.spinner(f"{text} …", show_time=True):
+            return _answer(*question)
+    except WorkerError as error:
+        st.warning(str(error), icon=":material/restart_alt:")
+    with st.spinner("Starting a new process, which takes a few seconds …", show_time=True):
+        return _answer(*question)
+
+
+@st.cache_data(show_spinner=False, max_entries=48)
+def _answer(
+    function: str,
+    model: ModelFile,
+    args: tuple[Any, ...],
+    kwargs: tuple[tuple[str, Any], ...],
+    _pixels: Any,
+) -> Any:
+    # With a photo the first argument is its key: it stands for the pixels in the cache.
+    rest = args if _pixels is None else (_pixels, *args[1:])
+    return workers.call(function, model, *rest, **dict(kwargs))

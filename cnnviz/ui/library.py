@@ -1,0 +1,50 @@
+"""The saved models that the app offers, and the samples that suit each."""
+
+from __future__ import annotations
+
+import functools
+
+from cnnviz import images, workers
+from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.errors import CardError
+from cnnviz.settings import read_settings
+from cnnviz.workers import ModelFile
+
+_ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+def models() -> list[ModelFile]:
+    """The model files in the folder of models, by name."""
+    folder = read_settings().models
+    if not folder.is_dir():
+        return []
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in _ENDINGS]
+    return [workers.model_file(path) for path in files]
+
+
+def title(model: ModelFile) -> str:
+    """What a person reads in the list of models: the card's title, else the file's name."""
+    card = _card(model)
+    return card.title if card else model.name
+
+
+def samples(model: ModelFile) -> list[images.Sample]:
+    """The samples that suit a model; all of them for a model that none is meant for."""
+    everything = _samples()
+    suited = [sample for sample in everything if model.name in sample.models]
+    return suited or list(everything)
+
+
+@functools.cache
+def _samples() -> tuple[images.Sample, ...]:
+    return images.samples()
+
+
+@functools.lru_cache(maxsize=64)
+def _card(model: ModelFile) -> ModelCard | None:
+    path = card_path(model.path)
+    try:
+        return read_card(path) if path.exists() else None
+    except CardError:
+        # Loading the model says what is wrong with the card.
+        return None

@@ -1,0 +1,134 @@
+"""The parts of the page on class activation maps."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cnnviz import figures
+from cnnviz.cams import METHODS, contrast_picture
+from cnnviz.images import encode_png
+from cnnviz.overlays import overlay
+from cnnviz.results import ClassActivationMap, Prediction
+from cnnviz.ui import ask, choices, parts
+from cnnviz.ui.shell import Scene
+from cnnviz.ui.text import plain
+
+_BESIDE = 4
+
+
+def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
+    """The choices of class, method and, for Grad-CAM, layer."""
+    of_class, of_method, of_layer = st.columns([2, 2, 3])
+    with of_class:
+        target = choices.choose(
+            st.selectbox,
+            "Class",
+            "class",
+            prediction.labels,
+            prediction.label,
+            scope=f"{scene.model.name} {prediction.label}",
+            format_func=lambda label: (
+                f"{label} (predicted)" if label == prediction.label else label
+            ),
+        )
+    with of_method:
+        offered = scene.outline.methods
+        method = choices.choose(
+            st.selectbox,
+            "Method",
+            "method",
+            offered,
+            offered[0],
+            scope=scene.model.name,
+            format_func=METHODS.__getitem__,
+            disabled=len(offered) == 1,
+        )
+    with of_layer:
+        if method == "grad-cam":
+            layers = [layer for layer in scene.outline.layers if layer.spatial]
+            last = scene.outline.last_spatial
+            path = parts.pick_layer("Layer", layers, last, f"maps of {scene.model.name}").path
+        else:
+            path = None
+            only = scene.outline.features
+            st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
+    return target, method, path
+
+
+def pick_signed() -> bool:
+    """The choice to see the evidence against a class too."""
+    return choices.choose(
+        lambda label, _, key: st.toggle(label, key=key),
+        "Show the evidence against it, too",
+        "against",
+        [False, True],
+        False,
+    )
+
+
+def map_alone(cam: ClassActivationMap) -> None:
+    """The map by itself: its own cells, with raw values under the mouse."""
+    figure = figures.heatmap(
+        cam.values,
+        title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
+        unit=parts.unit(cam),
+        colours="balance",
+        centred=True,
+        hover=parts.unit(cam),
+    )
+    parts.chart(figure, "map alone")
+
+
+def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
+    """How the map and the network's score belong together."""
+    mean = float(cam.values.mean())
+    if cam.bias is None:
+        text = f"The score of “{cam.target}” is {cam.score:.3f}."
+    else:
+        text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
+            f"the network's logit for “{cam.target}”."
+            if cam.method == "cam"
+            else "the logit less the mean logit of the other classes."
+        )
+    probability = prediction.probabilities[prediction.labels.index(cam.target)]
+    st.caption(plain(f"{text} Its probability is {probability:.1%}."))
+
+
+def side_by_side(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
+    """The evidence for the likeliest classes, all on one scale."""
+    labels = [score.label for score in prediction.top(_BESIDE)]
+    if cam.target not in labels:
+        labels = [cam.target, *labels[: _BESIDE - 1]]
+    layer = cam.layer if cam.method == "grad-cam" else None
+    found = ask.explanation(scene.model, scene.photo, tuple(labels), cam.method, layer)
+    figure = figures.evidence_maps(
+        [(one.target, one.values) for one in found.maps],
+        title="The same photo, class by class, on one scale",
+        unit=parts.unit(cam),
+    )
+    parts.chart(figure, "side by side")
+
+
+def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
+    """The overlay and the raw map as files."""
+    stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
+    first, second, third = st.columns(3)
+    with first:
+        parts.download(
+            "Overlay (.png)",
+            lambda: encode_png(
+                overlay(scene.photo.pixels, cam, scene.card.preprocessing, signed=signed)
+            ),
+            f"{stem}.overlay.png",
+            "overlay png",
+        )
+    with second:
+        parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
+    if cam.method == "contrastive-cam":
+        with third:
+            parts.download(
+                "8-bit map (.png)",
+                lambda: encode_png(contrast_picture(cam.values)),
+                f"{stem}.contrast.png",
+                "contrast png",
+            )

@@ -1,0 +1,159 @@
+"""Pieces that several pages show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from cnnviz import cams, figures
+from cnnviz.colours import DIVERGING, SEQUENTIAL
+from cnnviz.descriptions import nothing_to_see
+from cnnviz.results import ClassActivationMap, Floats, LayerInfo
+from cnnviz.ui import choices
+from cnnviz.ui.shell import Scene
+from cnnviz.ui.text import plain
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """Draws a figure as wide as its place."""
+    st.plotly_chart(figure, key=key, config=figures.CHART_CONFIG, width="stretch")
+
+
+def clicked(figure: go.Figure, key: str) -> str | None:
+    """Draws a figure and tells what was clicked on it just now, once."""
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        config=figures.CHART_CONFIG,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="points",
+    )
+    points = event.selection.points
+    click = str(points[0]["customdata"][0]) if points else None
+    # Streamlit reports a selection again on every run, until it changes.
+    seen = st.session_state.get(f"click:{key}")
+    st.session_state[f"click:{key}"] = click
+    return click if click != seen else None
+
+
+def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key: str) -> None:
+    """The photo with a map over it; a map without evidence says why."""
+    reason = nothing_to_see(cam)
+    if reason and not signed:
+        st.info(plain(reason), icon=":material/visibility_off:")
+    figure = figures.map_overlay(
+        scene.photo.pixels,
+        cam.values,
+        scene.card.preprocessing,
+        title=f"{cams.METHODS[cam.method]} for “{cam.target}”",
+        unit=unit(cam),
+        signed=signed,
+        label=cam.target,
+    )
+    chart(figure, key)
+
+
+def unit(cam: ClassActivationMap) -> str:
+    """What a cell's value is measured in."""
+    return "gradient × activation" if cam.method == "grad-cam" else "evidence (logit)"
+
+
+def pick_colours(*, diverging: bool = False) -> str:
+    """The choice of a colour scale."""
+    scales = DIVERGING if diverging else SEQUENTIAL
+    return choices.choose(
+        st.selectbox,
+        "Colours",
+        "colours",
+        scales,
+        scales[0],
+        scope="diverging" if diverging else "sequential",
+    )
+
+
+def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> LayerInfo:
+    """The choice of one layer, by path."""
+    by_path = {layer.path: layer for layer in layers}
+    first = default if default in by_path else layers[0].path
+    path = choices.choose(
+        st.selectbox,
+        label,
+        "layer",
+        list(by_path),
+        first,
+        scope=scope,
+        format_func=lambda path: f"{path} · {shape_text(by_path[path])}",
+    )
+    return by_path[path]
+
+
+def shape_text(layer: LayerInfo) -> str:
+    """A layer's output shape as ``h × w × K``; a free size is ``?``."""
+    return " × ".join("?" if size is None else str(size) for size in layer.output_shape[1:])
+
+
+def download_array(label: str, values: Floats, name: str, key: str) -> None:
+    """A button that saves an array as .npy; the file is made when it is asked for."""
+    st.download_button(
+        label,
+        lambda: npy(values),
+        file_name=f"{name}.npy",
+        on_click="ignore",
+        icon=":material/download:",
+        key=key,
+    )
+
+
+def download(label: str, make: Callable[[], bytes], file_name: str, key: str) -> None:
+    """A button that saves a file, made when it is asked for."""
+    st.download_button(
+        label,
+        make,
+        file_name=file_name,
+        on_click="ignore",
+        icon=":material/download:",
+        key=key,
+    )
+
+
+def npy(values: Floats) -> bytes:
+    """An array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def file_stem(*names: str) -> str:
+    """A file name of letters, digits, dots and dashes, from names of any kind."""
+    text = "-".join(names)
+    return "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in text)
+
+
+def about(scene: Scene) -> None:
+    """The model's card, folded; an inferred card says so in the open."""
+    card = scene.card
+    if card.inferred:
+        st.warning(
+            "This model has no card. Its class names and the way photos are prepared for it "
+            "are inferred, so the answers may be wrong. A card beside the model puts it right.",
+            icon=":material/help:",
+        )
+    with st.expander("About this network", icon=":material/info:"):
+        st.markdown(f"**{plain(card.title)}.** {plain(card.description)}")
+        rows = {
+            "Trained on": card.training.data,
+            "Split": card.training.split,
+            **{
+                f"{item.metric} on {item.on}": f"{item.value:.2%}"
+                for item in card.training.accuracy
+            },
+            "Licence": card.licence,
+            "Source": card.source,
+        }
+        for name, text in rows.items():
+            st.markdown(f"**{plain(name)}:** {plain(text)}")

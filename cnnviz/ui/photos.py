@@ -1,0 +1,107 @@
+"""The person's photo: by upload, camera or sample; it stays until another one is read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from cnnviz.errors import PhotoError
+from cnnviz.images import EXTENSIONS, Sample, encode_png, open_photo, shrink
+from cnnviz.ui import choices, library
+from cnnviz.ui.text import plain
+from cnnviz.workers import ModelFile
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo with its pixels (H, W, 3) uint8, its name, and the SHA-256 of its file."""
+
+    pixels: NDArray[np.uint8]
+    name: str
+    origin: str
+    key: str
+
+
+def pick(model: ModelFile) -> Photo:
+    """Draws the sidebar's part for photos and returns the one to look at."""
+    uploaded = st.file_uploader(
+        "Your photo",
+        type=list(EXTENSIONS),
+        key="uploaded photo",
+        help="It stays on this server's memory for as long as this page is open, and is not "
+        "saved anywhere.",
+    )
+    _take(uploaded, "uploaded")
+    with st.expander("Take a picture", icon=":material/photo_camera:"):
+        if st.toggle("Switch the camera on", key="camera on"):
+            _take(st.camera_input("Camera", label_visibility="collapsed"), "taken")
+    sample = _pick_sample(model)
+    photo = st.session_state.get("own photo") or _read_sample(sample)
+    if "photo problem" in st.session_state:
+        st.error(plain(st.session_state["photo problem"]))
+    st.image(encode_png(shrink(photo.pixels, 320)), width=160)
+    st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
+    return photo
+
+
+def _take(file: Any, how: str) -> None:
+    """Reads a new file once; one that cannot be read leaves the photo as it was."""
+    last = st.session_state.get(f"last {how}")
+    current = file.file_id if file is not None else None
+    if current == last:
+        return
+    st.session_state[f"last {how}"] = current
+    st.session_state.pop("photo problem", None)
+    if file is None:
+        _drop(how)
+        return
+    data = file.getvalue()
+    try:
+        pixels = open_photo(data)
+    except PhotoError as error:
+        st.session_state["photo problem"] = f"{file.name}: {error}"
+        return
+    origin = "Your photo" if how == "uploaded" else "Taken just now"
+    key = hashlib.sha256(data).hexdigest()
+    st.session_state["own photo"] = Photo(pixels, file.name, origin, key)
+    st.session_state["own photo came"] = how
+
+
+def _drop(how: str) -> None:
+    if st.session_state.get("own photo came") == how:
+        st.session_state.pop("own photo", None)
+
+
+def _pick_sample(model: ModelFile) -> Sample:
+    offered = library.samples(model)
+    # A link to a sample, and a click on one, both mean: this picture now.
+    if choices.link_names("sample"):
+        st.session_state.pop("own photo", None)
+    by_name = {sample.name: sample for sample in offered}
+    name = choices.choose(
+        st.selectbox,
+        "Sample picture",
+        "sample",
+        list(by_name),
+        offered[0].name,
+        scope=",".join(by_name),
+        format_func=lambda name: by_name[name].title,
+        on_change=lambda: st.session_state.pop("own photo", None),
+    )
+    if "own photo" in st.session_state:
+        choices.forget_address("sample")
+        if st.button("Back to the sample", icon=":material/undo:"):
+            st.session_state.pop("own photo", None)
+    return by_name[name]
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _read_sample(sample: Sample) -> Photo:
+    data = sample.path.read_bytes()
+    origin = f"{sample.source}, {sample.licence}"
+    return Photo(open_photo(data), sample.title, origin, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,99 @@
+"""What stands around every page: navigation, the sidebar, and the box for errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from cnnviz import workers
+from cnnviz.cards import ModelCard
+from cnnviz.errors import CnnvizError
+from cnnviz.results import Outline
+from cnnviz.settings import ROOT, read_settings
+from cnnviz.ui import ask, choices, library, photos
+from cnnviz.ui.photos import Photo
+from cnnviz.ui.text import plain
+from cnnviz.workers import ModelFile
+
+_PAGES = {
+    "explore": ("Explore", ":material/travel_explore:"),
+    "network": ("Network", ":material/account_tree:"),
+    "filters": ("Filters", ":material/grid_on:"),
+    "activations": ("Activations", ":material/blur_on:"),
+    "class_activation_map": ("Class activation map", ":material/center_focus_strong:"),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a page is about: a model, what there is to see in it, and a photo."""
+
+    model: ModelFile
+    outline: Outline
+    photo: Photo
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.outline.card
+
+
+def pages() -> list[StreamlitPage]:
+    """The pages for ``st.navigation``, the first one first."""
+    return [
+        st.Page(page_path(name), title=title, icon=icon, default=name == "explore")
+        for name, (title, icon) in _PAGES.items()
+    ]
+
+
+def page_path(name: str) -> str:
+    """The file of a page, for ``st.switch_page``."""
+    return str(ROOT / "pages" / f"{name}.py")
+
+
+def run(page: StreamlitPage) -> None:
+    """Draws the sidebar, then the page; an error of ours becomes a box on it."""
+    try:
+        with st.sidebar:
+            st.session_state["scene"] = _sidebar()
+        page.run()
+    except CnnvizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.button("Try again", icon=":material/refresh:")
+
+
+def enter(title: str, lead: str) -> Scene:
+    """Draws a page's heading and gives what it is about.
+
+    A page that Streamlit runs by itself, as the first thing that a new server is asked for,
+    turns to ``app.py``, which draws everything around it.
+    """
+    if "scene" not in st.session_state:
+        st.navigation(pages())
+        st.rerun()
+    model, photo = st.session_state.pop("scene")
+    st.title(title, anchor=False)
+    st.markdown(lead)
+    return Scene(model, ask.outline(model), photo)
+
+
+def _sidebar() -> tuple[ModelFile, Photo]:
+    offered = library.models()
+    workers.start(offered)
+    if not offered:
+        raise CnnvizError(
+            f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
+            ".h5 file there and reload the page."
+        )
+    by_name = {model.name: model for model in offered}
+    name = choices.choose(
+        st.selectbox,
+        "Network",
+        "model",
+        list(by_name),
+        offered[0].name,
+        format_func=lambda name: library.title(by_name[name]),
+    )
+    return by_name[name], photos.pick(by_name[name])

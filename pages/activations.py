@@ -1,0 +1,20 @@
+"""Activations: what each channel of a layer answers to the photo."""
+
+import streamlit as st
+
+from cnnviz.ui import activation_parts, parts, shell
+
+scene = shell.enter(
+    "What does each layer answer?",
+    "Each small picture is one channel's map of the photo: the brighter, the stronger that "
+    "filter answered there. The most activated come first. Click on one to look closer.",
+)
+spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+if not spatial:
+    st.info("This network has no layer with maps, so there are no activations to draw.")
+    st.stop()
+layers = activation_parts.pick_layers(scene, spatial)
+order, scale, colours = activation_parts.pick_look()
+for layer in layers:
+    activation_parts.layer_section(scene, layer, order, scale, colours)
+parts.about(scene)

@@ -1,0 +1,29 @@
+"""Explore: what the network sees in a photo, and where."""
+
+import streamlit as st
+
+from cnnviz import figures
+from cnnviz.descriptions import describe
+from cnnviz.ui import ask, parts, shell
+from cnnviz.ui.text import plain
+
+scene = shell.enter(
+    "What does the network see?",
+    "Drop a photo into the sidebar. The network names it, and the second picture shows where "
+    "in the photo it found the evidence.",
+)
+explanation = ask.explanation(scene.model, scene.photo)
+cam = explanation.maps[0]
+
+st.subheader(
+    plain(describe(explanation, scene.photo.pixels, scene.card.preprocessing)), anchor=False
+)
+left, middle, right = st.columns([3, 3, 2], gap="medium")
+with left:
+    parts.chart(figures.photo_figure(scene.photo.pixels, title="The photo"), "photo")
+with middle:
+    parts.overlay(scene, cam, key="overlay")
+with right:
+    scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
+    parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
+parts.about(scene)

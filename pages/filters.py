@@ -1,0 +1,37 @@
+"""Filters: the kernels of a convolution, all on one scale, and one on its own."""
+
+import streamlit as st
+
+from cnnviz.ui import ask, kernel_parts, parts, shell
+
+scene = shell.enter(
+    "What does a layer look for?",
+    "Each small picture is one filter: the weights that a convolution slides over its input. "
+    "Click on one to see its numbers.",
+)
+convolutions = [layer for layer in scene.outline.layers if layer.kernel_shape]
+if not convolutions:
+    st.info("This network has no convolution, so there are no filters to show.")
+    st.stop()
+scope = f"filters of {scene.model.name}"
+controls = st.columns([3, 2, 2, 2])
+with controls[0]:
+    suggested = scene.card.suggested_layers.filters
+    layer = parts.pick_layer("Layer", convolutions, suggested, scope)
+found = ask.filters(scene.model, layer.path)
+with controls[1]:
+    channel = kernel_parts.pick_input(found, f"{scope} {layer.path}")
+with controls[2]:
+    scaling = kernel_parts.pick_scaling()
+with controls[3]:
+    colours = parts.pick_colours(diverging=scaling == "symmetric")
+
+grid, detail = st.columns([3, 2], gap="large")
+with grid:
+    figure = kernel_parts.grid(found, channel, scaling, colours)
+    clicked = parts.clicked(figure, f"filters:{layer.path}")
+with detail:
+    number = kernel_parts.pick_filter(found, clicked, f"{scope} {layer.path}")
+    kernel_parts.one_filter(found, number, channel)
+kernel_parts.downloads(found)
+parts.about(scene)

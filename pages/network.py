@@ -1,0 +1,29 @@
+"""Network: the layers as a table and as a picture of how the maps shrink and multiply."""
+
+import streamlit as st
+
+from cnnviz import figures
+from cnnviz.ui import architecture, parts, shell
+from cnnviz.ui.text import plain
+
+scene = shell.enter(
+    "How is the network built?",
+    "From left to right the maps shrink and multiply: each layer sees a larger part of the "
+    "photo, and looks for more kinds of things in it.",
+)
+layers = scene.outline.layers
+facts = st.columns(4)
+facts[0].metric("Layers", len([layer for layer in layers if not layer.nested]))
+facts[1].metric("Parameters", f"{scene.outline.parameters:,}")
+facts[2].metric("Input", architecture.input_text(scene.outline))
+facts[3].metric("Classes", f"{len(scene.card.labels):,}")
+
+clicked = parts.clicked(figures.architecture(architecture.stages(layers)), "architecture")
+shown = architecture.table(layers)
+chosen = architecture.choose_row(shown, clicked)
+if chosen is None:
+    st.caption("Click on a layer, in the picture or in the table, to look inside it.")
+else:
+    st.subheader(plain(chosen.path), anchor=False)
+    architecture.links(chosen, scene.model)
+parts.about(scene)
