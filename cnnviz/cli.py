@@ -1,0 +1,454 @@
+"""The command line, ``python -m cnnviz``: the functions of the public API, from a shell.
+
+Results go to stdout, everything else to stderr. The exit code is 0 when all went well, 1 when
+some photos failed, 2 when the command itself, the model, a layer or a class was wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import glob
+import importlib
+import io
+import json
+import logging
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+import cnnviz
+from cnnviz.errors import CnnvizError, LayerError, PhotoError, TargetError
+
+if TYPE_CHECKING:
+    from cnnviz.loading import Network
+    from cnnviz.results import Filters, Prediction
+
+Row = dict[str, Any]
+
+# Classes in a JSON answer.
+_TOP = 5
+_OVERLAY = ".overlay.png"
+
+app = typer.Typer(
+    help="Look inside saved Keras CNNs: filters, activations and class activation maps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", exists=True, dir_okay=False, help="A saved model: a .keras or .h5 file."
+    ),
+]
+_Photos = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PHOTO...", help="Photos, folders (with their sub-folders) or quoted globs."
+    ),
+]
+_Photo = Annotated[
+    Path, typer.Argument(metavar="PHOTO", exists=True, dir_okay=False, help="A photo.")
+]
+_Layer = Annotated[
+    str, typer.Argument(metavar="LAYER", help="A layer's path, as 'layers' lists it.")
+]
+_Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
+]
+# The keys of cams.METHODS, spelled out because importing that room here would slow down --help.
+_Method = Literal["cam", "contrastive-cam", "grad-cam"]
+
+
+def main() -> None:
+    """Runs the command line, with TensorFlow's and Keras's own messages turned off."""
+    # TensorFlow reads these when it is imported, and that happens only later.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    app(prog_name="python -m cnnviz")
+
+
+@app.command()
+def predict(model: _Model, photos: _Photos, as_json: _Json = False) -> None:
+    """Tell the class of photos, and how sure the network is."""
+    with _clear_errors():
+        paths, failures = _expand(photos)
+        network = _load(model)
+
+        def answer(path: Path) -> Row:
+            return _answer(path, cnnviz.predict(network, cnnviz.open_photo(path)))
+
+        _show(_each(paths, answer, failures, as_json), ("file", "class", "confidence"), as_json)
+    _finish(failures)
+
+
+@app.command()
+def explain(
+    model: _Model,
+    photos: _Photos,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="The folder for the files; made if missing."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="CLASS", help="A class, by name or number; else the predicted one."
+        ),
+    ] = None,
+    method: Annotated[
+        _Method | None, typer.Option(help="The method; else the one that fits the network.")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The layer, for grad-cam; else the last with maps."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Show where in photos the network finds a class.
+
+    Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map.
+    Photos of the same name get -2, -3, … after it; files of an earlier run are replaced.
+    """
+    with _clear_errors():
+        paths, failures = _expand(photos)
+        network = _load(model)
+        wanted = [] if target is None else [_class(network, target)]
+        stems = _free_stems(paths, out)
+
+        def answer(path: Path) -> Row:
+            photo = cnnviz.open_photo(path)
+            explanation = cnnviz.explain(network, photo, wanted, method=method, layer=layer)
+            cam = explanation.maps[0]
+            overlay, values = out / (stems[path] + _OVERLAY), out / (stems[path] + ".cam.npy")
+            picture = cnnviz.overlay(photo, cam, network.card.preprocessing)
+            _write(overlay, _png(picture))
+            _write(values, _npy(cam.values))
+            found = {"method": cam.method, "layer": cam.layer, "target": cam.target}
+            files = {"overlay": str(overlay), "cam": str(values)}
+            return {**_answer(path, explanation.prediction), **found, **files}
+
+        columns = ("file overlay cam", "class", "confidence", "target", "method", "layer")
+        _show(_each(paths, answer, failures, as_json), columns, as_json)
+    _finish(failures)
+
+
+@app.command()
+def layers(model: _Model, as_json: _Json = False) -> None:
+    """List the layers of a model, nested ones included."""
+    with _clear_errors():
+        network = _load(model)
+        rows = (dataclasses.asdict(info) for info in network.layers)
+        _show(rows, ("path", "kind", "output_shape", "parameters", "kernel_shape"), as_json)
+
+
+@app.command()
+def filters(
+    model: _Model,
+    layer: _Layer,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help=".npy: the kernels (kh, kw, C_in, C_out). .npz: kernels, biases and pointwise, "
+            "by name. .csv: a line for each filter: bias, statistics, then every weight.",
+        ),
+    ],
+) -> None:
+    """Save the kernels and biases of a convolution."""
+    makers = {".npy": lambda found: _npy(found.kernels), ".npz": _filters_npz, ".csv": _filters_csv}
+    make = makers[_ending(out, makers)]
+    with _clear_errors():
+        found = cnnviz.filters(_load(model), layer)
+        _write(out, make(found))
+    _say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
+
+
+@app.command()
+def activations(
+    model: _Model,
+    photo: _Photo,
+    layer: _Layer,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", dir_okay=False, help="A .npy file: (h, w, K), float32."),
+    ],
+) -> None:
+    """Save the activations of a layer for a photo."""
+    _ending(out, (".npy",))
+    with _clear_errors():
+        pixels = cnnviz.open_photo(photo)
+        maps = cnnviz.activations(_load(model), pixels, [layer])[layer]
+        _write(out, _npy(maps))
+    _say(f"Wrote {out}: activations {maps.shape} of {layer}.")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Ends the command with an error's own words instead of a traceback."""
+    try:
+        yield
+    except CnnvizError as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(1 if isinstance(error, PhotoError) else 2) from error
+
+
+def _load(path: Path) -> Network:
+    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Loading the model …"):
+        with _silence():
+            importlib.import_module("cnnviz.loading")
+        network = cnnviz.load_model(path)
+    if network.card.inferred:
+        _say(
+            f"Note: there is no card beside {path.name}, so its class names and the way a photo "
+            "becomes its input are inferred."
+        )
+    return network
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Turns the process's stderr off, below Python.
+
+    TensorFlow's libraries write to it while they are imported, whatever their log level.
+    """
+    stderr = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _class(network: Network, text: str) -> str | int:
+    """A class as the API takes it: a label if there is one of that name, else a number.
+
+    Raises:
+        TargetError: there is no such class.
+    """
+    from cnnviz.predictions import class_index
+
+    named = text in network.card.labels or not text.isdecimal()
+    return class_index(network, text if named else int(text))
+
+
+def _expand(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
+    """The photos that files, folders and globs stand for, each once, and what stood for none."""
+    found: dict[Path, None] = {}
+    failures = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        matches = [path]
+        if not path.exists() and glob.has_magic(pattern):
+            # As a shell does it; Path.glob takes no absolute pattern and finds hidden files.
+            found_here = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+            matches = [Path(match) for match in found_here]
+        photos = [photo for match in matches for photo in _photos_at(match)]
+        if not photos:
+            failures[pattern] = "There is no photo here."
+        found.update(dict.fromkeys(photos))
+    return list(found), failures
+
+
+def _photos_at(path: Path) -> Iterator[Path]:
+    """A file itself; of a folder the photos in it and below, in order.
+
+    Hidden files and the overlays of an earlier run are left out of a folder.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    from cnnviz.images import EXTENSIONS
+
+    for folder, inner, names in os.walk(path):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in sorted(names):
+            known = name.lower().endswith(tuple(f".{ending}" for ending in EXTENSIONS))
+            if known and not name.startswith(".") and not name.endswith(_OVERLAY):
+                yield Path(folder, name)
+
+
+def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
+    """A name for each photo's files: no two alike, and none that replaces a photo."""
+    photos = {os.path.realpath(path) for path in paths}
+    # Compared in lower case: some file systems do not tell Cat from cat.
+    taken: set[str] = set()
+    count: Counter[str] = Counter()
+    stems = {}
+    for path in paths:
+        stem = path.stem
+        while stem.lower() in taken or os.path.realpath(out / (stem + _OVERLAY)) in photos:
+            count[path.stem] += 1
+            stem = f"{path.stem}-{count[path.stem] + 1}"
+        taken.add(stem.lower())
+        stems[path] = stem
+    return stems
+
+
+def _each(
+    paths: list[Path], answer: Callable[[Path], Row], failures: dict[str, str], as_json: bool
+) -> Iterator[Row]:
+    """The answer for each photo in turn; a photo that fails goes to ``failures`` instead."""
+    console = Console(stderr=True)
+    # On a terminal that shows the JSON lines, a bar would stand between them.
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
+    for path in track(paths, "Photos", console=console, transient=True, disable=hidden):
+        try:
+            yield answer(path)
+        except (LayerError, TargetError):
+            raise
+        except CnnvizError as error:
+            failures[str(path)] = str(error)
+
+
+def _answer(path: Path, prediction: Prediction) -> Row:
+    top = prediction.top(_TOP)
+    return {
+        "file": str(path),
+        "class": top[0].label,
+        "confidence": top[0].probability,
+        "top": [dataclasses.asdict(score) for score in top],
+    }
+
+
+def _show(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> None:
+    """Prints each row at once as a line of JSON, or all of them in the end as a table.
+
+    Several names in one column stand below each other.
+    """
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    stacked = any(" " in names for names in columns)
+    table = Table(show_lines=stacked)
+    for names in columns:
+        right = names in {"confidence", "parameters"}
+        title = names.replace(" ", "\n").replace("_", " ")
+        table.add_column(title, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(Text("\n".join(_cell(row[name]) for name in names.split())) for names in columns)
+        )
+    # A file or a pipe has no width to fit into.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return " × ".join(str(size) for size in value if size is not None)
+    # A file's name may hold line breaks, terminal codes or bytes that are no text.
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in value or "")
+
+
+def _finish(failures: dict[str, str]) -> None:
+    """Names what failed, and lets the exit code say so."""
+    if not failures:
+        return
+    _say(f"Failed: {len(failures)}")
+    for name, message in failures.items():
+        _say(f"  {name}: {message}")
+    raise typer.Exit(1)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file that is there whole or not at all, in a folder that is made if missing.
+
+    Raises:
+        CnnvizError: it cannot be written.
+    """
+    part = path.with_name(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise CnnvizError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _png(pixels: Any) -> bytes:
+    from cnnviz.images import encode_png
+
+    return encode_png(pixels)
+
+
+def _npy(array: Any) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _filters_npz(found: Filters) -> bytes:
+    import numpy as np
+
+    arrays: dict[str, Any] = {"kernels": found.kernels}
+    for name in ("biases", "pointwise"):
+        if getattr(found, name) is not None:
+            arrays[name] = getattr(found, name)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _filters_csv(found: Filters) -> bytes:
+    """A line for each filter: number, bias, statistics, and weights named [row,column,channel]."""
+    statistics = dataclasses.asdict(found.per_filter)
+    height, width, channels, count = found.kernels.shape
+    weights = [
+        f"[{row},{column},{channel}]"
+        for row in range(height)
+        for column in range(width)
+        for channel in range(channels)
+    ]
+    # Where a separable layer has pointwise kernels, the biases are theirs.
+    biases: Any = [""] * count
+    if found.biases is not None and found.pointwise is None:
+        biases = found.biases
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["filter", "bias", *statistics, *weights])
+    for index in range(count):
+        numbers = [values[index] for values in statistics.values()]
+        kernel = found.kernels[..., index].ravel()
+        writer.writerow([index, biases[index], *numbers, *kernel])
+    return text.getvalue().encode()
+
+
+def _ending(path: Path, known: Iterable[str]) -> str:
+    ending = path.suffix.lower()
+    if ending not in known:
+        raise typer.BadParameter(f"{path} must end in {' or '.join(known)}.", param_hint="'--out'")
+    return ending
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
