@@ -29,12 +29,19 @@ def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region
     """
     if preprocessing.fit == "stretch":
         return Region(0, 0, width, height)
-    scales = height / preprocessing.height, width / preprocessing.width
-    if preprocessing.fit == "crop":
-        scale = min(scales) * preprocessing.crop_fraction
-    else:
-        scale = max(scales)
-    seen_height, seen_width = scale * preprocessing.height, scale * preprocessing.width
+    if preprocessing.fit == "pad":
+        left, top, inner_width, inner_height = _place_inside(height, width, preprocessing)
+        across, down = width / inner_width, height / inner_height
+        return Region(
+            -left * across,
+            -top * down,
+            preprocessing.width * across,
+            preprocessing.height * down,
+        )
+    scale = min(height / preprocessing.height, width / preprocessing.width)
+    # Rounding must not put an edge outside the photo, not even by 1e-13.
+    seen_height = min(scale * preprocessing.height, height) * preprocessing.crop_fraction
+    seen_width = min(scale * preprocessing.width, width) * preprocessing.crop_fraction
     return Region((width - seen_width) / 2, (height - seen_height) / 2, seen_width, seen_height)
 
 
@@ -45,10 +52,10 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
     image = Image.fromarray(photo)
     if preprocessing.channels == 1:
         image = image.convert("L")
-    region = seen_region(photo.shape[0], photo.shape[1], preprocessing)
     if preprocessing.fit == "pad":
-        seen = _pad(image, region, size, resample)
+        seen = _pad(image, preprocessing, resample)
     else:
+        region = seen_region(image.height, image.width, preprocessing)
         box = (
             region.left,
             region.top,
@@ -92,12 +99,25 @@ def place_on_photo(
     return resize(values, height, width, seen_region(height, width, preprocessing))
 
 
+def _place_inside(
+    height: int, width: int, preprocessing: Preprocessing
+) -> tuple[int, int, int, int]:
+    """Where a padded photo lies in the network input: left, top, width, height, in its pixels."""
+    scale = min(preprocessing.height / height, preprocessing.width / width)
+    inner_width = max(1, round(width * scale))
+    inner_height = max(1, round(height * scale))
+    return (
+        (preprocessing.width - inner_width) // 2,
+        (preprocessing.height - inner_height) // 2,
+        inner_width,
+        inner_height,
+    )
+
+
 def _pad(
-    image: Image.Image, region: Region, size: tuple[int, int], resample: Image.Resampling
+    image: Image.Image, preprocessing: Preprocessing, resample: Image.Resampling
 ) -> Image.Image:
-    width = max(1, round(size[0] * image.width / region.width))
-    height = max(1, round(size[1] * image.height / region.height))
-    canvas = Image.new(image.mode, size)
-    corner = ((size[0] - width) // 2, (size[1] - height) // 2)
-    canvas.paste(image.resize((width, height), resample), corner)
+    left, top, width, height = _place_inside(image.height, image.width, preprocessing)
+    canvas = Image.new(image.mode, (preprocessing.width, preprocessing.height))
+    canvas.paste(image.resize((width, height), resample), (left, top))
     return canvas
