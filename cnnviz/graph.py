@@ -26,15 +26,26 @@ _lock = threading.RLock()
 # Compiled passes kept for one network: each holds a graph of some megabytes.
 _KEPT = 16
 
-# Layers that, between pooling and the dense layer, leave the values as they are.
-_TRANSPARENT = ("Dropout", "SpatialDropout2D", "Flatten", "Reshape", "Identity", "GaussianNoise")
+# What leaves values as they are while a network is not trained.
+_UNCHANGED = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Cast",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "SpatialDropout2D",
+)
 
+# What only lays the same values out in another shape.
+_RESHAPED = ("Flatten", "Reshape")
 
 _CONVOLUTIONS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
 
 # What treats every channel by itself and keeps their order.
 _CHANNEL_BY_CHANNEL = (
-    *(kind for kind in _TRANSPARENT if kind not in {"Flatten", "Reshape"}),
+    *_UNCHANGED,
     "Activation",
     "AveragePooling2D",
     "BatchNormalization",
@@ -64,7 +75,8 @@ class Head:
     """How a network ends.
 
     Attributes:
-        activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name.
+        activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name;
+            ``combined`` where outputs of softmax or sigmoid are averaged or joined.
         dense: path of the dense layer that gives the scores, None where there is none.
         features: path of the maps that are averaged straight into that dense layer, None
             where the network ends otherwise.
@@ -99,23 +111,21 @@ def head(calls: list[Call], output: Any) -> Head:
     """Reads from a recorded run how the network ends."""
     leaves = _leaves(calls)
     last_spatial = _last_maps(leaves)
-    place = _producer(leaves, output)
-    if place is None:
-        return Head("linear", None, None, last_spatial)
-    activation = _output_activation(leaves[place])
-    if isinstance(leaves[place].operation, keras.layers.Softmax | keras.layers.Activation):
-        place = _producer(leaves[:place], leaves[place].inputs[0], _TRANSPARENT)
-    if place is None or not isinstance(leaves[place].operation, keras.layers.Dense):
+    place = _producer(leaves, output, _RESHAPED)
+    activation = _output_activation(leaves, place)
+    if place is not None and not hasattr(leaves[place].operation, "kernel"):
+        place = _logit_maker(leaves, place)
+    if place is None or not _gives_scores(leaves[place].operation, output):
         return Head(activation, None, None, last_spatial)
     dense = leaves[place]
-    place = _producer(leaves[:place], dense.inputs[0], _TRANSPARENT)
-    if place is None or not isinstance(
-        leaves[place].operation, keras.layers.GlobalAveragePooling2D
-    ):
+    place = _producer(leaves[:place], dense.inputs[0], _RESHAPED)
+    if place is None or not _averages_maps(leaves[place].operation):
         return Head(activation, dense.path, None, last_spatial)
-    place = _producer(leaves[:place], leaves[place].inputs[0], _TRANSPARENT)
-    features = leaves[place].path if place is not None else None
-    return Head(activation, dense.path, features, last_spatial)
+    maps = leaves[place].inputs[0]
+    place = _producer(leaves[:place], maps)
+    if place is None or maps.shape[-1] != dense.operation.kernel.shape[0]:
+        return Head(activation, dense.path, None, last_spatial)
+    return Head(activation, dense.path, leaves[place].path, last_spatial)
 
 
 def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
@@ -123,15 +133,19 @@ def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
     if end.activation == "linear":
         return output
     leaves = _leaves(calls)
-    place = _producer(leaves, output)
+    place = _producer(leaves, output, _RESHAPED)
     if place is None or end.activation not in {"softmax", "sigmoid"}:
         return None
     last = leaves[place]
-    if not isinstance(last.operation, keras.layers.Dense):
-        return last.inputs[0]
-    dense = last.operation
-    scores = keras.ops.matmul(last.inputs[0], keras.ops.cast(dense.kernel, dense.compute_dtype))
-    return scores if dense.bias is None else scores + keras.ops.cast(dense.bias, scores.dtype)
+    scores = last.inputs[0]
+    if isinstance(last.operation, keras.layers.Dense):
+        dense = last.operation
+        scores = keras.ops.matmul(scores, keras.ops.cast(dense.kernel, dense.compute_dtype))
+        if dense.bias is not None:
+            scores = scores + keras.ops.cast(dense.bias, scores.dtype)
+    elif hasattr(last.operation, "kernel"):
+        return None
+    return keras.ops.reshape(scores, keras.ops.shape(output))
 
 
 @dataclass(frozen=True)
@@ -226,8 +240,6 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
         covering = [key for key in made if key[0] == direction and wanted <= key[1]]
         if covering:
             return made[min(covering, key=lambda key: len(key[1]))]
-        for path in wanted:
-            find(network.model, path.partition("#")[0])
         trace = _forward if direction == "forward" else _backward
         if len(made) >= _KEPT:
             del made[next(iter(made))]
@@ -255,12 +267,13 @@ def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[A
     output, calls = record(model, inputs)
     end = head(calls, output)
     outputs = {call.path: call.output for call in calls}
-    missing = sorted(wanted - outputs.keys())
-    if missing:
-        raise LayerError(
-            f"The layer {missing[0]!r} gives no output when the network runs, so there is "
-            "nothing to show. Choose another."
-        )
+    for path in sorted(wanted):
+        if not hasattr(outputs.get(path), "shape"):
+            find(model, path)
+            raise LayerError(
+                f"The layer {path!r} gives no array of its own when the network runs: it is "
+                "never run, or gives several. Choose another."
+            )
     values = {"output": output, "layers": {path: outputs[path] for path in wanted}}
     scores = logits(calls, output, end)
     if scores is not None:
@@ -296,12 +309,14 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
         def call(*args: Any, **kwargs: Any) -> Any:
             path = _free_path(prefix + operation.name, taken)
             if isinstance(operation, keras.Model):
-                output = _run(operation, args[0], path + "/", calls, taken)
+                image = args[0] if args else kwargs["inputs"]
+                output = _run(operation, image, path + "/", calls, taken)
             else:
                 if "training" in getattr(operation, "_call_context_args", ()):
                     kwargs["training"] = False
                 output = operation(*args, **kwargs)
-            calls.append(Call(path, operation, tuple(keras.tree.flatten(args)), output))
+            given = (item for item in keras.tree.flatten((args, kwargs)) if hasattr(item, "shape"))
+            calls.append(Call(path, operation, tuple(given), output))
             return output
 
         return call
@@ -329,31 +344,78 @@ def _leaves(calls: list[Call]) -> list[Call]:
 
 
 def _producer(calls: list[Call], tensor: Any, skip: tuple[str, ...] = ()) -> int | None:
-    """The place in ``calls`` of the operation that made a tensor, those in ``skip`` left out.
+    """The place in ``calls`` of the operation that made a tensor.
 
-    In inference a dropout hands its input on as it is, so the last maker is met first.
+    What leaves values unchanged is left out, and so are the kinds in ``skip``. In inference
+    a dropout hands its input on as it is, so the last maker is met first.
     """
     for place in reversed(range(len(calls))):
         call = calls[place]
         if call.output is not tensor:
             continue
-        if type(call.operation).__name__ not in skip:
+        kind = type(call.operation).__name__
+        idle = kind == "Activation" and _activation(call.operation) == "linear"
+        if not idle and kind not in _UNCHANGED + skip:
             return place
         tensor = call.inputs[0]
     return None
 
 
-def _output_activation(last: Call) -> str:
-    if isinstance(last.operation, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(last.operation, "activation", None)
-    return getattr(activation, "__name__", "linear")
+def _activation(operation: Any) -> str:
+    """The name of an operation's activation; ``linear`` where it has none."""
+    kind = type(operation).__name__.lower()
+    if kind in {"softmax", "sigmoid"}:
+        return kind
+    activation = getattr(operation, "activation", None)
+    if activation is None:
+        return "linear"
+    return getattr(activation, "__name__", type(activation).__name__.lower())
+
+
+def _output_activation(leaves: list[Call], place: int | None) -> str:
+    if place is None:
+        return "linear"
+    last = leaves[place]
+    own = _activation(last.operation)
+    if own != "linear" or hasattr(last.operation, "kernel") or not last.inputs:
+        return own
+    # A mean of probabilities is itself a probability, not a logit.
+    makers = [_producer(leaves[:place], tensor, _RESHAPED) for tensor in last.inputs]
+    given = {_activation(leaves[maker].operation) for maker in makers if maker is not None}
+    return "combined" if None not in makers and given <= {"softmax", "sigmoid"} else own
+
+
+def _logit_maker(leaves: list[Call], place: int) -> int | None:
+    """The place of what feeds an operation that does nothing but apply its activation."""
+    if _activation(leaves[place].operation) not in {"softmax", "sigmoid"}:
+        return None
+    maker = _producer(leaves[:place], leaves[place].inputs[0], _RESHAPED)
+    if maker is None or _activation(leaves[maker].operation) != "linear":
+        return None
+    return maker
+
+
+def _gives_scores(operation: Any, output: Any) -> bool:
+    """Whether an operation is a dense layer with one unit for each class."""
+    return (
+        isinstance(operation, keras.layers.Dense)
+        and _activation(operation) in {"softmax", "sigmoid", "linear"}
+        and operation.units == output.shape[-1]
+    )
+
+
+def _averages_maps(operation: Any) -> bool:
+    return (
+        isinstance(operation, keras.layers.GlobalAveragePooling2D)
+        and operation.data_format == "channels_last"
+    )
 
 
 def _last_maps(calls: list[Call]) -> str | None:
-    """The last layer that gives maps of more than one cell."""
+    """The last operation that gives maps of more than one cell."""
     for call in reversed(calls):
-        shape = getattr(call.output, "shape", ())
-        if len(shape) == 4 and shape[1] != 1 and type(call.operation).__name__ not in _TRANSPARENT:
+        shape = tuple(getattr(call.output, "shape", ()))
+        kind = type(call.operation).__name__
+        if len(shape) == 4 and shape[1:3] != (1, 1) and kind not in (*_UNCHANGED, "InputLayer"):
             return call.path
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 
 import keras
@@ -26,15 +27,17 @@ def describe(model: keras.Model) -> tuple[LayerInfo, ...]:
 
 
 def find(model: keras.Model, path: str) -> keras.Layer:
-    """The layer at a path.
+    """The layer at a path; ``name#1``, the second call of a shared layer, is that layer.
 
     Raises:
         LayerError: there is none; the message names the nearest ones.
     """
     layers = dict(walk(model))
-    if path in layers:
-        return layers[path]
-    near = difflib.get_close_matches(path, layers, n=3) or list(layers)[:3]
+    for name in (path, re.sub(r"#\d+(?=/|$)", "", path)):
+        if name in layers:
+            return layers[name]
+    near = [known for known in layers if known.endswith("/" + path)][:3]
+    near = near or difflib.get_close_matches(path, layers, n=3) or list(layers)[:3]
     raise LayerError(
         f"This network has no layer {path!r}. Near it: {', '.join(near)}. "
         "network.layers lists them all."
@@ -42,23 +45,36 @@ def find(model: keras.Model, path: str) -> keras.Layer:
 
 
 def _describe_one(path: str, layer: keras.Layer) -> LayerInfo:
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None:
-        kernel = getattr(layer, "depthwise_kernel", None)
-    shape = tuple(kernel.shape) if kernel is not None and len(kernel.shape) == 4 else None
     return LayerInfo(
         path,
         type(layer).__name__,
         _output_shape(layer),
         layer.count_params() if layer.built else 0,
-        shape,
+        _kernel_shape(layer),
         isinstance(layer, keras.Model),
     )
+
+
+def _kernel_shape(layer: keras.Layer) -> tuple[int, ...] | None:
+    """(kh, kw, C_in, C_out): what one filter looks at, and how many there are."""
+    depthwise = getattr(layer, "depthwise_kernel", None)
+    kernel = getattr(layer, "kernel", None) if depthwise is None else depthwise
+    if kernel is None or len(kernel.shape) != 4:
+        return None
+    height, width, channels, count = kernel.shape
+    if depthwise is not None:
+        return height, width, 1, channels * count
+    # Keras keeps a transposed convolution's as (kh, kw, C_out, C_in).
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return height, width, count, channels
+    return height, width, channels, count
 
 
 def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
     # A layer that is called twice has two outputs and no `output`; the first call's counts.
     for node in layer._inbound_nodes:
+        if len(node.output_tensors) > 1:
+            return ()
         if node.output_tensors:
             return tuple(node.output_tensors[0].shape)
     try:

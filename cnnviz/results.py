@@ -23,9 +23,11 @@ class LayerInfo:
     Attributes:
         path: names from the outermost model inwards, joined by ``/``.
         kind: the layer's class, such as ``Conv2D``.
-        output_shape: ``(None, h, w, K)``; None where a size is free, () where unknown.
+        output_shape: ``(None, h, w, K)``; None where a size is free, () where unknown or
+            where there are several outputs.
         parameters: number of weights, those of nested layers included.
-        kernel_shape: ``(kh, kw, C_in, C_out)`` of a convolution, else None.
+        kernel_shape: ``(kh, kw, C_in, C_out)`` of a convolution, else None; the same as that
+            of ``Filters.kernels``.
         nested: whether it is a model that holds the layers whose paths start with it.
     """
 
