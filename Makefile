@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-APP := $(BIN)/streamlit run app.py
+APP := $(BIN)/python -m cnnviz.ui
 # More for pytest, such as `make test PYTEST="-x tests/test_cams.py"`.
 PYTEST :=
 

@@ -17,7 +17,7 @@ pins=$(mktemp)
 trap 'rm -f "$pins"' EXIT
 
 compile pyproject.toml --extra cpu > "$pins"
-write requirements.txt "# What the app needs; \"via cnnviz\" marks what it imports itself."
+write requirements.txt "# What the app needs; \"via cnnviz\" marks what it asks for itself."
 compile --group pyproject.toml:dev --constraints requirements.txt > "$pins"
 write requirements-dev.txt "-r requirements.txt"
 compile pyproject.toml --extra gpu --constraints requirements.txt > "$pins"

@@ -30,7 +30,17 @@ WEB_SIDE: dict[str, set[str]] = {
     "cams": {"arrays", "results"},
     "preprocessing": {"lib:PIL", "arrays", "cards"},
     "overlays": {"arrays", "cards", "colours", "preprocessing", "results"},
-    "figures": {"lib:plotly", "arrays", "colours", "images", "results"},
+    "descriptions": {"cards", "preprocessing", "results"},
+    "figures": {
+        "lib:PIL",
+        "lib:plotly",
+        "arrays",
+        "cards",
+        "colours",
+        "images",
+        "preprocessing",
+        "results",
+    },
     "workers": {"lib:loky", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
@@ -57,7 +67,7 @@ _BACKEND_FOR_PEOPLE = WEB_SIDE.keys() - {"__init__"}
 FRONT: dict[str, set[str]] = {
     "app": {"lib:streamlit", "ui"},
     "pages": {"lib:streamlit", "ui", *_BACKEND_FOR_PEOPLE},
-    "ui": {"lib:streamlit", "lib:plotly", "ui", *_BACKEND_FOR_PEOPLE},
+    "ui": {"lib:streamlit", "lib:pandas", "lib:plotly", "ui", *_BACKEND_FOR_PEOPLE},
 }
 SHELL: dict[str, set[str]] = {
     "__main__": {"cli"},
