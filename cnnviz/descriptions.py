@@ -13,9 +13,9 @@ from cnnviz.results import ClassActivationMap, Explanation, Prediction
 _SURE = 0.6
 
 _PLACES = (
-    ("upper left", "upper middle", "upper right"),
-    ("left", "middle", "right"),
-    ("lower left", "lower middle", "lower right"),
+    ("in the upper left", "at the top", "in the upper right"),
+    ("on the left", "in the middle", "on the right"),
+    ("in the lower left", "at the bottom", "in the lower right"),
 )
 
 
@@ -38,7 +38,7 @@ def where(cam: ClassActivationMap, photo: NDArray[np.uint8], preprocessing: Prep
     y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
     x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
     place = _PLACES[min(int(y * 3), 2)][min(int(x * 3), 2)]
-    return f"The evidence for “{cam.target}” is strongest in the {place} of the photo."
+    return f"The evidence for “{cam.target}” is strongest {place} of the photo."
 
 
 def nothing_to_see(cam: ClassActivationMap) -> str:

@@ -218,12 +218,11 @@ def makers(calls: list[Call]) -> dict[str, str]:
         if len(getattr(call.output, "shape", ())) != 4:
             continue
         kind = type(call.operation).__name__
+        maker: str | None = None
         if kind in _CONVOLUTIONS:
             maker = call.path
         elif len(call.inputs) == 1 and kind in _CHANNEL_BY_CHANNEL:
             maker = maker_of.get(id(call.inputs[0]))
-        else:
-            maker = None
         if maker is not None:
             made[call.path] = maker_of[id(call.output)] = maker
     return made

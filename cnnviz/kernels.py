@@ -26,7 +26,7 @@ def filters(network: Network, layer: str) -> Filters:
     if hasattr(found, "depthwise_kernel"):
         kernels = _numbers(found.depthwise_kernel)
         kernels = kernels.reshape(*kernels.shape[:2], 1, -1)
-        pointwise = _numbers(getattr(found, "pointwise_kernel", None))
+        pointwise = _numbers_or_none(getattr(found, "pointwise_kernel", None))
     elif hasattr(found, "kernel") and len(found.kernel.shape) == 4:
         kernels = _numbers(found.kernel)
         if kind == "Conv2DTranspose":
@@ -43,15 +43,19 @@ def filters(network: Network, layer: str) -> Filters:
         layer,
         kind,
         kernels,
-        _numbers(found.bias),
+        _numbers_or_none(found.bias),
         pointwise,
         _statistics(kernels, axis=(0, 1, 2)),
         _statistics(kernels, axis=None),
     )
 
 
-def _numbers(weight: object) -> Floats | None:
-    return None if weight is None else np.asarray(weight, dtype=np.float32)
+def _numbers(weight: object) -> Floats:
+    return np.asarray(weight, dtype=np.float32)
+
+
+def _numbers_or_none(weight: object) -> Floats | None:
+    return None if weight is None else _numbers(weight)
 
 
 def _statistics(kernels: Floats, axis: tuple[int, ...] | None) -> WeightStatistics:

@@ -79,13 +79,13 @@ def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     """
     pixels = view.astype(np.float32)
     if scaling == "unit":
-        return pixels / 255
+        return pixels / np.float32(255)
     if scaling == "tf":
-        return pixels / 127.5 - 1
+        return pixels / np.float32(127.5) - np.float32(1)
     if scaling == "torch":
-        return (pixels / 255 - _TORCH_MEAN) / _TORCH_DEVIATION
+        pixels = (pixels / np.float32(255) - _TORCH_MEAN) / _TORCH_DEVIATION
     if scaling == "caffe":
-        return pixels[..., ::-1] - _CAFFE_MEAN
+        pixels = pixels[..., ::-1] - _CAFFE_MEAN
     return pixels
 
 

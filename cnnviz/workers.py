@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future, TimeoutError
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
             "The process that runs the networks stopped before it answered. "
             "A new one is being started; nothing of yours is lost."
         ) from error
-    except TimeoutError as error:
+    except futures.TimeoutError as error:
         _discard(executor)
         raise WorkerError(
             f"The network gave no answer within {_SECONDS} seconds, so it was stopped. "
@@ -118,7 +118,7 @@ def start(models: Sequence[ModelFile]) -> None:
 def _next_step(steps: list[tuple[str, ModelFile]]) -> None:
     function, model = steps[0]
 
-    def go_on(done: Future[Any]) -> None:
+    def go_on(done: futures.Future[Any]) -> None:
         if done.cancelled() or isinstance(done.exception(), BrokenProcessPool):
             return
         if done.exception() is not None:
@@ -188,7 +188,7 @@ def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         _log.exception("%s failed on %s", function, model.path)
         raise WorkerError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."

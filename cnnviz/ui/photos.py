@@ -58,13 +58,15 @@ def _take(file: Any, how: str) -> None:
     st.session_state[f"last {how}"] = current
     st.session_state.pop("photo problem", None)
     if file is None:
-        _drop(how)
+        _set_aside(how)
         return
     data = file.getvalue()
     try:
         pixels = open_photo(data)
     except PhotoError as error:
         st.session_state["photo problem"] = f"{file.name}: {error}"
+        if "photo set aside" in st.session_state:
+            st.session_state["own photo"] = st.session_state.pop("photo set aside")
         return
     origin = "Your photo" if how == "uploaded" else "Taken just now"
     key = hashlib.sha256(data).hexdigest()
@@ -72,9 +74,13 @@ def _take(file: Any, how: str) -> None:
     st.session_state["own photo came"] = how
 
 
-def _drop(how: str) -> None:
-    if st.session_state.get("own photo came") == how:
-        st.session_state.pop("own photo", None)
+def _set_aside(how: str) -> None:
+    """Takes a photo off the screen, and keeps it in case the next one cannot be read.
+
+    To replace a file, the browser first takes the old one away and then sends the new one.
+    """
+    if st.session_state.get("own photo came") == how and "own photo" in st.session_state:
+        st.session_state["photo set aside"] = st.session_state.pop("own photo")
 
 
 def _pick_sample(model: ModelFile) -> Sample:
