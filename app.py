@@ -4,6 +4,6 @@ import streamlit as st
 
 from cnnviz.ui import shell
 
-st.set_page_config(page_icon=":material/center_focus_strong:", layout="wide")
+st.set_page_config(page_icon=shell.ICON, layout="wide")
 page = st.navigation(shell.pages())
 shell.run(page)

@@ -95,14 +95,13 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
 
 
 def side_by_side(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
-    """The evidence for the likeliest classes, all on one scale."""
-    labels = [score.label for score in prediction.top(_BESIDE)]
-    if cam.target not in labels:
-        labels = [cam.target, *labels[: _BESIDE - 1]]
+    """The evidence for the likeliest classes beside the one that is shown, on one scale."""
+    likely = [score.label for score in prediction.top(_BESIDE)]
+    others = tuple(label for label in likely if label != cam.target)[: _BESIDE - 1]
     layer = cam.layer if cam.method == "grad-cam" else None
-    found = ask.explanation(scene.model, scene.photo, tuple(labels), cam.method, layer)
+    found = ask.explanation(scene.model, scene.photo, others, cam.method, layer)
     figure = figures.evidence_maps(
-        [(one.target, one.values) for one in found.maps],
+        [(one.target, one.values) for one in (cam, *found.maps)],
         title="The same photo, class by class, on one scale",
         unit=parts.unit(cam),
     )

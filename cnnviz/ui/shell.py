@@ -17,6 +17,9 @@ from cnnviz.ui.photos import Photo
 from cnnviz.ui.text import plain
 from cnnviz.workers import ModelFile
 
+# A picture of our own: the browser would look for a named icon on the internet.
+ICON = str(ROOT / "cnnviz" / "ui" / "icon.png")
+
 _PAGES = {
     "explore": ("Explore", ":material/travel_explore:"),
     "network": ("Network", ":material/account_tree:"),
@@ -71,6 +74,7 @@ def enter(title: str, lead: str) -> Scene:
     turns to ``app.py``, which draws everything around it.
     """
     if "scene" not in st.session_state:
+        st.set_page_config(page_icon=ICON, layout="wide")
         st.navigation(pages())
         st.rerun()
     model, photo = st.session_state.pop("scene")
