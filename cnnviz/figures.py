@@ -1,0 +1,792 @@
+"""Arrays to Plotly figures. This room draws: it computes no map and runs no network.
+
+Grids of channels and photos travel as pictures, since a browser paints one picture faster
+than hundreds of traces; a single map travels as raw float32 values, so that the value under
+the mouse is the value that was computed. A cell that is not a number stays empty.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+
+from cnnviz.arrays import Region, largest_magnitude, resize, steps, tile
+from cnnviz.cards import Preprocessing
+from cnnviz.colours import DIVERGING, overlay_table, plotly_scale, table
+from cnnviz.images import encode_jpeg, encode_png, shrink
+from cnnviz.preprocessing import seen_region
+
+Floats = NDArray[np.floating]
+Bytes = NDArray[np.uint8]
+Limits = tuple[float, float]
+
+CHART_CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "displayModeBar": "hover",
+    "scrollZoom": False,
+    "doubleClick": "reset",
+    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d", "select2d", "lasso2d"],
+    "toImageButtonOptions": {"format": "png", "filename": "cnnviz", "scale": 2},
+}
+
+# Sizes on the screen, in pixels. A page is about 1000 wide, or half of that in two columns.
+_PAGE = 1000
+_HALF_PAGE = 480
+_TALLEST_GRID = 620
+_TALLEST_PICTURE = 480
+_TITLE_LINE = 22
+_BAR_SPACE = 62
+_SLIDER_SPACE = 84
+_TEXT = {"size": 13}
+_TITLE = {"size": 16}
+# Fits a telephone's width.
+_LETTERS_A_LINE = 42
+
+_PHOTO_SIDE = 1000
+_OVERLAY_SIDE = 400
+_TINY_PHOTO = 100
+_LABEL_SPACE = 20
+_SMALLEST_LABELLED_TILE = 60
+_LARGEST_PRINTED = 7
+_WIDEST_ROW = 4
+_TALLEST_TILE = 260
+_LETTERS_A_TILE = 14
+_LABEL_LINE = 18
+_BAR_PITCH = 52
+_BAR_WIDTH = 0.34
+_STAGE_HEIGHT = 260
+_STAGE_TEXT = 112
+_STAGE_GAP = 1.5
+_LEAST_STAGE = 1.0
+_MOST_LABELS = 20
+_FEW = 5
+
+_ACCENT = "#23849d"
+_FAINT = "rgba(128,140,152,0.55)"
+_TRACK = "rgba(128,140,152,0.16)"
+_CLEAR = "rgba(0,0,0,0)"
+# The first whose name is part of a layer's class. They tell apart on white and on black.
+_KINDS = (
+    ("Conv", "#2a8fbd"),
+    ("Pool", "#d9822b"),
+    ("Dense", "#8e63c7"),
+    ("Normalization", "#3f9e6b"),
+    ("Activation", "#c25b7c"),
+    ("ReLU", "#c25b7c"),
+    ("Input", "#8a949e"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a network's picture: a layer, and the maps (height, width, channels) it gives.
+
+    Attributes:
+        path: the layer's path.
+        kind: the layer's class.
+        height: rows of a map; 1 for a layer without maps.
+        width: columns of a map; 1 for a layer without maps.
+        channels: maps, or units of a layer without maps.
+        parameters: number of weights.
+    """
+
+    path: str
+    kind: str
+    height: int
+    width: int
+    channels: int
+    parameters: int
+
+
+def channel_grid(
+    maps: Floats,
+    *,
+    title: str,
+    unit: str,
+    names: Sequence[str],
+    hovers: Sequence[str],
+    colours: str,
+    limits: Limits | None = None,
+    columns: int | None = None,
+    pixelated: bool = True,
+) -> go.Figure:
+    """All channels (h, w, K) as one picture; each can be pointed at and clicked.
+
+    A click selects the point whose ``customdata`` is ``[k]``, k being the place in ``maps``.
+
+    Args:
+        maps: (h, w, K) float.
+        title: plain text.
+        unit: what the colours mean, beside the colour bar.
+        names: K short labels, drawn where the tiles are large enough for them.
+        hovers: K plain texts for the mouse; a line break starts a new line.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        limits: the values of the first and the last colour; if None, the smallest and the
+            largest value, or the same distance to both sides of zero for diverging colours.
+        columns: channels in a row; chosen to fill a wide page if None.
+        pixelated: keeps the cells' edges sharp; otherwise the browser blurs them.
+
+    Raises:
+        ValueError: names or hovers are not K.
+    """
+    maps = _finite(maps)
+    count = maps.shape[-1]
+    if len(names) != count or len(hovers) != count:
+        raise ValueError(
+            f"Expected {count} names and hovers, one per channel. "
+            f"Received: {len(names)} names and {len(hovers)} hovers"
+        )
+    low, high = limits or _limits(maps, centred=colours in DIVERGING)
+    columns = columns or _columns(count)
+    # A gap is a whole number of cells: very small tiles are magnified to make it thin.
+    maps = _magnify(maps, round(8 / max(maps.shape[:2])))
+    height, width, _ = maps.shape
+    gap = max(1, round(max(height, width) / 16))
+    cell = _PAGE / (columns * (width + gap))
+    labelled = cell * width >= _SMALLEST_LABELLED_TILE
+    strip = int(np.ceil(_LABEL_SPACE / cell)) if labelled else 0
+    mosaic = tile(np.pad(maps, ((strip, 0), (0, 0), (0, 0)), constant_values=np.nan), columns, gap)
+    x, y = mosaic.centres()
+    rows_high, columns_wide = mosaic.values.shape
+
+    figure = _picture_figure(title, columns_wide, rows_high, (_PAGE, _TALLEST_GRID))
+    figure.add_image(
+        source=_coloured(mosaic.values, table(colours), low, high),
+        x0=0.5,
+        y0=0.5,
+        zsmooth=False if pixelated else "fast",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=x + 0.5,
+        y=y + 0.5,
+        mode="markers",
+        marker={
+            "opacity": 0,
+            "color": np.full(count, low),
+            **_scale(colours, low, high, unit, letter="c"),
+        },
+        # A selection must not dim the others: all points are invisible, always.
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[[channel] for channel in range(count)],
+        hovertext=[_text(hover) for hover in hovers],
+        hoverinfo="text",
+    )
+    if labelled:
+        figure.add_scatter(
+            x=x - (width - 1) / 2,
+            y=y - (height + strip - 1) / 2 + strip / 2,
+            mode="text",
+            text=[_text(name) for name in names],
+            textposition="middle right",
+            textfont=_TEXT,
+            cliponaxis=False,
+            hoverinfo="skip",
+        )
+    # The nearest centre is that of the tile under the mouse, however far it is.
+    figure.update_layout(hoverdistance=-1, clickmode="event+select")
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(fixedrange=True)
+    return figure
+
+
+def heatmap(
+    values: Floats,
+    *,
+    title: str,
+    unit: str,
+    colours: str,
+    centred: bool = False,
+    limits: Limits | None = None,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    hover: str = "value",
+) -> go.Figure:
+    """One map (h, w) with its raw values under the mouse; rows go down, cells are square.
+
+    Args:
+        values: (h, w) float; up to 7 × 7 the numbers are printed in the cells.
+        title: plain text.
+        unit: what the colours mean, above the colour bar.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        centred: whether the limits are the same distance to both sides of zero.
+        limits: the values of the first and the last colour; from the values if None.
+        x_title: what a column is; without it the columns have no numbers.
+        y_title: what a row is; without it the rows have no numbers.
+        hover: the name of a value under the mouse.
+    """
+    values = _finite(values)
+    height, width = values.shape
+    low, high = limits or _limits(values, centred=centred)
+    figure = _picture_figure(title, width, height, (_HALF_PAGE, _TALLEST_PICTURE))
+    printed = max(height, width) <= _LARGEST_PRINTED
+    figure.add_heatmap(
+        z=values,
+        **_scale(colours, low, high, unit),
+        hoverongaps=False,
+        hovertemplate=f"{_template(hover)} %{{z:.4~g}}<br>row %{{y}}, column %{{x}}<extra></extra>",
+        texttemplate="%{z:.3~g}" if printed else None,
+    )
+    figure.update_xaxes(range=[-0.5, width - 0.5])
+    figure.update_yaxes(range=[height - 0.5, -0.5])
+    _name_axis(figure.layout.xaxis, x_title, width)
+    _name_axis(figure.layout.yaxis, y_title, height)
+    return figure
+
+
+def map_overlay(
+    photo: Bytes,
+    values: Floats,
+    preprocessing: Preprocessing,
+    *,
+    title: str,
+    unit: str,
+    signed: bool = False,
+    opacity: float = 0.7,
+    label: str = "",
+) -> go.Figure:
+    """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
+
+    The picture is that of ``overlays.overlay``. The raw value of each native cell is under
+    the mouse. The slider works in the browser alone.
+
+    Args:
+        photo: (H, W, 3) uint8, the original.
+        values: (h, w) raw and signed.
+        preprocessing: how the photo became the network input.
+        title: plain text.
+        unit: what the colours mean, above the colour bar.
+        signed: whether evidence against the class is shown too, in the other colour.
+        opacity: 0 to 1, where the slider starts.
+        label: the name of a value under the mouse.
+    """
+    values = _finite(values)
+    height, width = photo.shape[:2]
+    region = seen_region(height, width, preprocessing)
+    colours = "balance" if signed else "inferno"
+    limit = largest_magnitude(values) if signed else float(np.fmax.reduce(values, None, initial=0))
+    low, high = _spread(-limit if signed else 0.0, limit)
+
+    figure = photo_figure(photo, title=title)
+    scale = _OVERLAY_SIDE / max(height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    # Each side by its own factor: rounding must not shift the map.
+    down, across = size[0] / height, size[1] / width
+    placed = resize(
+        values,
+        *size,
+        Region(
+            region.left * across, region.top * down, region.width * across, region.height * down
+        ),
+    )
+    layer = _coloured(placed, overlay_table(colours), low, high)
+    figure.add_layout_image(_placed(layer, width, height, above=True, opacity=opacity))
+    cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
+    figure.add_heatmap(
+        z=values,
+        x0=region.left + cell_width / 2,
+        dx=cell_width,
+        y0=region.top + cell_height / 2,
+        dy=cell_height,
+        customdata=np.moveaxis(np.indices(values.shape), 0, -1),
+        opacity=0,
+        **_scale(colours, low, high, unit),
+        hoverongaps=False,
+        hovertemplate=(
+            f"{_template(label or 'value')} %{{z:.4~g}}<br>"
+            "row %{customdata[0]}, column %{customdata[1]}<extra></extra>"
+        ),
+    )
+    if _is_part(region, height, width):
+        figure.add_shape(
+            type="rect",
+            x0=region.left,
+            y0=region.top,
+            x1=region.left + region.width,
+            y1=region.top + region.height,
+            line={"color": "white", "width": 1, "dash": "dot"},
+        )
+    figure.update_layout(sliders=[_opacity_slider(opacity)])
+    return figure
+
+
+def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
+    """A photo (H, W, 3) in the frame that ``map_overlay`` gives it, to stand beside it."""
+    height, width = photo.shape[:2]
+    figure = _picture_figure(
+        title, width, height, (_HALF_PAGE, _TALLEST_PICTURE), bottom=_SLIDER_SPACE
+    )
+    if max(height, width) < _TINY_PHOTO:
+        source = _png(_magnify(photo, round(_OVERLAY_SIDE / max(height, width))))
+    else:
+        source = _uri(encode_jpeg(shrink(photo, _PHOTO_SIDE)), "jpeg")
+    figure.add_layout_image(_placed(source, width, height))
+    # Plotly draws axes, and with them the pictures, only where there is a trace.
+    figure.add_scatter(x=[None], y=[None], hoverinfo="skip")
+    return figure
+
+
+def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) -> go.Figure:
+    """Maps (h, w) for several classes side by side, on one scale centred on zero.
+
+    Args:
+        maps: class name and raw, signed values (h, w), one to six times.
+        title: plain text.
+        unit: what the colours mean, above the colour bar.
+    """
+    cleaned = [(label, _finite(values)) for label, values in maps]
+    limit = max(largest_magnitude(values) for _, values in cleaned)
+    low, high = _spread(-limit, limit)
+    columns = len(maps) if len(maps) <= _WIDEST_ROW else -(-len(maps) // 2)
+    rows = -(-len(maps) // columns)
+    labels = ["<br>".join(_lines(label, _LETTERS_A_TILE)) for label, _ in maps]
+    label_space = _LABEL_LINE * max(label.count("<br>") + 1 for label in labels) + 6
+    gap = 0.03
+    share = (1 - gap * (columns - 1)) / columns
+    tile_height = min(_TALLEST_TILE, _PAGE * share)
+    plot_height = rows * (tile_height + label_space)
+
+    figure = _figure(title, plot_height, bar=True)
+    for index, (name, values) in enumerate(cleaned):
+        row, column = divmod(index, columns)
+        left = column * (share + gap)
+        top = 1 - (row * (tile_height + label_space) + label_space) / plot_height
+        axis = str(index + 1) if index else ""
+        figure.add_heatmap(
+            z=values,
+            xaxis="x" + axis,
+            yaxis="y" + axis,
+            coloraxis="coloraxis",
+            hoverongaps=False,
+            hovertemplate=(
+                f"{_template(name)} %{{z:.4~g}}<br>row %{{y}}, column %{{x}}<extra></extra>"
+            ),
+        )
+        height, width = values.shape
+        figure.layout["xaxis" + axis] = {"domain": [left, left + share], "anchor": "y" + axis}
+        figure.layout["yaxis" + axis] = {
+            "domain": [max(0, top - tile_height / plot_height), top],
+            "anchor": "x" + axis,
+        }
+        _square(
+            figure.layout["xaxis" + axis],
+            figure.layout["yaxis" + axis],
+            [-0.5, width - 0.5],
+            [height - 0.5, -0.5],
+        )
+        figure.add_annotation(
+            text=labels[index],
+            x=left,
+            y=top,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            showarrow=False,
+            font=_TEXT,
+        )
+    figure.update_layout(coloraxis=_scale("balance", low, high, unit, letter="c"))
+    return figure
+
+
+def confidence_bars(
+    scores: Sequence[tuple[str, float]], *, highlight: str | None = None, title: str = "Confidence"
+) -> go.Figure:
+    """Probabilities as bars, the most probable class at the top, on a fixed 0–100 % axis.
+
+    Args:
+        scores: class name and probability (0 to 1).
+        highlight: the class that is drawn in the accent colour.
+        title: plain text.
+    """
+    ordered = sorted(((name, _probability(score)) for name, score in scores), key=lambda s: -s[1])
+    places = list(range(len(ordered)))
+    figure = _figure(title, _BAR_PITCH * len(ordered), bar=False, bottom=30)
+    figure.add_bar(
+        x=[1] * len(ordered),
+        y=places,
+        orientation="h",
+        width=_BAR_WIDTH,
+        marker={"color": _TRACK},
+        hoverinfo="skip",
+    )
+    figure.add_bar(
+        x=[score for _, score in ordered],
+        y=places,
+        orientation="h",
+        width=_BAR_WIDTH,
+        marker={"color": [_ACCENT if name == highlight else _FAINT for name, _ in ordered]},
+        hovertext=[f"{_text(name)}<br>{score:.2%}" for name, score in ordered],
+        hoverinfo="text",
+    )
+    for place, (name, score) in zip(places, ordered, strict=True):
+        weight = "bold" if name == highlight else "normal"
+        for text, x, anchor in ((_text(name), 0, "left"), (_percent(score), 1, "right")):
+            figure.add_annotation(
+                text=text,
+                x=x,
+                y=place - _BAR_WIDTH / 2,
+                xanchor=anchor,
+                yanchor="bottom",
+                xshift=-1 if anchor == "left" else 1,
+                showarrow=False,
+                font={"size": 15, "weight": weight},
+                borderpad=1,
+            )
+    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_xaxes(
+        range=[0, 1],
+        tickvals=[0, 0.25, 0.5, 0.75, 1],
+        ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
+        tickfont=_TEXT,
+        fixedrange=True,
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(range=[len(ordered) - 0.5, -0.85], visible=False, fixedrange=True)
+    figure.update_layout(margin={"l": 16, "r": 24})
+    return figure
+
+
+def architecture(
+    stages: Sequence[Stage], *, title: str = "How the maps shrink and multiply"
+) -> go.Figure:
+    """How the maps shrink and multiply: a box per stage, from left to right.
+
+    A box's height follows the side of a map (square root), its width the number of channels
+    (logarithm). A click selects the box whose ``customdata`` is ``[path]``.
+    """
+    heights = [max(_LEAST_STAGE, (max(stage.height, stage.width)) ** 0.5) for stage in stages]
+    widths = [1 + np.log2(max(1, stage.channels)) for stage in stages]
+    lefts = np.concatenate([[0], np.cumsum(np.add(widths, _STAGE_GAP))])[: len(stages)]
+    total = float(lefts[-1] + widths[-1])
+    tallest = max(heights)
+    figure = _figure(title, _STAGE_HEIGHT + _STAGE_TEXT, bar=False, bottom=44)
+    for kind in dict.fromkeys(stage.kind for stage in stages):
+        chosen = [index for index, stage in enumerate(stages) if stage.kind == kind]
+        figure.add_bar(
+            name=_text(kind),
+            x=[lefts[index] + widths[index] / 2 for index in chosen],
+            y=[heights[index] for index in chosen],
+            base=[-heights[index] / 2 for index in chosen],
+            width=[widths[index] for index in chosen],
+            marker={"line": {"width": 0}, "color": _kind_colour(kind)},
+            customdata=[[stages[index].path] for index in chosen],
+            hovertext=[_stage_hover(stages[index]) for index in chosen],
+            hoverinfo="text",
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+        )
+    for index in _labelled(stages, lefts, total):
+        figure.add_annotation(
+            text=_shape(stages[index]),
+            x=lefts[index] + widths[index] / 2,
+            y=-heights[index] / 2,
+            xanchor="center",
+            yanchor="top",
+            yshift=-2,
+            textangle=-90,
+            showarrow=False,
+            font=_TEXT,
+        )
+    below = tallest / 2 + tallest * _STAGE_TEXT / _STAGE_HEIGHT
+    figure.update_layout(
+        barmode="overlay",
+        clickmode="event+select",
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "font": _TEXT,
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+    )
+    figure.update_xaxes(range=[-0.5, total + 0.5], visible=False, fixedrange=True)
+    figure.update_yaxes(range=[-below, tallest / 2], visible=False, fixedrange=True)
+    return figure
+
+
+def _kind_colour(kind: str) -> str:
+    for part, shade in _KINDS:
+        if part in kind:
+            return shade
+    return _FAINT
+
+
+def _labelled(stages: Sequence[Stage], lefts: Floats, total: float) -> list[int]:
+    """The stages that get a label: where the shape changes and there is room for it."""
+    shapes = [(stage.height, stage.width, stage.channels) for stage in stages]
+    changes = [i for i in range(len(stages)) if i == 0 or shapes[i] != shapes[i - 1]]
+    sizes = [i for i in changes if i == 0 or shapes[i][:2] != shapes[i - 1][:2]]
+    chosen: list[int] = []
+    for index in [0, len(stages) - 1, *sizes, *changes]:
+        if all(abs(lefts[index] - lefts[other]) >= total / _MOST_LABELS for other in chosen):
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def _shape(stage: Stage) -> str:
+    if stage.height == stage.width == 1:
+        return f"{stage.channels}"
+    return f"{stage.height}×{stage.width}×{stage.channels}"
+
+
+def _stage_hover(stage: Stage) -> str:
+    return (
+        f"{_text(stage.path)}<br>{_text(stage.kind)}<br>{_shape(stage)}"
+        f"<br>{stage.parameters:,} parameters"
+    )
+
+
+def _figure(title: str, plot_height: float, *, bar: bool, bottom: float = 8) -> go.Figure:
+    """An empty figure of a given height, with room for its title and a colour bar on top."""
+    lines = _lines(title, _LETTERS_A_LINE)
+    top = 12 + _TITLE_LINE * len(lines) + (_BAR_SPACE if bar else 0)
+    return go.Figure(
+        layout={
+            "height": round(top + max(plot_height, 60) + bottom),
+            "margin": {"l": 2, "r": 2, "t": top, "b": bottom, "pad": 0},
+            "title": {
+                "text": "<br>".join(lines),
+                "x": 0,
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"t": 8, "l": 2},
+                "font": _TITLE,
+            },
+            "plot_bgcolor": _CLEAR,
+            "paper_bgcolor": _CLEAR,
+            "hovermode": "closest",
+            "hoverlabel": {"font": {"size": 14}, "align": "left"},
+            # A drag scrolls the page on a telephone; the buttons zoom.
+            "dragmode": False,
+            "showlegend": False,
+        }
+    )
+
+
+def _picture_figure(
+    title: str, width: float, height: float, largest: tuple[int, int], *, bottom: float = 8
+) -> go.Figure:
+    """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
+    plot_height = min(largest[1], largest[0] * height / width)
+    figure = _figure(title, plot_height, bar=True, bottom=bottom)
+    _square(figure.layout.xaxis, figure.layout.yaxis, [0, width], [height, 0])
+    return figure
+
+
+def _square(
+    xaxis: go.layout.XAxis, yaxis: go.layout.YAxis, across: list[float], down: list[float]
+) -> None:
+    """Hides two axes and keeps a cell square; what does not fill its room stays top left."""
+    xaxis.update(range=across, visible=False, constrain="domain", constraintoward="left")
+    yaxis.update(range=down, visible=False, constrain="domain", constraintoward="top")
+    yaxis.update(scaleanchor=xaxis.plotly_name.replace("axis", ""))
+
+
+def _name_axis(axis: go.layout.XAxis | go.layout.YAxis, title: str | None, cells: int) -> None:
+    if title is not None:
+        axis.update(
+            visible=True,
+            title={"text": _text(title), "font": _TEXT, "standoff": 4},
+            tickvals=list(range(0, cells, -(-cells // 8))),
+            tickfont=_TEXT,
+            showgrid=False,
+            zeroline=False,
+        )
+
+
+def _scale(name: str, low: float, high: float, unit: str, letter: str = "z") -> dict[str, Any]:
+    """A colour scale with its limits, and its bar along the top: ``letter`` as Plotly's min."""
+    middle = 0.0 if low < 0 < high and low == -high else low / 2 + high / 2
+    ticks = [low, middle, high]
+    return {
+        # Never by name: Streamlit gives colours such as #000004, inferno's first, a new meaning.
+        "colorscale": plotly_scale(table(name)[::5]),
+        f"{letter}min": low,
+        f"{letter}max": high,
+        "showscale": True,
+        "colorbar": {
+            "orientation": "h",
+            "title": {"text": _text(unit), "side": "top", "font": _TEXT},
+            "tickvals": ticks,
+            "ticktext": [_number(value) for value in ticks],
+            "tickfont": _TEXT,
+            "lenmode": "pixels",
+            "len": 290,
+            "thickness": 12,
+            "x": 0,
+            "xanchor": "left",
+            "xpad": 24,
+            # At 1 exactly, Plotly would move the figure's title out of sight.
+            "y": 0.9999,
+            "yanchor": "bottom",
+            "ypad": 6,
+            "outlinewidth": 0,
+            "ticks": "",
+        },
+    }
+
+
+def _opacity_slider(opacity: float) -> dict[str, Any]:
+    percents = list(range(0, 101, 5))
+    return {
+        "active": int(np.argmin([abs(percent / 100 - opacity) for percent in percents])),
+        "currentvalue": {"prefix": "Opacity: ", "font": {"size": 14}, "xanchor": "left"},
+        "pad": {"t": 8, "l": 8, "r": 8},
+        "x": 0,
+        "y": 0,
+        "len": 1,
+        "tickcolor": _FAINT,
+        "bordercolor": _FAINT,
+        "bgcolor": _FAINT,
+        "font": _TEXT,
+        "steps": [
+            {
+                "label": f"{percent} %",
+                "method": "relayout",
+                "args": [{"images[1].opacity": percent / 100}],
+            }
+            for percent in percents
+        ],
+    }
+
+
+def _is_part(region: Region, height: int, width: int) -> bool:
+    """Whether a region leaves out something of a photo, by more than half a pixel."""
+    return (
+        region.left > 0.5
+        or region.top > 0.5
+        or region.left + region.width < width - 0.5
+        or region.top + region.height < height - 0.5
+    )
+
+
+def _placed(
+    source: str, width: float, height: float, *, above: bool = False, opacity: float = 1
+) -> go.layout.Image:
+    """A picture that fills the axes from (0, 0) to (width, height).
+
+    Of two at the same place in the same layer Plotly draws only one.
+    """
+    return go.layout.Image(
+        source=source,
+        xref="x",
+        yref="y",
+        x=0,
+        y=0,
+        sizex=width,
+        sizey=height,
+        sizing="stretch",
+        layer="above" if above else "below",
+        opacity=opacity,
+    )
+
+
+def _coloured(values: Floats, colours: Bytes, low: float, high: float) -> str:
+    """A map (h, w) as a picture of 255 colours and, where it is NaN, nothing.
+
+    One byte a pixel and a palette: a third of the size of RGBA, and of the time.
+    """
+    places = np.where(np.isnan(values), 0, steps(values, low, high, 255) + 1).astype(np.uint8)
+    chosen = colours[np.rint(np.linspace(0, len(colours) - 1, 255)).astype(int)]
+    alpha = chosen[:, 3] if chosen.shape[1] == 4 else np.full(255, 255, np.uint8)
+    image = Image.fromarray(places, "P")
+    image.putpalette(np.vstack([np.zeros((1, 3), np.uint8), chosen[:, :3]]).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3, transparency=b"\0" + alpha.tobytes())
+    return _uri(buffer.getvalue(), "png")
+
+
+def _png(pixels: Bytes) -> str:
+    return _uri(encode_png(pixels), "png")
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _magnify(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Repeats each pixel of (h, w, ...) ``factor`` times down and across."""
+    return pixels if factor <= 1 else pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _columns(count: int) -> int:
+    """Channels in a row, for a wide page: few empty places, then about 16 to 10."""
+    if count <= _FEW:
+        return max(1, count)
+    ideal = (1.6 * count) ** 0.5
+    candidates = range(int(np.ceil(0.75 * ideal)), int(1.3 * ideal) + 1)
+    return min(candidates, key=lambda n: (-count % n, abs(np.log(n / ideal))))
+
+
+def _finite(values: Floats) -> NDArray[np.float32]:
+    """A float32 copy in which infinities are missing too (NaN)."""
+    copy = np.array(values, dtype=np.float32)
+    copy[~np.isfinite(copy)] = np.nan
+    return copy
+
+
+def _limits(values: Floats, *, centred: bool) -> Limits:
+    """The smallest and the largest value, or the largest magnitude to both sides of zero."""
+    known = values[~np.isnan(values)]
+    if centred:
+        limit = largest_magnitude(values)
+        return _spread(-limit, limit)
+    if not known.size:
+        return 0.0, 1.0
+    return _spread(float(known.min()), float(known.max()))
+
+
+def _spread(low: float, high: float) -> Limits:
+    """Limits that differ: those of one value reach to zero, those of zero to one."""
+    if low == high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        return 0.0, 1.0
+    return low, high
+
+
+def _probability(score: float) -> float:
+    return float(np.clip(np.nan_to_num(score), 0, 1))
+
+
+def _percent(score: float) -> str:
+    return "< 0.1 %" if 0 < score < 0.001 else f"{score:.1%}".replace("%", " %")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _lines(text: str, letters: int) -> list[str]:
+    """Plain text in lines of at most so many letters, ready for Plotly."""
+    return [_text(line) for line in textwrap.wrap(text, letters)] or [""]
+
+
+def _text(text: str) -> str:
+    """Plain text for Plotly, which would else read tags and links in it."""
+    return html.escape(text, quote=False).replace("\n", "<br>")
+
+
+def _template(text: str) -> str:
+    """Plain text inside a ``hovertemplate``, where ``%{…}`` would be filled in."""
+    return _text(text).replace("%", "&#37;")
