@@ -7,14 +7,23 @@ A card is a JSON file beside the model with the same name: ``cat_dog.keras`` has
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cnnviz.errors import CardError
 
 Text = Annotated[str, Field(min_length=1)]
+MAX_SIDE = 4096
 
 
 class _Part(BaseModel):
@@ -37,13 +46,19 @@ class Preprocessing(_Part):
             mean and deviation.
     """
 
-    height: int = Field(gt=0, le=4096)
-    width: int = Field(gt=0, le=4096)
+    height: int = Field(gt=0, le=MAX_SIDE)
+    width: int = Field(gt=0, le=MAX_SIDE)
     channels: Literal[1, 3] = 3
     fit: Literal["crop", "stretch", "pad"] = "stretch"
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     scaling: Literal["none", "unit", "tf", "caffe", "torch"] = "none"
+
+    @model_validator(mode="after")
+    def _colours_for_colour_scaling(self) -> Self:
+        if self.channels == 1 and self.scaling in {"caffe", "torch"}:
+            raise ValueError(f"scaling {self.scaling!r} needs 3 channels, and channels is 1")
+        return self
 
 
 class Accuracy(_Part):
@@ -83,6 +98,14 @@ class ModelCard(_Part):
     suggested_layers: SuggestedLayers = SuggestedLayers()
     inferred: bool = False
 
+    @field_validator("labels")
+    @classmethod
+    def _no_name_twice(cls, labels: list[str]) -> list[str]:
+        name, count = Counter(labels).most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"every class needs a name of its own; {name!r} stands {count} times")
+        return labels
+
 
 def card_path(model_path: str | Path) -> Path:
     """The place of the card that belongs to a model file."""
@@ -101,7 +124,7 @@ def read_card(path: str | Path) -> ModelCard:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CardError(f"The card {path.name} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CardError(f"The card {path.name} is not valid JSON: {error}.") from error
     try:
         return ModelCard.model_validate(data)
@@ -119,5 +142,6 @@ def _explain(name: str, error: ValidationError) -> str:
     problems = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"]) or "the whole card"
-        problems.append(f"{field}: {item['msg'].lower()}")
+        problem = item["msg"].removeprefix("Value error, ")
+        problems.append(f"{field}: {problem[0].lower()}{problem[1:]}")
     return f"The card {name} needs a correction. " + "; ".join(problems) + "."

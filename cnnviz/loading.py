@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from cnnviz.cards import (
+    MAX_SIDE,
     ModelCard,
     Preprocessing,
     SuggestedLayers,
@@ -20,7 +21,7 @@ from cnnviz.cards import (
     read_card,
 )
 from cnnviz.errors import CardError, ModelError
-from cnnviz.layers import describe
+from cnnviz.layers import describe, walk
 from cnnviz.results import LayerInfo
 
 _log = logging.getLogger(__name__)
@@ -93,22 +94,30 @@ def network(
     """
     if not model.built or not getattr(model, "inputs", None):
         raise ModelError(
-            "This model was never built, so it holds no weights. Call it once on a picture "
-            "and save it again."
+            "This model has no input that cnnviz could feed: it was never built, and holds no "
+            "weights, or it is written as a class of its own. Call a Sequential model once on a "
+            "picture and save it again, or rebuild yours as a functional model."
         )
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         raise ModelError(
             "cnnviz shows networks that take one picture: an input of (batch, height, width, "
             f"channels). This one takes {[tuple(i.shape) for i in model.inputs]}."
         )
-    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+    _, height, width, channels = model.inputs[0].shape
+    if channels not in {1, 3} or max(height or 1, width or 1) > MAX_SIDE:
+        raise ModelError(
+            "cnnviz feeds networks with grey or RGB pictures: (batch, height, width, channels) "
+            f"with 1 or 3 channels, and at most {MAX_SIDE} pixels a side. This one takes "
+            f"{tuple(model.inputs[0].shape)}."
+        )
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or not model.outputs[0].shape[1]:
         raise ModelError(
             "cnnviz shows networks with one row of class scores: an output of (batch, classes). "
             f"This one gives {[tuple(o.shape) for o in model.outputs]}."
         )
     if card is None:
         card = infer_card(model, path.stem if path else model.name)
-    _check_fit(model, card)
+    _check_fit(model, card, card_path(path).name if path else repr(card.title))
     return Network(model, card, path, fingerprint)
 
 
@@ -123,7 +132,7 @@ def infer_card(model: keras.Model, title: str) -> ModelCard:
         preprocessing=Preprocessing(
             height=height or 224,
             width=width or 224,
-            channels=channels or 3,
+            channels=channels,
             scaling="none" if _scales_inside(model) else "unit",
         ),
         training=Training(data="unknown", split="unknown"),
@@ -139,18 +148,23 @@ def _scales_inside(model: keras.Model) -> bool:
     return bool(kinds & {"Rescaling", "Normalization"})
 
 
-def _check_fit(model: keras.Model, card: ModelCard) -> None:
+def _check_fit(model: keras.Model, card: ModelCard, name: str) -> None:
+    correction = f"The card {name} needs a correction. "
     units = model.outputs[0].shape[-1]
     # One sigmoid unit speaks for two classes.
     if len(card.labels) != max(units, 2):
         raise CardError(
-            f"The card of {card.title!r} needs a correction. labels: there are "
-            f"{len(card.labels)}, but the model has {units} outputs."
+            f"{correction}labels: there are {len(card.labels)}, but the model has {units} outputs."
         )
     _, *sizes = model.inputs[0].shape
     named = (card.preprocessing.height, card.preprocessing.width, card.preprocessing.channels)
-    if any(size is not None and size != name for size, name in zip(sizes, named, strict=True)):
+    if any(size is not None and size != told for size, told in zip(sizes, named, strict=True)):
         raise CardError(
-            f"The card of {card.title!r} needs a correction. preprocessing: height, width and "
-            f"channels are {named}, but the model takes {tuple(sizes)}."
+            f"{correction}preprocessing: height, width and channels are {named}, but the model "
+            f"takes {tuple(sizes)}."
         )
+    paths = {path for path, _ in walk(model)}
+    suggested = card.suggested_layers
+    for layer in (suggested.filters, *suggested.activations, suggested.cam):
+        if layer is not None and layer not in paths:
+            raise CardError(f"{correction}suggested_layers: the model has no layer {layer!r}.")
