@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ MAX_PIXELS = 64_000_000
 MAX_ASPECT = 20
 # Above this a photo is decoded at reduced size: no network looks at more.
 KEPT_PIXELS = 4_000_000
+
+_log = logging.getLogger(__name__)
 
 _SAMPLES = Path(__file__).parent / "samples"
 
@@ -72,17 +75,9 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
             return np.asarray(_upright_rgb(image))
     except PhotoError:
         raise
-    # Pillow's decoders raise any of these on damaged files; none of their texts is for people.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        IndexError,
-        KeyError,
-        EOFError,
-        MemoryError,
-        Image.DecompressionBombError,
-    ) as error:
+    # Pillow's decoders raise nearly anything on damaged files; none of their texts is for people.
+    except Exception as error:
+        _log.info("A photo could not be decoded", exc_info=error)
         raise PhotoError(
             "This file cannot be read as a photo: it is damaged or of another kind. "
             "Supported are JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF."
@@ -155,11 +150,11 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     if image.width * image.height > KEPT_PIXELS:
         image.draft("RGB", (1024, 1024))
     image.load()
+    upright = _turned(image)
     # Pillow's own conversion clips 16-bit grey to white.
-    if image.mode in {"I;16", "I;16B", "I;16L", "I"}:
-        wide = np.asarray(image).astype(np.int64)
-        image = Image.fromarray(np.clip(wide >> 8, 0, 255).astype(np.uint8))
-    upright = ImageOps.exif_transpose(image)
+    if upright.mode in {"I;16", "I;16B", "I;16L", "I"}:
+        wide = np.asarray(upright).astype(np.int64)
+        upright = Image.fromarray(np.clip(wide >> 8, 0, 255).astype(np.uint8))
     if upright.width * upright.height > KEPT_PIXELS:
         scale = (KEPT_PIXELS / (upright.width * upright.height)) ** 0.5
         upright.thumbnail((upright.width * scale, upright.height * scale))
@@ -168,6 +163,14 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         upright = Image.new("RGBA", layered.size, "white")
         upright.alpha_composite(layered)
     return upright.convert("RGB")
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """The image as its metadata says it was held; metadata that is damaged says nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:
+        return image
 
 
 def _encode(pixels: NDArray[np.uint8], kind: str, **options: int) -> bytes:

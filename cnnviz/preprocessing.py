@@ -8,6 +8,7 @@ from PIL import Image
 
 from cnnviz.arrays import Region, resize
 from cnnviz.cards import Preprocessing
+from cnnviz.errors import PhotoError
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -46,7 +47,16 @@ def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region
 
 
 def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """The photo as the network sees it: (h, w, C) uint8, before its values are scaled."""
+    """The photo as the network sees it: (h, w, C) uint8, before its values are scaled.
+
+    Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
+    """
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        raise PhotoError(
+            "Expected a photo as (height, width, 3) of type uint8, as open_photo gives it. "
+            f"Received: {photo.shape} of type {photo.dtype}."
+        )
     size = (preprocessing.width, preprocessing.height)
     resample = _FILTERS[preprocessing.interpolation]
     image = Image.fromarray(photo)
@@ -68,7 +78,11 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
 
 
 def network_input(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says."""
+    """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says.
+
+    Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
+    """
     return scale_pixels(network_view(photo, preprocessing), preprocessing.scaling)[None]
 
 
