@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnviz.errors import LayerError
-from cnnviz.layers import find
+from cnnviz.layers import find, kernel_shape
 from cnnviz.loading import Network
 from cnnviz.results import Filters, Floats, WeightStatistics
 
@@ -22,29 +22,27 @@ def filters(network: Network, layer: str) -> Filters:
     """
     found = find(network.model, layer)
     kind = type(found).__name__
-    pointwise = None
-    if hasattr(found, "depthwise_kernel"):
-        kernels = _numbers(found.depthwise_kernel)
-        kernels = kernels.reshape(*kernels.shape[:2], 1, -1)
-        pointwise = _numbers_or_none(getattr(found, "pointwise_kernel", None))
-    elif hasattr(found, "kernel") and len(found.kernel.shape) == 4:
-        kernels = _numbers(found.kernel)
-        if kind == "Conv2DTranspose":
-            # Keras keeps these as (kh, kw, C_out, C_in).
-            kernels = kernels.swapaxes(2, 3)
-    else:
+    shape = kernel_shape(found)
+    if shape is None:
         convolutions = [info.path for info in network.layers if info.kernel_shape]
         raise LayerError(
             f"The layer {layer!r} is a {kind} and has no filters: only convolutions have. "
             f"This network's are: {', '.join(convolutions[:5]) or 'none'}"
             f"{', …' if len(convolutions) > 5 else '.'}"
         )
+    if hasattr(found, "depthwise_kernel"):
+        kernels = _numbers(found.depthwise_kernel).reshape(shape)
+    elif kind == "Conv2DTranspose":
+        # Keras keeps these as (kh, kw, C_out, C_in).
+        kernels = _numbers(found.kernel).swapaxes(2, 3)
+    else:
+        kernels = _numbers(found.kernel)
     return Filters(
         layer,
         kind,
         kernels,
         _numbers_or_none(found.bias),
-        pointwise,
+        _numbers_or_none(getattr(found, "pointwise_kernel", None)),
         _statistics(kernels, axis=(0, 1, 2)),
         _statistics(kernels, axis=None),
     )

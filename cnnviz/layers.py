@@ -50,13 +50,17 @@ def _describe_one(path: str, layer: keras.Layer) -> LayerInfo:
         type(layer).__name__,
         _output_shape(layer),
         layer.count_params() if layer.built else 0,
-        _kernel_shape(layer),
+        kernel_shape(layer),
         isinstance(layer, keras.Model),
     )
 
 
-def _kernel_shape(layer: keras.Layer) -> tuple[int, ...] | None:
-    """(kh, kw, C_in, C_out): what one filter looks at, and how many there are."""
+def kernel_shape(layer: keras.Layer) -> tuple[int, int, int, int] | None:
+    """(kh, kw, C_in, C_out) of a convolution: what one filter sees, and how many there are.
+
+    A depthwise convolution's filters look at one channel each: (kh, kw, 1, C·m). None for a
+    layer of another kind.
+    """
     depthwise = getattr(layer, "depthwise_kernel", None)
     kernel = getattr(layer, "kernel", None) if depthwise is None else depthwise
     if kernel is None or len(kernel.shape) != 4:
