@@ -28,7 +28,8 @@ class ChannelRanking:
 
     def order(self, by: str = "peak") -> NDArray[np.intp]:
         """Channel numbers (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
-        return np.argsort(-{"peak": self.peak, "mean": self.mean, "active": self.active}[by])
+        strength = {"peak": self.peak, "mean": self.mean, "active": self.active}[by]
+        return np.argsort(-strength, kind="stable")
 
 
 def rank_channels(maps: Floats) -> ChannelRanking:

@@ -44,7 +44,7 @@ def read_prediction(
         )
     if head.activation == "linear":
         # A single linear unit is the logit of a sigmoid, several are those of a softmax.
-        raw = 1 / (1 + np.exp(-raw)) if raw.size == 1 else _softmax(raw)
+        raw = np.exp(-np.logaddexp(0, -raw)) if raw.size == 1 else _softmax(raw)
     if raw.size == 1:
         raw = np.array([1 - raw[0], raw[0]])
         scores = None if scores is None else np.array([-scores[0], scores[0]])
@@ -58,8 +58,8 @@ def class_index(network: Network, target: str | int) -> int:
         TargetError: there is no such class.
     """
     labels = network.card.labels
-    if isinstance(target, int) and 0 <= target < len(labels):
-        return target
+    if isinstance(target, int | np.integer) and 0 <= target < len(labels):
+        return int(target)
     if isinstance(target, str) and target in labels:
         return labels.index(target)
     shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")

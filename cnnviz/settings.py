@@ -38,7 +38,7 @@ def read_settings() -> Settings:
         CnnvizError: a number is not a whole number, or is too small.
     """
     return Settings(
-        models=Path(os.environ.get("CNNVIZ_MODELS", ROOT / "models")),
+        models=Path(os.environ.get("CNNVIZ_MODELS") or ROOT / "models"),
         workers=_whole_number("CNNVIZ_WORKERS", default=1, least=1),
         networks=_whole_number("CNNVIZ_NETWORKS", default=3, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
