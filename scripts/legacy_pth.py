@@ -30,7 +30,7 @@ STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 class _Storage(NamedTuple):
     key: str
     dtype: str
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -150,8 +150,8 @@ class _NothingUnpickler(pickle.Unpickler):
 
 def _read_block(stream: BinaryIO, storage: _Storage) -> NDArray[Any]:
     count = int.from_bytes(stream.read(8), "little")
-    if count != storage.count:
-        raise ValueError(f"Expected {storage.count} values for {storage.key}. Received: {count}.")
+    if count != storage.length:
+        raise ValueError(f"Expected {storage.length} values for {storage.key}. Received: {count}.")
     data = stream.read(count * np.dtype(storage.dtype).itemsize)
     return np.frombuffer(data, dtype=storage.dtype, count=count)
 
