@@ -1,0 +1,531 @@
+"""The command line: what it writes is what the API gives, and its exit codes are true."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+import cnnviz
+from cnnviz import cams, cli
+from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
+
+# Keras saves its weights in a way that NumPy will give up.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+SIZE = 10
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model that averages its maps into a dense layer, with a card: cat or dog."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.Conv2D(4, 3, activation="relu", bias_initializer="normal", name="conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, "softmax", kernel_initializer="normal", name="scores"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("models") / "averaged.keras"
+    model.save(path)
+    card = ModelCard(
+        title="A tiny network",
+        description="For tests.",
+        labels=["cat", "dog"],
+        preprocessing=Preprocessing(height=SIZE, width=SIZE, fit="crop", scaling="unit"),
+        training=Training(data="none", split="none"),
+        licence="MIT",
+        source="made for tests",
+    )
+    write_card(card, path.with_suffix(".json"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def flattened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model without a card that ends in a flattened dense layer: Grad-CAM only."""
+    import keras
+
+    keras.utils.set_random_seed(6)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.SeparableConv2D(3, 3, activation="relu", name="first"),
+            layers.Conv2D(5, 3, activation="relu", use_bias=False, name="second"),
+            layers.Flatten(),
+            layers.Dense(12, "softmax"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("models") / "flattened.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of photos, some in a folder below it, and things that are no photos."""
+    folder = tmp_path / "photos"
+    for seed, name in enumerate(("b.png", "a.PNG", "inner/c.jpg", ".hidden.png")):
+        save_photo(folder / name, seed)
+    (folder / "notes.txt").write_text("no photo")
+    save_photo(folder / "a.overlay.png", 9)
+    return folder
+
+
+def save_photo(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (14, 20, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, [str(part) for part in arguments])
+
+
+def lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def names(result: Result) -> list[str]:
+    return [Path(line["file"]).name for line in lines(result)]
+
+
+# --- predict ----------------------------------------------------------------------------------
+
+
+def test_predict_prints_what_the_api_says(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos / "b.png", "--json")
+    expected = cnnviz.predict(cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png"))
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    top = [{"label": s.label, "probability": s.probability} for s in expected.top(5)]
+    assert lines(result) == [
+        {
+            "file": str(photos / "b.png"),
+            "class": expected.label,
+            "confidence": expected.probabilities.max(),
+            "top": top,
+        }
+    ]
+
+
+def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> None:
+    found = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
+    result = run("predict", averaged, photos / "b.png")
+    cells = re.split(r"\s*│\s*", result.stdout.splitlines()[3].strip("│ "))
+    assert cells == [str(photos / "b.png"), found["class"], f"{found['confidence']:.2%}"]
+
+
+def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
+    found = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
+    shares = [score["probability"] for score in found["top"]]
+    assert len(shares) == 5
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_model_without_a_card_gets_a_note(flattened: Path, photos: Path) -> None:
+    result = run("predict", flattened, photos / "b.png", "--json")
+    assert result.exit_code == 0
+    assert "there is no card beside flattened.keras" in result.stderr
+    assert len(lines(result)) == 1
+
+
+def test_a_bad_photo_does_not_stop_the_rest(averaged: Path, photos: Path) -> None:
+    (photos / "b.png").write_bytes(b"no photo at all")
+    chosen = [photos / "a.PNG", photos / "b.png", photos / "gone.png", photos / "inner/c.jpg"]
+    result = run("predict", averaged, *chosen, "--json")
+    assert result.exit_code == 1
+    assert names(result) == ["a.PNG", "c.jpg"]
+    *_, first, second = result.stderr.splitlines()
+    assert str(photos / "b.png") in first
+    assert "cannot be read as a photo" in first
+    assert str(photos / "gone.png") in second
+    assert "No such file" in second
+
+
+def test_a_terminal_gets_a_progress_bar_beside_the_lines(
+    averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "Console", functools.partial(Console, force_terminal=True))
+    result = run("predict", averaged, photos, "--json")
+    assert "Photos" in result.stderr
+    assert len(lines(result)) == 3
+
+
+# --- Folders and globs --------------------------------------------------------------------------
+
+
+def test_a_folder_stands_for_its_photos_in_order(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos, "--json")
+    assert names(result) == ["a.PNG", "b.png", "c.jpg"]
+    assert result.exit_code == 0
+
+
+def test_a_quoted_glob_stands_for_what_it_matches(averaged: Path, photos: Path) -> None:
+    assert names(run("predict", averaged, photos / "?.png", "--json")) == ["b.png"]
+    assert names(run("predict", averaged, f"{photos}/**/*.jpg", "--json")) == ["c.jpg"]
+    assert names(run("predict", averaged, f"{photos}/inn*", "--json")) == ["c.jpg"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(averaged: Path, photos: Path) -> None:
+    save_photo(photos / "cat[1].png", 4)
+    assert names(run("predict", averaged, photos / "cat[1].png", "--json")) == ["cat[1].png"]
+
+
+def test_a_photo_that_is_named_twice_comes_once(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos / "b.png", photos, f"{photos}/b*", "--json")
+    assert sorted(names(result)) == ["a.PNG", "b.png", "c.jpg"]
+
+
+def test_what_stands_for_no_photo_is_named(averaged: Path, photos: Path) -> None:
+    (photos / "empty").mkdir()
+    result = run("predict", averaged, photos / "empty", photos / "x*.png", photos, "--json")
+    assert result.exit_code == 1
+    assert len(lines(result)) == 3
+    assert f"{photos / 'empty'}: There is no photo here." in result.stderr
+    assert f"{photos / 'x*.png'}: There is no photo here." in result.stderr
+
+
+# --- explain ------------------------------------------------------------------------------------
+
+
+def test_explain_writes_the_map_and_the_overlay(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    result = run("explain", averaged, photos / "b.png", "--out", out, "--json")
+    network = cnnviz.load_model(averaged)
+    photo = cnnviz.open_photo(photos / "b.png")
+    cam = cnnviz.class_activation_map(network, photo)
+    assert result.exit_code == 0, result.stderr
+    (found,) = lines(result)
+    assert found == {
+        **lines(run("predict", averaged, photos / "b.png", "--json"))[0],
+        "method": "cam",
+        "layer": "conv",
+        "target": found["class"],
+        "overlay": str(out / "b.overlay.png"),
+        "cam": str(out / "b.cam.npy"),
+    }
+    np.testing.assert_array_equal(np.load(found["cam"]), cam.values)
+    picture = np.asarray(Image.open(found["overlay"]))
+    np.testing.assert_array_equal(picture, cnnviz.overlay(photo, cam, network.card.preprocessing))
+    assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png"]
+
+
+@pytest.mark.parametrize("method", get_args(cli._Method))
+def test_explain_does_each_method_for_the_class_asked_for(
+    averaged: Path, photos: Path, tmp_path: Path, method: str
+) -> None:
+    network = cnnviz.load_model(averaged)
+    photo = cnnviz.open_photo(photos / "b.png")
+    other = cnnviz.predict(network, photo).top(2)[1].label
+    chosen = ("--class", other, "--method", method, "--out", tmp_path, "--json")
+    (found,) = lines(run("explain", averaged, photos / "b.png", *chosen))
+    expected = cnnviz.class_activation_map(network, photo, other, method=method)
+    assert (found["target"], found["method"]) == (other, method)
+    assert found["class"] != other
+    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+
+
+def test_explain_takes_a_layer_and_a_class_by_number(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, "--json")
+    (found,) = lines(run("explain", flattened, photos / "b.png", *chosen))
+    network = cnnviz.load_model(flattened)
+    photo = cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.class_activation_map(network, photo, 3, layer="first")
+    assert (found["method"], found["layer"], found["target"]) == ("grad-cam", "first", "class 3")
+    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+
+
+def test_a_class_named_by_a_number_comes_before_the_number() -> None:
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    base = cnnviz.network(model)
+    digits = cnnviz.network(model, base.card.model_copy(update={"labels": ["1", "0"]}))
+    assert cli._class(digits, "1") == 0
+    assert cli._class(base, "1") == 1
+
+
+def test_explain_without_json_names_the_files(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos / "b.png", "--out", tmp_path)
+    assert result.exit_code == 0
+    for part in (photos / "b.png", tmp_path / "b.overlay.png", tmp_path / "b.cam.npy", "conv"):
+        assert str(part) in result.stdout
+
+
+def test_photos_of_one_name_do_not_share_a_file(averaged: Path, tmp_path: Path) -> None:
+    chosen = [
+        save_photo(tmp_path / name, seed)
+        for seed, name in enumerate(("a/cat.jpg", "b/cat.jpg", "b/cat.png", "b/Cat-2.png"))
+    ]
+    out = tmp_path / "out"
+    result = run("explain", averaged, *chosen, "--out", out, "--json")
+    network = cnnviz.load_model(averaged)
+    assert result.exit_code == 0
+    assert names(result) == [path.name for path in chosen]
+    files = {line[key].lower() for line in lines(result) for key in ("overlay", "cam")}
+    assert len(files) == 2 * len(chosen)
+    for path, line in zip(chosen, lines(result), strict=True):
+        expected = cnnviz.class_activation_map(network, cnnviz.open_photo(path))
+        np.testing.assert_array_equal(np.load(line["cam"]), expected.values)
+
+
+def test_explain_replaces_no_photo(averaged: Path, tmp_path: Path) -> None:
+    chosen = [save_photo(tmp_path / name, 1) for name in ("cat.png", "cat.overlay.png")]
+    before = [path.read_bytes() for path in chosen]
+    result = run("explain", averaged, *chosen, "--out", tmp_path, "--json")
+    assert [path.read_bytes() for path in chosen] == before
+    assert lines(result)[0]["overlay"] == str(tmp_path / "cat-2.overlay.png")
+
+
+def test_explaining_again_replaces_the_files(averaged: Path, photos: Path) -> None:
+    first = run("explain", averaged, photos, "--out", photos, "--json")
+    second = run("explain", averaged, photos, "--out", photos, "--json")
+    assert len(lines(first)) == 3
+    assert second.stdout == first.stdout
+
+
+def test_explain_names_the_photo_whose_files_cannot_be_written(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c.overlay.png").mkdir()
+    result = run("explain", averaged, photos, "--out", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert names(result) == ["a.PNG", "b.png"]
+    assert f"{tmp_path / 'c.overlay.png'} cannot be written" in result.stderr
+    assert not list(tmp_path.glob(".*.part"))
+
+
+# --- Wrong words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--class", "horse"), "has no class 'horse'"),
+        (("--class", "2"), "has no class 2"),
+        (("--layer", "convv", "--method", "grad-cam"), "has no layer 'convv'. Near it: conv"),
+        (("--layer", "scores"), "no maps"),
+        (("--layer", "scores", "--method", "cam"), "use 'grad-cam'"),
+        (("--method", "score-cam"), "'score-cam' is not one of"),
+    ],
+)
+def test_explain_with_a_wrong_choice_says_so(
+    averaged: Path, photos: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(re.sub("[│╭╰─]", " ", result.stderr).split())
+    assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_explain_says_when_a_method_does_not_fit(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam")
+    assert result.exit_code == 2
+    assert "Use 'grad-cam'" in result.stderr
+
+
+def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(b"no model")
+    result = run("predict", damaged, photos)
+    assert result.exit_code == 2
+    assert "damaged.keras cannot be loaded" in result.stderr
+    assert run("predict", tmp_path / "gone.keras", photos).exit_code == 2
+
+
+def test_methods_are_those_that_the_api_knows() -> None:
+    assert get_args(cli._Method) == tuple(cams.METHODS)
+
+
+# --- layers, filters, activations ---------------------------------------------------------------
+
+
+def test_layers_lists_every_layer(flattened: Path) -> None:
+    found = lines(run("layers", flattened, "--json"))
+    assert [layer["path"] for layer in found] == ["first", "second", "flatten", "dense"]
+    assert found[1] == {
+        "path": "second",
+        "kind": "Conv2D",
+        "output_shape": [None, 6, 6, 5],
+        "parameters": 3 * 3 * 3 * 5,
+        "kernel_shape": [3, 3, 3, 5],
+        "nested": False,
+    }
+
+
+def test_layers_without_json_prints_a_table(flattened: Path) -> None:
+    result = run("layers", flattened)
+    row = next(line for line in result.stdout.splitlines() if "second" in line)
+    assert re.split(r"\s*│\s*", row.strip("│ ")) == [
+        "second",
+        "Conv2D",
+        "6 × 6 × 5",
+        "135",
+        "3 × 3 × 3 × 5",
+    ]
+
+
+def test_filters_saves_kernels_as_npy(averaged: Path, tmp_path: Path) -> None:
+    result = run("filters", averaged, "conv", "--out", tmp_path / "conv.npy")
+    expected = cnnviz.filters(cnnviz.load_model(averaged), "conv")
+    assert result.exit_code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "conv.npy"), expected.kernels)
+
+
+@pytest.mark.parametrize("layer", ["first", "second"])
+def test_filters_saves_all_arrays_as_npz(flattened: Path, tmp_path: Path, layer: str) -> None:
+    run("filters", flattened, layer, "--out", tmp_path / "all.npz")
+    expected = cnnviz.filters(cnnviz.load_model(flattened), layer)
+    with np.load(tmp_path / "all.npz") as saved:
+        assert set(saved) == {
+            name
+            for name in ("kernels", "biases", "pointwise")
+            if getattr(expected, name) is not None
+        }
+        for name in saved:
+            np.testing.assert_array_equal(saved[name], getattr(expected, name))
+
+
+def test_filters_saves_a_line_for_each_filter_as_csv(averaged: Path, tmp_path: Path) -> None:
+    run("filters", averaged, "conv", "--out", tmp_path / "conv.csv")
+    expected = cnnviz.filters(cnnviz.load_model(averaged), "conv")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "conv.csv").read_text())))
+    assert [int(row["filter"]) for row in table] == [0, 1, 2, 3]
+    for index, row in enumerate(table):
+        numbers = {name: np.float32(value) for name, value in row.items()}
+        assert numbers["bias"] == expected.biases[index]
+        assert numbers["norm"] == expected.per_filter.norm[index]
+        for place in np.ndindex(3, 3, 3):
+            assert numbers["[{},{},{}]".format(*place)] == expected.kernels[(*place, index)]
+
+
+def test_biases_of_a_separable_layer_stay_out_of_the_csv(flattened: Path, tmp_path: Path) -> None:
+    run("filters", flattened, "first", "--out", tmp_path / "first.csv")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "first.csv").read_text())))
+    assert [row["bias"] for row in table] == ["", "", ""]
+
+
+def test_filters_of_a_layer_without_filters_says_so(averaged: Path, tmp_path: Path) -> None:
+    result = run("filters", averaged, "scores", "--out", tmp_path / "x.npy")
+    assert result.exit_code == 2
+    assert "has no filters" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_activations_saves_a_layers_maps(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps.npy"
+    result = run("activations", averaged, photos / "b.png", "conv", "--out", out)
+    photo = cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.activations(cnnviz.load_model(averaged), photo, ["conv"])["conv"]
+    assert result.exit_code == 0
+    assert expected.shape == (8, 8, 4)
+    np.testing.assert_array_equal(np.load(out), expected)
+
+
+def test_activations_of_a_bad_photo_is_a_failed_photo(averaged: Path, photos: Path) -> None:
+    result = run("activations", averaged, photos / "notes.txt", "conv", "--out", photos / "x.npy")
+    assert result.exit_code == 1
+    assert "cannot be read as a photo" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("filters",), ("activations", "photo")])
+def test_a_file_of_another_kind_is_refused_at_once(
+    averaged: Path, photos: Path, command: tuple[str, ...]
+) -> None:
+    arguments = [photos / "b.png"] if "photo" in command else []
+    result = run(command[0], averaged, *arguments, "conv", "--out", photos / "x.mat")
+    assert result.exit_code == 2
+    assert "must end in .npy" in " ".join(result.stderr.split())
+
+
+# --- The real thing -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs ``python -m cnnviz`` in a process of its own, from another folder."""
+    root = Path(cnnviz.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "cnnviz", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False
+        )
+
+    return start
+
+
+def test_a_real_run_writes_json_and_nothing_else(
+    shell: Callable[..., subprocess.CompletedProcess[bytes]],
+    averaged: Path,
+    photos: Path,
+    tmp_path: Path,
+) -> None:
+    (photos / "b.png").write_bytes(b"damaged")
+    done = shell("explain", averaged, "photos", "--out", "out", "--json")
+    found = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert done.returncode == 1
+    assert [line["file"] for line in found] == [
+        str(Path("photos/a.PNG")),
+        str(Path("photos/inner/c.jpg")),
+    ]
+    assert all((tmp_path / line["cam"]).is_file() for line in found)
+    # Nothing of TensorFlow's or Keras's own: only the count and the one bad photo.
+    assert len(done.stderr.decode().splitlines()) == 2
+
+
+def test_a_damaged_model_gives_no_traceback(
+    shell: Callable[..., subprocess.CompletedProcess[bytes]], photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "damaged.keras").write_bytes(b"no model")
+    done = shell("predict", "damaged.keras", "photos")
+    assert done.returncode == 2
+    (message,) = done.stderr.decode().splitlines()
+    assert message.startswith("Error: damaged.keras cannot be loaded")
+
+
+def test_help_does_not_import_tensorflow() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from cnnviz import cli; "
+        "result = CliRunner().invoke(cli.app, ['--help']); "
+        "assert 'explain' in result.stdout; "
+        "sys.exit(str({'tensorflow', 'keras', 'numpy'} & set(sys.modules) or ''))"
+    )
+    root = Path(cnnviz.__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, timeout=60, check=False
+    )
+    assert done.stderr.decode().strip() == ""
