@@ -103,7 +103,7 @@ def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
 
 def _dense_weights(network: Network, head: graph.Head) -> tuple[Floats, Floats]:
     """The dense layer's weights (K, C) and biases (C,); both classes of a sigmoid unit."""
-    dense = find(network.model, str(head.dense).partition("#")[0])
+    dense = find(network.model, str(head.dense))
     kernel = np.asarray(dense.kernel, dtype=np.float32)
     bias = np.zeros(kernel.shape[1], np.float32)
     if dense.bias is not None:

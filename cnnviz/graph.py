@@ -350,9 +350,10 @@ def _producer(calls: list[Call], tensor: Any, skip: tuple[str, ...] = ()) -> int
     """
     for place in reversed(range(len(calls))):
         call = calls[place]
-        if call.output is not tensor:
-            continue
         kind = type(call.operation).__name__
+        # The input of a nested model is the tensor that another operation made.
+        if call.output is not tensor or kind == "InputLayer":
+            continue
         idle = kind == "Activation" and _activation(call.operation) == "linear"
         if not idle and kind not in _UNCHANGED + skip:
             return place
