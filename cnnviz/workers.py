@@ -19,7 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+from loky.process_executor import (
+    BrokenProcessPool,
+    ProcessPoolExecutor,
+    ShutdownExecutorError,
+)
 
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
 from cnnviz.settings import Settings, read_settings
@@ -36,6 +40,9 @@ _FUNCTIONS = {
 
 # No call takes a fraction of this; one that does is stuck.
 _SECONDS = 120
+
+# The processes died, or somebody else's question was stuck in them and they were stopped.
+_GONE = (BrokenProcessPool, ShutdownExecutorError)
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
@@ -89,7 +96,7 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
     executor = _current()
     try:
         return executor.submit(_answer, function, model, args, kwargs).result(_SECONDS)
-    except BrokenProcessPool as error:
+    except _GONE as error:
         _discard(executor)
         raise WorkerError(
             "The process that runs the networks stopped before it answered. "
@@ -119,7 +126,7 @@ def _next_step(steps: list[tuple[str, ModelFile]]) -> None:
     function, model = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:
-        if done.cancelled() or isinstance(done.exception(), BrokenProcessPool):
+        if done.cancelled() or isinstance(done.exception(), _GONE):
             return
         if done.exception() is not None:
             _log.warning("Could not prepare %s: %s", model.path, done.exception())
