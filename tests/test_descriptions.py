@@ -1,0 +1,163 @@
+"""Descriptions: the sentence agrees with the map, and an empty map says why it is empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnviz.cards import Preprocessing
+from cnnviz.descriptions import describe, nothing_to_see, where
+from cnnviz.preprocessing import place_on_photo
+from cnnviz.results import ClassActivationMap, Explanation, Prediction
+
+PLACES = [
+    ["in the upper left", "at the top", "in the upper right"],
+    ["on the left", "in the middle", "on the right"],
+    ["in the lower left", "at the bottom", "in the lower right"],
+]
+SQUARE = Preprocessing(height=8, width=8, fit="stretch")
+
+
+def photo(height: int = 60, width: int = 60) -> np.ndarray:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def cam(values: object, *, method: str = "cam", target: str = "cat") -> ClassActivationMap:
+    array = np.asarray(values, np.float32)
+    return ClassActivationMap(array, method, "conv", target, 1.0, None)
+
+
+def peak(rows: int, columns: int, row: int, column: int) -> ClassActivationMap:
+    """A map of -1 with one peak."""
+    values = np.full((rows, columns), -1.0)
+    values[row, column] = 2.0
+    return cam(values)
+
+
+def explained(probabilities: list[float], labels: tuple[str, ...]) -> Explanation:
+    prediction = Prediction(labels, np.array(probabilities), None)
+    return Explanation(prediction, (cam([[0.0, 0.0], [0.0, 5.0]], target=prediction.label),))
+
+
+# --- Where ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("column", range(3))
+def test_each_third_of_the_photo_has_its_name(row: int, column: int) -> None:
+    text = where(peak(3, 3, row, column), photo(), SQUARE)
+    assert f"“cat” is strongest {PLACES[row][column]}" in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "index", "third"),
+    # The centre of cell i of n lies at (i + 1/2) / n.
+    [(7, 1, 0), (7, 2, 1), (7, 4, 1), (7, 5, 2), (2, 0, 0), (2, 1, 2), (4, 1, 1), (1, 0, 1)],
+)
+def test_the_centre_of_the_strongest_cell_counts(cells: int, index: int, third: int) -> None:
+    assert PLACES[third][1] in where(peak(cells, 1, index, 0), photo(), SQUARE)
+    assert PLACES[1][third] in where(peak(1, cells, 0, index), photo(), SQUARE)
+
+
+def test_a_crop_is_undone() -> None:
+    # Of a photo three times as wide as high the network sees the middle third alone.
+    crop = Preprocessing(height=8, width=8, fit="crop")
+    for column in range(3):
+        assert "in the middle of" in where(peak(3, 3, 1, column), photo(60, 180), crop)
+    # With 0.9 of a square the outer cells' centres still lie in the outer thirds.
+    inner = Preprocessing(height=8, width=8, fit="crop", crop_fraction=0.9)
+    assert PLACES[0][2] in where(peak(3, 3, 0, 2), photo(), inner)
+
+
+def test_black_borders_are_undone() -> None:
+    # The wide photo lies in rows 2 to 5 of 8: the map's rows 0 and 3 lie on its borders.
+    pad = Preprocessing(height=8, width=8, fit="pad")
+    for row, place in ((0, 0), (1, 0), (2, 2), (3, 2)):
+        assert PLACES[place][1] in where(peak(4, 1, row, 0), photo(60, 120), pad)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(60, 60), (50, 90), (90, 50)])
+def test_the_place_is_where_the_overlay_has_its_peak(fit: str, size: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(height=8, width=8, fit=fit)
+    for row in range(1, 6):
+        for column in range(1, 6):
+            shown = peak(7, 7, row, column)
+            placed = place_on_photo(shown.values, *size, preprocessing)
+            top, left = np.unravel_index(np.nanargmax(placed), size)
+            place = PLACES[int(top / size[0] * 3)][int(left / size[1] * 3)]
+            assert place in where(shown, photo(*size), preprocessing), (row, column)
+
+
+def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
+    text = where(cam([[-9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), photo(), SQUARE)
+    assert PLACES[2][2] in text
+
+
+# --- Nothing to see ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "method", "reason"),
+    [
+        ([[0.0, 0.0]], "cam", "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], "contrastive-cam", "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], "grad-cam", "zero everywhere: no gradient reaches this layer"),
+        ([[-1.0, -2.0]], "cam", "Nothing in the photo speaks for “cat”"),
+        ([[-1.0, 0.0]], "grad-cam", "Nothing in the photo speaks for “cat”"),
+        ([[3.0, 3.0]], "cam", "is the same everywhere"),
+        ([[3.0, 3.000001]], "cam", "is the same everywhere"),
+        ([[np.nan, 1.0]], "cam", "values that are not numbers"),
+        ([[np.inf, 1.0]], "cam", "values that are not numbers"),
+        ([[-np.inf, 1.0]], "grad-cam", "values that are not numbers"),
+    ],
+)
+def test_an_empty_map_says_why(values: object, method: str, reason: str) -> None:
+    shown = cam(values, method=method)
+    assert reason in nothing_to_see(shown)
+    assert where(shown, photo(), SQUARE) == nothing_to_see(shown)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[0.0, 1e-9]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
+    ids=["faint", "mostly against", "nearly even", "one cell"],
+)
+def test_a_map_with_evidence_has_nothing_to_excuse(values: object) -> None:
+    assert nothing_to_see(cam(values)) == ""
+
+
+# --- What the network says --------------------------------------------------------------------
+
+
+def test_a_sure_network_names_one_class() -> None:
+    text = describe(explained([0.0604, 0.9396], ("cat", "dog")), photo(), SQUARE)
+    assert text == (
+        "The network says “dog” (94.0 %). "
+        "The evidence for “dog” is strongest in the lower right of the photo."
+    )
+
+
+def test_an_unsure_network_names_two() -> None:
+    text = describe(explained([0.3, 0.45, 0.25], ("cat", "dog", "owl")), photo(), SQUARE)
+    assert text.startswith(
+        "The network is not sure: “dog” (45.0 %) comes first, then “cat” (30.0 %). "
+    )
+
+
+@pytest.mark.parametrize(("best", "sure"), [(0.6, True), (0.599, False)])
+def test_where_sure_begins(best: float, sure: bool) -> None:
+    text = describe(explained([best, 1 - best], ("cat", "dog")), photo(), SQUARE)
+    assert text.startswith("The network says") is sure
+    assert text.startswith("The network is not sure") is not sure
+
+
+def test_no_answer_is_rounded_up_to_a_certainty() -> None:
+    assert "(99.9 %)" in describe(explained([0.99999, 0.00001], ("cat", "dog")), photo(), SQUARE)
+    assert "100" not in describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
+
+
+def test_an_answer_without_evidence_says_both() -> None:
+    prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
+    text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
+    assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")

@@ -1,0 +1,374 @@
+"""Workers: real processes, killed for real. Every other test of this file shares one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnviz
+from cnnviz import workers
+from cnnviz.cards import card_path, write_card
+from cnnviz.errors import CardError, LayerError, ModelError, TargetError, WorkerError
+from cnnviz.outlines import outline
+from cnnviz.workers import ModelFile
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("conv1", "conv2")
+
+# Keras saves a model with a call that NumPy 2 calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four saved models."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name in ("flat", "two_classes", "nested_functional", "dense_after_flatten"):
+        network = tiny(name)
+        network.model.save(folder / f"{name}.keras")
+        write_card(network.card, folder / f"{name}.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flat(folder: Path) -> ModelFile:
+    return workers.model_file(folder / "flat.keras")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ended() -> Iterator[None]:
+    """Starts this file with no process, and leaves none behind."""
+    _end_processes()
+    yield
+    _end_processes()
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """No process runs before the test, and none that it started runs after it."""
+    _end_processes()
+    yield
+    _end_processes()
+
+
+def _end_processes() -> None:
+    if workers._executor is not None:
+        workers._discard(workers._executor)
+
+
+def _worker_id() -> int:
+    """The process id of the one worker."""
+    return workers._current().submit(os.getpid).result(60)
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 15) -> bool:
+    """Looks again and again until the condition holds; False when it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- Answers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["flat", "nested_functional", "dense_after_flatten"])
+def test_a_worker_answers_as_the_public_api_does(
+    folder: Path, name: str, photo: np.ndarray
+) -> None:
+    model = workers.model_file(folder / f"{name}.keras")
+    network = cnnviz.load_model(model.path)
+    convolution = next(layer.path for layer in network.layers if layer.kernel_shape)
+    paths = [layer.path for layer in network.layers if layer.spatial]
+
+    there, here = workers.call("predict", model, photo), cnnviz.predict(network, photo)
+    assert there.labels == here.labels
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
+
+    found, expected = workers.call("filters", model, convolution), network.model
+    for part in convolution.split("/"):
+        expected = expected.get_layer(part)
+    np.testing.assert_array_equal(found.kernels, np.asarray(expected.kernel))
+    np.testing.assert_array_equal(found.biases, np.asarray(expected.bias))
+
+    maps, same = (
+        workers.call("activations", model, photo, paths),
+        cnnviz.activations(network, photo, paths),
+    )
+    assert list(maps) == paths
+    for path in paths:
+        np.testing.assert_allclose(maps[path], same[path], atol=1e-5, err_msg=path)
+
+    answer = workers.call("explain", model, photo, ("owl", "cat"))
+    assert [one.target for one in answer.maps] == ["owl", "cat"]
+    for one in answer.maps:
+        alone = cnnviz.class_activation_map(network, photo, one.target)
+        assert (one.method, one.layer) == (alone.method, alone.layer)
+        np.testing.assert_allclose(one.values, alone.values, atol=1e-4)
+
+    assert workers.call("outline", model) == outline(network)
+
+
+def test_keyword_arguments_travel_too(flat: ModelFile, photo: np.ndarray) -> None:
+    answer = workers.call("explain", flat, photo, ("dog",), method="grad-cam", layer="conv1")
+    expected = cnnviz.class_activation_map(
+        cnnviz.load_model(flat.path), photo, "dog", method="grad-cam", layer="conv1"
+    )
+    assert (answer.maps[0].method, answer.maps[0].layer) == ("grad-cam", "conv1")
+    np.testing.assert_allclose(answer.maps[0].values, expected.values, atol=1e-5)
+
+
+def test_many_ask_at_once_and_each_gets_their_own_answer(flat: ModelFile) -> None:
+    rng = np.random.default_rng(5)
+    photos = [rng.integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(12)]
+    network = cnnviz.load_model(flat.path)
+    with ThreadPoolExecutor(12) as people:
+        answers = list(
+            people.map(lambda photo: workers.call("activations", flat, photo, LAYERS), photos)
+        )
+    for photo, answer in zip(photos, answers, strict=True):
+        expected = cnnviz.activations(network, photo, LAYERS)
+        for layer in LAYERS:
+            np.testing.assert_allclose(answer[layer], expected[layer], atol=1e-5)
+    assert not np.allclose(answers[0]["conv2"], answers[1]["conv2"])
+
+
+def test_a_file_that_was_replaced_is_another_model(
+    tiny: Callable[[str], Any], tmp_path: Path, photo: np.ndarray
+) -> None:
+    path = tmp_path / "model.keras"
+    tiny("flat").model.save(path)
+    before = workers.model_file(path)
+    assert workers.call("predict", before, photo).labels == ("class 0", "class 1", "class 2")
+    tiny("two_classes").model.save(path)
+    after = workers.model_file(path)
+    assert after != before
+    assert workers.call("predict", after, photo).labels == ("class 0", "class 1")
+
+
+# --- Errors -----------------------------------------------------------------------------------
+
+
+def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray) -> None:
+    network = cnnviz.load_model(flat.path)
+    with pytest.raises(LayerError) as here:
+        cnnviz.filters(network, "pool")
+    with pytest.raises(LayerError) as there:
+        workers.call("filters", flat, "pool")
+    assert str(there.value) == str(here.value)
+    with pytest.raises(TargetError, match="no class 'tiger'"):
+        workers.call("explain", flat, photo, ("tiger",))
+
+
+def test_an_error_of_a_file_names_it(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model file at .*nothing"):
+        workers.model_file(tmp_path / "nothing.keras")
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"damaged\.keras cannot be loaded"):
+        workers.call("outline", workers.model_file(damaged))
+    wrong = tmp_path / "wrong.keras"
+    wrong.write_bytes((folder / "flat.keras").read_bytes())
+    card_path(wrong).write_text('{"title": "no more"}')
+    with pytest.raises(CardError, match=r"wrong\.json needs a correction.*labels: field required"):
+        workers.call("outline", workers.model_file(wrong))
+
+
+def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: ModelFile) -> None:
+    with pytest.raises(WorkerError, match="could not be run: AttributeError") as caught:
+        workers.call("predict", flat, "not a photo")
+    assert "dtype" not in str(caught.value)
+    assert flat.path not in str(caught.value)
+
+
+# --- Processes that end -----------------------------------------------------------------------
+
+
+def test_a_worker_killed_while_idle_is_replaced(flat: ModelFile, photo: np.ndarray) -> None:
+    before = workers.call("predict", flat, photo)
+    os.kill(_worker_id(), signal.SIGKILL)
+    with pytest.raises(WorkerError, match="stopped before it answered. A new one"):
+        workers.call("predict", flat, photo)
+    after = workers.call("predict", flat, photo)
+    np.testing.assert_array_equal(after.probabilities, before.probabilities)
+
+
+def test_all_who_wait_for_a_killed_worker_are_told(flat: ModelFile, photo: np.ndarray) -> None:
+    killed = _worker_id()
+    workers._current().submit(time.sleep, 60)
+    with ThreadPoolExecutor(3) as people:
+        waiting = [people.submit(workers.call, "predict", flat, photo) for _ in range(3)]
+        assert _wait(lambda: len(workers._current()._pending_work_items) == 4)
+        os.kill(killed, signal.SIGKILL)
+        for one in waiting:
+            assert isinstance(one.exception(30), WorkerError)
+    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
+    assert _worker_id() != killed
+
+
+def test_an_answer_that_never_comes_is_given_up(
+    flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = _worker_id()
+    workers._current().submit(time.sleep, 60)
+    with ThreadPoolExecutor(1) as people:
+        # This one has more patience, and waits in the same queue.
+        other = people.submit(workers.call, "predict", flat, photo)
+        assert _wait(lambda: len(workers._current()._pending_work_items) == 2)
+        monkeypatch.setattr(workers, "_SECONDS", 0.5)
+        with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
+            workers.call("predict", flat, photo)
+        monkeypatch.undo()
+        assert isinstance(other.exception(30), WorkerError)
+    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
+    assert _wait(lambda: not _runs(stuck)), "the stuck process still runs"
+
+
+def test_who_comes_while_the_processes_are_left_is_told_too(
+    flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = workers._current()
+    workers._discard(left)
+    with monkeypatch.context() as patch:
+        # As for somebody who had asked for the processes just before.
+        patch.setattr(workers, "_current", lambda: left)
+        with pytest.raises(WorkerError):
+            workers.call("predict", flat, photo)
+    assert workers._current() is not left
+
+
+# --- Memory and start -------------------------------------------------------------------------
+
+
+def _kept() -> list[str]:
+    """Runs inside a worker: the networks in its memory."""
+    return [model.name for model in workers._networks]
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_worker_keeps_the_networks_used_last(
+    folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNVIZ_NETWORKS", "2")
+    for name in ("flat", "two_classes", "flat", "nested_functional"):
+        workers.call("predict", workers.model_file(folder / f"{name}.keras"), photo)
+    assert workers._current().submit(_kept).result(60) == ["flat", "nested_functional"]
+    # One that was let go of is loaded again.
+    again = workers.call("predict", workers.model_file(folder / "two_classes.keras"), photo)
+    assert again.labels == ("cat", "dog")
+    assert workers._current().submit(_kept).result(60) == ["nested_functional", "two_classes"]
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_start_prepares_every_model_that_can_be(
+    folder: Path, tmp_path: Path, flat: ModelFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(b"not a model")
+    gone = replace(flat, path=str(tmp_path / "gone.keras"))
+    other = workers.model_file(folder / "two_classes.keras")
+    with caplog.at_level(logging.WARNING):
+        began = time.monotonic()
+        workers.start([workers.model_file(damaged), gone, flat, other])
+        # To wait for the import of TensorFlow alone would take longer.
+        assert time.monotonic() - began < 1
+        assert _wait(lambda: workers._current().submit(_kept).result(60) == ["flat", other.name])
+    assert "Could not prepare" in caplog.text
+    assert "damaged.keras" in caplog.text
+    assert "gone.keras" in caplog.text
+
+
+def test_a_second_start_changes_nothing(flat: ModelFile) -> None:
+    workers.start([flat])
+    first = workers._executor
+    workers.start([flat])
+    assert first is not None
+    assert workers._executor is first
+
+
+# --- When the parent dies ---------------------------------------------------------------------
+
+_PARENT = """
+import sys, time
+from cnnviz import workers
+outline = workers.call("outline", workers.model_file(sys.argv[1]))
+print(len(outline.layers), {"tensorflow", "keras", "h5py"} & set(sys.modules), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it reads /proc")
+def test_a_killed_parent_leaves_no_orphan(flat: ModelFile) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, flat.path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert parent.stdout is not None
+        # It got its answer without the libraries that run networks.
+        assert parent.stdout.readline() == b"6 set()\n"
+        others = _session(parent.pid) - {parent.pid}
+        assert others, "there is no worker to look at"
+        parent.kill()
+        parent.wait()
+        assert _wait(lambda: not _session(parent.pid), 10), _session(parent.pid)
+    finally:
+        parent.kill()
+        parent.stdout.close()
+        for left in _session(parent.pid):
+            os.kill(left, signal.SIGKILL)
+
+
+def _session(leader: int) -> set[int]:
+    """The running processes of a session."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_threads_do_not_start_two_sets_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _end_processes()
+    started = []
+    original = workers.ProcessPoolExecutor
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        started.append(threading.get_ident())
+        time.sleep(0.1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", slow)
+    with ThreadPoolExecutor(6) as people:
+        executors = list(people.map(lambda _: workers._current(), range(6)))
+    assert len(started) == 1
+    assert len({id(executor) for executor in executors}) == 1
