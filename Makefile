@@ -34,7 +34,8 @@ screenshots: $(VENV)/.dev  ## make the README's pictures from the running app
 	$(BIN)/python -m scripts.screenshots
 
 prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engine
-	$(BIN)/python -m scripts.prove_dockerfile
+	$(BIN)/python -m scripts.prove_dockerfile python -m cnnviz predict \
+	    /models/imagenet_efficientnet_lite0.keras cnnviz/samples/chelsea.png
 
 lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
 	$(BIN)/python -m pip install --quiet uv
