@@ -176,7 +176,7 @@ def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray
 
 
 def test_an_error_of_a_file_names_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model file at .*nothing"):
+    with pytest.raises(ModelError, match=r"no model file at .*nothing"):
         workers.model_file(tmp_path / "nothing.keras")
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(b"not a model")
@@ -202,7 +202,7 @@ def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: Mode
 def test_a_worker_killed_while_idle_is_replaced(flat: ModelFile, photo: np.ndarray) -> None:
     before = workers.call("predict", flat, photo)
     os.kill(_worker_id(), signal.SIGKILL)
-    with pytest.raises(WorkerError, match="stopped before it answered. A new one"):
+    with pytest.raises(WorkerError, match=r"stopped before it answered\. A new one"):
         workers.call("predict", flat, photo)
     after = workers.call("predict", flat, photo)
     np.testing.assert_array_equal(after.probabilities, before.probabilities)
