@@ -75,6 +75,11 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
             return np.asarray(_upright_rgb(image))
     except PhotoError:
         raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(
+            f"The photo has far too many pixels; at most {MAX_PIXELS // 1_000_000} million can "
+            "be read."
+        ) from error
     # Pillow's decoders raise nearly anything on damaged files; none of their texts is for people.
     except Exception as error:
         _log.info("A photo could not be decoded", exc_info=error)
