@@ -1,0 +1,172 @@
+"""Cards: a round trip, and errors that name the file and the field."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnnviz.cards import ModelCard, card_path, read_card, write_card
+from cnnviz.errors import CardError
+
+CARD: dict[str, Any] = {
+    "title": "Cats and dogs",
+    "description": "Tells cats from dogs.",
+    "labels": ["cat", "dog"],
+    "preprocessing": {
+        "height": 224,
+        "width": 160,
+        "channels": 3,
+        "fit": "crop",
+        "crop_fraction": 0.875,
+        "interpolation": "bicubic",
+        "scaling": "tf",
+    },
+    "training": {
+        "data": "25,000 photos",
+        "split": "80% / 20%",
+        "accuracy": [{"metric": "accuracy", "value": 0.98, "on": "the 20%"}],
+    },
+    "licence": "MIT",
+    "source": "trained für cnnviz",
+    "suggested_layers": {"filters": "conv", "activations": ["conv", "act"], "cam": "act"},
+    "inferred": False,
+}
+
+
+def save(path: Path, data: Any) -> Path:
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    card = read_card(save(tmp_path / "a.json", CARD))
+    assert card.model_dump() == CARD
+    write_card(card, tmp_path / "b.json")
+    assert read_card(tmp_path / "b.json") == card
+    assert "trained für" in (tmp_path / "b.json").read_text(encoding="utf-8")
+
+
+def test_what_may_be_left_out_has_plain_defaults() -> None:
+    short = {name: CARD[name] for name in ("title", "description", "labels", "licence", "source")}
+    short |= {
+        "preprocessing": {"height": 28, "width": 28},
+        "training": {"data": "digits", "split": "none"},
+    }
+    card = ModelCard.model_validate(short)
+    assert card.preprocessing.model_dump() == {
+        "height": 28,
+        "width": 28,
+        "channels": 3,
+        "fit": "stretch",
+        "crop_fraction": 1,
+        "interpolation": "bilinear",
+        "scaling": "none",
+    }
+    assert card.training.accuracy == []
+    assert card.suggested_layers.cam is None
+    assert not card.inferred
+
+
+def test_a_card_cannot_be_changed_by_accident() -> None:
+    card = ModelCard.model_validate(CARD)
+    with pytest.raises(ValueError, match="frozen"):
+        card.title = "Dogs and cats"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("model", "card"),
+    [
+        ("models/cat_dog.keras", "models/cat_dog.json"),
+        ("a/b/old.h5", "a/b/old.json"),
+        ("v1.2.keras", "v1.2.json"),
+    ],
+)
+def test_a_card_lies_beside_its_model(model: str, card: str) -> None:
+    assert card_path(model) == Path(card)
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", ""),
+        ("title", MISSING),
+        ("labels", []),
+        ("labels", ["cat", ""]),
+        ("labels", ["cat", "crane", "crane"]),
+        ("colour", "blue"),
+        ("preprocessing.height", 0),
+        ("preprocessing.height", 100_000),
+        ("preprocessing.width", "wide"),
+        ("preprocessing.channels", 4),
+        ("preprocessing.fit", "squash"),
+        ("preprocessing.crop_fraction", 1.5),
+        ("preprocessing.scaling", "imagenet"),
+        ("preprocessing.zoom", 2),
+        ("training.data", MISSING),
+        ("training.accuracy.0.value", 98),
+        ("training.accuracy.0.value", float("nan")),
+        ("training.accuracy.0.on", ""),
+        ("suggested_layers.activations", "conv"),
+        ("licence", None),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_file(tmp_path: Path, field: str, value: Any) -> None:
+    data = copy.deepcopy(CARD)
+    *way, last = field.split(".")
+    place: Any = data
+    for step in way:
+        place = place[int(step)] if step.isdigit() else place[step]
+    if value is MISSING:
+        del place[last]
+    else:
+        place[last] = value
+    with pytest.raises(CardError) as error:
+        read_card(save(tmp_path / "cat_dog.json", data))
+    assert str(error.value).startswith("The card cat_dog.json needs a correction.")
+    assert f" {field}" in str(error.value)
+
+
+def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
+    data = CARD | {"title": "", "labels": []}
+    with pytest.raises(CardError, match=r"title: .*; labels: "):
+        read_card(save(tmp_path / "a.json", data))
+
+
+def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -> None:
+    data = CARD | {"labels": ["Crane", "cat", "Crane"]}
+    with pytest.raises(CardError, match="labels: every class needs.*'Crane' stands 2 times"):
+        read_card(save(tmp_path / "a.json", data))
+
+
+@pytest.mark.parametrize("scaling", ["torch", "caffe"])
+def test_colour_scaling_of_a_grey_picture_is_refused(tmp_path: Path, scaling: str) -> None:
+    grey = CARD["preprocessing"] | {"channels": 1, "scaling": scaling}
+    with pytest.raises(CardError, match=f"preprocessing: scaling '{scaling}' needs 3 channels"):
+        read_card(save(tmp_path / "a.json", CARD | {"preprocessing": grey}))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"title: x", b"\xff\xfe\x00", b"[" * 100_000])
+def test_what_is_not_json_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.json").write_bytes(content)
+    with pytest.raises(CardError, match=r"broken\.json is not valid JSON"):
+        read_card(tmp_path / "broken.json")
+
+
+@pytest.mark.parametrize("data", [[], "text", 3, None])
+def test_json_of_another_kind_is_refused(tmp_path: Path, data: Any) -> None:
+    with pytest.raises(CardError, match=r"odd\.json needs a correction. the whole card:"):
+        read_card(save(tmp_path / "odd.json", data))
+
+
+def test_a_card_that_cannot_be_opened_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match=r"none\.json cannot be read: No such file"):
+        read_card(tmp_path / "none.json")
+    with pytest.raises(CardError, match="cannot be read"):
+        read_card(tmp_path)
