@@ -148,10 +148,9 @@ def _explain_by_gradients(
     path = layer or head.last_spatial
     if path is None:
         raise LayerError("This network has no layer with maps, so there is nothing to draw.")
-    if not wanted:
-        values = graph.forward(network).run(inputs)
-        wanted = [read_prediction(network, head, values["output"], values.get("logits")).index]
-    runs = [layer_gradients(network, inputs, path, index) for index in wanted]
+    # None stands for the predicted class, so that no run is needed to find it first.
+    targets: Sequence[int | None] = wanted or [None]
+    runs = [layer_gradients(network, inputs, path, target) for target in targets]
     if runs[0].activations.ndim != 4:
         raise LayerError(
             f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
@@ -167,6 +166,6 @@ def _explain_by_gradients(
             float(run.scores[0]),
             None,
         )
-        for run, index in zip(runs, wanted, strict=True)
+        for run, index in zip(runs, wanted or [prediction.index], strict=True)
     ]
     return Explanation(prediction, tuple(maps))

@@ -189,9 +189,11 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
         layers: layer paths.
 
     Returns:
-        A pass whose ``run`` takes (N, H, W, C) and a class index, and gives float32 tensors:
-        what ``forward`` gives, and ``scores`` (N,), the class's logit, or its output where
-        there is no logit; ``gradients``: {path: (N, ...)} of the score.
+        A pass whose ``run`` takes (N, H, W, C) and a class number, -1 for the most probable
+        class of each, and gives float32 tensors: what ``forward`` gives, and ``scores`` (N,),
+        the class's logit, or its output where there is no logit; ``gradients``:
+        {path: (N, ...)} of the score. A single unit speaks for two classes: class 1 has its
+        score, class 0 the negated one.
 
     Raises:
         LayerError: a path does not exist or is never run.
@@ -288,7 +290,13 @@ def _backward(
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         values, calls = _forward(model, inputs, wanted)
-        scores = tf.gather(values.get("logits", values["output"]), target, axis=1)
+        answers = values.get("logits", values["output"])
+        likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
+        if answers.shape[1] == 1:
+            linear = values.get("logits") is values["output"]
+            likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
+            answers = tf.concat([-answers, answers], axis=1)
+        scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
     gradients = tape.gradient(
         scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
@@ -320,7 +328,9 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
 
         return call
 
-    standard = graph._standardize_inputs(inputs)
+    # A model may want its picture in a list or under a name.
+    packed = keras.tree.pack_sequence_as(graph.input, keras.tree.flatten(inputs))
+    standard = graph._standardize_inputs(packed)
     for symbol, tensor in zip(graph.inputs, standard, strict=True):
         source = symbol._keras_history.operation
         calls.append(Call(_free_path(prefix + source.name, taken), source, (), tensor))
