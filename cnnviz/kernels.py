@@ -30,13 +30,10 @@ def filters(network: Network, layer: str) -> Filters:
             f"This network's are: {', '.join(convolutions[:5]) or 'none'}"
             f"{', …' if len(convolutions) > 5 else '.'}"
         )
-    if hasattr(found, "depthwise_kernel"):
-        kernels = _numbers(found.depthwise_kernel).reshape(shape)
-    elif kind == "Conv2DTranspose":
-        # Keras keeps these as (kh, kw, C_out, C_in).
-        kernels = _numbers(found.kernel).swapaxes(2, 3)
-    else:
-        kernels = _numbers(found.kernel)
+    weights = found.depthwise_kernel if kind == "SeparableConv2D" else found.kernel
+    # Keras keeps a transposed convolution's as (kh, kw, C_out, C_in).
+    kernels = _numbers(weights)
+    kernels = kernels.swapaxes(2, 3) if kind == "Conv2DTranspose" else kernels.reshape(shape)
     return Filters(
         layer,
         kind,

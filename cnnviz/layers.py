@@ -61,12 +61,13 @@ def kernel_shape(layer: keras.Layer) -> tuple[int, int, int, int] | None:
     A depthwise convolution's filters look at one channel each: (kh, kw, 1, C·m). None for a
     layer of another kind.
     """
-    depthwise = getattr(layer, "depthwise_kernel", None)
-    kernel = getattr(layer, "kernel", None) if depthwise is None else depthwise
+    kernel = getattr(layer, "depthwise_kernel", None)
+    if kernel is None:
+        kernel = getattr(layer, "kernel", None)
     if kernel is None or len(kernel.shape) != 4:
         return None
     height, width, channels, count = kernel.shape
-    if depthwise is not None:
+    if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D):
         return height, width, 1, channels * count
     # Keras keeps a transposed convolution's as (kh, kw, C_out, C_in).
     if isinstance(layer, keras.layers.Conv2DTranspose):
