@@ -609,9 +609,13 @@ def _noting_every_call() -> Iterator[list[tuple[Any, Any]]]:
 def eager_outputs() -> Callable[[Any, Any], tuple[Any, dict[Any, list[Any]]]]:
     """An oracle: runs a model plainly, uncompiled, and notes each operation's outputs by id."""
 
+    import keras
+
     def run(model: Any, inputs: Any) -> tuple[Any, dict[Any, list[Any]]]:
         with _noting_every_call() as calls:
-            output = np.asarray(model(inputs, training=False))
+            graph = getattr(model, "_functional", None) or model
+            packed = keras.tree.pack_sequence_as(graph.input, [inputs])
+            output = np.asarray(keras.tree.flatten(model(packed, training=False))[0])
         noted: dict[Any, list[Any]] = {}
         for operation, result in calls:
             if hasattr(result, "shape"):

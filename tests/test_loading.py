@@ -1,0 +1,279 @@
+"""Loading: the same answers after saving, cards, and everything that is no model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnviz
+from cnnviz.cards import write_card
+from cnnviz.errors import CardError, ModelError
+
+Tiny = Callable[[str], Any]
+
+# Keras saves a model with a call that NumPy 2 calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def dense_tail(*inputs: Any) -> Any:
+    from keras import layers
+
+    x = layers.GlobalAveragePooling2D()(inputs[0])
+    return layers.Dense(2, "softmax")(x)
+
+
+# --- Saved and loaded -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["flat", "nested_functional", "shared_layer", "mixed_precision", "augmented"]
+)
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
+def test_a_saved_network_gives_the_same_answers(
+    tiny: Tiny, photo: np.ndarray, tmp_path: Path, name: str, ending: str
+) -> None:
+    network = tiny(name)
+    path = tmp_path / f"net.{ending}"
+    network.model.save(path)
+    write_card(network.card, tmp_path / "net.json")
+    loaded = cnnviz.load_model(path)
+    assert loaded.card == network.card
+    assert loaded.path == path
+    assert loaded.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [info.path for info in loaded.layers] == [info.path for info in network.layers]
+    np.testing.assert_allclose(
+        cnnviz.predict(loaded, photo).probabilities,
+        cnnviz.predict(network, photo).probabilities,
+        rtol=1e-5,
+    )
+    before, after = (cnnviz.class_activation_map(each, photo, "dog") for each in (network, loaded))
+    assert (after.method, after.layer, after.target) == ("cam", before.layer, "dog")
+    np.testing.assert_allclose(after.values, before.values, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_card_one_is_inferred_and_says_so(tiny: Tiny, tmp_path: Path) -> None:
+    path = tmp_path / "birds.keras"
+    tiny("flat").model.save(path)
+    card = cnnviz.load_model(path).card
+    assert card.inferred
+    assert card.title == "birds"
+    assert "inferred" in card.description
+    assert card.labels == ["class 0", "class 1", "class 2"]
+    size = card.preprocessing
+    assert (size.height, size.width, size.channels, size.scaling) == (12, 12, 3, "unit")
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("rescaled", "scaling", "none"),
+        ("augmented", "scaling", "none"),
+        ("grey", "channels", 1),
+        ("free_size", "height", 224),
+        ("free_size", "width", 224),
+    ],
+)
+def test_the_inferred_preprocessing(tiny: Tiny, name: str, field: str, value: Any) -> None:
+    card = cnnviz.network(tiny(name).model).card
+    assert getattr(card.preprocessing, field) == value
+
+
+@pytest.mark.parametrize("name", ["one_sigmoid", "two_classes"])
+def test_one_unit_and_two_units_both_speak_for_two_classes(tiny: Tiny, name: str) -> None:
+    assert cnnviz.network(tiny(name).model).card.labels == ["class 0", "class 1"]
+
+
+# --- Cards that do not fit ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"labels": ["cat", "dog"]}, "labels: there are 2, but the model has 3 outputs"),
+        (
+            {"preprocessing": {"height": 24, "width": 12}},
+            "preprocessing: height, width and channels are (24, 12, 3), but the model takes "
+            "(12, 12, 3)",
+        ),
+        ({"preprocessing": {"height": 12, "width": 12, "channels": 1}}, "are (12, 12, 1)"),
+        (
+            {"suggested_layers": {"cam": "conv9"}},
+            "suggested_layers: the model has no layer 'conv9'",
+        ),
+        ({"suggested_layers": {"activations": ["conv1", "x"]}}, "no layer 'x'"),
+        ({"title": ""}, "title: string should have at least 1 character"),
+    ],
+)
+def test_a_card_that_does_not_fit_names_its_file_and_the_field(
+    tiny: Tiny, tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    network = tiny("flat")
+    network.model.save(tmp_path / "net.keras")
+    data = network.card.model_dump() | changes
+    (tmp_path / "net.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(CardError, match=re.escape(problem)) as error:
+        cnnviz.load_model(tmp_path / "net.keras")
+    assert str(error.value).startswith("The card net.json needs a correction.")
+
+
+def test_the_card_of_a_model_in_memory_is_named_by_its_title(tiny: Tiny) -> None:
+    network = tiny("flat")
+    wrong = network.card.model_copy(update={"labels": ["cat"]})
+    with pytest.raises(CardError, match="The card 'A tiny network' needs a correction"):
+        cnnviz.network(network.model, wrong)
+
+
+def test_a_network_of_free_size_takes_any_size_from_its_card(fresh: Any, photo: Any) -> None:
+    network = fresh("free_size", preprocessing={"height": 10, "width": 14})
+    assert cnnviz.activations(network, photo, ["conv1"])["conv1"].shape == (10, 14, 4)
+
+
+# --- What is no model -----------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"There is no model file at .*none\.keras"):
+        cnnviz.load_model(tmp_path / "none.keras")
+    with pytest.raises(ModelError, match="There is no model file"):
+        cnnviz.load_model(str(tmp_path))
+
+
+def truncated(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def text(path: Path, whole: bytes) -> None:
+    path.write_text("not a model", encoding="utf-8")
+
+
+def empty(path: Path, whole: bytes) -> None:
+    path.write_bytes(b"")
+
+
+def another_archive(path: Path, whole: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "nothing here")
+
+
+def without_weights(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole)
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if "weights" not in name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in kept.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("spoil", [truncated, text, empty, another_archive, without_weights])
+@pytest.mark.parametrize("ending", ["keras", "h5", "txt"])
+def test_a_file_that_is_no_model_is_refused_in_plain_words(
+    tiny: Tiny, tmp_path: Path, spoil: Callable[[Path, bytes], None], ending: str
+) -> None:
+    tiny("flat").model.save(tmp_path / "whole.keras")
+    path = tmp_path / f"broken.{ending}"
+    spoil(path, (tmp_path / "whole.keras").read_bytes())
+    with pytest.raises(ModelError, match=f"broken.{ending} cannot be loaded") as error:
+        cnnviz.load_model(path)
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_code_in_a_model_is_not_run(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    scaled = layers.Lambda(lambda x: x / 255)(image)
+    keras.Model(image, dense_tail(scaled)).save(tmp_path / "code.keras")
+    with pytest.raises(ModelError, match="needs code of its own"):
+        cnnviz.load_model(tmp_path / "code.keras")
+
+
+# --- Models of another kind -----------------------------------------------------------------
+
+
+def unbuilt() -> Any:
+    import keras
+    from keras import layers
+
+    return keras.Sequential([layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)])
+
+
+def two_inputs() -> Any:
+    import keras
+    from keras import layers
+
+    images = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    return keras.Model(images, dense_tail(layers.Add()(images)))
+
+
+def two_outputs() -> Any:
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, [dense_tail(image), dense_tail(image)])
+
+
+def maps_out() -> Any:
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, layers.Conv2D(2, 3)(image))
+
+
+def row_in() -> Any:
+    import keras
+    from keras import layers
+
+    row = keras.Input((8,))
+    return keras.Model(row, layers.Dense(2)(row))
+
+
+def four_channels() -> Any:
+    import keras
+
+    image = keras.Input((8, 8, 4))
+    return keras.Model(image, dense_tail(image))
+
+
+def channels_first() -> Any:
+    import keras
+
+    image = keras.Input((3, 8, 8))
+    return keras.Model(image, dense_tail(image))
+
+
+def huge() -> Any:
+    import keras
+
+    image = keras.Input((5000, 8, 3))
+    return keras.Model(image, dense_tail(image))
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (unbuilt, "was never built"),
+        (two_inputs, "that take one picture"),
+        (two_outputs, "one row of class scores"),
+        (maps_out, "one row of class scores.*6, 6, 2"),
+        (row_in, "that take one picture"),
+        (four_channels, "grey or RGB pictures.*8, 8, 4"),
+        (channels_first, "grey or RGB pictures.*3, 8, 8"),
+        (huge, "at most 4096 pixels a side"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_in_plain_words(
+    build: Callable[[], Any], problem: str
+) -> None:
+    with pytest.raises(ModelError, match=problem):
+        cnnviz.network(build())
