@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +36,8 @@ CHART_CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "displayModeBar": "hover",
     "scrollZoom": False,
-    "doubleClick": "reset",
+    # Two quick clicks on two channels are two clicks.
+    "doubleClickDelay": 0,
     "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d", "select2d", "lasso2d"],
     "toImageButtonOptions": {"format": "png", "filename": "cnnviz", "scale": 2},
 }
@@ -46,11 +49,12 @@ _TALLEST_GRID = 620
 _TALLEST_PICTURE = 480
 _TITLE_LINE = 22
 _BAR_SPACE = 62
-_SLIDER_SPACE = 84
+_SLIDER_SPACE = 92
+_AXIS_SPACE = 48
 _TEXT = {"size": 13}
 _TITLE = {"size": 16}
 # Fits a telephone's width.
-_LETTERS_A_LINE = 42
+_LETTERS_A_LINE = 46
 
 _PHOTO_SIDE = 1000
 _OVERLAY_SIDE = 400
@@ -59,16 +63,18 @@ _LABEL_SPACE = 20
 _SMALLEST_LABELLED_TILE = 60
 _LARGEST_PRINTED = 7
 _WIDEST_ROW = 4
-_TALLEST_TILE = 260
+_TALLEST_TILE = 360
 _LETTERS_A_TILE = 14
+_TILE_GAP = 0.03
 _LABEL_LINE = 18
 _BAR_PITCH = 52
 _BAR_WIDTH = 0.34
 _STAGE_HEIGHT = 260
-_STAGE_TEXT = 112
+_STAGE_TEXT = 84
 _STAGE_GAP = 1.5
-_LEAST_STAGE = 1.0
-_MOST_LABELS = 20
+_SLIM = 0.08
+_MOST_LABELS = 22
+_LEGEND_SPACE = 44
 _FEW = 5
 
 _ACCENT = "#23849d"
@@ -77,7 +83,8 @@ _TRACK = "rgba(128,140,152,0.16)"
 _CLEAR = "rgba(0,0,0,0)"
 # The first whose name is part of a layer's class. They tell apart on white and on black.
 _KINDS = (
-    ("Conv", "#2a8fbd"),
+    ("Depthwise", "#5fb7c9"),
+    ("Conv", "#2a7fb8"),
     ("Pool", "#d9822b"),
     ("Dense", "#8e63c7"),
     ("Normalization", "#3f9e6b"),
@@ -164,7 +171,8 @@ def channel_grid(
         source=_coloured(mosaic.values, table(colours), low, high),
         x0=0.5,
         y0=0.5,
-        zsmooth=False if pixelated else "fast",
+        # Shrunk by the browser, sharp cells would drop out.
+        zsmooth=False if pixelated and columns_wide <= _PAGE else "fast",
         hoverinfo="skip",
     )
     figure.add_scatter(
@@ -235,13 +243,19 @@ def heatmap(
         z=values,
         **_scale(colours, low, high, unit),
         hoverongaps=False,
-        hovertemplate=f"{_template(hover)} %{{z:.4~g}}<br>row %{{y}}, column %{{x}}<extra></extra>",
+        hovertemplate=_cell_hover(hover, "%{y}", "%{x}"),
         texttemplate="%{z:.3~g}" if printed else None,
+        textfont={"size": 16 if max(height, width) <= 4 else 13},
     )
     figure.update_xaxes(range=[-0.5, width - 0.5])
     figure.update_yaxes(range=[height - 0.5, -0.5])
-    _name_axis(figure.layout.xaxis, x_title, width)
-    _name_axis(figure.layout.yaxis, y_title, height)
+    if x_title is not None:
+        _name_axis(figure.layout.xaxis, x_title, width)
+        figure.layout.margin.b = _AXIS_SPACE
+    if y_title is not None:
+        _name_axis(figure.layout.yaxis, y_title, height)
+        figure.layout.margin.l = _AXIS_SPACE
+    _fit(figure, 0, height / width)
     return figure
 
 
@@ -303,10 +317,7 @@ def map_overlay(
         opacity=0,
         **_scale(colours, low, high, unit),
         hoverongaps=False,
-        hovertemplate=(
-            f"{_template(label or 'value')} %{{z:.4~g}}<br>"
-            "row %{customdata[0]}, column %{customdata[1]}<extra></extra>"
-        ),
+        hovertemplate=_cell_hover(label or "value", "%{customdata[0]}", "%{customdata[1]}"),
     )
     if _is_part(region, height, width):
         figure.add_shape(
@@ -325,7 +336,7 @@ def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
     """A photo (H, W, 3) in the frame that ``map_overlay`` gives it, to stand beside it."""
     height, width = photo.shape[:2]
     figure = _picture_figure(
-        title, width, height, (_HALF_PAGE, _TALLEST_PICTURE), bottom=_SLIDER_SPACE
+        title, width, height, (_HALF_PAGE, _TALLEST_PICTURE), below=_SLIDER_SPACE
     )
     if max(height, width) < _TINY_PHOTO:
         source = _png(_magnify(photo, round(_OVERLAY_SIDE / max(height, width))))
@@ -341,50 +352,43 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     """Maps (h, w) for several classes side by side, on one scale centred on zero.
 
     Args:
-        maps: class name and raw, signed values (h, w), one to six times.
+        maps: class name and raw, signed values (h, w) of each, all of one shape.
         title: plain text.
         unit: what the colours mean, above the colour bar.
     """
-    cleaned = [(label, _finite(values)) for label, values in maps]
-    limit = max(largest_magnitude(values) for _, values in cleaned)
-    low, high = _spread(-limit, limit)
+    cleaned = [_finite(values) for _, values in maps]
+    limit = max(largest_magnitude(values) for values in cleaned)
     columns = len(maps) if len(maps) <= _WIDEST_ROW else -(-len(maps) // 2)
     rows = -(-len(maps) // columns)
-    labels = ["<br>".join(_lines(label, _LETTERS_A_TILE)) for label, _ in maps]
-    label_space = _LABEL_LINE * max(label.count("<br>") + 1 for label in labels) + 6
-    gap = 0.03
-    share = (1 - gap * (columns - 1)) / columns
-    tile_height = min(_TALLEST_TILE, _PAGE * share)
-    plot_height = rows * (tile_height + label_space)
+    labels = [_broken(label, _LETTERS_A_TILE) for label, _ in maps]
+    first_space, label_space = _label_space(labels[:columns]), _label_space(labels[columns:])
+    share = (1 - _TILE_GAP * (columns - 1)) / columns
+    height, width = cleaned[0].shape
+    tile_height = min(_TALLEST_TILE, _PAGE * share * height / width)
+    pitch = tile_height + label_space
+    plot_height = rows * pitch - label_space
 
-    figure = _figure(title, plot_height, bar=True)
-    for index, (name, values) in enumerate(cleaned):
+    # The labels of the first row stand in the margin, those of others below the row before.
+    figure = _figure(title, plot_height, above=_BAR_SPACE + first_space)
+    places = plot_height / pitch
+    _fit(figure, places * label_space, places * share * height / width)
+    for index, values in enumerate(cleaned):
         row, column = divmod(index, columns)
-        left = column * (share + gap)
-        top = 1 - (row * (tile_height + label_space) + label_space) / plot_height
-        axis = str(index + 1) if index else ""
+        left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height
+        number = str(index + 1) if index else ""
         figure.add_heatmap(
             z=values,
-            xaxis="x" + axis,
-            yaxis="y" + axis,
+            xaxis="x" + number,
+            yaxis="y" + number,
             coloraxis="coloraxis",
             hoverongaps=False,
-            hovertemplate=(
-                f"{_template(name)} %{{z:.4~g}}<br>row %{{y}}, column %{{x}}<extra></extra>"
-            ),
+            hovertemplate=_cell_hover(maps[index][0], "%{y}", "%{x}"),
         )
-        height, width = values.shape
-        figure.layout["xaxis" + axis] = {"domain": [left, left + share], "anchor": "y" + axis}
-        figure.layout["yaxis" + axis] = {
-            "domain": [max(0, top - tile_height / plot_height), top],
-            "anchor": "x" + axis,
-        }
-        _square(
-            figure.layout["xaxis" + axis],
-            figure.layout["yaxis" + axis],
-            [-0.5, width - 0.5],
-            [height - 0.5, -0.5],
-        )
+        xaxis, yaxis = go.layout.XAxis(), go.layout.YAxis()
+        _square(xaxis, yaxis, [-0.5, width - 0.5], [height - 0.5, -0.5], "x" + number)
+        xaxis.update(domain=[left, left + share], anchor="y" + number)
+        yaxis.update(domain=[max(0, top - tile_height / plot_height), top], anchor="x" + number)
+        figure.update_layout({"xaxis" + number: xaxis, "yaxis" + number: yaxis})
         figure.add_annotation(
             text=labels[index],
             x=left,
@@ -397,8 +401,16 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             showarrow=False,
             font=_TEXT,
         )
-    figure.update_layout(coloraxis=_scale("balance", low, high, unit, letter="c"))
+    low, high = _spread(-limit, limit)
+    scale = _scale("balance", low, high, unit, letter="c")
+    scale["colorbar"]["ypad"] += first_space
+    figure.update_layout(coloraxis=scale)
     return figure
+
+
+def _label_space(labels: Sequence[str]) -> int:
+    """Pixels for a row of labels."""
+    return 6 + _LABEL_LINE * max((label.count("<br>") + 1 for label in labels), default=0)
 
 
 def confidence_bars(
@@ -413,7 +425,7 @@ def confidence_bars(
     """
     ordered = sorted(((name, _probability(score)) for name, score in scores), key=lambda s: -s[1])
     places = list(range(len(ordered)))
-    figure = _figure(title, _BAR_PITCH * len(ordered), bar=False, bottom=30)
+    figure = _figure(title, _BAR_PITCH * len(ordered), below=30)
     figure.add_bar(
         x=[1] * len(ordered),
         y=places,
@@ -466,33 +478,42 @@ def architecture(
     """How the maps shrink and multiply: a box per stage, from left to right.
 
     A box's height follows the side of a map (square root), its width the number of channels
-    (logarithm). A click selects the box whose ``customdata`` is ``[path]``.
+    (logarithm); a layer without maps is a slim bar. A click selects the box whose
+    ``customdata`` is ``[path]``.
+
+    Args:
+        stages: at least one.
+        title: plain text.
     """
-    heights = [max(_LEAST_STAGE, (max(stage.height, stage.width)) ** 0.5) for stage in stages]
-    widths = [1 + np.log2(max(1, stage.channels)) for stage in stages]
-    lefts = np.concatenate([[0], np.cumsum(np.add(widths, _STAGE_GAP))])[: len(stages)]
-    total = float(lefts[-1] + widths[-1])
+    heights = [max(stage.height, stage.width) ** 0.5 for stage in stages]
     tallest = max(heights)
-    figure = _figure(title, _STAGE_HEIGHT + _STAGE_TEXT, bar=False, bottom=44)
+    heights = [
+        height if _has_maps(stage) else tallest * _SLIM
+        for stage, height in zip(stages, heights, strict=True)
+    ]
+    widths = [1 + math.log2(max(1, stage.channels)) for stage in stages]
+    rights = list(itertools.accumulate(width + _STAGE_GAP for width in widths))
+    centres = [right - _STAGE_GAP - width / 2 for right, width in zip(rights, widths, strict=True)]
+    figure = _figure(title, _STAGE_HEIGHT + _STAGE_TEXT, below=_LEGEND_SPACE)
     for kind in dict.fromkeys(stage.kind for stage in stages):
         chosen = [index for index, stage in enumerate(stages) if stage.kind == kind]
         figure.add_bar(
             name=_text(kind),
-            x=[lefts[index] + widths[index] / 2 for index in chosen],
+            x=[centres[index] for index in chosen],
             y=[heights[index] for index in chosen],
             base=[-heights[index] / 2 for index in chosen],
             width=[widths[index] for index in chosen],
             marker={"line": {"width": 0}, "color": _kind_colour(kind)},
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
             customdata=[[stages[index].path] for index in chosen],
             hovertext=[_stage_hover(stages[index]) for index in chosen],
             hoverinfo="text",
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
         )
-    for index in _labelled(stages, lefts, total):
+    for index in _labelled(stages, centres, rights[-1] / _MOST_LABELS):
         figure.add_annotation(
             text=_shape(stages[index]),
-            x=lefts[index] + widths[index] / 2,
+            x=centres[index],
             y=-heights[index] / 2,
             xanchor="center",
             yanchor="top",
@@ -501,10 +522,11 @@ def architecture(
             showarrow=False,
             font=_TEXT,
         )
-    below = tallest / 2 + tallest * _STAGE_TEXT / _STAGE_HEIGHT
+    below = tallest * (0.5 + _STAGE_TEXT / _STAGE_HEIGHT)
     figure.update_layout(
         barmode="overlay",
         clickmode="event+select",
+        margin={"l": 12, "r": 12},
         showlegend=True,
         legend={
             "orientation": "h",
@@ -517,7 +539,7 @@ def architecture(
             "itemdoubleclick": False,
         },
     )
-    figure.update_xaxes(range=[-0.5, total + 0.5], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, rights[-1] - _STAGE_GAP], visible=False, fixedrange=True)
     figure.update_yaxes(range=[-below, tallest / 2], visible=False, fixedrange=True)
     return figure
 
@@ -529,22 +551,32 @@ def _kind_colour(kind: str) -> str:
     return _FAINT
 
 
-def _labelled(stages: Sequence[Stage], lefts: Floats, total: float) -> list[int]:
-    """The stages that get a label: where the shape changes and there is room for it."""
-    shapes = [(stage.height, stage.width, stage.channels) for stage in stages]
-    changes = [i for i in range(len(stages)) if i == 0 or shapes[i] != shapes[i - 1]]
-    sizes = [i for i in changes if i == 0 or shapes[i][:2] != shapes[i - 1][:2]]
+def _labelled(stages: Sequence[Stage], centres: Sequence[float], least: float) -> list[int]:
+    """The stages that get a label, ``least`` apart: both ends, each map size, each shape."""
+    shapes = [_shape(stage) for stage in stages]
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for index, stage in enumerate(stages):
+        sizes.setdefault((stage.height, stage.width), []).append(index)
+    everyone = range(len(stages))
     chosen: list[int] = []
-    for index in [0, len(stages) - 1, *sizes, *changes]:
-        if all(abs(lefts[index] - lefts[other]) >= total / _MOST_LABELS for other in chosen):
-            chosen.append(index)
+    # One of each group. Where the first map of a size has no room, one of the next may have.
+    for group in ([0], [len(stages) - 1], *sizes.values(), *([index] for index in everyone)):
+        for index in group:
+            room = all(abs(centres[index] - centres[other]) >= least for other in chosen)
+            if room and shapes[index] not in {shapes[other] for other in chosen}:
+                chosen.append(index)
+                break
     return sorted(chosen)
 
 
 def _shape(stage: Stage) -> str:
-    if stage.height == stage.width == 1:
-        return f"{stage.channels}"
-    return f"{stage.height}×{stage.width}×{stage.channels}"
+    if _has_maps(stage):
+        return f"{stage.height}×{stage.width}×{stage.channels}"
+    return str(stage.channels)
+
+
+def _has_maps(stage: Stage) -> bool:
+    return max(stage.height, stage.width) > 1
 
 
 def _stage_hover(stage: Stage) -> str:
@@ -554,26 +586,40 @@ def _stage_hover(stage: Stage) -> str:
     )
 
 
-def _figure(title: str, plot_height: float, *, bar: bool, bottom: float = 8) -> go.Figure:
-    """An empty figure of a given height, with room for its title and a colour bar on top."""
-    lines = _lines(title, _LETTERS_A_LINE)
-    top = 12 + _TITLE_LINE * len(lines) + (_BAR_SPACE if bar else 0)
+def css_height(figure: go.Figure) -> str:
+    """The height that a figure of this module needs, for CSS, in a container of any width.
+
+    A figure's own height suits a wide page. In a narrow container a picture gets lower, and
+    a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
+    """
+    height = f"{figure.layout.height}px"
+    if figure.layout.meta is None:
+        return height
+    fixed, per_width = figure.layout.meta
+    return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
+
+
+def _figure(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> go.Figure:
+    """An empty figure, with room above its plot for the title and more, and below it."""
+    lines = _broken(title, _LETTERS_A_LINE)
+    breaks = lines.count("<br>")
+    top = 12 + _TITLE_LINE * (breaks + 1) + above
     return go.Figure(
         layout={
-            "height": round(top + max(plot_height, 60) + bottom),
-            "margin": {"l": 2, "r": 2, "t": top, "b": bottom, "pad": 0},
+            "height": round(top + max(plot_height, 60) + below),
+            "margin": {"l": 2, "r": 2, "t": top, "b": below, "pad": 0},
             "title": {
-                "text": "<br>".join(lines),
+                "text": lines,
                 "x": 0,
                 "xanchor": "left",
                 "y": 1,
                 "yref": "container",
                 "yanchor": "top",
-                "pad": {"t": 8, "l": 2},
+                # Plotly anchors the last line of a title, not its first.
+                "pad": {"t": 8 + _TITLE_LINE * breaks, "l": 2},
                 "font": _TITLE,
             },
             "plot_bgcolor": _CLEAR,
-            "paper_bgcolor": _CLEAR,
             "hovermode": "closest",
             "hoverlabel": {"font": {"size": 14}, "align": "left"},
             # A drag scrolls the page on a telephone; the buttons zoom.
@@ -584,34 +630,45 @@ def _figure(title: str, plot_height: float, *, bar: bool, bottom: float = 8) -> 
 
 
 def _picture_figure(
-    title: str, width: float, height: float, largest: tuple[int, int], *, bottom: float = 8
+    title: str, width: float, height: float, largest: tuple[int, int], *, below: float = 8
 ) -> go.Figure:
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
-    figure = _figure(title, plot_height, bar=True, bottom=bottom)
-    _square(figure.layout.xaxis, figure.layout.yaxis, [0, width], [height, 0])
+    figure = _figure(title, plot_height, above=_BAR_SPACE, below=below)
+    _fit(figure, 0, height / width)
+    xaxis, yaxis = figure.layout.xaxis, figure.layout.yaxis
+    _square(xaxis, yaxis, [0, width], [height, 0], "x")
     return figure
 
 
+def _fit(figure: go.Figure, fixed: float, per_width: float) -> None:
+    """Notes for ``css_height`` how high the plot is: so many pixels, and a share of its width."""
+    margin = figure.layout.margin
+    figure.update_layout(meta=[margin.t + margin.b + fixed, per_width])
+
+
 def _square(
-    xaxis: go.layout.XAxis, yaxis: go.layout.YAxis, across: list[float], down: list[float]
+    xaxis: go.layout.XAxis,
+    yaxis: go.layout.YAxis,
+    across: list[float],
+    down: list[float],
+    anchor: str,
 ) -> None:
     """Hides two axes and keeps a cell square; what does not fill its room stays top left."""
     xaxis.update(range=across, visible=False, constrain="domain", constraintoward="left")
     yaxis.update(range=down, visible=False, constrain="domain", constraintoward="top")
-    yaxis.update(scaleanchor=xaxis.plotly_name.replace("axis", ""))
+    yaxis.update(scaleanchor=anchor)
 
 
-def _name_axis(axis: go.layout.XAxis | go.layout.YAxis, title: str | None, cells: int) -> None:
-    if title is not None:
-        axis.update(
-            visible=True,
-            title={"text": _text(title), "font": _TEXT, "standoff": 4},
-            tickvals=list(range(0, cells, -(-cells // 8))),
-            tickfont=_TEXT,
-            showgrid=False,
-            zeroline=False,
-        )
+def _name_axis(axis: go.layout.XAxis | go.layout.YAxis, title: str, cells: int) -> None:
+    axis.update(
+        visible=True,
+        title={"text": _text(title), "font": _TEXT, "standoff": 6},
+        tickvals=list(range(0, cells, -(-cells // 8))),
+        tickfont=_TEXT,
+        showgrid=False,
+        zeroline=False,
+    )
 
 
 def _scale(name: str, low: float, high: float, unit: str, letter: str = "z") -> dict[str, Any]:
@@ -770,23 +827,27 @@ def _probability(score: float) -> float:
 
 
 def _percent(score: float) -> str:
-    return "< 0.1 %" if 0 < score < 0.001 else f"{score:.1%}".replace("%", " %")
+    if 0 < score < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= score < 1:
+        return "> 99.9 %"
+    return f"{100 * score:.1f} %"
 
 
 def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def _lines(text: str, letters: int) -> list[str]:
-    """Plain text in lines of at most so many letters, ready for Plotly."""
-    return [_text(line) for line in textwrap.wrap(text, letters)] or [""]
+def _cell_hover(name: str, row: str, column: str) -> str:
+    """What is under the mouse in a heatmap: a name, the value, and the cell's place."""
+    return f"{_text(name)} %{{z:.4~g}}<br>row {row}, column {column}<extra></extra>"
+
+
+def _broken(text: str, letters: int) -> str:
+    """Plain text for Plotly in lines of at most so many letters."""
+    return "<br>".join(_text(line) for line in textwrap.wrap(text, letters))
 
 
 def _text(text: str) -> str:
-    """Plain text for Plotly, which would else read tags and links in it."""
-    return html.escape(text, quote=False).replace("\n", "<br>")
-
-
-def _template(text: str) -> str:
-    """Plain text inside a ``hovertemplate``, where ``%{…}`` would be filled in."""
-    return _text(text).replace("%", "&#37;")
+    """Plain text for Plotly, which would else read tags, links and ``%{…}`` in it."""
+    return html.escape(text, quote=False).replace("%", "&#37;").replace("\n", "<br>")
