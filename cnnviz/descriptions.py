@@ -57,7 +57,7 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
     if values.max() <= 0:
         return (
             f"Nothing in the photo speaks for “{cam.target}”: every cell of the map is zero or "
-            "below. Switch on the evidence against it to see what speaks against it."
+            "below. What speaks against it is on the page “Class activation map”."
         )
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
         return (

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from cnnviz.ui.text import plain
+
 Option = TypeVar("Option")
 
 
@@ -122,7 +124,7 @@ def _draw(
 def _tell_unknown(label: str, unknown: list[str]) -> None:
     if unknown and "told" not in st.session_state:
         st.session_state["told"] = True
-        st.toast(f"The link names a {label.lower()} that is not there: {unknown[0]!r}.")
+        st.toast(plain(f"The link names a {label.lower()} that is not there: {unknown[0]!r}."))
 
 
 def _key(name: str, scope: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
+from collections.abc import Sequence
 
 from cnnviz import images, workers
 from cnnviz.cards import ModelCard, card_path, read_card
@@ -22,10 +24,17 @@ def models() -> list[ModelFile]:
     return [workers.model_file(path) for path in files]
 
 
-def title(model: ModelFile) -> str:
-    """What a person reads in the list of models: the card's title, else the file's name."""
-    card = _card(model)
-    return card.title if card else model.name
+def titles(models: Sequence[ModelFile]) -> dict[str, str]:
+    """What a person reads in the list of models, by name: the card's title, else the name.
+
+    Where several have the same title the name tells them apart.
+    """
+    cards = {model.name: _card(model) for model in models}
+    read = {name: card.title if card else name for name, card in cards.items()}
+    shared = Counter(read.values())
+    return {
+        name: title if shared[title] == 1 else f"{title} ({name})" for name, title in read.items()
+    }
 
 
 def samples(model: ModelFile) -> list[images.Sample]:

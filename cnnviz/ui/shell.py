@@ -92,12 +92,13 @@ def _sidebar() -> tuple[ModelFile, Photo]:
             ".h5 file there and reload the page."
         )
     by_name = {model.name: model for model in offered}
+    titles = library.titles(offered)
     name = choices.choose(
         st.selectbox,
         "Network",
         "model",
         list(by_name),
         offered[0].name,
-        format_func=lambda name: library.title(by_name[name]),
+        format_func=titles.__getitem__,
     )
     return by_name[name], photos.pick(by_name[name])
