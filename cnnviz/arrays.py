@@ -172,8 +172,8 @@ def steps(values: Floats, low: float, high: float, count: int = 256) -> Bytes:
     span = high / 2 - low / 2
     if not span > 0:
         return np.zeros(wide.shape, np.uint8)
-    scaled = np.clip((wide / 2 - low / 2) * ((count - 1) / span), 0, count - 1)
-    return np.rint(np.nan_to_num(scaled, copy=False)).astype(np.uint8)
+    scaled = np.clip((wide / 2 - low / 2) / span * (count - 1), 0, count - 1)
+    return np.rint(np.where(np.isnan(wide), 0, scaled)).astype(np.uint8)
 
 
 def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:

@@ -42,40 +42,45 @@ CHART_CONFIG: dict[str, Any] = {
     "toImageButtonOptions": {"format": "png", "filename": "cnnviz", "scale": 2},
 }
 
-# Sizes on the screen, in pixels. A page is about 1000 wide, or half of that in two columns.
+# Sizes on the screen are in pixels. A page is about 1000 wide, or half of that in two columns.
 _PAGE = 1000
 _HALF_PAGE = 480
 _TALLEST_GRID = 620
 _TALLEST_PICTURE = 480
+_TITLE = {"size": 16}
 _TITLE_LINE = 22
+_TITLE_LETTERS = 46  # fits a telephone's width
+_TEXT = {"size": 13}
 _BAR_SPACE = 62
 _SLIDER_SPACE = 92
 _AXIS_SPACE = 48
-_TEXT = {"size": 13}
-_TITLE = {"size": 16}
-# Fits a telephone's width.
-_LETTERS_A_LINE = 46
 
+# Grids: so many stand in one row; space for a name, and the smallest tile that gets one.
+_ONE_ROW = 4
+_NAME_SPACE = 20
+_SMALLEST_NAMED_TILE = 60
+# Heatmaps: the longest side whose values are printed.
+_LARGEST_PRINTED = 7
+# Photos: the longest side that is sent, that of an overlay, and what counts as tiny.
 _PHOTO_SIDE = 1000
 _OVERLAY_SIDE = 400
 _TINY_PHOTO = 100
-_LABEL_SPACE = 20
-_SMALLEST_LABELLED_TILE = 60
-_LARGEST_PRINTED = 7
+# Maps side by side: the gap is a share of the width.
 _WIDEST_ROW = 4
 _TALLEST_TILE = 360
-_LETTERS_A_TILE = 14
 _TILE_GAP = 0.03
-_LABEL_LINE = 18
+_TILE_LETTERS = 14
+_TILE_LINE = 18
+# Bars: from one to the next, and how much of that is coloured.
 _BAR_PITCH = 52
-_BAR_WIDTH = 0.34
+_BAR_SHARE = 0.34
+# The network: a gap is one doubling of channels and a half; a slim box is a share of the tallest.
 _STAGE_HEIGHT = 260
 _STAGE_TEXT = 84
 _STAGE_GAP = 1.5
 _SLIM = 0.08
 _MOST_LABELS = 22
 _LEGEND_SPACE = 44
-_FEW = 5
 
 _ACCENT = "#23849d"
 _FAINT = "rgba(128,140,152,0.55)"
@@ -153,15 +158,15 @@ def channel_grid(
             f"Expected {count} names and hovers, one per channel. "
             f"Received: {len(names)} names and {len(hovers)} hovers"
         )
-    low, high = limits or _limits(maps, centred=colours in DIVERGING)
-    columns = columns or _columns(count)
+    low, high = _limits(maps, limits, centred=colours in DIVERGING)
+    columns = columns or _columns(count, maps.shape[0] / maps.shape[1])
     # A gap is a whole number of cells: very small tiles are magnified to make it thin.
     maps = _magnify(maps, round(8 / max(maps.shape[:2])))
     height, width, _ = maps.shape
     gap = max(1, round(max(height, width) / 16))
     cell = _PAGE / (columns * (width + gap))
-    labelled = cell * width >= _SMALLEST_LABELLED_TILE
-    strip = int(np.ceil(_LABEL_SPACE / cell)) if labelled else 0
+    labelled = cell * width >= _SMALLEST_NAMED_TILE
+    strip = int(np.ceil(_NAME_SPACE / cell)) if labelled else 0
     mosaic = tile(np.pad(maps, ((strip, 0), (0, 0), (0, 0)), constant_values=np.nan), columns, gap)
     x, y = mosaic.centres()
     rows_high, columns_wide = mosaic.values.shape
@@ -236,7 +241,7 @@ def heatmap(
     """
     values = _finite(values)
     height, width = values.shape
-    low, high = limits or _limits(values, centred=centred)
+    low, high = _limits(values, limits, centred=centred)
     figure = _picture_figure(title, width, height, (_HALF_PAGE, _TALLEST_PICTURE))
     printed = max(height, width) <= _LARGEST_PRINTED
     figure.add_heatmap(
@@ -289,8 +294,8 @@ def map_overlay(
     height, width = photo.shape[:2]
     region = seen_region(height, width, preprocessing)
     colours = "balance" if signed else "inferno"
-    limit = largest_magnitude(values) if signed else float(np.fmax.reduce(values, None, initial=0))
-    low, high = _spread(-limit if signed else 0.0, limit)
+    strongest = float(np.nanmax(values, initial=0))
+    low, high = _limits(values, None if signed else (0, strongest), centred=signed)
 
     figure = photo_figure(photo, title=title)
     scale = _OVERLAY_SIDE / max(height, width)
@@ -298,7 +303,7 @@ def map_overlay(
     # Each side by its own factor: rounding must not shift the map.
     down, across = size[0] / height, size[1] / width
     placed = resize(
-        values,
+        np.nan_to_num(values),
         *size,
         Region(
             region.left * across, region.top * down, region.width * across, region.height * down
@@ -333,7 +338,13 @@ def map_overlay(
 
 
 def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
-    """A photo (H, W, 3) in the frame that ``map_overlay`` gives it, to stand beside it."""
+    """A photo in the frame that ``map_overlay`` gives it, to stand beside it.
+
+    Args:
+        photo: (H, W, 3) or, grey, (H, W, 1) uint8; a tiny one keeps its pixels' edges.
+        title: plain text.
+    """
+    photo = photo[..., 0] if photo.shape[-1] == 1 else photo
     height, width = photo.shape[:2]
     figure = _picture_figure(
         title, width, height, (_HALF_PAGE, _TALLEST_PICTURE), below=_SLIDER_SPACE
@@ -352,26 +363,26 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     """Maps (h, w) for several classes side by side, on one scale centred on zero.
 
     Args:
-        maps: class name and raw, signed values (h, w) of each, all of one shape.
+        maps: class name and raw, signed values (h, w) of each; at least one.
         title: plain text.
         unit: what the colours mean, above the colour bar.
     """
     cleaned = [_finite(values) for _, values in maps]
-    limit = max(largest_magnitude(values) for values in cleaned)
+    limit = max(largest_magnitude(values) for values in cleaned) or 1.0
     columns = len(maps) if len(maps) <= _WIDEST_ROW else -(-len(maps) // 2)
     rows = -(-len(maps) // columns)
-    labels = [_broken(label, _LETTERS_A_TILE) for label, _ in maps]
+    labels = [_broken(label, _TILE_LETTERS) for label, _ in maps]
     first_space, label_space = _label_space(labels[:columns]), _label_space(labels[columns:])
     share = (1 - _TILE_GAP * (columns - 1)) / columns
-    height, width = cleaned[0].shape
-    tile_height = min(_TALLEST_TILE, _PAGE * share * height / width)
+    aspect = max(values.shape[0] / values.shape[1] for values in cleaned)
+    tile_height = min(_TALLEST_TILE, _PAGE * share * aspect)
     pitch = tile_height + label_space
     plot_height = rows * pitch - label_space
 
     # The labels of the first row stand in the margin, those of others below the row before.
     figure = _figure(title, plot_height, above=_BAR_SPACE + first_space)
     places = plot_height / pitch
-    _fit(figure, places * label_space, places * share * height / width)
+    _fit(figure, places * label_space, places * share * aspect)
     for index, values in enumerate(cleaned):
         row, column = divmod(index, columns)
         left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height
@@ -384,6 +395,7 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             hoverongaps=False,
             hovertemplate=_cell_hover(maps[index][0], "%{y}", "%{x}"),
         )
+        height, width = values.shape
         xaxis, yaxis = go.layout.XAxis(), go.layout.YAxis()
         _square(xaxis, yaxis, [-0.5, width - 0.5], [height - 0.5, -0.5], "x" + number)
         xaxis.update(domain=[left, left + share], anchor="y" + number)
@@ -401,16 +413,10 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             showarrow=False,
             font=_TEXT,
         )
-    low, high = _spread(-limit, limit)
-    scale = _scale("balance", low, high, unit, letter="c")
+    scale = _scale("balance", -limit, limit, unit, letter="c")
     scale["colorbar"]["ypad"] += first_space
     figure.update_layout(coloraxis=scale)
     return figure
-
-
-def _label_space(labels: Sequence[str]) -> int:
-    """Pixels for a row of labels."""
-    return 6 + _LABEL_LINE * max((label.count("<br>") + 1 for label in labels), default=0)
 
 
 def confidence_bars(
@@ -430,7 +436,7 @@ def confidence_bars(
         x=[1] * len(ordered),
         y=places,
         orientation="h",
-        width=_BAR_WIDTH,
+        width=_BAR_SHARE,
         marker={"color": _TRACK},
         hoverinfo="skip",
     )
@@ -438,7 +444,7 @@ def confidence_bars(
         x=[score for _, score in ordered],
         y=places,
         orientation="h",
-        width=_BAR_WIDTH,
+        width=_BAR_SHARE,
         marker={"color": [_ACCENT if name == highlight else _FAINT for name, _ in ordered]},
         hovertext=[f"{_text(name)}<br>{score:.2%}" for name, score in ordered],
         hoverinfo="text",
@@ -449,7 +455,7 @@ def confidence_bars(
             figure.add_annotation(
                 text=text,
                 x=x,
-                y=place - _BAR_WIDTH / 2,
+                y=place - _BAR_SHARE / 2,
                 xanchor=anchor,
                 yanchor="bottom",
                 xshift=-1 if anchor == "left" else 1,
@@ -544,6 +550,24 @@ def architecture(
     return figure
 
 
+def css_height(figure: go.Figure) -> str:
+    """The height that a figure of this module needs, for CSS, in a container of any width.
+
+    A figure's own height suits a wide page. In a narrow container a picture gets lower, and
+    a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
+    """
+    height = f"{figure.layout.height}px"
+    if figure.layout.meta is None:
+        return height
+    fixed, per_width = figure.layout.meta
+    return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
+
+
+def _label_space(labels: Sequence[str]) -> int:
+    """Pixels for a row of labels."""
+    return 6 + _TILE_LINE * max((label.count("<br>") + 1 for label in labels), default=0)
+
+
 def _kind_colour(kind: str) -> str:
     for part, shade in _KINDS:
         if part in kind:
@@ -586,22 +610,9 @@ def _stage_hover(stage: Stage) -> str:
     )
 
 
-def css_height(figure: go.Figure) -> str:
-    """The height that a figure of this module needs, for CSS, in a container of any width.
-
-    A figure's own height suits a wide page. In a narrow container a picture gets lower, and
-    a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
-    """
-    height = f"{figure.layout.height}px"
-    if figure.layout.meta is None:
-        return height
-    fixed, per_width = figure.layout.meta
-    return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
-
-
 def _figure(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> go.Figure:
     """An empty figure, with room above its plot for the title and more, and below it."""
-    lines = _broken(title, _LETTERS_A_LINE)
+    lines = _broken(title, _TITLE_LETTERS)
     breaks = lines.count("<br>")
     top = 12 + _TITLE_LINE * (breaks + 1) + above
     return go.Figure(
@@ -786,13 +797,17 @@ def _magnify(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
     return pixels if factor <= 1 else pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _columns(count: int) -> int:
-    """Channels in a row, for a wide page: few empty places, then about 16 to 10."""
-    if count <= _FEW:
-        return max(1, count)
-    ideal = (1.6 * count) ** 0.5
-    candidates = range(int(np.ceil(0.75 * ideal)), int(1.3 * ideal) + 1)
-    return min(candidates, key=lambda n: (-count % n, abs(np.log(n / ideal))))
+def _columns(count: int, aspect: float) -> int:
+    """Channels in a row, for a wide page: few empty places, then about 16 to 10.
+
+    Args:
+        count: number of channels.
+        aspect: a channel's height by its width.
+    """
+    ideal = min(count, max(1.0, (1.6 * count * aspect) ** 0.5))
+    widest = max(math.floor(1.3 * ideal), _ONE_ROW)
+    candidates = range(math.ceil(0.75 * ideal), min(count, widest) + 1)
+    return min(candidates, key=lambda n: (-count % n, abs(math.log(n / ideal))))
 
 
 def _finite(values: Floats) -> NDArray[np.float32]:
@@ -802,24 +817,23 @@ def _finite(values: Floats) -> NDArray[np.float32]:
     return copy
 
 
-def _limits(values: Floats, *, centred: bool) -> Limits:
-    """The smallest and the largest value, or the largest magnitude to both sides of zero."""
-    known = values[~np.isnan(values)]
+def _limits(values: Floats, limits: Limits | None, *, centred: bool) -> Limits:
+    """The values of the first and the last colour: never equal, whatever the values are."""
+    if limits is not None:
+        low, high = float(limits[0]), float(limits[1])
+    elif centred:
+        high = largest_magnitude(values)
+        low = -high
+    else:
+        known = values[~np.isnan(values)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    if low < high:
+        return low, high
+    # One value only: the scale reaches to zero, and from zero to one; centred, to both sides.
+    magnitude = abs(high) or 1.0
     if centred:
-        limit = largest_magnitude(values)
-        return _spread(-limit, limit)
-    if not known.size:
-        return 0.0, 1.0
-    return _spread(float(known.min()), float(known.max()))
-
-
-def _spread(low: float, high: float) -> Limits:
-    """Limits that differ: those of one value reach to zero, those of zero to one."""
-    if low == high:
-        low, high = min(low, 0.0), max(high, 0.0)
-    if low == high:
-        return 0.0, 1.0
-    return low, high
+        return -magnitude, magnitude
+    return (-magnitude, 0.0) if high < 0 else (0.0, magnitude)
 
 
 def _probability(score: float) -> float:
