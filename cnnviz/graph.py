@@ -193,7 +193,7 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
         class of each, and gives float32 tensors: what ``forward`` gives, and ``scores`` (N,),
         the class's logit, or its output where there is no logit; ``gradients``:
         {path: (N, ...)} of the score. A single unit speaks for two classes: class 1 has its
-        score, class 0 the negated one.
+        score, class 0 the negated logit, or what is left of the probability.
 
     Raises:
         LayerError: a path does not exist or is never run.
@@ -240,7 +240,10 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
         made = network.compiled
         covering = [key for key in made if key[0] == direction and wanted <= key[1]]
         if covering:
-            return made[min(covering, key=lambda key: len(key[1]))]
+            key = min(covering, key=lambda key: len(key[1]))
+            # Last in the order of use: the first is the one that leaves when there are many.
+            made[key] = made.pop(key)
+            return made[key]
         trace = _forward if direction == "forward" else _backward
         if len(made) >= _KEPT:
             del made[next(iter(made))]
@@ -295,7 +298,8 @@ def _backward(
         if answers.shape[1] == 1:
             linear = values.get("logits") is values["output"]
             likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
-            answers = tf.concat([-answers, answers], axis=1)
+            opposite = -answers if "logits" in values else 1 - answers
+            answers = tf.concat([opposite, answers], axis=1)
         scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
     gradients = tape.gradient(
         scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
