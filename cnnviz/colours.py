@@ -32,8 +32,9 @@ def overlay_table(name: str) -> NDArray[np.uint8]:
     Where there is no evidence the photo stays as it is: zero is transparent, and the colour
     grows solid towards the end of a sequential scale, or both ends of a diverging one.
     """
-    steps = np.linspace(0, 1, 256)
-    strength = np.abs(steps * 2 - 1) if name in DIVERGING else steps
+    step = np.arange(256)
+    # Zero lies between the two middle steps of a diverging scale: both are clear.
+    strength = (np.abs(2 * step - 255) - 1) / 254 if name in DIVERGING else step / 255
     # The square root keeps middling evidence visible.
     alpha = np.rint(255 * np.sqrt(strength)).astype(np.uint8)
     rgba = np.column_stack([table(name), alpha])

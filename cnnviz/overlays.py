@@ -32,6 +32,8 @@ def overlay(
     height, width = photo.shape[:2]
     placed = place_on_photo(cam.values, height, width, preprocessing)
     limit = largest_magnitude(cam.values) if signed else float(rectify(cam.values).max())
+    # A map of zeros has no limit, and nothing to show.
+    limit = limit or 1.0
     table = overlay_table("balance" if signed else "inferno")
     layer = colour(placed, table, -limit if signed else 0.0, limit)
     return blend(photo, layer, opacity)
