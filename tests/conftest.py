@@ -244,7 +244,7 @@ def nested_functional() -> Any:
 
     image = keras.Input((SIZE, SIZE, 3))
     x = layers.Conv2D(4, 3, padding="same", name="conv")(image)
-    x = layers.Concatenate()([branch("left")(x), branch("right")(x), x])
+    x = layers.Concatenate(name="joined")([branch("left")(x), branch("right")(x), x])
     return keras.Model(image, _gap_dense(x))
 
 
@@ -256,7 +256,7 @@ def backbone_in_backbone() -> Any:
     inner = keras.Model(image, layers.Conv2D(5, 3, name="conv")(image), name="inner")
     image = keras.Input((SIZE, SIZE, 3))
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="conv")(image)
-    outer = keras.Model(image, layers.ReLU()(inner(x)), name="outer")
+    outer = keras.Model(image, layers.ReLU(name="act")(inner(x)), name="outer")
     image = keras.Input((SIZE, SIZE, 3))
     return keras.Model(image, _gap_dense(outer(image, training=False)))
 
@@ -538,6 +538,12 @@ def averaged_network(request: pytest.FixtureRequest) -> Any:
     return _network(request.param)
 
 
+@pytest.fixture(scope="session")
+def averaged_names() -> tuple[str, ...]:
+    """The names of those networks."""
+    return AVERAGED
+
+
 @pytest.fixture
 def fresh() -> Callable[[str], Any]:
     """Gives a network of its own, with nothing compiled yet."""
@@ -561,6 +567,7 @@ class Snapshot:
     config: str
     weights: tuple[bytes, ...]
     nodes: tuple[tuple[str, int, int], ...]
+    trainable: int
 
     @classmethod
     def of(cls, model: Any) -> Snapshot:
@@ -569,6 +576,7 @@ class Snapshot:
             str(model.get_config()),
             tuple(np.asarray(weight).tobytes() for weight in model.weights),
             tuple((o.name, len(o._inbound_nodes), len(o._outbound_nodes)) for o in operations),
+            len(model.trainable_weights),
         )
 
 
