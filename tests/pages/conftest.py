@@ -1,0 +1,215 @@
+"""Visits to the app's pages without a browser: what they say, and what their figures hold."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from cnnviz.cards import write_card
+from cnnviz.images import encode_png
+from cnnviz.settings import ROOT
+
+# A shipped network takes seconds to load and to compile.
+_SECONDS = 120
+_TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error")
+
+
+class _RunningServer(PagesManager):
+    """What a server knows of the pages once it has run ``app.py``.
+
+    `AppTest` begins every run with a new server, which goes by the folder named pages.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+
+class Visit:
+    """One person's visit: the app as `AppTest` runs it, read as a person reads it.
+
+    Its link, a page and choices, is the first thing that a new server is asked for.
+    """
+
+    def __init__(self, page: str = "explore", **link: str | list[str]) -> None:
+        self.app = AppTest.from_file(ROOT / "app.py", default_timeout=_SECONDS)
+        self.app.query_params.update(link)
+        if page != "explore":
+            self.app.switch_page(f"pages/{page}.py")
+        with _no_keras():
+            self.app.run()
+
+    def run(self, widget: Any = None) -> Visit:
+        """Runs the app again, after a change of a widget or as it is."""
+        with _no_keras() as patch:
+            patch.setattr(app_test, "PagesManager", _RunningServer)
+            (self.app if widget is None else widget).run()
+        return self
+
+    def turn_to(self, page: str, **link: str | list[str]) -> Visit:
+        """Changes the page, as a link does that may name choices; the address starts empty."""
+        self.app.switch_page(f"pages/{page}.py")
+        self.app.query_params.clear()
+        self.app.query_params.update(link)
+        return self.run()
+
+    def choose(self, label: str, option: Any) -> Visit:
+        """Chooses in the select box, or switches the toggle, of that label."""
+        return self.run(self._widget(label).set_value(option))
+
+    def chosen(self, label: str) -> Any:
+        """What stands in the select box of that label."""
+        return self._widget(label).value
+
+    def upload(self, name: str, data: bytes) -> Visit:
+        """Gives the uploader a file, as a person who drops one on it."""
+        return self.run(self.app.file_uploader[0].set_value((name, data, "image/png")))
+
+    def take_away(self) -> Visit:
+        """Takes the uploaded file away again."""
+        return self.run(self.app.file_uploader[0].set_value(None))
+
+    def _widget(self, label: str) -> Any:
+        kinds = ("selectbox", "multiselect", "toggle", "button")
+        found = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
+        assert len(found) == 1, f"{len(found)} widgets are called {label!r}"
+        return found[0]
+
+    @property
+    def raw(self) -> str:
+        """All texts of the page and its sidebar, as Markdown."""
+        texts = [one.value for kind in _TEXTS for one in self.app.get(kind)]
+        texts += [one.value for one in self.app.toast]
+        texts += [f"{one.label}: {one.value}" for one in self.app.metric]
+        return "\n".join(texts)
+
+    @property
+    def text(self) -> str:
+        """All texts of the page and its sidebar, as a person reads them."""
+        return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", self.raw)
+
+    def figure(self, key: str) -> dict[str, Any]:
+        """The figure of a chart, by the end of its key, as the browser gets it."""
+        found = [one for one in self.app.get("plotly_chart") if one.key == key]
+        assert len(found) == 1, f"{[one.key for one in self.app.get('plotly_chart')]}: no {key!r}"
+        return json.loads(found[0].proto.spec)
+
+    def title(self, key: str) -> str:
+        """The title of a figure, as a person reads it."""
+        text = self.figure(key)["layout"]["title"]["text"]
+        return html.unescape(text.replace("<br>", " "))
+
+    def values(self, key: str) -> np.ndarray:
+        """The raw values of a figure's heatmap."""
+        maps = [trace for trace in self.figure(key)["data"] if trace["type"] == "heatmap"]
+        assert len(maps) == 1
+        return numbers(maps[0]["z"])
+
+    def fine(self) -> Visit:
+        """Holds the page to having ended without an error."""
+        assert [one.message for one in self.app.exception] == []
+        assert [one.value for one in self.app.error] == []
+        assert "About this network" in [one.label for one in self.app.expander]
+        return self
+
+
+@contextmanager
+def _no_keras() -> Iterator[pytest.MonkeyPatch]:
+    """While the app runs, this process has no Keras: an import of it is an error.
+
+    That is the app's promise; and where Streamlit sees Keras, it clears its session.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("keras", "tensorflow", "h5py"):
+            patch.setitem(sys.modules, name, None)
+        yield patch
+
+
+def numbers(packed: Any) -> np.ndarray:
+    """An array as Plotly packs it for the browser."""
+    if not isinstance(packed, dict):
+        return np.asarray(packed, float)
+    values = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
+    shape = packed.get("shape")
+    return values.reshape([int(size) for size in shape.split(",")]) if shape else values
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[[Any, Path], None]:
+    """Saves a Keras model."""
+
+    def save(model: Any, path: Path) -> None:
+        with warnings.catch_warnings():
+            # Keras saves with a call that NumPy 2 calls old.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            model.save(path)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def saved(
+    tiny: Callable[[str], Any],
+    save: Callable[[Any, Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Path]:
+    """The file of one of the tiny networks, without its card; saved once in a session."""
+    folder = tmp_path_factory.mktemp("saved")
+
+    def find(name: str) -> Path:
+        path = folder / f"{name}.keras"
+        if not path.exists():
+            save(tiny(name).model, path)
+        return path
+
+    return find
+
+
+@pytest.fixture
+def models(
+    saved: Callable[[str], Path],
+    tiny: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Path]:
+    """Fills the folder of models with tiny networks; with `card`, a changed one each."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+
+    def fill(*names: str, card: dict[str, Any] | None = None) -> Path:
+        for name in names:
+            shutil.copy(saved(name), folder)
+            known = tiny(name).card
+            write_card(known.model_copy(update=card or {}), folder / f"{name}.json")
+        monkeypatch.setenv("CNNVIZ_MODELS", str(folder))
+        return folder
+
+    return fill
+
+
+@pytest.fixture
+def visit() -> type[Visit]:
+    """Starts visits to an app that remembers no answer."""
+    st.cache_data.clear()
+    return Visit
+
+
+@pytest.fixture
+def picture() -> bytes:
+    """A photo's file that no sample is."""
+    return encode_png(np.random.default_rng(11).integers(0, 256, (30, 50, 3), dtype=np.uint8))

@@ -1,0 +1,165 @@
+"""Every page with every shipped network: it says what it is about, and shows true numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz import workers
+from cnnviz.cards import card_path, read_card
+from cnnviz.images import open_photo, samples
+from cnnviz.settings import ROOT
+
+TITLES = {
+    "explore": "What does the network see?",
+    "network": "How is the network built?",
+    "filters": "What does a layer look for?",
+    "activations": "What does each layer answer?",
+    "class_activation_map": "Where is the evidence for a class?",
+}
+SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
+
+
+def asked(function: str, model: str, sample: str = "", *args: Any, **kwargs: Any) -> Any:
+    """The same question, asked of a worker past all pages."""
+    file = workers.model_file(ROOT / "models" / f"{model}.keras")
+    photos = [open_photo(one.path) for one in samples() if one.name == sample]
+    return workers.call(function, file, *photos, *args, **kwargs)
+
+
+def first_sample(model: str) -> str:
+    return next(one.name for one in samples() if model in one.models)
+
+
+def test_there_are_three_shipped_networks() -> None:
+    assert SHIPPED == ["cat_dog", "imagenet_efficientnet_lite0", "mnist_cnn"]
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+@pytest.mark.parametrize("page", TITLES)
+def test_a_page_opens_and_names_its_network(visit: Any, page: str, model: str) -> None:
+    seen = visit(page, model=model).fine()
+    card = read_card(card_path(ROOT / "models" / f"{model}.keras"))
+    assert [one.value for one in seen.app.title] == [TITLES[page]]
+    assert seen.chosen("Network") == model
+    assert card.title in seen.text
+    assert f"Licence: {card.licence}" in seen.text.replace("**", "")
+    assert "inferred" not in seen.text
+
+
+@pytest.mark.parametrize(
+    ("model", "sample", "answer"),
+    [
+        ("imagenet_efficientnet_lite0", "chelsea", "“tiger cat”"),
+        ("imagenet_efficientnet_lite0", "coffee", "The network says “espresso”"),
+        ("cat_dog", "chelsea", "The network says “cat”"),
+        *[("mnist_cnn", f"digit-{digit}", f"The network says “{digit}”") for digit in range(10)],
+    ],
+)
+def test_a_sample_is_explained(visit: Any, model: str, sample: str, answer: str) -> None:
+    seen = visit(model=model, sample=sample).fine()
+    assert answer in seen.app.subheader[0].value
+    # What the map shows, or why it shows nothing.
+    empty = seen.values("overlay").max() <= 0
+    assert ("Nothing in the photo speaks for" if empty else "is strongest") in seen.text
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_explore_shows_what_the_network_computed(visit: Any, model: str) -> None:
+    seen = visit(model=model).fine()
+    answer = asked("explain", model, first_sample(model))
+    best = answer.prediction.top(5)
+    bars = seen.figure("scores")
+    named = [one["text"] for one in bars["layout"]["annotations"]]
+    for score in best:
+        assert score.label in named
+    assert f"{min(best[0].probability, 0.999):.1%}".replace("%", " %") in seen.text
+    np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
+    photo, coloured = (image["source"] for image in seen.figure("overlay")["layout"]["images"])
+    assert photo.startswith("data:image/")
+    assert coloured.startswith("data:image/png")
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_network_lists_every_layer(visit: Any, model: str) -> None:
+    seen = visit("network", model=model).fine()
+    outline = asked("outline", model)
+    table = seen.app.dataframe[0].value
+    assert list(table["Layer"]) == [layer.path for layer in outline.layers]
+    assert table["Parameters"].sum() == outline.parameters
+    assert f"Parameters: {outline.parameters:,}" in seen.text
+    assert f"Classes: {len(outline.card.labels):,}" in seen.text
+    drawn = {
+        point[0] for trace in seen.figure("architecture")["data"] for point in trace["customdata"]
+    }
+    assert {layer.path for layer in outline.layers if layer.kernel_shape} <= drawn
+
+
+def test_the_maps_of_the_lesson_shrink_and_multiply(visit: Any) -> None:
+    seen = visit("network", model="mnist_cnn")
+    shapes = [one["text"] for one in seen.figure("architecture")["layout"]["annotations"]]
+    assert {"28×28×1", "26×26×32", "24×24×64"} <= set(shapes)
+    assert "Input: 28 × 28 × 1" in seen.text
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
+    seen = visit("filters", model=model).fine()
+    found = asked("filters", model, "", seen.chosen("Layer"))
+    np.testing.assert_array_equal(seen.values("one filter"), found.kernels[:, :, 0, 0])
+    numbers = dict(seen.app.dataframe[0].value.to_numpy())
+    assert numbers["Smallest weight"] == f"{found.kernels[..., 0].min():.4g}"
+    assert f"All {found.kernels.size:,} weights of the layer" in seen.text
+    assert f"{found.kernels.shape[3]} filters of {found.layer}" in seen.title(
+        f"filters:{found.layer}"
+    )
+    assert len(seen.app.get("download_button")) in {2, 3}
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_activations_shows_the_most_activated_channel_first(visit: Any, model: str) -> None:
+    seen = visit("activations", model=model).fine()
+    (layer,) = seen.chosen("Layers")
+    maps = asked("activations", model, first_sample(model), [layer])[layer]
+    best = int(maps.max(axis=(0, 1)).argmax())
+    assert seen.chosen("Channel") == best
+    np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
+    dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
+    said = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
+    assert said in seen.text
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_the_map_of_any_class_is_that_of_the_api(visit: Any, model: str) -> None:
+    seen = visit("class_activation_map", model=model).fine()
+    labels = read_card(card_path(ROOT / "models" / f"{model}.keras")).labels
+    predicted = seen.chosen("Class")
+    for target in (predicted, labels[1] if predicted == labels[0] else labels[0]):
+        seen.choose("Class", target).fine()
+        answer = asked("explain", model, first_sample(model), (target,)).maps[0]
+        np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
+        assert f"for “{target}”" in seen.title("overlay")
+        assert f"{answer.score:.3f}" in seen.text
+    assert seen.app.query_params["class"] == target
+
+
+def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
+    model = "imagenet_efficientnet_lite0"
+    seen = visit("class_activation_map", model=model).choose("Method", "grad-cam").fine()
+    layers = [layer.path for layer in asked("outline", model).layers if layer.spatial]
+    chosen = layers[len(layers) // 2]
+    seen.choose("Layer", chosen).fine()
+    answer = asked("explain", model, "chelsea", method="grad-cam", layer=chosen).maps[0]
+    np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
+    assert "Grad-CAM" in seen.title("overlay")
+    assert chosen in seen.title("map alone")
+
+
+def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
+    model = "imagenet_efficientnet_lite0"
+    seen = visit("class_activation_map", model=model).choose("Method", "contrastive-cam").fine()
+    answer = asked("explain", model, "chelsea", method="contrastive-cam").maps[0]
+    np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
+    assert "less the mean logit of the other classes" in seen.text

@@ -1,0 +1,160 @@
+"""The folder of models: what is wrong with one is said on the page, and hurts no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz.cards import write_card
+
+PAGES = ("explore", "network", "filters", "activations", "class_activation_map")
+LINK = "[x](https://evil.example)"
+MARKUP = (LINK, "<b>bold</b>", "![i](https://evil.example/i.png)")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_card_with_an_error_names_file_and_field(visit: Any, models: Any, page: str) -> None:
+    folder = models("flat", "two_classes")
+    card = json.loads((folder / "flat.json").read_text())
+    card["preprocessing"]["scaling"] = "sideways"
+    (folder / "flat.json").write_text(json.dumps(card))
+    seen = visit(page, model="flat")
+    assert len(seen.app.error) == 1
+    assert "flat.json" in seen.text
+    assert "preprocessing.scaling" in seen.text
+    assert seen.app.exception == []
+    # The others still work, and so does this one once the card is right.
+    seen.choose("Network", "two_classes").fine()
+    card["preprocessing"]["scaling"] = "unit"
+    (folder / "flat.json").write_text(json.dumps(card))
+    seen.choose("Network", "flat").fine()
+
+
+def test_a_damaged_model_says_so_and_shows_nothing_of_the_server(visit: Any, models: Any) -> None:
+    folder = models("flat")
+    (folder / "broken.keras").write_bytes(b"not a model")
+    seen = visit(model="broken")
+    assert "broken.keras cannot be loaded as a Keras model" in seen.text
+    assert str(folder) not in seen.text
+    assert seen.app.exception == []
+    seen.choose("Network", "flat").fine()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_network_without_a_card_says_that_it_is_inferred(
+    visit: Any, models: Any, page: str
+) -> None:
+    (models("nested_functional") / "nested_functional.json").unlink()
+    seen = visit(page).fine()
+    assert "This model has no card" in seen.text
+    assert "inferred" in seen.app.warning[0].value
+
+
+def test_an_empty_folder_says_what_to_do(visit: Any, models: Any) -> None:
+    folder = models()
+    seen = visit()
+    assert "There is no saved model in the folder" in seen.text
+    assert str(folder) in seen.text
+    assert "Put a .keras or .h5 file there" in seen.text
+    assert seen.app.exception == []
+
+
+def test_a_missing_folder_says_so_too(
+    visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNVIZ_MODELS", str(tmp_path / "nowhere"))
+    assert "There is no saved model in the folder" in visit().text
+
+
+def test_a_model_that_is_put_there_later_is_offered(visit: Any, models: Any) -> None:
+    models()
+    seen = visit()
+    models("flat")
+    seen.run()
+    assert seen.fine().chosen("Network") == "flat"
+
+
+def test_a_model_that_disappears_leaves_the_others(visit: Any, models: Any) -> None:
+    folder = models("flat", "two_classes")
+    seen = visit(model="two_classes").fine()
+    (folder / "two_classes.keras").unlink()
+    seen.run()
+    assert seen.fine().chosen("Network") == "flat"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_labels_and_titles_are_text_and_never_markup(visit: Any, models: Any, page: str) -> None:
+    models("flat", card={"labels": list(MARKUP), "title": LINK, "source": MARKUP[1]})
+    seen = visit(page).fine()
+    for markup in ("[x](", "<b>", "![i]("):
+        assert markup not in seen.raw.replace("\\<", ""), markup
+    assert LINK in seen.text
+    for chart in seen.app.get("plotly_chart"):
+        assert "<b>bold" not in json.loads(chart.proto.spec)["layout"]["title"]["text"]
+
+
+def test_a_layers_name_is_text_too(visit: Any, tiny: Any, models: Any, save: Any) -> None:
+    import keras
+
+    image = keras.Input((12, 12, 3), name="image")
+    maps = keras.layers.Conv2D(3, 3, name="<b>[x](https:)")(image)
+    scores = keras.layers.Dense(3, "softmax")(keras.layers.GlobalAveragePooling2D()(maps))
+    folder = models()
+    save(keras.Model(image, scores), folder / "named.keras")
+    write_card(tiny("flat").card, folder / "named.json")
+    for page in PAGES:
+        seen = visit(page).fine()
+        assert "<b>" not in seen.raw.replace("\\<", "")
+        for chart in seen.app.get("plotly_chart"):
+            assert "<b>[x]" not in json.loads(chart.proto.spec)["layout"]["title"]["text"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_network_without_a_convolution_has_no_broken_page(
+    visit: Any, tiny: Any, models: Any, save: Any, page: str
+) -> None:
+    import keras
+
+    image = keras.Input((12, 12, 3), name="image")
+    scores = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(image))
+    folder = models()
+    save(keras.Model(image, scores), folder / "dense.keras")
+    write_card(tiny("flat").card, folder / "dense.json")
+    seen = visit(page)
+    assert seen.app.exception == []
+    if page == "filters":
+        assert "no convolution" in seen.text
+
+
+def test_a_class_that_nothing_speaks_for_says_so(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit("class_activation_map")
+    for target in ("cat", "dog", "owl"):
+        seen.choose("Class", target).fine()
+        speaks = seen.values("map alone").max() > 0
+        assert ("Nothing in the photo speaks for" in seen.text) is not speaks
+
+
+def test_folded_models_are_opened_by_choice(visit: Any, models: Any) -> None:
+    models("nested_functional")
+    seen = visit("network").fine()
+    closed = list(seen.app.dataframe[0].value["Layer"])
+    (nested,) = [one for one in seen.app.multiselect if one.label == "Open nested models"]
+    assert not [path for path in closed if "/" in path]
+    seen.run(nested.set_value([nested.options[0]]))
+    opened = list(seen.fine().app.dataframe[0].value["Layer"])
+    inner = [path for path in opened if path.startswith(nested.options[0] + "/")]
+    assert inner
+    assert [path for path in opened if path not in inner] == closed
+
+
+def test_a_sigmoid_unit_has_two_classes(visit: Any, models: Any) -> None:
+    models("one_sigmoid")
+    seen = visit("class_activation_map").fine()
+    first = seen.choose("Class", "cat").values("map alone")
+    second = seen.choose("Class", "dog").values("map alone")
+    np.testing.assert_allclose(first, -second, atol=1e-6)

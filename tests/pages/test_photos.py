@@ -1,0 +1,100 @@
+"""The person's photo: what is dropped in is explained, kept, and never lost to a bad file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz import workers
+from cnnviz.images import open_photo
+
+
+@pytest.fixture(autouse=True)
+def folder(models: Any) -> Any:
+    return models("flat", "two_classes")
+
+
+def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture).fine()
+    assert "mine.png" in seen.text
+    assert "Your photo" in seen.text
+    file = workers.model_file(folder / "flat.keras")
+    answer = workers.call("explain", file, open_photo(picture))
+    assert f"“{answer.prediction.label}”" in seen.app.subheader[0].value
+    np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
+
+
+def test_the_photo_stays_on_every_page_and_with_every_network(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture)
+    for page in ("network", "filters", "activations", "class_activation_map", "explore"):
+        assert "mine.png" in seen.turn_to(page).fine().text
+    assert "mine.png" in seen.choose("Network", "two_classes").fine().text
+
+
+def test_a_bad_file_keeps_the_photo_and_says_so(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture)
+    before = seen.values("overlay")
+    # The browser takes the old file away first.
+    seen.take_away()
+    seen.upload("broken.png", b"not a picture")
+    assert "broken.png: This file cannot be read as a photo" in seen.text
+    assert "mine.png" in seen.app.sidebar.caption[0].value.replace("\\", "")
+    np.testing.assert_array_equal(seen.values("overlay"), before)
+    # The next good one is taken, and the complaint is gone.
+    seen.upload("other.png", picture).fine()
+    assert "other.png" in seen.text
+    assert "broken.png" not in seen.text
+
+
+def test_a_bad_first_file_keeps_the_sample(visit: Any) -> None:
+    seen = visit(sample="coffee").upload("broken.png", b"not a picture")
+    assert "broken.png: This file cannot be read as a photo" in seen.text
+    assert "A cup of espresso" in seen.text
+    assert seen.app.exception == []
+
+
+def test_a_photo_taken_away_gives_the_sample_back(visit: Any, picture: bytes) -> None:
+    seen = visit(sample="coffee").upload("mine.png", picture)
+    seen.take_away()
+    assert "mine.png" not in seen.fine().text
+    assert "A cup of espresso" in seen.text
+
+
+def test_the_way_back_to_the_sample(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture).choose("Back to the sample", True)
+    assert "mine.png" not in seen.fine().text
+    assert "Chelsea, a cat" in seen.text
+
+
+def test_a_chosen_sample_replaces_the_photo(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture).choose("Sample picture", "coffee")
+    assert "mine.png" not in seen.fine().text
+    assert "A cup of espresso" in seen.text
+    assert seen.app.query_params["sample"] == "coffee"
+
+
+def test_a_photo_takes_the_sample_out_of_the_address(visit: Any, picture: bytes) -> None:
+    seen = visit(sample="coffee").upload("mine.png", picture)
+    assert "sample" not in seen.app.query_params
+
+
+def test_a_camera_picture_is_explained(visit: Any, picture: bytes) -> None:
+    seen = visit().choose("Switch the camera on", True)
+    seen.run(seen.app.camera_input[0].set_value(("camera.jpg", picture, "image/jpeg")))
+    assert "Taken just now" in seen.fine().text
+
+
+def test_a_sample_says_where_it_comes_from(visit: Any) -> None:
+    assert "photo by Stéfan van der Walt" in visit(sample="chelsea").text
+    assert "CC0 1.0" in visit(sample="chelsea").text
+
+
+def test_a_file_name_is_text_and_never_markup(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("![a](https://evil.example/b.png).png", picture).fine()
+    assert "evil.example" in seen.text
+    assert "![a](" not in seen.raw
+    seen.upload("<b>[x](https://evil.example).png", b"not a picture")
+    assert "[x](" not in seen.raw
+    assert "<b>" not in seen.raw.replace("\\<", "")

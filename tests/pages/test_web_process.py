@@ -1,0 +1,140 @@
+"""The web process: it never holds a network, and it never asks for the same thing twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cnnviz import workers
+from cnnviz.errors import WorkerError
+from cnnviz.settings import ROOT
+
+_ALL_PAGES = """
+import sys
+from pathlib import Path
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=120).run()
+for page in sorted(Path("pages").glob("*.py")):
+    app.switch_page(str(page)).run()
+    assert not app.exception and not app.error, page
+    print(app.title[0].value)
+print({"tensorflow", "keras", "h5py"} & {name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
+    models("flat")
+    done = subprocess.run(
+        [sys.executable, "-c", _ALL_PAGES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *titles, loaded = done.stdout.splitlines() or [""]
+    assert loaded == "set()", done.stderr[-2000:]
+    assert len(set(titles)) == 5
+
+
+@pytest.fixture
+def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the workers were asked, in order."""
+    models("flat", "two_classes")
+    asked: list[str] = []
+    original = workers.call
+
+    def call(function: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(function)
+        return original(function, *args, **kwargs)
+
+    monkeypatch.setattr(workers, "call", call)
+    return asked
+
+
+def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str]) -> None:
+    visit()
+    assert sorted(questions) == ["explain", "outline"]
+
+
+@pytest.mark.parametrize(
+    ("page", "looks"),
+    [
+        ("filters", [("Scale", "symmetric"), ("Colours", "PuOr"), ("Scale", "raw"), ("Filter", 2)]),
+        ("filters", [("Input channel", 2), ("Colours", "magma")]),
+        ("activations", [("Order by", "mean"), ("Scale", "channel"), ("Colours", "gray")]),
+        ("class_activation_map", [("Show the evidence against it, too", True)]),
+    ],
+)
+def test_another_look_asks_no_network(
+    visit: Any, questions: list[str], page: str, looks: list[tuple[str, Any]]
+) -> None:
+    seen = visit(page).fine()
+    asked = list(questions)
+    assert asked
+    for label, option in looks:
+        before = [chart.proto.spec for chart in seen.app.get("plotly_chart")]
+        seen.choose(label, option).fine()
+        # It did change what is on the screen.
+        assert [chart.proto.spec for chart in seen.app.get("plotly_chart")] != before
+    assert questions == asked
+
+
+def test_a_second_visit_to_a_page_asks_no_network(visit: Any, questions: list[str]) -> None:
+    seen = visit()
+    pages = ("filters", "activations", "class_activation_map", "network", "explore")
+    for page in pages:
+        seen.turn_to(page)
+    asked = list(questions)
+    for page in pages:
+        seen.turn_to(page).fine()
+    assert questions == asked
+
+
+def test_another_person_with_the_same_question_asks_no_network(
+    visit: Any, questions: list[str]
+) -> None:
+    visit("class_activation_map")
+    asked = list(questions)
+    visit("class_activation_map").fine()
+    assert questions == asked
+
+
+def test_a_worker_that_died_is_told_of_and_asked_again(
+    visit: Any, questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = visit(sample="coffee").choose("Network", "two_classes")
+    original, deaths = workers.call, [WorkerError("The process stopped.")]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if deaths:
+            raise deaths.pop()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(workers, "call", call)
+    seen.turn_to("filters").fine()
+    assert "The process stopped." in seen.text
+    assert seen.chosen("Network") == "two_classes"
+    assert "A cup of espresso" in seen.text
+    assert seen.title("one filter").startswith("Filter 0")
+
+
+def test_a_worker_that_dies_every_time_leaves_an_error_and_a_way_on(
+    visit: Any, questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = visit()
+    original = workers.call
+    with monkeypatch.context() as patch:
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            raise WorkerError("The process stopped again.")
+
+        patch.setattr(workers, "call", call)
+        seen.turn_to("filters")
+        assert "The process stopped again." in seen.app.error[0].value.replace("\\", "")
+        assert seen.app.exception == []
+        assert "Chelsea, a cat" in seen.text
+    assert workers.call is original
+    seen.choose("Try again", True).fine()
