@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cnnviz.cards import Preprocessing
 from cnnviz.preprocessing import seen_region
-from cnnviz.results import ClassActivationMap, Explanation, Prediction
+from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
 
 # Below this a network is not sure, and says which other class it thinks of.
 _SURE = 0.6
@@ -70,16 +70,11 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
 def _answer(prediction: Prediction) -> str:
     best, *others = prediction.top(2)
     if best.probability >= _SURE or not others:
-        return f"The network says “{best.label}” ({_percent(best.probability)})."
+        return f"The network says “{best.label}” ({percent(best.probability)})."
     return (
-        f"The network is not sure: “{best.label}” ({_percent(best.probability)}) comes first, "
-        f"then “{others[0].label}” ({_percent(others[0].probability)})."
+        f"The network is not sure: “{best.label}” ({percent(best.probability)}) comes first, "
+        f"then “{others[0].label}” ({percent(others[0].probability)})."
     )
-
-
-def _percent(share: float) -> str:
-    # 99.97 % must not be rounded up to a certainty.
-    return f"{min(share, 0.999):.1%}".replace("%", " %")
 
 
 def _share(index: int, cells: int, start: float, length: float, whole: int) -> float:

@@ -44,6 +44,15 @@ class LayerInfo:
         return len(self.output_shape) == 4
 
 
+def percent(share: float) -> str:
+    """A probability in words that never round it to a certainty: "> 99.9 %", "< 0.1 %"."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    if share >= 0.9995:
+        return "> 99.9 %"
+    return f"{share:.1%}".replace("%", " %")
+
+
 @dataclass(frozen=True)
 class Score:
     """One class with its probability, 0 to 1."""

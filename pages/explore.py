@@ -18,12 +18,11 @@ cam = explanation.maps[0]
 st.subheader(
     plain(describe(explanation, scene.photo.pixels, scene.card.preprocessing)), anchor=False
 )
-left, middle, right = st.columns([3, 3, 2], gap="medium")
+left, right = st.columns(2, gap="large")
+with right:
+    parts.overlay(scene, cam, key="overlay")
 with left:
     parts.chart(figures.photo_figure(scene.photo.pixels, title="The photo"), "photo")
-with middle:
-    parts.overlay(scene, cam, key="overlay")
-with right:
     scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
     parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
 parts.about(scene)

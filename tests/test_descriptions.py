@@ -153,7 +153,7 @@ def test_where_sure_begins(best: float, sure: bool) -> None:
 
 
 def test_no_answer_is_rounded_up_to_a_certainty() -> None:
-    assert "(99.9 %)" in describe(explained([0.99999, 0.00001], ("cat", "dog")), photo(), SQUARE)
+    assert "(> 99.9 %)" in describe(explained([0.99999, 0.00001], ("cat", "dog")), photo(), SQUARE)
     assert "100" not in describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
 
 

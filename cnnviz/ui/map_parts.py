@@ -8,7 +8,7 @@ from cnnviz import figures
 from cnnviz.cams import METHODS, contrast_picture
 from cnnviz.images import encode_png
 from cnnviz.overlays import overlay
-from cnnviz.results import ClassActivationMap, Prediction
+from cnnviz.results import ClassActivationMap, Prediction, percent
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.shell import Scene
 from cnnviz.ui.text import plain
@@ -91,7 +91,7 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
             else "the logit less the mean logit of the other classes."
         )
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    st.caption(plain(f"{text} Its probability is {probability:.1%}."))
+    st.caption(plain(f"{text} Its probability is {percent(probability)}."))
 
 
 def side_by_side(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
