@@ -113,10 +113,12 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
 def start(models: Sequence[ModelFile]) -> None:
     """Starts the workers, and has them load and compile some models, in this order.
 
-    Returns at once. The steps are handed over one by one, so that a visitor's question
+    Returns at once. Of more models than a worker keeps it takes the first ones, so that none
+    drives out another. The steps are handed over one by one, so that a visitor's question
     never waits for more than one of them.
     """
-    steps = [(function, model) for model in models for function in ("outline", "prepare")]
+    kept = models[: read_settings().networks]
+    steps = [(function, model) for model in kept for function in ("outline", "prepare")]
     with _lock:
         if steps and _executor is None:
             _next_step(steps)

@@ -276,18 +276,28 @@ def test_a_worker_keeps_the_networks_used_last(
 
 @pytest.mark.usefixtures("anew")
 def test_a_start_prepares_every_model_that_can_be(
-    folder: Path, tmp_path: Path, flat: ModelFile, caplog: pytest.LogCaptureFixture
+    folder: Path,
+    tmp_path: Path,
+    flat: ModelFile,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("CNNVIZ_NETWORKS", "4")
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(b"not a model")
     gone = replace(flat, path=str(tmp_path / "gone.keras"))
-    other = workers.model_file(folder / "two_classes.keras")
+    other, fifth = (
+        workers.model_file(folder / f"{name}.keras")
+        for name in ("two_classes", "nested_functional")
+    )
     with caplog.at_level(logging.WARNING):
         began = time.monotonic()
-        workers.start([workers.model_file(damaged), gone, flat, other])
+        workers.start([workers.model_file(damaged), gone, flat, other, fifth])
         # To wait for the import of TensorFlow alone would take longer.
         assert time.monotonic() - began < 1
+        # There is room for four: the fifth would drive out the first.
         assert _wait(lambda: workers._current().submit(_kept).result(60) == ["flat", other.name])
+        assert not _wait(lambda: workers._current().submit(_kept).result(60)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text
     assert "damaged.keras" in caplog.text
     assert "gone.keras" in caplog.text
