@@ -22,11 +22,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.arrays import Region, largest_magnitude, resize, steps, tile
+from cnnviz.arrays import Region, largest_magnitude, steps, tile
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import DIVERGING, overlay_table, plotly_scale, table
 from cnnviz.images import encode_jpeg, encode_png, shrink
-from cnnviz.preprocessing import seen_region
+from cnnviz.preprocessing import place_on_photo, seen_region
 
 Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
@@ -300,15 +300,8 @@ def map_overlay(
     figure = photo_figure(photo, title=title)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    # Each side by its own factor: rounding must not shift the map.
-    down, across = size[0] / height, size[1] / width
-    placed = resize(
-        np.nan_to_num(values),
-        *size,
-        Region(
-            region.left * across, region.top * down, region.width * across, region.height * down
-        ),
-    )
+    # One missing cell must not spread over the others.
+    placed = place_on_photo(np.nan_to_num(values), *size, preprocessing)
     layer = _coloured(placed, overlay_table(colours), low, high)
     figure.add_layout_image(_placed(layer, width, height, above=True, opacity=opacity))
     cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
