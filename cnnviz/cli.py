@@ -57,7 +57,7 @@ _Model = Annotated[
 _Photos = Annotated[
     list[str],
     typer.Argument(
-        metavar="PHOTO...", help="Photos, folders (with their sub-folders) or quoted globs."
+        metavar="PHOTO", help="Photos, folders (with their sub-folders) or quoted globs."
     ),
 ]
 _Photo = Annotated[
