@@ -177,7 +177,8 @@ def filters(
     makers = {".npy": lambda found: _npy(found.kernels), ".npz": _filters_npz, ".csv": _filters_csv}
     make = makers[_ending(out, makers)]
     with _clear_errors():
-        found = cnnviz.filters(_load(model), layer)
+        network = _load(model)
+        found = cnnviz.filters(network, layer)
         _write(out, make(found))
     _say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
 
@@ -196,7 +197,8 @@ def activations(
     _ending(out, (".npy",))
     with _clear_errors():
         pixels = cnnviz.open_photo(photo)
-        maps = cnnviz.activations(_load(model), pixels, [layer])[layer]
+        network = _load(model)
+        maps = cnnviz.activations(network, pixels, [layer])[layer]
         _write(out, _npy(maps))
     _say(f"Wrote {out}: activations {maps.shape} of {layer}.")
 
@@ -212,6 +214,7 @@ def _clear_errors() -> Iterator[None]:
 
 
 def _load(path: Path) -> Network:
+    """Loads a model. Call it before a function that needs TensorFlow: its import is silent here."""
     with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Loading the model …"):
         with _silence():
             importlib.import_module("cnnviz.loading")

@@ -507,11 +507,17 @@ def test_a_real_run_writes_json_and_nothing_else(
     assert len(done.stderr.decode().splitlines()) == 2
 
 
-def test_a_damaged_model_gives_no_traceback(
-    shell: Callable[..., subprocess.CompletedProcess[bytes]], photos: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "arguments", [("filters", "damaged.keras"), ("activations", "damaged.keras", "photos/b.png")]
+)
+def test_a_damaged_model_gives_one_line(
+    shell: Callable[..., subprocess.CompletedProcess[bytes]],
+    photos: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
 ) -> None:
     (tmp_path / "damaged.keras").write_bytes(b"no model")
-    done = shell("predict", "damaged.keras", "photos")
+    done = shell(*arguments, "conv", "--out", "x.npy")
     assert done.returncode == 2
     (message,) = done.stderr.decode().splitlines()
     assert message.startswith("Error: damaged.keras cannot be loaded")
