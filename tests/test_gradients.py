@@ -121,6 +121,19 @@ def test_frozen_layers_have_gradients_too(fresh: Any, photo: np.ndarray, tiny: T
     )
 
 
+def test_a_layer_before_every_weight_has_a_gradient(tiny: Tiny, photo: np.ndarray) -> None:
+    """By the chain rule: the picture is divided by 255 between the two places."""
+    network = tiny("rescaled")
+    inputs = network_input(photo, network.card.preprocessing)
+    found = layer_gradients(network, inputs, "scale", 0)
+    np.testing.assert_allclose(found.activations, inputs / 255, rtol=1e-5)
+    step = 1e-3 * np.sign(found.gradients)
+    moved = layer_gradients(network, inputs + 255 * step, "scale", 0)
+    gain = 1e-3 * np.abs(found.gradients).sum()
+    assert gain > 1e-3
+    np.testing.assert_allclose(moved.scores - found.scores, gain, rtol=0.05)
+
+
 def test_an_unknown_layer_is_refused(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("flat")
     inputs = network_input(photo, network.card.preprocessing)

@@ -90,6 +90,21 @@ def test_the_end_of_every_network_is_read(tiny: Tiny, name: str) -> None:
             assert re.fullmatch(pattern, str(found)), head
 
 
+@pytest.mark.parametrize(
+    ("dense", "last", "activation"),
+    [("linear", "tanh", "tanh"), ("softmax", "softmax", "softmax"), ("sigmoid", "relu", "relu")],
+)
+def test_weights_that_give_no_logit_are_not_taken_for_it(
+    dense: str, last: str, activation: str
+) -> None:
+    """Such as the beginner's second softmax: the weights then say nothing exact of the output."""
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    x = keras.layers.Activation(last)(keras.layers.Dense(3, dense)(x))
+    head = graph.any_pass(cnnviz.network(keras.Model(image, x))).head
+    assert (head.activation, head.dense, head.features) == (activation, None, None)
+
+
 def test_a_network_without_maps_says_so() -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
@@ -266,11 +281,18 @@ def test_only_so_many_compiled_functions_are_kept(fresh: Any, photo: np.ndarray)
     assert found[others[0]].shape == (12, 12, 4)
 
 
-def test_eight_threads_share_one_compiled_function(fresh: Any, photo: np.ndarray) -> None:
+def test_eight_threads_share_one_compiled_function(
+    fresh: Any, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = fresh("flat")
+    compiled: list[Any] = []
+    original = graph._compile
+    monkeypatch.setattr(
+        graph, "_compile", lambda *given: compiled.append(given) or original(*given)
+    )
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: cnnviz.predict(network, photo).logits, range(16)))
-    assert len(network.compiled) == 1
+    assert len(compiled) == len(network.compiled) == 1
     assert next(iter(network.compiled.values())).run.experimental_get_tracing_count() == 1
     for answer in answers:
         np.testing.assert_array_equal(answer, answers[0])
