@@ -557,8 +557,9 @@ def css_height(figure: go.Figure) -> str:
 
 
 def _label_space(labels: Sequence[str]) -> int:
-    """Pixels for a row of labels."""
-    return 6 + _TILE_LINE * max((label.count("<br>") + 1 for label in labels), default=0)
+    """Pixels for a row of labels; none for no row."""
+    lines = max((label.count("<br>") + 1 for label in labels), default=0)
+    return lines and 6 + _TILE_LINE * lines
 
 
 def _kind_colour(kind: str) -> str:
@@ -648,7 +649,8 @@ def _picture_figure(
 def _fit(figure: go.Figure, fixed: float, per_width: float) -> None:
     """Notes for ``css_height`` how high the plot is: so many pixels, and a share of its width."""
     margin = figure.layout.margin
-    figure.update_layout(meta=[margin.t + margin.b + fixed, per_width])
+    fixed += margin.t + margin.b - per_width * (margin.l + margin.r)
+    figure.update_layout(meta=[fixed, per_width])
 
 
 def _square(
@@ -696,7 +698,7 @@ def _scale(name: str, low: float, high: float, unit: str, letter: str = "z") -> 
             "thickness": 12,
             "x": 0,
             "xanchor": "left",
-            "xpad": 24,
+            "xpad": 34,
             # At 1 exactly, Plotly would move the figure's title out of sight.
             "y": 0.9999,
             "yanchor": "bottom",

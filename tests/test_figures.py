@@ -204,7 +204,7 @@ def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
     room = (300 - margin.l - margin.r) * shares[0], (height - margin.t - margin.b) * shares[1]
     wanted = room[0] * abs(np.ptp(yaxis.range)) / abs(np.ptp(xaxis.range))
     if len(of_type(figure, "heatmap")) <= 4:
-        assert room[1] == pytest.approx(wanted, abs=4 + margin.l)
+        assert room[1] == pytest.approx(wanted, abs=1)
     else:
         # In two rows the room of the first takes the labels of the second too.
         assert room[1] + 30 >= wanted
@@ -338,6 +338,15 @@ def test_names_are_drawn_where_there_is_room() -> None:
     strip = 2 * named.y[0]
     assert 13 <= strip / picture(image.source).shape[1] * 1000 <= 30
     assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 1
+
+
+def test_cells_stay_sharp_unless_the_browser_must_shrink_them() -> None:
+    for maps, pixelated, smooth in (
+        (np.zeros((14, 14, 32)), True, False),
+        (np.zeros((14, 14, 32)), False, "fast"),
+        (np.zeros((112, 112, 96)), True, "fast"),
+    ):
+        assert grid(maps, pixelated=pixelated).data[0].zsmooth == smooth
 
 
 def test_hovers_keep_their_lines() -> None:
@@ -652,6 +661,8 @@ def test_boxes_shrink_with_the_maps_and_widen_with_the_channels() -> None:
     assert widths["conv2"] == pytest.approx(widths["pool"])
     for trace in figure.data:
         assert list(trace.base) == [-height / 2 for height in trace.y]
+        assert trace.selected.marker.opacity == trace.unselected.marker.opacity == 1
+    assert figure.layout.clickmode == "event+select"
 
 
 def test_shapes_are_written_once_each() -> None:
