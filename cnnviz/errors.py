@@ -30,3 +30,15 @@ class TargetError(CnnvizError):
 
 class WorkerError(CnnvizError):
     """The process that runs the networks stopped before it answered."""
+
+
+class RefusedModelError(ModelError):
+    """A model file is not safe to open, or not one that cnnviz can show.
+
+    Attributes:
+        code: a short stable name of the reason, such as ``lambda-code``.
+    """
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code

@@ -44,6 +44,7 @@ WEB_SIDE: dict[str, set[str]] = {
     "workers": {"lib:loky", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
+    "inspection": {"lib:h5py"},
     "layers": {"lib:keras", "results"},
     "loading": {"lib:keras", "lib:h5py", "cards", "layers", "results", "settings"},
     "graph": {"lib:keras", "lib:tensorflow", "layers", "loading", "results"},

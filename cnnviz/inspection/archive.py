@@ -1,0 +1,112 @@
+"""The ZIP archive of a ``.keras`` file: exactly three members, each of bounded size."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from cnnviz.inspection.limits import MAX_EXPANSION, MAX_FILE_BYTES, MAX_JSON_BYTES, SMALL
+from cnnviz.inspection.refusals import refusal, refusing
+
+CONFIG: Final = "config.json"
+METADATA: Final = "metadata.json"
+WEIGHTS: Final = "model.weights.h5"
+MEMBERS: Final = frozenset({CONFIG, METADATA, WEIGHTS})
+
+# The record that ends an archive: signature, disks, entries, directory's size and place, comment.
+_END: Final = struct.Struct("<4s4H2LH")
+_SECOND_END: Final = 20
+_MAX_ENTRIES: Final = 64
+_MAX_DIRECTORY_BYTES: Final = 1 << 16
+_BLOCK: Final = 1 << 20
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, after its list of members has been checked.
+
+    Raises:
+        RefusedModelError: it is no archive, or not one that Keras writes.
+    """
+    with refusing("damaged-archive"):
+        _check_directory(path)
+        archive = zipfile.ZipFile(path)
+    with archive:
+        _check_members(archive.infolist())
+        yield archive
+
+
+def _check_directory(path: Path) -> None:
+    """Refuses long lists of members before `zipfile` reads them into memory."""
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(-min(length, _END.size + _SECOND_END), 2)
+        tail = file.read()
+    signature, *_, entries, size, _, comment = _END.unpack(tail[-_END.size :])
+    # A second end record, for archives over 4 GB, would overrule the first.
+    if signature != b"PK\x05\x06" or comment or tail.startswith(b"PK\x06\x07"):
+        raise refusal("damaged-archive")
+    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY_BYTES:
+        raise refusal("extra-member")
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    names = [member.filename for member in members]
+    for member in members:
+        _check_member(member)
+    if len(set(names)) < len(names):
+        raise refusal("duplicate-member")
+    if set(names) - MEMBERS:
+        raise refusal("extra-member" if CONFIG in names else "not-a-model")
+    if MEMBERS - set(names):
+        raise refusal("missing-member")
+
+
+def _check_member(member: zipfile.ZipInfo) -> None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in member.filename:
+        raise refusal("path-traversal")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise refusal("symlink")
+    # Bit 0 is the password, bit 6 strong encryption, bit 13 a masked directory.
+    if member.flag_bits & 0x2041:
+        raise refusal("encrypted-member")
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise refusal("exotic-compression")
+    if member.file_size > MAX_FILE_BYTES or (
+        member.file_size > max(SMALL, MAX_EXPANSION * member.compress_size)
+    ):
+        raise refusal("zip-bomb")
+
+
+def read_text(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of a JSON member.
+
+    Raises:
+        RefusedModelError: it is too long or damaged.
+    """
+    if archive.getinfo(name).file_size > MAX_JSON_BYTES:
+        raise refusal("too-long")
+    with refusing("damaged-archive"):
+        return archive.read(name)
+
+
+@contextmanager
+def unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+    """A member as a file that can be read at any place; it has no name and leaves nothing behind.
+
+    Raises:
+        RefusedModelError: the member is damaged.
+    """
+    with tempfile.TemporaryFile() as file:
+        with refusing("damaged-archive"), archive.open(name) as member:
+            while block := member.read(_BLOCK):
+                file.write(block)
+        file.seek(0)
+        yield file

@@ -1,0 +1,138 @@
+"""HDF5 model files: the description is an attribute, the weights are listed layer by layer.
+
+A layer's list names its trainable weights first, then the others; Keras fills its layers in the
+order of the lists and does not look at their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from cnnviz.inspection import weights
+from cnnviz.inspection.configs import Json
+from cnnviz.inspection.kinds import MODELS
+from cnnviz.inspection.refusals import refusal
+
+GROUP: Final = "model_weights"
+# Weights that belong to the model itself and to none of its layers.
+OF_THE_MODEL: Final = "top_level_model_weights"
+
+# The paths of the arrays of each layer, by the layer's name, in order.
+Listing = dict[str, tuple[str, ...]]
+
+
+def listing(file: h5py.File, found: weights.Survey) -> Listing:
+    """Where each layer has its weights.
+
+    Raises:
+        RefusedModelError: a list names something that is not there.
+    """
+    if GROUP not in found.groups:
+        raise refusal("no-weights")
+    layers = weights.read_texts(file[GROUP], "layer_names")
+    if len(set(layers)) < len(layers):
+        raise refusal("shared-storage")
+    if f"{GROUP}/{OF_THE_MODEL}" in found.groups and OF_THE_MODEL not in layers:
+        layers.append(OF_THE_MODEL)
+    result = {}
+    for layer in layers:
+        place = f"{GROUP}/{layer}"
+        if place not in found.groups:
+            raise refusal("damaged-weights")
+        paths = [f"{place}/{name}" for name in weights.read_texts(file[place], "weight_names")]
+        if not found.arrays.keys() >= set(paths):
+            raise refusal("damaged-weights")
+        result[layer] = tuple(paths)
+    return result
+
+
+def write(source: h5py.File, target: h5py.File, description: Json, arrays: Listing) -> None:
+    """Writes a model file of a description and the listed arrays, under names of its own.
+
+    Raises:
+        RefusedModelError: an array cannot be read.
+    """
+    target.attrs["model_config"] = json.dumps(description)
+    group = target.create_group(GROUP)
+    names = []
+    for number, (layer, paths) in enumerate(arrays.items()):
+        name = OF_THE_MODEL if layer == OF_THE_MODEL else f"layer{number}"
+        inside = group.create_group(name)
+        for index, path in enumerate(paths):
+            weights.copy_array(source[path], inside, str(index))
+        inside.attrs["weight_names"] = _texts(str(index) for index in range(len(paths)))
+        if name != OF_THE_MODEL:
+            names.append(name)
+    group.attrs["layer_names"] = _texts(names)
+
+
+def _texts(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
+    """Short texts of one length: an attribute has room for 64 KB."""
+    return np.array(list(texts), dtype="S16")
+
+
+# --- The copy that Keras 2 made for several graphics cards ------------------------------------
+
+
+def inner_model(description: Json) -> Json | None:
+    """The real model of a file that ``multi_gpu_model`` made, None for any other file.
+
+    Keras 2 put it between slices of the batch, one for each card, which are Lambda layers, and a
+    layer that joins the results. Nothing of these is run.
+    """
+    match description:
+        case {"class_name": "Model" | "Functional", "config": {"layers": [*layers]}}:
+            pass
+        case _:
+            return None
+    kinds = [layer.get("class_name") if isinstance(layer, dict) else None for layer in layers]
+    inside = [
+        layer
+        for kind, layer in zip(kinds, layers, strict=True)
+        if kind == "Model" or kind in MODELS
+    ]
+    around = {"InputLayer", "Lambda", "Concatenate", "Model", *MODELS}
+    if len(inside) != 1 or not around.issuperset(kinds) or "Lambda" not in kinds:
+        return None
+    calls = inside[0].get("inbound_nodes")
+    if not isinstance(calls, list) or len(calls) != kinds.count("Lambda"):
+        return None
+    return inside[0]
+
+
+def inner_listing(description: Json, arrays: Listing) -> Listing:
+    """Shares the weights of the inner model, which are one list, among its layers.
+
+    A weight is called after the layer that made it: ``conv2d_1/kernel:0``.
+
+    Raises:
+        RefusedModelError: a weight belongs to no layer.
+    """
+    layers = description["config"]["layers"]
+    owners = {name: _name(layer) for layer in layers for name in _names(layer)}
+    shares: dict[str, list[str]] = {_name(layer): [] for layer in layers}
+    for layer, paths in arrays.items():
+        for path in paths:
+            parts = path.removeprefix(f"{GROUP}/{layer}/").split("/")
+            owner = next((owners[part] for part in parts if part in owners), None)
+            if owner is None:
+                raise refusal("damaged-weights")
+            shares[owner].append(path)
+    return {layer: tuple(paths) for layer, paths in shares.items()}
+
+
+def _name(layer: Json) -> str:
+    return str(layer["config"].get("name", ""))
+
+
+def _names(layer: Json) -> Iterator[str]:
+    """The name of a layer, and of all layers inside it."""
+    yield _name(layer)
+    for inner in layer["config"].get("layers", []):
+        yield from _names(inner)

@@ -1,0 +1,89 @@
+"""How large anything in a model file may be: generous for real networks, small for traps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- The file ---------------------------------------------------------------------------------
+MAX_FILE_BYTES: Final = 2 << 30  # VGG16 with the state of its optimizer has 1.7 GB
+MAX_JSON_BYTES: Final = 8 << 20  # NASNetMobile's description has 0.8 MB
+MAX_EXPANSION: Final = 50  # unpacked to packed; weights hardly shrink
+SMALL: Final = 4 << 20  # below this many bytes nothing counts as a bomb
+
+# --- The description --------------------------------------------------------------------------
+MAX_DEPTH: Final = 64  # of JSON; a flat model has 11 levels, each nested one adds 4
+MAX_VALUES: Final = 500_000  # of JSON; NASNetMobile has 46,000
+MAX_TEXT: Final = 256
+MAX_NUMBER: Final = 1 << 20
+MAX_FLOAT: Final = 1e38
+MAX_NESTING: Final = 10  # models in models
+MAX_LAYERS: Final = 2_000  # NASNetLarge has 1,041
+MAX_STACK: Final = 200  # layers of one Sequential, which Keras builds in quadratic time
+MAX_VALUES_OF_A_SHAPE: Final = 60_000_000
+MAX_PARAMETERS: Final = 150_000_000  # VGG16 has 138 million
+
+# What a number may be at most where the description gives it this name. Other numbers may be
+# at most MAX_NUMBER.
+MAX_BY_NAME: Final = {
+    "filters": 16_384,
+    "units": 65_536,
+    "kernel_size": 256,
+    "strides": 1_024,
+    "pool_size": 4_096,
+    "dilation_rate": 1_024,
+    "output_padding": 64,
+    "padding": 4_096,
+    "cropping": 8_192,
+    "size": 8_192,
+    "output_size": 4_096,
+    "height": 8_192,
+    "width": 8_192,
+    "depth_multiplier": 1_024,
+    "groups": 16_384,
+    "num_heads": 1_024,
+    "num_query_heads": 1_024,
+    "num_key_value_heads": 1_024,
+    "head_dim": 65_536,
+    "key_dim": 65_536,
+    "value_dim": 65_536,
+    "n": 65_536,
+    "bins": 65_536,
+    "num_ops": 64,
+    "num_chains": 64,
+    "chain_depth": 64,
+    "power_iterations": 64,
+    # Operations in a graph.
+    "repeats": 4_096,
+    "pad_width": 4_096,
+    "num_classes": 65_536,
+    "block_size": 64,
+    "num": 1_024,
+    "target_height": 8_192,
+    "target_width": 8_192,
+    "top_padding": 8_192,
+    "bottom_padding": 8_192,
+    "left_padding": 8_192,
+    "right_padding": 8_192,
+}
+# These multiply the sides of a picture: a transposed stride of 1,000,000 made Keras crash.
+MAX_GROWTH: Final = 64
+GROWING: Final = {
+    "Conv1DTranspose": "strides",
+    "Conv2DTranspose": "strides",
+    "Conv3DTranspose": "strides",
+    "UpSampling1D": "size",
+    "UpSampling2D": "size",
+    "UpSampling3D": "size",
+}
+# Lists of sizes whose product is a number of values.
+SHAPES: Final = frozenset(
+    {"batch_shape", "build_input_shape", "newshape", "output_shape", "shape", "target_shape"}
+)
+
+# --- The weights (HDF5) -----------------------------------------------------------------------
+MAX_OBJECTS: Final = 20_000  # groups and arrays
+MAX_HDF5_DEPTH: Final = 64
+MAX_RANK: Final = 8
+MAX_CHUNK_BYTES: Final = 64 << 20
+MAX_CHUNKS: Final = 10_000
+BLOCK_BYTES: Final = 16 << 20  # copied at a time
