@@ -27,6 +27,7 @@ from cnnviz.cards import Preprocessing
 from cnnviz.colours import DIVERGING, overlay_table, plotly_scale, table
 from cnnviz.images import encode_jpeg, encode_png, shrink
 from cnnviz.preprocessing import place_on_photo, seen_region
+from cnnviz.results import percent
 
 Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
@@ -83,6 +84,8 @@ _MOST_LABELS = 22
 _LEGEND_SPACE = 44
 
 _ACCENT = "#23849d"
+# Readable on light and on dark; named, so that a selection elsewhere does not dim it.
+_NAME = "#7d8793"
 _FAINT = "rgba(128,140,152,0.55)"
 _TRACK = "rgba(128,140,152,0.16)"
 _CLEAR = "rgba(0,0,0,0)"
@@ -203,7 +206,8 @@ def channel_grid(
             mode="text",
             text=[_text(name) for name in names],
             textposition="middle right",
-            textfont=_TEXT,
+            textfont={**_TEXT, "color": _NAME},
+            unselected={"textfont": {"color": _NAME}},
             cliponaxis=False,
             hoverinfo="skip",
         )
@@ -444,7 +448,7 @@ def confidence_bars(
     )
     for place, (name, score) in zip(places, ordered, strict=True):
         weight = "bold" if name == highlight else "normal"
-        for text, x, anchor in ((_text(name), 0, "left"), (_percent(score), 1, "right")):
+        for text, x, anchor in ((_text(name), 0, "left"), (percent(score), 1, "right")):
             figure.add_annotation(
                 text=text,
                 x=x,
@@ -833,14 +837,6 @@ def _limits(values: Floats, limits: Limits | None, *, centred: bool) -> Limits:
 
 def _probability(score: float) -> float:
     return float(np.clip(np.nan_to_num(score), 0, 1))
-
-
-def _percent(score: float) -> str:
-    if 0 < score < 0.0005:
-        return "< 0.1 %"
-    if 0.9995 <= score < 1:
-        return "> 99.9 %"
-    return f"{100 * score:.1f} %"
 
 
 def _number(value: float) -> str:

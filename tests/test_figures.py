@@ -615,14 +615,14 @@ def test_bars_by_hand() -> None:
 @pytest.mark.parametrize(
     ("score", "text"),
     [
-        (1.0, "100.0 %"),
+        (1.0, "> 99.9 %"),
         (0.99999, "> 99.9 %"),
         (0.9994, "99.9 %"),
         (0.0006, "0.1 %"),
         (0.0001, "< 0.1 %"),
         (0.0, "0.0 %"),
         (math.nan, "0.0 %"),
-        (1.0000001, "100.0 %"),
+        (1.0000001, "> 99.9 %"),
     ],
 )
 def test_percentages_claim_no_certainty(score: float, text: str) -> None:

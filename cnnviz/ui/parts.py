@@ -18,27 +18,38 @@ from cnnviz.ui.shell import Scene
 from cnnviz.ui.text import plain
 
 
-def chart(figure: go.Figure, key: str) -> None:
-    """Draws a figure as wide as its place."""
-    st.plotly_chart(figure, key=key, config=figures.CHART_CONFIG, width="stretch")
+def chart(figure: go.Figure, key: str, on_click: Callable[[], None] | None = None) -> None:
+    """Draws a figure as wide as its place, and as high as it then needs to be."""
+    name = file_stem(key).replace(".", "-")
+    st.html(
+        f"<style>.st-key-{name} {{container-type: inline-size}} .st-key-{name} > "
+        f".stElementContainer {{height: {figures.css_height(figure)}; flex: none}}</style>"
+    )
+    with st.container(key=name):
+        st.plotly_chart(
+            figure,
+            key=f"chart:{key}",
+            config=figures.CHART_CONFIG,
+            width="stretch",
+            height="stretch",
+            on_select=on_click or "ignore",
+            selection_mode="points",
+        )
 
 
 def clicked(figure: go.Figure, key: str) -> str | None:
     """Draws a figure and tells what was clicked on it just now, once."""
-    event = st.plotly_chart(
-        figure,
-        key=key,
-        config=figures.CHART_CONFIG,
-        width="stretch",
-        on_select="rerun",
-        selection_mode="points",
-    )
-    points = event.selection.points
-    click = str(points[0]["customdata"][0]) if points else None
-    # Streamlit reports a selection again on every run, until it changes.
-    seen = st.session_state.get(f"click:{key}")
-    st.session_state[f"click:{key}"] = click
-    return click if click != seen else None
+
+    def note() -> None:
+        points = st.session_state[f"chart:{key}"].selection.points
+        if points:
+            st.session_state[f"last click:{key}"] = str(points[0]["customdata"][0])
+        # A second click on the same thing takes its selection away: it means the same thing.
+        st.session_state[f"click:{key}"] = st.session_state.get(f"last click:{key}")
+
+    click: str | None = st.session_state.pop(f"click:{key}", None)
+    chart(figure, key, on_click=note)
+    return click
 
 
 def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key: str) -> None:
