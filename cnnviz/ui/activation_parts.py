@@ -166,7 +166,9 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     """The filter that made a channel: its weights for every input channel."""
     maker = scene.outline.makers.get(layer.path)
     if maker is None:
-        st.caption("No single filter made this channel: several branches meet here.")
+        st.caption(
+            "No single filter made this channel: branches meet before it, or no convolution does."
+        )
         return
     found = ask.filters(scene.model, maker)
     if found.pointwise is not None:
