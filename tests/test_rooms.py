@@ -87,7 +87,7 @@ def modules() -> list[Path]:
 
 
 def room_of(path: Path) -> str:
-    """The room of a module: ``cnnviz/ui`` and ``pages`` are one each."""
+    """The room of a module: ``pages`` and each package of cnnviz are one."""
     parts = path.with_suffix("").parts
     return parts[1] if parts[0] == "cnnviz" else parts[0]
 

@@ -1,0 +1,32 @@
+"""Arrays to Plotly figures. This room draws: it computes no map and runs no network.
+
+Grids of channels and photos travel as pictures, since a browser paints one picture faster
+than hundreds of traces; a single map travels as raw float32 values, so that the value under
+the mouse is the value that was computed. A cell that is not a number stays empty.
+"""
+
+from cnnviz.figures.frame import (
+    CHART_CONFIG,
+    Stage,
+    architecture,
+    channel_grid,
+    confidence_bars,
+    css_height,
+    evidence_maps,
+    heatmap,
+    map_overlay,
+    photo_figure,
+)
+
+__all__ = [
+    "CHART_CONFIG",
+    "Stage",
+    "architecture",
+    "channel_grid",
+    "confidence_bars",
+    "css_height",
+    "evidence_maps",
+    "heatmap",
+    "map_overlay",
+    "photo_figure",
+]
