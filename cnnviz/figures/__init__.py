@@ -5,18 +5,12 @@ than hundreds of traces; a single map travels as raw float32 values, so that the
 the mouse is the value that was computed. A cell that is not a number stays empty.
 """
 
-from cnnviz.figures.frame import (
-    CHART_CONFIG,
-    Stage,
-    architecture,
-    channel_grid,
-    confidence_bars,
-    css_height,
-    evidence_maps,
-    heatmap,
-    map_overlay,
-    photo_figure,
-)
+from cnnviz.figures.bars import confidence_bars
+from cnnviz.figures.frame import CHART_CONFIG, css_height
+from cnnviz.figures.grids import channel_grid
+from cnnviz.figures.maps import evidence_maps, heatmap
+from cnnviz.figures.photos import map_overlay, photo_figure
+from cnnviz.figures.stages import Stage, architecture
 
 __all__ = [
     "CHART_CONFIG",

@@ -1,0 +1,138 @@
+"""All channels of a layer in one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cnnviz.arrays import tile
+from cnnviz.colours import DIVERGING, table
+from cnnviz.figures.frame import PAGE, TEXT, picture_figure, plain_text
+from cnnviz.figures.shading import (
+    Floats,
+    Limits,
+    colour_limits,
+    colour_scale,
+    coloured,
+    finite,
+    magnify,
+)
+
+_TALLEST = 620
+# So many stand in one row; space for a name, and the smallest tile that gets one.
+_ONE_ROW = 4
+_NAME_SPACE = 20
+_SMALLEST_NAMED_TILE = 60
+# Readable on light and on dark; named, so that a selection elsewhere does not dim it.
+_NAME = "#7d8793"
+
+
+def channel_grid(
+    maps: Floats,
+    *,
+    title: str,
+    unit: str,
+    names: Sequence[str],
+    hovers: Sequence[str],
+    colours: str,
+    limits: Limits | None = None,
+    columns: int | None = None,
+    pixelated: bool = True,
+) -> go.Figure:
+    """All channels (h, w, K) as one picture; each can be pointed at and clicked.
+
+    A click selects the point whose ``customdata`` is ``[k]``, k being the place in ``maps``.
+
+    Args:
+        maps: (h, w, K) float.
+        title: plain text.
+        unit: what the colours mean, beside the colour bar.
+        names: K short labels, drawn where the tiles are large enough for them.
+        hovers: K plain texts for the mouse; a line break starts a new line.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        limits: the values of the first and the last colour; if None, the smallest and the
+            largest value, or the same distance to both sides of zero for diverging colours.
+        columns: channels in a row; chosen to fill a wide page if None.
+        pixelated: keeps the cells' edges sharp; otherwise the browser blurs them.
+
+    Raises:
+        ValueError: names or hovers are not K.
+    """
+    maps = finite(maps)
+    count = maps.shape[-1]
+    if len(names) != count or len(hovers) != count:
+        raise ValueError(
+            f"Expected {count} names and hovers, one per channel. "
+            f"Received: {len(names)} names and {len(hovers)} hovers"
+        )
+    low, high = colour_limits(maps, limits, centred=colours in DIVERGING)
+    columns = columns or _columns(count, maps.shape[0] / maps.shape[1])
+    # A gap is a whole number of cells: very small tiles are magnified to make it thin.
+    maps = magnify(maps, round(8 / max(maps.shape[:2])))
+    height, width, _ = maps.shape
+    gap = max(1, round(max(height, width) / 16))
+    cell = PAGE / (columns * (width + gap))
+    labelled = cell * width >= _SMALLEST_NAMED_TILE
+    strip = int(np.ceil(_NAME_SPACE / cell)) if labelled else 0
+    mosaic = tile(np.pad(maps, ((strip, 0), (0, 0), (0, 0)), constant_values=np.nan), columns, gap)
+    x, y = mosaic.centres()
+    rows_high, columns_wide = mosaic.values.shape
+
+    figure = picture_figure(title, columns_wide, rows_high, (PAGE, _TALLEST))
+    figure.add_image(
+        source=coloured(mosaic.values, table(colours), low, high),
+        x0=0.5,
+        y0=0.5,
+        # Shrunk by the browser, sharp cells would drop out.
+        zsmooth=False if pixelated and columns_wide <= PAGE else "fast",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=x + 0.5,
+        y=y + 0.5,
+        mode="markers",
+        marker={
+            "opacity": 0,
+            "color": np.full(count, low),
+            **colour_scale(colours, low, high, unit, letter="c"),
+        },
+        # A selection must not dim the others: all points are invisible, always.
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[[channel] for channel in range(count)],
+        hovertext=[plain_text(hover) for hover in hovers],
+        hoverinfo="text",
+    )
+    if labelled:
+        figure.add_scatter(
+            x=x - (width - 1) / 2,
+            y=y - (height + strip - 1) / 2 + strip / 2,
+            mode="text",
+            text=[plain_text(name) for name in names],
+            textposition="middle right",
+            textfont={**TEXT, "color": _NAME},
+            unselected={"textfont": {"color": _NAME}},
+            cliponaxis=False,
+            hoverinfo="skip",
+        )
+    # The nearest centre is that of the tile under the mouse, however far it is.
+    figure.update_layout(hoverdistance=-1, clickmode="event+select")
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(fixedrange=True)
+    return figure
+
+
+def _columns(count: int, aspect: float) -> int:
+    """Channels in a row, for a wide page: few empty places, then about 16 to 10.
+
+    Args:
+        count: number of channels.
+        aspect: a channel's height by its width.
+    """
+    ideal = min(count, max(1.0, (1.6 * count * aspect) ** 0.5))
+    widest = max(math.floor(1.3 * ideal), _ONE_ROW)
+    candidates = range(math.ceil(0.75 * ideal), min(count, widest) + 1)
+    return min(candidates, key=lambda n: (-count % n, abs(math.log(n / ideal))))

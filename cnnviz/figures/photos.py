@@ -1,0 +1,180 @@
+"""A photo, and a map over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cnnviz.arrays import Region
+from cnnviz.cards import Preprocessing
+from cnnviz.colours import overlay_table
+from cnnviz.figures.frame import (
+    FAINT,
+    HALF_PAGE,
+    TALLEST_PICTURE,
+    TEXT,
+    cell_hover,
+    picture_figure,
+)
+from cnnviz.figures.shading import (
+    Bytes,
+    Floats,
+    colour_limits,
+    colour_scale,
+    coloured,
+    data_uri,
+    finite,
+    magnify,
+)
+from cnnviz.images import encode_jpeg, encode_png, shrink
+from cnnviz.preprocessing import place_on_photo, seen_region
+
+_SLIDER_SPACE = 92
+# The longest side of a photo that is sent, that of an overlay, and what counts as tiny.
+_PHOTO_SIDE = 1000
+_OVERLAY_SIDE = 400
+_TINY_PHOTO = 100
+
+
+def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
+    """A photo in the frame that ``map_overlay`` gives it, to stand beside it.
+
+    Args:
+        photo: (H, W, 3) or, grey, (H, W, 1) uint8; a tiny one keeps its pixels' edges.
+        title: plain text.
+    """
+    photo = photo[..., 0] if photo.shape[-1] == 1 else photo
+    height, width = photo.shape[:2]
+    figure = picture_figure(title, width, height, (HALF_PAGE, TALLEST_PICTURE), below=_SLIDER_SPACE)
+    if max(height, width) < _TINY_PHOTO:
+        sharp = magnify(photo, round(_OVERLAY_SIDE / max(height, width)))
+        source = data_uri(encode_png(sharp), "png")
+    else:
+        source = data_uri(encode_jpeg(shrink(photo, _PHOTO_SIDE)), "jpeg")
+    figure.add_layout_image(_placed(source, width, height))
+    # Plotly draws axes, and with them the pictures, only where there is a trace.
+    figure.add_scatter(x=[None], y=[None], hoverinfo="skip")
+    return figure
+
+
+def map_overlay(
+    photo: Bytes,
+    values: Floats,
+    preprocessing: Preprocessing,
+    *,
+    title: str,
+    unit: str,
+    signed: bool = False,
+    opacity: float = 0.7,
+    label: str = "",
+) -> go.Figure:
+    """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
+
+    The picture is that of ``overlays.overlay``. The raw value of each native cell is under
+    the mouse. The slider works in the browser alone.
+
+    Args:
+        photo: (H, W, 3) uint8, the original.
+        values: (h, w) raw and signed.
+        preprocessing: how the photo became the network input.
+        title: plain text.
+        unit: what the colours mean, above the colour bar.
+        signed: whether evidence against the class is shown too, in the other colour.
+        opacity: 0 to 1, where the slider starts.
+        label: the name of a value under the mouse.
+    """
+    values = finite(values)
+    height, width = photo.shape[:2]
+    region = seen_region(height, width, preprocessing)
+    colours = "balance" if signed else "inferno"
+    strongest = float(np.nanmax(values, initial=0))
+    low, high = colour_limits(values, None if signed else (0, strongest), centred=signed)
+
+    figure = photo_figure(photo, title=title)
+    scale = _OVERLAY_SIDE / max(height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    # One missing cell must not spread over the others.
+    placed = place_on_photo(np.nan_to_num(values), *size, preprocessing)
+    layer = coloured(placed, overlay_table(colours), low, high)
+    figure.add_layout_image(_placed(layer, width, height, above=True, opacity=opacity))
+    cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
+    figure.add_heatmap(
+        z=values,
+        x0=region.left + cell_width / 2,
+        dx=cell_width,
+        y0=region.top + cell_height / 2,
+        dy=cell_height,
+        customdata=np.moveaxis(np.indices(values.shape), 0, -1),
+        opacity=0,
+        **colour_scale(colours, low, high, unit),
+        hoverongaps=False,
+        hovertemplate=cell_hover(label or "value", "%{customdata[0]}", "%{customdata[1]}"),
+    )
+    if _is_part(region, height, width):
+        figure.add_shape(
+            type="rect",
+            x0=region.left,
+            y0=region.top,
+            x1=region.left + region.width,
+            y1=region.top + region.height,
+            line={"color": "white", "width": 1, "dash": "dot"},
+        )
+    figure.update_layout(sliders=[_opacity_slider(opacity)])
+    return figure
+
+
+def _placed(
+    source: str, width: float, height: float, *, above: bool = False, opacity: float = 1
+) -> go.layout.Image:
+    """A picture that fills the axes from (0, 0) to (width, height).
+
+    Of two at the same place in the same layer Plotly draws only one.
+    """
+    return go.layout.Image(
+        source=source,
+        xref="x",
+        yref="y",
+        x=0,
+        y=0,
+        sizex=width,
+        sizey=height,
+        sizing="stretch",
+        layer="above" if above else "below",
+        opacity=opacity,
+    )
+
+
+def _is_part(region: Region, height: int, width: int) -> bool:
+    """Whether a region leaves out something of a photo, by more than half a pixel."""
+    return (
+        region.left > 0.5
+        or region.top > 0.5
+        or region.left + region.width < width - 0.5
+        or region.top + region.height < height - 0.5
+    )
+
+
+def _opacity_slider(opacity: float) -> dict[str, Any]:
+    percents = list(range(0, 101, 5))
+    return {
+        "active": int(np.argmin([abs(percent / 100 - opacity) for percent in percents])),
+        "currentvalue": {"prefix": "Opacity: ", "font": {"size": 14}, "xanchor": "left"},
+        "pad": {"t": 8, "l": 8, "r": 8},
+        "x": 0,
+        "y": 0,
+        "len": 1,
+        "tickcolor": FAINT,
+        "bordercolor": FAINT,
+        "bgcolor": FAINT,
+        "font": TEXT,
+        "steps": [
+            {
+                "label": f"{percent} %",
+                "method": "relayout",
+                "args": [{"images[1].opacity": percent / 100}],
+            }
+            for percent in percents
+        ],
+    }
