@@ -3,7 +3,8 @@
     python -m scripts.train_mnist_cnn --data mnist.npz
 
 The file is the one that Keras hands out: arrays x_train, y_train, x_test, y_test. About
-half an hour on one core; the same machine and versions give the same weights again.
+half an hour on one core. The same versions and the same number of threads
+(``TF_NUM_INTRAOP_THREADS``, here 1) give the same weights again.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ def make_card(held_out: float, test: float) -> ModelCard:
                 "faded at random, a third of them inverted"
             ),
             split=(
-                f"the first {HELD_OUT:,} training digits held out, to choose how long to train; the "
-                "10,000 test digits chose nothing and were measured at the end"
+                f"the first {HELD_OUT:,} training digits held out, to choose how long to train; "
+                "the 10,000 test digits chose nothing and were measured at the end"
             ),
             accuracy=[
                 Accuracy(metric="accuracy", value=round(test, 4), on="the 10,000 test digits"),
