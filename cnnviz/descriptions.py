@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,16 @@ def where(cam: ClassActivationMap, photo: NDArray[np.uint8], preprocessing: Prep
     x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
     place = _PLACES[min(int(y * 3), 2)][min(int(x * 3), 2)]
     return f"The evidence for “{cam.target}” is strongest {place} of the photo."
+
+
+def mirrored(maps: Sequence[ClassActivationMap]) -> str:
+    """A sentence for two maps that are each other's negative, which looks odd; else ""."""
+    if len(maps) != 2 or not np.allclose(maps[0].values, -maps[1].values, rtol=1e-3):
+        return ""
+    return (
+        f"With two classes, what speaks for “{maps[0].target}” is exactly what speaks against "
+        f"“{maps[1].target}”: the second map is the first with its sign changed."
+    )
 
 
 def nothing_to_see(cam: ClassActivationMap) -> str:

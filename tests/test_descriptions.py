@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnviz.cards import Preprocessing
-from cnnviz.descriptions import describe, nothing_to_see, where
+from cnnviz.descriptions import describe, mirrored, nothing_to_see, where
 from cnnviz.preprocessing import place_on_photo
 from cnnviz.results import ClassActivationMap, Explanation, Prediction
 
@@ -161,3 +161,13 @@ def test_an_answer_without_evidence_says_both() -> None:
     prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
     text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
     assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")
+
+
+# --- Two maps side by side --------------------------------------------------------------------
+
+
+def test_maps_that_mirror_each_other_are_explained() -> None:
+    text = mirrored([cam([[1.0, -2.0]], target="cat"), cam([[-1.0, 2.0]], target="dog")])
+    assert "speaks for “cat” is exactly what speaks against “dog”" in text
+    assert mirrored([cam([[1.0, -2.0]]), cam([[-1.0, 2.1]])]) == ""
+    assert mirrored([cam([[0.5]])]) == ""

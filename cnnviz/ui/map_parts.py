@@ -6,6 +6,7 @@ import streamlit as st
 
 from cnnviz import figures
 from cnnviz.cams import METHODS, contrast_picture
+from cnnviz.descriptions import mirrored
 from cnnviz.images import encode_png
 from cnnviz.overlays import overlay
 from cnnviz.results import ClassActivationMap, Prediction, percent
@@ -100,12 +101,14 @@ def side_by_side(scene: Scene, prediction: Prediction, cam: ClassActivationMap) 
     others = tuple(label for label in likely if label != cam.target)[: _BESIDE - 1]
     layer = cam.layer if cam.method == "grad-cam" else None
     found = ask.explanation(scene.model, scene.photo, others, cam.method, layer)
+    shown = (cam, *found.maps)
     figure = figures.evidence_maps(
-        [(one.target, one.values) for one in (cam, *found.maps)],
+        [(one.target, one.values) for one in shown],
         title="The same photo, class by class, on one scale",
         unit=parts.unit(cam),
     )
     parts.chart(figure, "side by side")
+    st.caption(plain(mirrored(shown)))
 
 
 def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
