@@ -1,0 +1,138 @@
+"""The real app in a real browser, for the browser tests, the benchmark and the screenshots."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from cnnviz.settings import ROOT
+from scripts.find_browser import MISSING, find_browser
+
+# In a container Chromium has no sandbox to start; the rest keeps it from calling home.
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+
+# Streamlit marks a run that goes on, and what is left of the run before; Plotly draws last.
+_SETTLED = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
+  return app !== null
+    && app.dataset.testScriptState === 'notRunning'
+    && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
+    && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'));
+}"""
+_NEXT_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app.
+
+    Attributes:
+        url: its address, without a slash at the end.
+        process: the id of the web process.
+        answered: when its health address first answered, as ``time.perf_counter`` counts.
+        log: the file with what it printed.
+    """
+
+    url: str
+    process: int
+    answered: float
+    log: Path
+
+
+@contextmanager
+def running_app(**environment: str) -> Iterator[Server]:
+    """Starts the app on a free port with a few environment variables, and ends it again.
+
+    Raises:
+        RuntimeError: it did not answer within a minute.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        port = _free_port()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "cnnviz.ui"),
+                    *("--server.port", str(port), "--server.headless", "true"),
+                ],
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            url = f"http://localhost:{port}"
+            _wait_for(f"{url}/_stcore/health", process, log)
+            yield Server(url, process.pid, time.perf_counter(), log)
+        finally:
+            # All of its session: the workers would need a second to notice.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Starts a browser.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    path = find_browser()
+    if path is None:
+        raise RuntimeError(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def settle(page: Page) -> None:
+    """Waits until the run has ended and its charts are painted."""
+    page.wait_for_function(_SETTLED)
+    page.evaluate(_NEXT_FRAME)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            if process.poll() is not None:
+                break
+            time.sleep(0.02)
+    raise RuntimeError(f"The app did not answer:\n{log.read_text(errors='replace')}")

@@ -1,0 +1,256 @@
+"""A browser on a real server: what a person does with the mouse, and sees."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
+
+from cnnviz.settings import ROOT
+from scripts.browse import Server, chromium, running_app, settle
+from scripts.find_browser import MISSING, find_browser
+
+# A link to a page makes Streamlit's script look for the server beside the page, then at the root.
+_KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
+_MILLISECONDS = 30_000
+# Counts the runs that the app begins, of which each ends in new pixels.
+_COUNT_RUNS = """
+window.runs = 0;
+new MutationObserver(changes => {
+  for (const {target} of changes) {
+    if (target.dataset.testScriptState === 'running') window.runs += 1;
+  }
+}).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
+"""
+MARKUP = ["[x](https://evil.example)", "<b>bold</b>", "![i](https://evil.example/i.png)"]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if find_browser() is None:
+        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        stop(MISSING)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped networks, and one whose names are full of markup."""
+    folder = tmp_path_factory.mktemp("models")
+    for path in (ROOT / "models").iterdir():
+        if path.suffix in {".keras", ".json"}:
+            (folder / path.name).symlink_to(path)
+    shutil.copy(ROOT / "models" / "mnist_cnn.keras", folder / "zz_markup.keras")
+    card = json.loads((ROOT / "models" / "mnist_cnn.json").read_text(encoding="utf-8"))
+    card |= {"title": MARKUP[0], "description": MARKUP[1], "source": MARKUP[2]}
+    card["labels"] = [f"{MARKUP[digit % 3]} {digit}" for digit in range(10)]
+    (folder / "zz_markup.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def server(models: Path) -> Iterator[Server]:
+    """One server for all tests that do not need a new one."""
+    with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_NETWORKS="4") as server:
+        yield server
+        assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One person's browser: its pages share a cache, as tabs do."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(_MILLISECONDS)
+    yield context
+    context.close()
+
+
+class Tab:
+    """A tab of the browser."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.errors: list[str] = []
+        # Messages to the server since the page was opened.
+        self.sent = 0
+        page.add_init_script(_COUNT_RUNS)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda socket: socket.on("framesent", self._count))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        known = _KNOWN_ERRORS.search(message.location.get("url", ""))
+        if message.type == "error" and not known:
+            self.errors.append(f"{message.text} {message.location}")
+
+    def _count(self, _: Any) -> None:
+        self.sent += 1
+
+    def open(self, address: str = "/") -> Tab:
+        """Goes to an address of the app, and waits until all of it is painted."""
+        self.page.goto(self.url + address)
+        return self.settled()
+
+    def settled(self) -> Tab:
+        """Waits until the page is complete."""
+        self.page.get_by_text("About this network").wait_for()
+        settle(self.page)
+        return self
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Waits until what is done inside has made the app run, and all is painted."""
+        before = self.page.evaluate("window.runs")
+        yield
+        self.page.wait_for_function("before => window.runs > before", arg=before)
+        self.settled()
+
+    def turn_to(self, title: str) -> Tab:
+        """Changes the page by a click in the sidebar."""
+        with self.run():
+            self.page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+        self.page.wait_for_function("title => document.title === title", arg=title)
+        return self
+
+    def upload(self, name: str, data: bytes) -> Tab:
+        """Drops a file on the uploader, and waits for its name."""
+        files = [{"name": name, "mimeType": "image/png", "buffer": data}]
+        with self.run():
+            self.page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(files)
+            # To replace a file, the browser takes the old one away in a run of its own.
+            self.sidebar.filter(has_text=name).wait_for()
+        self.page.wait_for_function(
+            "name => [...document.querySelectorAll('[data-testid=stCaptionContainer], "
+            "[data-testid=stAlert]')].some(part => part.innerText.includes(name))",
+            arg=name,
+        )
+        return self.settled()
+
+    @property
+    def sidebar(self) -> Locator:
+        return self.page.get_by_test_id("stSidebar")
+
+    def choose(self, label: str, option: str) -> Tab:
+        """Chooses an option, by its beginning, in the select box of that label."""
+        # A long list holds only what is in sight: typing narrows it down.
+        self.select(label).locator("input").fill(option)
+        options = self.page.get_by_role("option")
+        with self.run():
+            options.filter(has_text=re.compile(f"^{re.escape(option)}")).first.click()
+        return self
+
+    def click(self, key: str, x: float, y: float) -> Tab:
+        """Clicks on a place of a chart's axes."""
+        with self.run():
+            self.page.mouse.click(*self.point(key, x, y))
+        return self
+
+    def select(self, label: str) -> Locator:
+        """The select box of that label."""
+        named = self.page.get_by_test_id("stWidgetLabel").filter(has_text=re.compile(f"^{label}$"))
+        return self.page.get_by_test_id("stSelectbox").filter(has=named)
+
+    def chosen(self, label: str) -> str:
+        """What stands in the select box of that label."""
+        box = self.select(label)
+        return box.locator("input").input_value() or box.locator("[value]").first.inner_text()
+
+    def chart(self, key: str) -> Locator:
+        """The chart of that key."""
+        return self.page.locator(f".st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key)} .js-plotly-plot")
+
+    def pixels(self, key: str) -> np.ndarray:
+        """The painted pixels (h, w, 3) of the photo in a chart, without what is around it."""
+        picture = self.chart(key).locator(".layer-below .imagelayer image, image").first
+        return np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+
+    def painted(self, key: str) -> np.ndarray:
+        """The painted pixels (h, w, 3) of a whole chart."""
+        return np.asarray(Image.open(io.BytesIO(self.chart(key).screenshot())).convert("RGB"))
+
+    def point(self, key: str, x: float, y: float) -> tuple[float, float]:
+        """Where on the screen a place of a chart's axes lies; scrolls there."""
+        chart = self.chart(key)
+        chart.scroll_into_view_if_needed()
+        across, down = chart.evaluate(
+            """(gd, [x, y]) => {
+              const {xaxis, yaxis} = gd._fullLayout;
+              const box = gd.getBoundingClientRect();
+              const across = xaxis._offset + xaxis.d2p(x);
+              const down = yaxis._offset + yaxis.d2p(y);
+              return [box.left + across, box.top + down];
+            }""",
+            [x, y],
+        )
+        return across, down
+
+    def tiles(self, key: str) -> dict[str, Any]:
+        """A grid's tiles: their centres x and y on the axes, and the texts for the mouse."""
+        return self.chart(key).evaluate(
+            """gd => {
+              const tiles = gd._fullData.find(trace => trace.customdata && trace.hovertext);
+              return {x: [...tiles.x], y: [...tiles.y], hover: [...tiles.hovertext]};
+            }"""
+        )
+
+    def hover(self, key: str, x: float, y: float, says: str = "") -> str:
+        """Points at a place of a chart, and reads what appears."""
+        across, down = self.point(key, x, y)
+        label = self.chart(key).locator(".hoverlayer .hovertext").filter(has_text=says)
+        # The first move only tells Plotly that the mouse came.
+        self.page.mouse.move(across - 3, down - 3)
+        self.page.mouse.move(across, down)
+        label.first.wait_for()
+        return label.first.text_content() or ""
+
+    def title(self, key: str) -> str:
+        """A chart's title."""
+        return self.chart(key).locator(".gtitle").text_content() or ""
+
+
+@pytest.fixture
+def tab(context: BrowserContext, server: Server) -> Iterator[Tab]:
+    """A new tab on the common server; at the end its console must hold no error."""
+    tab = Tab(context.new_page(), server.url)
+    yield tab
+    tab.page.close()
+    assert tab.errors == []
+
+
+@pytest.fixture
+def photo() -> bytes:
+    """A photo's file: rings, as no sample has them."""
+    y, x = np.mgrid[-60:60, -90:90]
+    rings = (np.hypot(x, y)[..., None] * np.array([4, 5, 6])) % 256
+    buffer = io.BytesIO()
+    Image.fromarray(rings.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def new_tab(browser: Browser) -> Iterator[Callable[[Server], Tab]]:
+    """Opens tabs of a person who was never here, on any server."""
+    contexts = []
+
+    def open_tab(server: Server, **options: Any) -> Tab:
+        context = browser.new_context(viewport={"width": 1400, "height": 1000}, **options)
+        context.set_default_timeout(_MILLISECONDS)
+        contexts.append(context)
+        return Tab(context.new_page(), server.url)
+
+    yield open_tab
+    for context in contexts:
+        context.close()

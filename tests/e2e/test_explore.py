@@ -1,0 +1,103 @@
+"""Explore: a photo dropped in is explained, and a bad one is refused."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+# The first pictures of a camera, a false one's too, are black.
+_VIDEO_RUNS = """() => {
+  const video = document.querySelector('video');
+  if (!video || video.readyState < 2) return false;
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [8, 8];
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, 8, 8);
+  return context.getImageData(4, 4, 1, 1).data[1] > 50;
+}"""
+
+
+def test_a_dropped_photo_is_explained_with_nothing_else_to_press(tab: Any, photo: bytes) -> None:
+    tab.open("/?sample=chelsea")
+    before = tab.pixels("overlay")
+    tab.upload("rings.png", photo)
+    shown = tab.pixels("photo")
+    rings = Image.open(io.BytesIO(photo)).resize(shown.shape[1::-1])
+    assert np.abs(shown - np.asarray(rings, int)).mean() < 12
+    assert before.shape != tab.pixels("overlay").shape
+    assert tab.page.get_by_role("heading", level=3).inner_text().startswith("The network")
+    assert "Your photo" in tab.sidebar.get_by_test_id("stCaptionContainer").inner_text()
+
+
+def test_the_opacity_changes_the_picture_without_a_word_to_the_server(tab: Any) -> None:
+    tab.open("/?sample=chelsea")
+    plain = tab.pixels("photo").astype(int)
+    strengths = []
+    sent = tab.sent
+    assert sent > 0
+    for share in (0.0, 0.5, 1.0):
+        rail = tab.chart("overlay").locator(".slider-rail-touch-rect")
+        box = rail.bounding_box()
+        tab.page.mouse.click(box["x"] + 8 + share * (box["width"] - 16), box["y"] + 12)
+        label = f"Opacity: {share:.0%}".replace("%", " %")
+        tab.chart("overlay").get_by_text(label).wait_for()
+        strengths.append(np.abs(tab.pixels("overlay") - plain).mean())
+    assert tab.sent == sent
+    assert strengths[0] < 2
+    assert strengths[1] > strengths[0] + 5
+    assert strengths[2] > strengths[1] + 5
+
+
+def test_a_bad_file_is_refused_and_the_photo_stays(tab: Any, photo: bytes) -> None:
+    tab.open().upload("rings.png", photo)
+    before = tab.pixels("overlay")
+    tab.upload("broken.png", b"this is no picture")
+    alert = tab.sidebar.get_by_test_id("stAlert")
+    assert "broken.png: This file cannot be read as a photo" in alert.inner_text()
+    assert "rings.png" in tab.sidebar.get_by_test_id("stCaptionContainer").inner_text()
+    np.testing.assert_array_equal(tab.pixels("overlay"), before)
+
+
+def test_the_photo_stays_when_the_page_and_the_network_change(tab: Any, photo: bytes) -> None:
+    tab.open().upload("rings.png", photo)
+    caption = tab.sidebar.get_by_test_id("stCaptionContainer")
+    for title in ("Activations", "Network", "Explore"):
+        tab.turn_to(title)
+        assert "rings.png" in caption.inner_text()
+    tab.choose("Network", "ImageNet")
+    assert "rings.png" in caption.inner_text()
+    with tab.run():
+        tab.page.get_by_role("button", name="Back to the sample").click()
+    assert "Chelsea, a cat" in caption.inner_text()
+
+
+def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
+    tab.open()
+    tab.page.get_by_text("Take a picture").click()
+    with tab.run():
+        tab.page.get_by_text("Switch the camera on").click()
+    tab.page.wait_for_function(_VIDEO_RUNS)
+    with tab.run():
+        tab.page.get_by_role("button", name="Take Photo").click()
+    assert "Taken just now" in tab.sidebar.inner_text()
+    shown = tab.pixels("photo").astype(int)
+    # Chromium's false camera is green, not a cat.
+    assert shown[..., 1].mean() > shown[..., 0].mean() + 30
+
+
+def test_names_full_of_markup_are_only_text(tab: Any) -> None:
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    for page in ("", "network", "class_activation_map"):
+        tab.open(f"/{page}?model=zz_markup&sample=digit-7")
+        tab.page.get_by_text("About this network").click()
+        tab.page.get_by_text("https://evil.example").first.wait_for()
+        # An address that stands in the open may be a link, a hidden one may not.
+        for link in tab.page.locator("a[href*='evil']").all():
+            assert link.get_attribute("href") == link.inner_text()
+        assert tab.page.locator("img[src*='evil'], svg a").count() == 0
+        assert "bold</b>" in tab.page.get_by_test_id("stMain").inner_text()
+    assert [url for url in asked if "evil" in url] == []

@@ -1,0 +1,62 @@
+"""A new server: whatever page it is asked for first, it shows all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnviz.images import open_photo, samples
+from scripts.browse import running_app
+
+PAGES = {
+    "": ("Explore", "What does the network see?"),
+    "network": ("Network", "How is the network built?"),
+    "filters": ("Filters", "What does a layer look for?"),
+    "activations": ("Activations", "What does each layer answer?"),
+    "class_activation_map": ("Class activation map", "Where is the evidence for a class?"),
+}
+
+
+@pytest.mark.parametrize("page", list(PAGES)[1:])
+def test_a_link_is_the_first_thing_that_a_new_server_is_asked_for(new_tab: Any, page: str) -> None:
+    with running_app() as server:
+        tab = new_tab(server)
+        tab.page.goto(f"{server.url}/{page}")
+        title, heading = PAGES[page]
+        tab.page.get_by_role("heading", name=heading).wait_for()
+        links = tab.page.get_by_test_id("stSidebarNavLink").all_inner_texts()
+        # Before each name stands that of its icon, which a font turns into a picture.
+        assert [link.splitlines()[-1] for link in links] == [name for name, _ in PAGES.values()]
+        assert tab.page.title() == title
+        tab.page.get_by_test_id("stFileUploaderDropzone").wait_for()
+        assert tab.errors == []
+
+
+def test_a_first_visitor_finds_a_sample_explained(new_tab: Any) -> None:
+    with running_app() as server:
+        tab = new_tab(server).open()
+        said = tab.page.get_by_role("heading", level=3).inner_text()
+        assert said.startswith("The network says “cat”")
+        assert "The evidence for “cat” is strongest" in said
+        assert tab.page.title() == "Explore"
+        plain, explained = tab.pixels("photo"), tab.pixels("overlay")
+        # The photo on the screen is the sample, and the map is painted over part of it.
+        chelsea = next(one.path for one in samples() if one.name == "chelsea")
+        assert np.abs(plain - resized(open_photo(chelsea), plain)).mean() < 6
+        assert explained.shape == plain.shape
+        height, width = plain.shape[:2]
+        changed = np.abs(explained.astype(int) - plain).mean(axis=-1)
+        middle = changed[height // 3 : -height // 3, width // 3 : -width // 3]
+        assert middle.mean() > 20
+        # The network never saw the left and the right edge.
+        assert changed[:, : width // 20].mean() < 3
+        assert tab.errors == []
+        assert "Traceback" not in Path(server.log).read_text(errors="replace")
+
+
+def resized(photo: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(photo).resize(like.shape[1::-1]), int)

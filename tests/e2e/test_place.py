@@ -1,0 +1,114 @@
+"""The place: a link, a reload and the death of a worker bring it back; any window shows it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGES = ("", "network", "filters", "activations", "class_activation_map")
+
+
+def test_a_reload_and_a_link_bring_back_the_place(tab: Any, context: Any) -> None:
+    tab.open().turn_to("Class activation map")
+    tab.choose("Network", "ImageNet").choose("Sample picture", "A cup of espresso")
+    tab.choose("Class", "coffee mug").choose("Method", "Grad-CAM").choose("Layer", "block4c_add")
+    expected = {
+        "Network": "ImageNet",
+        "Sample picture": "A cup of espresso",
+        "Class": "coffee mug",
+        "Method": "Grad-CAM",
+        "Layer": "block4c_add",
+    }
+    titles = tab.title("overlay"), tab.title("map alone")
+    tab.page.reload()
+    tab.settled()
+    assert_place(tab, expected, titles)
+    other = type(tab)(context.new_page(), tab.url)
+    other.open(tab.page.url.removeprefix(tab.url))
+    assert_place(other, expected, titles)
+    other.page.close()
+    assert other.errors == []
+
+
+def assert_place(tab: Any, expected: dict[str, str], titles: tuple[str, str]) -> None:
+    assert tab.page.title() == "Class activation map"
+    for label, option in expected.items():
+        assert tab.chosen(label).startswith(option)
+    assert (tab.title("overlay"), tab.title("map alone")) == titles
+
+
+def test_the_way_back_through_the_pages(tab: Any) -> None:
+    tab.open().turn_to("Filters").choose("Layer", "block1a_dwconv")
+    tab.turn_to("Network")
+    tab.page.go_back()
+    tab.page.wait_for_function("() => document.title === 'Filters'")
+    assert tab.settled().chosen("Layer").startswith("block1a_dwconv")
+
+
+def test_an_unknown_layer_in_a_link_is_told_of(tab: Any) -> None:
+    tab.open("/filters?layer=nowhere")
+    tab.page.get_by_test_id("stToast").filter(has_text="nowhere").wait_for()
+    assert tab.chosen("Layer").startswith("stem_conv")
+
+
+def test_a_killed_worker_costs_neither_photo_nor_place(tab: Any, server: Any, photo: bytes) -> None:
+    tab.open("/class_activation_map?model=cat_dog").upload("rings.png", photo)
+    other = "dog" if tab.chosen("Class").startswith("cat") else "cat"
+    tab.choose("Class", other)
+    for process in workers_of(server.process):
+        os.kill(process, signal.SIGKILL)
+    # Nobody asked for this before.
+    tab.choose("Method", "Grad-CAM")
+    told = tab.page.get_by_test_id("stMain").get_by_test_id("stAlert").first
+    assert "stopped before it answered" in told.inner_text()
+    assert "nothing of yours is lost" in told.inner_text()
+    assert "Grad-CAM" in tab.title("overlay")
+    assert "rings.png" in tab.sidebar.inner_text()
+    assert tab.chosen("Class") == other
+    assert tab.painted("overlay").std() > 10
+    # The next choice is an ordinary one.
+    tab.choose("Method", "Class activation map")
+    assert tab.page.get_by_test_id("stMain").get_by_test_id("stAlert").count() == 0
+
+
+def workers_of(parent: int) -> list[int]:
+    """The worker processes of a server."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+            family = (path.parent / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if b"LokyProcess" in command and int(family[1]) == parent:
+            found.append(int(path.parent.name))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_narrow_window_scrolls_down_only(new_tab: Any, server: Any, page: str) -> None:
+    tab = new_tab(server)
+    tab.page.set_viewport_size({"width": 420, "height": 800})
+    tab.open(f"/{page}")
+    for part in ("document.documentElement", "document.querySelector('[data-testid=\"stMain\"]')"):
+        wide, seen = tab.page.evaluate(f"[{part}.scrollWidth, {part}.clientWidth]")
+        assert wide <= seen, part
+    for chart in tab.page.locator(".js-plotly-plot").all():
+        box = chart.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 420
+    assert tab.errors == []
+
+
+def test_the_dark_theme_writes_light_on_dark(new_tab: Any, server: Any) -> None:
+    tab = new_tab(server, color_scheme="dark").open()
+    for words in (tab.page.get_by_role("heading").first, tab.chart("scores").locator(".gtitle")):
+        colour = words.evaluate("e => getComputedStyle(e)[e.tagName === 'text' ? 'fill' : 'color']")
+        red, green, blue = (int(part) for part in colour.strip("rgba()").split(",")[:3])
+        assert min(red, green, blue) > 150, colour
+    assert tab.painted("overlay")[0, -1].max() < 60
