@@ -177,8 +177,9 @@ def test_the_theme_chooses_the_colours_of_text_and_ground(
     fonts = re.findall(r'"[a-z]*font": (\{[^{}]*\})', json.dumps(figure, default=str))
     assert fonts
     for font in map(json.loads, fonts):
-        assert "color" not in font
-        assert font["size"] >= 13
+        # The names in a grid have a grey of their own, that a selection does not dim.
+        assert font.get("color") in {None, "#7d8793"}
+        assert font.get("size", 13) >= 13
     assert figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
     assert "paper_bgcolor" not in figure["layout"]
 
@@ -332,6 +333,7 @@ def test_a_grid_shows_its_limits_and_unit() -> None:
 def test_names_are_drawn_where_there_is_room() -> None:
     image, points, named = grid(some_maps(14, 14, 32)).data
     assert named.text[31] == "#31"
+    assert named.textfont.color == named.unselected.textfont.color is not None
     # A place is a strip for the name, then the tile: their middles are half a tile apart.
     np.testing.assert_allclose(named.y, points.y - 14 / 2)
     np.testing.assert_allclose(named.x, points.x - 14 / 2)
