@@ -1,0 +1,119 @@
+"""Random damage to model files, for tests that nothing but a refusal can come of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from corpus import models
+from corpus import networks as n
+
+NASTY: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**20 + 1,
+    2**31,
+    -(2**63),
+    1e308,
+    0.5,
+    "",
+    "relu",
+    "../../etc/passwd",
+    "keras.config.set_floatx",
+    "__lambda__",
+    "Lambda",
+    "Sequential",
+    "Functional",
+    "float64",
+    "x" * 300,
+    "\x00",
+    [],
+    [[[]]],
+    [None, 8, 8, 3],
+    {},
+    {"class_name": "Lambda", "config": {}},
+    {"class_name": "__keras_tensor__", "config": {"keras_history": [1, 2, 3]}},
+    {"class_name": "__numpy__", "config": {"value": [[1], [1, 2]], "dtype": "int8"}},
+    {"module": "os", "class_name": "function", "config": "getcwd", "registered_name": "getcwd"},
+]
+
+
+def originals() -> list[bytes]:
+    """Files that are as they should be, one of every kind."""
+    names = {
+        "packed",
+        "functional",
+        "slice",
+        "shared-by-two-models",
+        "keras-2-nested",
+        "keras-2-list-of-layers",
+        "compressed-arrays",
+        "operation-in-h5",
+        "multi-gpu",
+    }
+    return [one.make() for one in models.CASES if one.name in names]
+
+
+def descriptions() -> list[n.Json]:
+    """Descriptions of models, in the style of Keras 3 and of Keras 2."""
+    return [
+        n.sequential(),
+        n.functional_network(middle=n.layer("Rescaling", "scale", scale=[1.0], offset=0.0)),
+        n.functional_network(middle=n.sequential(n.layer("Identity", "same"), name="inner")),
+        n.keras_2_sequential(),
+        n.multi_gpu(),
+    ]
+
+
+def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
+    """The bytes with a few of them changed, cut out, doubled or moved."""
+    result = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        start = chance.randrange(len(result))
+        length = chance.choice([1, 1, 2, 4, 8, 64])
+        match chance.randrange(5):
+            case 0:
+                result[start] ^= 1 << chance.randrange(8)
+            case 1:
+                result[start : start + length] = chance.randbytes(length)
+            case 2:
+                result[start : start + length] = chance.choice([b"\x00", b"\xff"]) * length
+            case 3 if len(result) > 200:
+                del result[start : start + length]
+            case _:
+                result[start:start] = result[start : start + length]
+    return bytes(result)
+
+
+def damaged_description(description: n.Json, chance: random.Random) -> Any:
+    """The description with a few of its values replaced, removed, doubled or exchanged."""
+    result = json.loads(json.dumps(description))
+    for _ in range(chance.randint(1, 3)):
+        places = list(_places(result))
+        if not places:
+            return result
+        holder, key = chance.choice(places)
+        match chance.randrange(5):
+            case 0 if isinstance(holder, dict):
+                del holder[key]
+            case 1 if isinstance(holder, dict):
+                holder[chance.choice(["class_name", "module", "name", "config"])] = holder[key]
+            case 2:
+                other, place = chance.choice(places)
+                # A copy: exchanging a value with its own inside would make a loop.
+                holder[key] = json.loads(json.dumps(other[place]))
+            case _:
+                holder[key] = chance.choice(NASTY)
+    return result
+
+
+def _places(value: Any) -> Any:
+    """Every (container, key) of a value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(inside):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
