@@ -67,10 +67,7 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
         )
         return f"The map for “{cam.target}” is zero everywhere: {reason}."
     if values.max() <= 0:
-        return (
-            f"Nothing in the photo speaks for “{cam.target}”: every cell of the map is zero or "
-            "below. What speaks against it is on the page “Class activation map”."
-        )
+        return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
         return (
             f"The evidence for “{cam.target}” is the same everywhere, so this map tells no place "
