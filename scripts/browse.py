@@ -53,12 +53,14 @@ class Server:
     Attributes:
         url: its address, without a slash at the end.
         process: the id of the web process.
-        answered: when its health address first answered, as ``time.perf_counter`` counts.
+        started: when it was started, in seconds since 1970.
+        answered: when its health address first answered.
         log: the file with what it printed.
     """
 
     url: str
     process: int
+    started: float
     answered: float
     log: Path
 
@@ -73,6 +75,7 @@ def running_app(**environment: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         port = _free_port()
+        started = time.time()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [
@@ -88,7 +91,7 @@ def running_app(**environment: str) -> Iterator[Server]:
         try:
             url = f"http://localhost:{port}"
             _wait_for(f"{url}/_stcore/health", process, log)
-            yield Server(url, process.pid, time.perf_counter(), log)
+            yield Server(url, process.pid, started, time.time(), log)
         finally:
             # All of its session: the workers would need a second to notice.
             os.killpg(process.pid, signal.SIGKILL)

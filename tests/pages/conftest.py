@@ -105,7 +105,7 @@ class Visit:
 
     def figure(self, key: str) -> dict[str, Any]:
         """The figure of a chart, by the end of its key, as the browser gets it."""
-        found = [one for one in self.app.get("plotly_chart") if one.key == key]
+        found = [one for one in self.app.get("plotly_chart") if one.key == f"chart:{key}"]
         assert len(found) == 1, f"{[one.key for one in self.app.get('plotly_chart')]}: no {key!r}"
         return json.loads(found[0].proto.spec)
 
