@@ -21,7 +21,15 @@ class LayerError(CnnvizError):
 
 
 class PhotoError(CnnvizError):
-    """A photo cannot be read or is outside the limits."""
+    """A photo cannot be read or is outside the limits.
+
+    Attributes:
+        code: a short stable name of the reason, such as ``damaged``.
+    """
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class TargetError(CnnvizError):

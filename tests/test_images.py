@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,17 +21,20 @@ from PIL import Image
 from cnnviz.errors import PhotoError
 from cnnviz.images import (
     EXTENSIONS,
-    MAX_BYTES,
     encode_jpeg,
     encode_png,
     open_photo,
     samples,
     shrink,
 )
+from cnnviz.photo_checks import MAX_BYTES
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}}
-LOSSY = ("JPEG", "AVIF", "WEBP")
+LOSSY = ("JPEG", "AVIF", "WEBP", "HEIF")
 ORIENTATION = 0x0112
+
+# To write HEIC, and to read it without cnnviz.
+pillow_heif.register_heif_opener()
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -172,13 +177,14 @@ def test_a_photo_is_turned_upright(kind: str, orientation: int) -> None:
     np.testing.assert_array_equal(open_photo(data), UPRIGHT[orientation](pixels))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_jpeg_of_a_phone_is_turned_upright(orientation: int) -> None:
-    pixels = np.zeros((32, 48, 3), np.uint8)
-    pixels[:16, :16] = 255
+def test_a_photo_of_a_phone_is_turned_upright(kind: str, orientation: int) -> None:
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:32, :32] = 255
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    photo = open_photo(encode(Image.fromarray(pixels), "JPEG", exif=exif))
+    photo = open_photo(encode(Image.fromarray(pixels), kind, exif=exif.tobytes()))
     np.testing.assert_allclose(photo, UPRIGHT[orientation](pixels), atol=40)
 
 
@@ -267,8 +273,10 @@ def test_too_many_bytes_are_refused_unread(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"cat\.jpg cannot be opened: No such file"):
         open_photo(tmp_path / "cat.jpg")
-    with pytest.raises(PhotoError, match="cannot be opened: Is a directory"):
-        open_photo(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path, tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(PhotoError, match="cannot be opened: it is no file"):
+            open_photo(path)
 
 
 def test_nothing_is_no_photo() -> None:
@@ -297,14 +305,14 @@ def test_random_bytes_end_in_a_photo_error_only(data: bytes) -> None:
         open_photo(data)
 
 
-KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 
 def sound(kind: str) -> bytes:
     pixels = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[ORIENTATION] = 3
-    options = {"exif": exif} if kind in {"JPEG", "PNG", "WEBP", "TIFF", "AVIF"} else {}
+    options = {"exif": exif} if kind in {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"} else {}
     return encode(Image.fromarray(pixels), kind, **options)
 
 
