@@ -80,9 +80,9 @@ class Row:
 
 def first_visit(browser: Browser) -> list[Row]:
     """A new server and a new browser profile: the shell, then the first explained photo."""
+    page = new_page(browser)
+    page.add_init_script(f"window.watch({_SHELL})")
     with running_app() as server:
-        page = new_page(browser)
-        page.add_init_script(f"window.watch({_SHELL})")
         page.goto(server.url)
         shell = on_the_clock(page, page.evaluate("window.painted"))
         page.evaluate(f"window.watch({_OVERLAY})")

@@ -22,7 +22,7 @@ left, right = st.columns(2, gap="large")
 with right:
     parts.overlay(scene, cam, key="overlay")
 with left:
-    parts.chart(figures.photo_figure(scene.photo.pixels, title="The photo"), "photo")
+    parts.chart(figures.photo_figure(scene.photo.shown, title="The photo"), "photo")
     scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
     parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
 parts.about(scene)

@@ -1,8 +1,10 @@
 """Starts the app: ``python -m cnnviz.ui [options of "streamlit run"]``.
 
-The worker processes start first, so that TensorFlow loads while the server comes up.
+The worker processes start first, so that TensorFlow loads while the server comes up. What the
+pages draw with is imported before the server answers, so that no visitor waits for it.
 """
 
+import importlib
 import sys
 
 from cnnviz import workers
@@ -13,6 +15,8 @@ from cnnviz.ui import library
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
     workers.start(library.models())
+    importlib.import_module("pandas")
+    importlib.import_module("cnnviz.figures")
     from streamlit.web import cli
 
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *sys.argv[1:]]

@@ -58,7 +58,7 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
     if reason and not signed:
         st.info(plain(reason), icon=":material/visibility_off:")
     figure = figures.map_overlay(
-        scene.photo.pixels,
+        scene.photo.shown,
         cam.values,
         scene.card.preprocessing,
         title=f"{cams.METHODS[cam.method]} for “{cam.target}”",

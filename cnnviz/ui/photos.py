@@ -16,12 +16,27 @@ from cnnviz.ui import choices, library
 from cnnviz.ui.text import plain
 from cnnviz.workers import ModelFile
 
+# The longest side of what a chart shows, and of the thumbnail in the sidebar.
+_SHOWN = 1000
+_THUMBNAIL = 320
+
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo with its pixels (H, W, 3) uint8, its name, and the SHA-256 of its file."""
+    """A photo, and what every run of a page needs of it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, for the network and for files.
+        shown: (h, w, 3) uint8, the same small enough for a chart.
+        thumbnail: a PNG file for the sidebar.
+        name: what a person reads.
+        origin: where it comes from.
+        key: the SHA-256 of its file.
+    """
 
     pixels: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
+    thumbnail: bytes
     name: str
     origin: str
     key: str
@@ -44,7 +59,7 @@ def pick(model: ModelFile) -> Photo:
     photo = st.session_state.get("own photo") or _read_sample(sample)
     if "photo problem" in st.session_state:
         st.error(plain(st.session_state["photo problem"]))
-    st.image(encode_png(shrink(photo.pixels, 320)), width=160)
+    st.image(photo.thumbnail, width=160)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo
 
@@ -60,17 +75,15 @@ def _take(file: Any, how: str) -> None:
     if file is None:
         _set_aside(how)
         return
-    data = file.getvalue()
+    origin = "Your photo" if how == "uploaded" else "Taken just now"
     try:
-        pixels = open_photo(data)
+        photo = _read(file.getvalue(), file.name, origin)
     except PhotoError as error:
         st.session_state["photo problem"] = f"{file.name}: {error}"
         if "photo set aside" in st.session_state:
             st.session_state["own photo"] = st.session_state.pop("photo set aside")
         return
-    origin = "Your photo" if how == "uploaded" else "Taken just now"
-    key = hashlib.sha256(data).hexdigest()
-    st.session_state["own photo"] = Photo(pixels, file.name, origin, key)
+    st.session_state["own photo"] = photo
     st.session_state["own photo came"] = how
 
 
@@ -108,6 +121,12 @@ def _pick_sample(model: ModelFile) -> Sample:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _read_sample(sample: Sample) -> Photo:
-    data = sample.path.read_bytes()
     origin = f"{sample.source}, {sample.licence}"
-    return Photo(open_photo(data), sample.title, origin, hashlib.sha256(data).hexdigest())
+    return _read(sample.path.read_bytes(), sample.title, origin)
+
+
+def _read(data: bytes, name: str, origin: str) -> Photo:
+    pixels = open_photo(data)
+    shown = shrink(pixels, _SHOWN)
+    thumbnail = encode_png(shrink(shown, _THUMBNAIL))
+    return Photo(pixels, shown, thumbnail, name, origin, hashlib.sha256(data).hexdigest())
