@@ -12,17 +12,20 @@ scene = shell.enter(
     "Drop a photo into the sidebar. The network names it, and the second picture shows where "
     "in the photo it found the evidence.",
 )
-explanation = ask.explanation(scene.model, scene.photo)
-cam = explanation.maps[0]
-
-st.subheader(
-    plain(describe(explanation, scene.photo.pixels, scene.card.preprocessing)), anchor=False
-)
+sentence = st.container()
 left, right = st.columns(2, gap="large")
+with left:
+    # The photo is there at once, however long the network takes to load.
+    parts.chart(figures.photo_figure(scene.photo.shown, title="The photo"), "photo")
+with sentence:
+    preprocessing = scene.card.preprocessing
+    explanation = ask.explanation(scene.model, scene.photo)
+    text = describe(explanation, scene.photo.pixels, preprocessing)
+    st.subheader(plain(text), anchor=False)
+cam = explanation.maps[0]
 with right:
     parts.overlay(scene, cam, key="overlay")
 with left:
-    parts.chart(figures.photo_figure(scene.photo.shown, title="The photo"), "photo")
     scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
     parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
 parts.about(scene)

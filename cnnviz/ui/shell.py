@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import streamlit as st
@@ -31,11 +32,15 @@ _PAGES = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a page is about: a model, what there is to see in it, and a photo."""
+    """What a page is about: a model and a photo."""
 
     model: ModelFile
-    outline: Outline
     photo: Photo
+
+    @functools.cached_property
+    def outline(self) -> Outline:
+        """What there is to see in the network; who asks first waits until it is loaded."""
+        return ask.outline(self.model)
 
     @property
     def card(self) -> ModelCard:
@@ -80,7 +85,7 @@ def enter(title: str, lead: str) -> Scene:
     model, photo = st.session_state.pop("scene")
     st.title(title, anchor=False)
     st.markdown(lead)
-    return Scene(model, ask.outline(model), photo)
+    return Scene(model, photo)
 
 
 def _sidebar() -> tuple[ModelFile, Photo]:
