@@ -93,9 +93,9 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: whatever the function raises.
     """
-    executor = _current()
+    executor, seconds = _current(), _SECONDS
     try:
-        return executor.submit(_answer, function, model, args, kwargs).result(_SECONDS)
+        return executor.submit(_answer, function, model, args, kwargs).result(seconds)
     except _GONE as error:
         _discard(executor)
         raise WorkerError(
@@ -105,7 +105,7 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
     except futures.TimeoutError as error:
         _discard(executor)
         raise WorkerError(
-            f"The network gave no answer within {_SECONDS} seconds, so it was stopped. "
+            f"The network gave no answer within {seconds} seconds, so it was stopped. "
             "A new process is being started; nothing of yours is lost."
         ) from error
 

@@ -72,8 +72,8 @@ def flattened(tmp_path_factory: pytest.TempPathFactory) -> Path:
             keras.Input((SIZE, SIZE, 3)),
             layers.SeparableConv2D(3, 3, activation="relu", name="first"),
             layers.Conv2D(5, 3, activation="relu", use_bias=False, name="second"),
-            layers.Flatten(),
-            layers.Dense(12, "softmax"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(12, "softmax", name="dense"),
         ]
     )
     path = tmp_path_factory.mktemp("models") / "flattened.keras"
