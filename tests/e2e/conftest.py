@@ -23,7 +23,8 @@ from scripts.find_browser import MISSING, find_browser
 
 # A link to a page makes Streamlit's script look for the server beside the page, then at the root.
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
-_MILLISECONDS = 30_000
+# A machine that is busy with other things is slow, not wrong.
+_MILLISECONDS = 60_000
 # Counts the runs that the app begins, of which each ends in new pixels.
 _COUNT_RUNS = """
 window.runs = 0;
