@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import os
+import pickle
 import random
 import tempfile
 import zipfile
@@ -21,13 +22,13 @@ import numpy as np
 import pytest
 from corpus import models, mutations
 from corpus import networks as n
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz import inspection
 from cnnviz.errors import ModelError, RefusedModelError
 from cnnviz.inspection import configs, kinds, limits, strict_json, weights
-from cnnviz.inspection.refusals import REASONS, refusing
+from cnnviz.inspection.refusals import REASONS, refusal, refusing
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -113,6 +114,11 @@ def test_a_refusal_inside_keeps_its_own_code() -> None:
     with pytest.raises(RefusedModelError) as caught, refusing("damaged-weights"):
         inspection.inspect_model(Path("nowhere"))
     assert caught.value.code == "not-a-model"
+
+
+def test_the_code_survives_the_way_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(refusal("lambda-code")))  # noqa: S301 - our own bytes
+    assert (error.code, str(error)) == ("lambda-code", REASONS["lambda-code"])
 
 
 # --- What is let through ----------------------------------------------------------------------
@@ -473,6 +479,7 @@ def let_through(path: Path) -> inspection.Inspection | None:
     return None
 
 
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_damaged_bytes_are_refused_or_let_through(
     place: Path, originals: list[bytes], seed: int
@@ -484,6 +491,7 @@ def test_damaged_bytes_are_refused_or_let_through(
         assert_clean(found.config)
 
 
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_damaged_descriptions_are_refused_or_let_through(place: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -162,6 +162,7 @@ def _inspect_keras(path: Path) -> Inspection:
 
 
 def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
+    weights.check_heaps(path)
     with _open_hdf5(path) as file:
         found = weights.survey(file, path.stat().st_size)
         description = strict_json.parse(_description(file, found))

@@ -85,7 +85,7 @@ def _identify(node: Any, walk: Walk) -> tuple[str, str]:
         raise refusal(FORBIDDEN[name])
     # Keras writes no module for a class from the person's own script.
     if ("module" in node and not _is_of_keras(module)) or (
-        node.get("registered_name") not in {None, "", name}
+        node.get("registered_name") not in (None, "", name)
     ):
         raise refusal("custom-object")
     if name == "Model":
@@ -261,7 +261,7 @@ def _ends(ends: Any, names: set[str]) -> Any:
             return list(ends)
         case list():
             return [_ends(end, names) for end in ends]
-        case dict():
+        case dict() if "class_name" not in ends:
             return {_text(key): _ends(end, names) for key, end in ends.items()}
     raise refusal("broken-graph")
 
@@ -328,7 +328,8 @@ def _places(ends: Any) -> list[list[Any]]:
 
 
 def _settings(kind: str, config: Any, walk: Walk, nesting: int, *, operation: bool) -> Json:
-    if not isinstance(config, dict):
+    # Settings that look like an object could be taken for one.
+    if not isinstance(config, dict) or "class_name" in config:
         raise refusal("odd-config")
     if kind == "InputLayer" and "batch_input_shape" in config:
         config = {"batch_shape": config["batch_input_shape"], **config}
@@ -397,7 +398,7 @@ def _activation(value: Any, walk: Walk, nesting: int) -> Any:
             return _layer(value, walk, nesting + 1)
         case {"class_name": "function", "config": str(name), "module": str(module)} if (
             module == "builtins" or _is_of_keras(module)
-        ) and value.get("registered_name") in {None, name}:
+        ) and value.get("registered_name") in (None, name):
             pass
         case {"class_name": "__lambda__"}:
             raise refusal("lambda-code")
@@ -515,7 +516,7 @@ def _shape(name: str, value: Any) -> list[int | None]:
 def _constant(kind: Any, value: Json) -> Json:
     """What Keras writes for an array, a slice or a tensor among the arguments of a call."""
     config = value.get("config")
-    if kind in {"__lambda__", "function"}:
+    if kind in ("__lambda__", "function"):
         raise refusal(FORBIDDEN[kind])
     match kind, config:
         case "__numpy__" | "__tensor__", {"value": numbers, "dtype": str(dtype)}:

@@ -91,7 +91,7 @@ def inner_model(description: Json) -> Json | None:
             pass
         case _:
             return None
-    kinds = [layer.get("class_name") if isinstance(layer, dict) else None for layer in layers]
+    kinds = [str(layer.get("class_name")) if isinstance(layer, dict) else "" for layer in layers]
     inside = [
         layer
         for kind, layer in zip(kinds, layers, strict=True)

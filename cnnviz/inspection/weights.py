@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import h5py
@@ -143,6 +145,47 @@ def _check_chunks(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
     count = math.prod(-(-side // chunk) for side, chunk in zip(shape, chunks, strict=True))
     if math.prod(chunks) * itemsize > MAX_CHUNK_BYTES or count > MAX_CHUNKS:
         raise refusal("weights-bomb")
+
+
+# --- Heaps ------------------------------------------------------------------------------------
+
+# A global heap holds the texts of attributes: a head of 16 bytes with the heap's length at 8, then
+# entries with a head of 16 bytes each, their number at 0 and their length at 8; number 0 is room
+# that is left, and its length counts its own head.
+_HEAP: Final = b"GCOL\x01"
+_HEAD: Final = 16
+_LEAST_HEAP: Final = 4096
+
+
+def check_heaps(path: Path) -> None:
+    """Follows every global heap to its end: HDF5's own reader runs forever on a damaged one.
+
+    Raises:
+        RefusedModelError: an entry has no length, or goes beyond its heap.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        total, start = 0, data.find(_HEAP)
+        while start >= 0:
+            length = int.from_bytes(data[start + 8 : start + _HEAD], "little")
+            # Anything shorter or longer is no heap, but numbers that look like the name of one.
+            if _LEAST_HEAP <= length <= len(data) - start:
+                total += length
+                # Heaps that lie over one another would be followed again and again.
+                if total > len(data):
+                    raise refusal("damaged-weights")
+                _check_heap(data, start + _HEAD, start + length)
+            start = data.find(_HEAP, start + 1)
+
+
+def _check_heap(data: mmap.mmap, place: int, end: int) -> None:
+    while place + _HEAD <= end:
+        number = int.from_bytes(data[place : place + 2], "little")
+        length = int.from_bytes(data[place + 8 : place + _HEAD], "little")
+        if number:
+            length = _HEAD + -(-length // 8) * 8
+        if length < _HEAD or length > end - place:
+            raise refusal("damaged-weights")
+        place += length
 
 
 # --- Texts that Keras keeps beside the weights ------------------------------------------------

@@ -419,6 +419,31 @@ def _far_array(file: h5py.File) -> None:
     file["model_weights/conv"].attrs["weight_names"] = names
 
 
+def _no_heap(file: h5py.File) -> None:
+    numbers = np.frombuffer(b"GCOL\x01\0\0\0" + b"\xff" * 8 + b"GCOL\x01", "u1")
+    file["model_weights"].create_dataset("noise", data=numbers)
+
+
+def _damaged_heap(length: int) -> bytes:
+    """The entry with the description, and the room behind it, claim another length."""
+    data = bytearray(n.hdf5_file())
+    heap = data.index(b"GCOL\x01")
+    used = struct.unpack_from("<Q", data, heap + 24)[0]
+    rest = heap + 32 + -(-used // 8) * 8
+    struct.pack_into("<Q", data, rest + 8, length)
+    return bytes(data)
+
+
+def _heaps_in_a_heap() -> bytes:
+    """Heaps that begin 16 bytes apart and all reach to the end of the file."""
+    data = n.hdf5_file()
+    heads = b"".join(
+        b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 * (1_000 - index) + 4_096)
+        for index in range(1_000)
+    )
+    return data + heads + bytes(4_096)
+
+
 def _layer_twice(file: h5py.File) -> None:
     file["model_weights"].attrs["layer_names"] = np.array(["conv", "conv"], dtype="S")
 
@@ -685,6 +710,9 @@ case("bfloat16-arrays", LOADS, lambda: _brain_floats(n.keras_file, n.KERAS_WEIGH
 
 
 hdf5_case("long-lists-in-parts", LOADS, lambda: n.hdf5_file(fill=_in_parts))
+
+
+hdf5_case("numbers-that-look-like-a-heap", LOADS, lambda: n.hdf5_file(fill=_no_heap))
 
 
 # === Files that are refused =====================================================================
@@ -1105,6 +1133,10 @@ hdf5_case("array-of-another-layer", "damaged-weights", lambda: n.hdf5_file(fill=
 hdf5_case("one-layer-twice", "shared-storage", lambda: n.hdf5_file(fill=_layer_twice))
 hdf5_case("h5-external-link", "external-link", lambda: n.hdf5_file(fill=_link_in_h5))
 
+
+hdf5_case("heap-without-an-end", "damaged-weights", lambda: _damaged_heap(0))
+hdf5_case("heap-that-is-too-long", "damaged-weights", lambda: _damaged_heap(2**40))
+hdf5_case("heaps-over-one-another", "damaged-weights", lambda: _heaps_in_a_heap())
 
 # --- Several graphics cards ---
 

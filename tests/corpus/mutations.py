@@ -90,7 +90,7 @@ def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
 
 def damaged_description(description: n.Json, chance: random.Random) -> Any:
     """The description with a few of its values replaced, removed, doubled or exchanged."""
-    result = json.loads(json.dumps(description))
+    result = _copy(description)
     for _ in range(chance.randint(1, 3)):
         places = list(_places(result))
         if not places:
@@ -100,14 +100,20 @@ def damaged_description(description: n.Json, chance: random.Random) -> Any:
             case 0 if isinstance(holder, dict):
                 del holder[key]
             case 1 if isinstance(holder, dict):
-                holder[chance.choice(["class_name", "module", "name", "config"])] = holder[key]
+                holder[chance.choice(["class_name", "module", "name", "config"])] = _copy(
+                    holder[key]
+                )
             case 2:
                 other, place = chance.choice(places)
-                # A copy: exchanging a value with its own inside would make a loop.
-                holder[key] = json.loads(json.dumps(other[place]))
+                holder[key] = _copy(other[place])
             case _:
-                holder[key] = chance.choice(NASTY)
+                holder[key] = _copy(chance.choice(NASTY))
     return result
+
+
+def _copy(value: Any) -> Any:
+    """A value of its own: one that stood in two places could come to hold itself."""
+    return json.loads(json.dumps(value))
 
 
 def _places(value: Any) -> Any:
