@@ -3,10 +3,10 @@
     python -m benchmarks.app
 
 The clock of the page itself counts. It starts when the mouse button goes down, or when the
-browser has the file, and stops in the second frame after the new picture is in the page and
-decoded: by then the first frame with it is on the screen. Every layer and every photo is asked
-for once only, so that no answer comes from a cache. The first page is opened on a server that
-has just been started, by a browser that was never there.
+browser has the file. It stops after the frame in which the new picture has its place on the
+screen and is decoded: what runs right after a frame's callbacks runs once it is painted. Every
+layer and every photo is asked for once only, so that no answer comes from a cache. The first
+page is opened on a server that has just been started, by a browser that was never there.
 """
 
 from __future__ import annotations
@@ -38,9 +38,14 @@ window.begun = 0;
 for (const event of ['pointerdown', 'change']) {
   document.addEventListener(event, () => { window.begun = performance.now(); }, true);
 }
-// The time of the frame after the first one in which all of what `find` names is painted.
+// The time at which all of what `find` names has been painted.
 window.watch = find => {
   const frame = () => new Promise(requestAnimationFrame);
+  const afterwards = () => new Promise(done => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = done;
+    channel.port2.postMessage(0);
+  });
   window.painted = (async () => {
     let found;
     while (!(found = find())) await frame();
@@ -50,14 +55,15 @@ window.watch = find => {
       return picture.decode();
     }));
     await frame();
-    await frame();
+    await afterwards();
     return performance.now();
   })();
 };
-// The pictures in a chart, as soon as it has so many of them: of an overlay photo and map.
+// The pictures in a chart, as soon as it shows so many of them: of an overlay photo and map.
 window.pictures = (key, least) => {
   const found = [...document.querySelectorAll(`.st-key-${key} .imagelayer image`)]
-    .filter(part => part.href.baseVal.startsWith('data:'));
+    .filter(part => part.href.baseVal.startsWith('data:'))
+    .filter(part => part.getBoundingClientRect().width > 0);
   return found.length >= least ? found : null;
 };
 """

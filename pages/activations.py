@@ -15,6 +15,8 @@ if not spatial:
     st.stop()
 layers = activation_parts.pick_layers(scene, spatial)
 order, scale, colours = activation_parts.pick_look()
-for layer in layers:
-    activation_parts.layer_section(scene, layer, order, scale, colours)
+# All grids first: they are what a person who adds a layer waits for.
+channels = [activation_parts.draw_grid(scene, layer, order, scale, colours) for layer in layers]
+for draw_channel in channels:
+    draw_channel()
 parts.about(scene)

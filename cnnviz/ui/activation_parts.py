@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
 
 from cnnviz import figures
 from cnnviz.arrays import centre, largest_magnitude, normalise
+from cnnviz.cards import Preprocessing
 from cnnviz.channels import ChannelRanking, rank_channels
 from cnnviz.preprocessing import network_view
 from cnnviz.results import Floats, LayerInfo
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.shell import Scene
+from cnnviz.workers import ModelFile
 
 _ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
 _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}
@@ -55,23 +61,30 @@ def pick_look() -> tuple[str, str, str]:
         return by, shared, parts.pick_colours()
 
 
-def layer_section(scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str) -> None:
-    """The grid of a layer's channels, and beside it one channel with its filter."""
+def draw_grid(
+    scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str
+) -> Callable[[], None]:
+    """Draws the grid of a layer's channels; what it gives draws one channel beside it."""
     maps = ask.activations(scene.model, scene.photo, layer.path)
     ranking = rank_channels(maps)
     places = _order(ranking, order)
     signed = bool(maps.min() < 0)
     scope = f"channel of {layer.path} in {scene.model.name}"
-    grid, detail = st.columns([3, 2], gap="large")
+    grid, beside = st.columns([3, 2], gap="large")
     with grid:
         figure = _grid(layer, maps[..., places], ranking, places, scale, signed, colours)
         clicked = parts.clicked(figure, f"activations:{layer.path}")
         _name_dead(ranking, maps.shape[-1])
-    with detail:
+
+    def draw_channel() -> None:
         if clicked is not None:
             choices.put("channel", str(places[int(clicked)]), scope=scope)
-        channel = _pick_channel(ranking, places, scope)
-        _one_channel(scene, layer, maps[..., channel], channel, "balance" if signed else colours)
+        with beside:
+            channel = _pick_channel(ranking, places, scope)
+            shown = "balance" if signed else colours
+            _one_channel(scene, layer, maps[..., channel], channel, shown)
+
+    return draw_channel
 
 
 def _order(ranking: ChannelRanking, order: str) -> list[int]:
@@ -149,7 +162,8 @@ def _one_channel(
     parts.chart(figure, f"channel:{layer.path}")
     seen, made = st.columns(2)
     with seen:
-        view = network_view(scene.photo.pixels, scene.card.preprocessing)
+        photo = scene.photo
+        view = _view(scene.model, photo.key, scene.card.preprocessing, photo.pixels)
         picture = figures.photo_figure(view, title="What the network sees")
         parts.chart(picture, f"seen:{layer.path}")
     with made:
@@ -160,6 +174,13 @@ def _one_channel(
         parts.file_stem(layer.path, f"channel-{channel}"),
         f"channel npy:{layer.path}",
     )
+
+
+@st.cache_data(show_spinner=False, max_entries=48)
+def _view(
+    model: ModelFile, key: str, _preprocessing: Preprocessing, _pixels: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    return network_view(_pixels, _preprocessing)
 
 
 def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
