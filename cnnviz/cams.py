@@ -76,7 +76,7 @@ def grad_cam(activations: Floats, gradients: Floats) -> Floats:
 
 
 def contrast_picture(values: Floats) -> NDArray[np.uint8]:
-    """The lesson's picture of a contrastive map: (h, w) uint8.
+    """A contrastive map as an 8-bit picture: (h, w) uint8.
 
     The values are divided by the largest absolute one and clipped to 0–1. A map of zeros
     stays black.

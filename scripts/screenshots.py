@@ -35,7 +35,7 @@ class Shot:
 
 SHOTS = (
     Shot("explore", f"?{CAT}"),
-    # The lesson's network tells best how maps shrink and multiply.
+    # The small network of two convolutions tells best how maps shrink and multiply.
     Shot("network", f"network?{DIGIT}"),
     Shot("filters", f"filters?{CAT}&scale=symmetric&filter=13"),
     Shot("activations", f"activations?{CAT}&layer=stem_act"),

@@ -1,4 +1,4 @@
-"""Trains the lesson's small network on the handwritten digits of MNIST.
+"""Trains a small network of two convolutions on the handwritten digits of MNIST.
 
     python -m scripts.train_mnist_cnn --data mnist.npz
 
@@ -117,7 +117,7 @@ def make_card(held_out: float, test: float) -> ModelCard:
         licence="MIT (the weights); MNIST: CC BY-SA 3.0",
         source="trained with scripts/train_mnist_cnn.py; MNIST by Y. LeCun, C. Cortes, C. Burges",
         suggested_layers=SuggestedLayers(
-            filters="conv1", activations=["conv1", "conv2", "pool"], cam="conv2"
+            filters="conv1", activations=["conv1", "conv2", "pool"], cam="pool"
         ),
     )
 

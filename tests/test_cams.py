@@ -111,7 +111,7 @@ def test_small_and_batched_maps_keep_their_shape(shape: tuple[int, ...]) -> None
     np.testing.assert_allclose(found, shape[-1])
 
 
-# --- The lesson's picture -------------------------------------------------------------------
+# --- The contrastive map as an 8-bit picture ------------------------------------------------
 
 
 def test_the_contrast_picture_by_hand() -> None:

@@ -53,7 +53,7 @@ def grid(maps: np.ndarray, colours: str = "viridis", **options: Any) -> go.Figur
 
 
 def stages() -> list[Stage]:
-    """The lesson's network."""
+    """A small network of two convolutions."""
     return [
         Stage("input", "InputLayer", 28, 28, 1, 0),
         Stage("conv1", "Conv2D", 26, 26, 32, 320),

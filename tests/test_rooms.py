@@ -239,7 +239,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_the_web_process_holds_no_network_library() -> None:
-    """All that pages, their helpers and the entry file import, in one fresh process."""
+    """All that pages, their parts and the entry file import, in one fresh process."""
     inside = [p for p in modules() if room_of(p) in WEB_SIDE or room_of(p) == "ui"]
     names = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in inside}
     loaded = loaded_after(sorted(names))
