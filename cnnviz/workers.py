@@ -25,6 +25,7 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
+from cnnviz.cards import card_path
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
 from cnnviz.settings import Settings, read_settings
 
@@ -38,7 +39,7 @@ _FUNCTIONS = {
     "prepare": "outlines",
 }
 
-# No call takes a fraction of this; one that does is stuck.
+# A call takes a small part of this, others before it included; one that does not is stuck.
 _SECONDS = 120
 
 # The processes died, or somebody else's question was stuck in them and they were stopped.
@@ -47,15 +48,25 @@ _GONE = (BrokenProcessPool, ShutdownExecutorError)
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _executor: ProcessPoolExecutor | None = None
+# The processes that were told to load and compile the models.
+_prepared: ProcessPoolExecutor | None = None
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A saved model on disk, as it is now: another time or size makes it another one."""
+    """A saved model on disk, as it is now: a change of it, or of its card, makes it another one.
+
+    Attributes:
+        path: the file.
+        modified: when it was written, in nanoseconds since 1970.
+        size: in bytes.
+        card_modified: when the card beside it was written; 0 without a card.
+    """
 
     path: str
     modified: int
     size: int
+    card_modified: int
 
     @property
     def name(self) -> str:
@@ -73,7 +84,9 @@ def model_file(path: str | Path) -> ModelFile:
         status = Path(path).stat()
     except OSError as error:
         raise ModelError(f"There is no model file at {path}.") from error
-    return ModelFile(str(path), status.st_mtime_ns, status.st_size)
+    card = card_path(path)
+    card_modified = card.stat().st_mtime_ns if card.exists() else 0
+    return ModelFile(str(path), status.st_mtime_ns, status.st_size, card_modified)
 
 
 def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
@@ -111,16 +124,19 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
 
 
 def start(models: Sequence[ModelFile]) -> None:
-    """Starts the workers, and has them load and compile some models, in this order.
+    """Starts the workers, and has one load and compile some models, in this order.
 
-    Returns at once. Of more models than a worker keeps it takes the first ones, so that none
-    drives out another. The steps are handed over one by one, so that a visitor's question
-    never waits for more than one of them.
+    Returns at once, and does nothing more until the processes have been replaced. Of more
+    models than a worker keeps it takes the first ones, so that none drives out another. The
+    steps are handed over one by one, so that a visitor's question never waits for more than
+    one of them.
     """
     kept = models[: read_settings().networks]
     steps = [(function, model) for model in kept for function in ("outline", "prepare")]
+    global _prepared
     with _lock:
-        if steps and _executor is None:
+        if steps and (_executor is None or _executor is not _prepared):
+            _prepared = _current()
             _next_step(steps)
 
 
@@ -199,7 +215,7 @@ def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict
     # An error of TensorFlow's could not be read without TensorFlow.
     except Exception as error:  # noqa: BLE001
         _log.exception("%s failed on %s", function, model.path)
-        raise WorkerError(
+        raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
         ) from None
 

@@ -6,8 +6,9 @@ from cnnviz.ui import activation_parts, parts, shell
 
 scene = shell.enter(
     "What does each layer answer?",
-    "Each small picture is one channel's map of the photo: the brighter, the stronger that "
-    "filter answered there. The most activated come first. Click on one to look closer.",
+    "Each small picture is one channel's map of the photo: the stronger its colour, the "
+    "stronger that filter answered there. The most activated come first. Click on one to look "
+    "closer.",
 )
 spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
 if not spatial:
@@ -16,7 +17,10 @@ if not spatial:
 layers = activation_parts.pick_layers(scene, spatial)
 order, scale, colours = activation_parts.pick_look()
 # All grids first: they are what a person who adds a layer waits for.
-channels = [activation_parts.draw_grid(scene, layer, order, scale, colours) for layer in layers]
+channels = [
+    activation_parts.draw_grid(scene, layer, order, scale, colours, first=layer is layers[0])
+    for layer in layers
+]
 for draw_channel in channels:
     draw_channel()
 parts.about(scene)

@@ -16,11 +16,14 @@ if not convolutions:
 scope = f"filters of {scene.model.name}"
 controls = st.columns([3, 2, 2, 2])
 with controls[0]:
+    paths = [layer.path for layer in convolutions]
     suggested = scene.card.suggested_layers.filters
-    layer = parts.pick_layer("Layer", convolutions, suggested, scope)
-found = ask.filters(scene.model, layer.path)
+    first = suggested if suggested in paths else None
+    layer = parts.pick_layer("Layer", convolutions, first, scope)
+found = ask.filters(scene.model, layer)
 with controls[1]:
-    channel = kernel_parts.pick_input(found, f"{scope} {layer.path}")
+    names = kernel_parts.input_names(scene, found)
+    channel = kernel_parts.pick_input(names, f"{scope} {layer}")
 with controls[2]:
     scaling = kernel_parts.pick_scaling()
 with controls[3]:
@@ -29,9 +32,9 @@ with controls[3]:
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
     figure = kernel_parts.grid(found, channel, scaling, colours)
-    clicked = parts.clicked(figure, f"filters:{layer.path}")
+    clicked = parts.clicked(figure, f"filters:{layer}")
 with detail:
-    number = kernel_parts.pick_filter(found, clicked, f"{scope} {layer.path}")
-    kernel_parts.one_filter(found, number, channel)
+    number = kernel_parts.pick_filter(found, clicked, f"{scope} {layer}")
+    kernel_parts.one_filter(found, number, channel, names[channel])
 kernel_parts.downloads(found)
 parts.about(scene)

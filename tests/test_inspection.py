@@ -446,6 +446,16 @@ def test_arrays_are_copied_block_by_block(
         np.testing.assert_array_equal(copied[()], values)
 
 
+def test_objects_are_counted_over_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "MAX_OBJECTS", 10)
+    with h5py.File(io.BytesIO(), "w") as file:
+        for index in range(9):
+            file.create_group(f"{index % 3}/{index}")
+        with pytest.raises(RefusedModelError) as caught:
+            weights.survey(file, 10**6)
+    assert caught.value.code == "too-many-arrays"
+
+
 def test_bfloat16_becomes_the_same_numbers_in_float32() -> None:
     """Sign, exponent and fraction of four numbers, written out by hand."""
     halves = np.array([0x3F80, 0xC000, 0x3EAB, 0x7F80], dtype="<u2")

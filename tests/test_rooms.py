@@ -42,7 +42,7 @@ WEB_SIDE: dict[str, set[str]] = {
         "preprocessing",
         "results",
     },
-    "workers": {"lib:loky", "settings"},
+    "workers": {"lib:loky", "cards", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "inspection": {"lib:h5py"},

@@ -190,7 +190,7 @@ def test_an_error_of_a_file_names_it(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: ModelFile) -> None:
-    with pytest.raises(WorkerError, match="could not be run: AttributeError") as caught:
+    with pytest.raises(ModelError, match="could not be run: AttributeError") as caught:
         workers.call("predict", flat, "not a photo")
     assert "dtype" not in str(caught.value)
     assert flat.path not in str(caught.value)

@@ -10,7 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cnnviz import figures
-from cnnviz.arrays import centre, largest_magnitude, normalise
+from cnnviz.arrays import centre, largest_magnitude
 from cnnviz.cards import Preprocessing
 from cnnviz.channels import ChannelRanking, rank_channels
 from cnnviz.preprocessing import network_view
@@ -62,7 +62,7 @@ def pick_look() -> tuple[str, str, str]:
 
 
 def draw_grid(
-    scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str
+    scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str, *, first: bool
 ) -> Callable[[], None]:
     """Draws the grid of a layer's channels; what it gives draws one channel beside it."""
     maps = ask.activations(scene.model, scene.photo, layer.path)
@@ -70,6 +70,8 @@ def draw_grid(
     places = _order(ranking, order)
     signed = bool(maps.min() < 0)
     scope = f"channel of {layer.path} in {scene.model.name}"
+    # Each layer has its own place in the address.
+    address = "channel" if first else f"channel of {layer.path}"
     grid, beside = st.columns([3, 2], gap="large")
     with grid:
         figure = _grid(layer, maps[..., places], ranking, places, scale, signed, colours)
@@ -78,9 +80,9 @@ def draw_grid(
 
     def draw_channel() -> None:
         if clicked is not None:
-            choices.put("channel", str(places[int(clicked)]), scope=scope)
+            choices.put(address, str(places[int(clicked)]), scope=scope)
         with beside:
-            channel = _pick_channel(ranking, places, scope)
+            channel = _pick_channel(ranking, places, address, scope)
             shown = "balance" if signed else colours
             _one_channel(scene, layer, maps[..., channel], channel, shown)
 
@@ -104,7 +106,8 @@ def _grid(
 ) -> go.Figure:
     """All channels as one picture; values below zero get colours centred on zero."""
     if scale == "channel":
-        maps = centre(maps, axis=(0, 1)) if signed else normalise(maps, axis=(0, 1))
+        # By its largest value alone: zero stays zero, and an even channel is not a dead one.
+        maps = centre(maps, axis=(0, 1))
     limit = largest_magnitude(maps) or 1.0
     return figures.channel_grid(
         maps,
@@ -135,11 +138,11 @@ def _name_dead(ranking: ChannelRanking, count: int) -> None:
     )
 
 
-def _pick_channel(ranking: ChannelRanking, places: list[int], scope: str) -> int:
+def _pick_channel(ranking: ChannelRanking, places: list[int], address: str, scope: str) -> int:
     return choices.choose(
         st.selectbox,
         "Channel",
-        "channel",
+        address,
         places,
         places[0],
         scope=scope,
@@ -197,15 +200,17 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     else:
         weights = found.kernels[..., channel]
     limit = largest_magnitude(weights) or 1.0
+    # A depthwise filter looks at one channel, which is not number 0 of the layer's inputs.
+    one = weights.shape[-1] == 1
+    numbers = ["its one input"] if one else [f"in {n}" for n in range(weights.shape[-1])]
     figure = figures.channel_grid(
         weights,
         title=f"Its filter, {maker}",
         unit="weight",
-        names=[f"in {number}" for number in range(weights.shape[-1])],
+        names=numbers,
         hovers=[
-            f"input channel {number}\nweights {weights[..., number].min():.3g} to "
-            f"{weights[..., number].max():.3g}"
-            for number in range(weights.shape[-1])
+            f"{name}\nweights {weights[..., number].min():.3g} to {weights[..., number].max():.3g}"
+            for number, name in enumerate(numbers)
         ],
         colours="balance",
         limits=(-limit, limit),

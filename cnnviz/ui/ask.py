@@ -10,6 +10,7 @@ from cnnviz import workers
 from cnnviz.errors import WorkerError
 from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.ui.photos import Photo
+from cnnviz.ui.text import plain
 from cnnviz.workers import ModelFile
 
 
@@ -42,15 +43,16 @@ def explanation(
 
 
 def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
-    photos = [arg for arg in args if isinstance(arg, Photo)]
-    plain = tuple(arg.key if isinstance(arg, Photo) else arg for arg in args)
-    pixels = photos[0].pixels if photos else None
-    question = (function, model, plain, tuple(kwargs.items()), pixels)
+    # The cache knows a photo by its key; the pixels go along unseen.
+    photo = next((arg for arg in args if isinstance(arg, Photo)), None)
+    known = tuple(arg.key if isinstance(arg, Photo) else arg for arg in args)
+    pixels = None if photo is None else photo.pixels
+    question = (function, model, known, tuple(kwargs.items()), pixels)
     try:
         with st.spinner(f"{text} …", show_time=True):
             return _answer(*question)
     except WorkerError as error:
-        st.warning(str(error), icon=":material/restart_alt:")
+        st.warning(plain(str(error)), icon=":material/restart_alt:")
     with st.spinner("Starting a new process, which takes a few seconds …", show_time=True):
         return _answer(*question)
 

@@ -61,9 +61,11 @@ def choose_many(
 ) -> list[str]:
     """Draws a multiselect and returns the choices, in the order they were made."""
     found = _recall(name, scope)
-    start = [text for text in found if text in options] if found is not None else default
+    # A link may name one twice, or more than may be chosen.
+    known = dict.fromkeys(text for text in found or [] if text in options)
+    start = list(known)[: look.get("max_selections")] or default
     _tell_unknown(label, [text for text in found or [] if text not in options])
-    chosen = _draw(st.multiselect, label, name, scope, options, list(start or default), look)
+    chosen = _draw(st.multiselect, label, name, scope, options, list(start), look)
     _remember(name, scope, chosen, standing=chosen != list(default))
     return chosen
 

@@ -11,6 +11,7 @@ from cnnviz import figures
 from cnnviz.arrays import largest_magnitude, scale_filters
 from cnnviz.results import Filters
 from cnnviz.ui import choices, parts
+from cnnviz.ui.shell import Scene
 
 _SCALINGS = {
     "layer": "0–1 over the layer",
@@ -20,18 +21,31 @@ _SCALINGS = {
 }
 
 
-def pick_input(found: Filters, scope: str) -> int:
-    """The choice of the input channel whose weights are drawn."""
+def input_names(scene: Scene, found: Filters) -> list[str]:
+    """What each input channel of a convolution is called; colours right behind the photo."""
     count = found.kernels.shape[2]
+    if count == 1:
+        return ["its one input channel"]
+    first = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
+    if found.layer == first and count == 3:
+        colours = ["red", "green", "blue"]
+        if scene.card.preprocessing.scaling == "caffe":
+            colours.reverse()
+        return [f"input {number} ({colour})" for number, colour in enumerate(colours)]
+    return [f"input {number}" for number in range(count)]
+
+
+def pick_input(names: list[str], scope: str) -> int:
+    """The choice of the input channel whose weights are drawn."""
     return choices.choose(
         st.selectbox,
         "Input channel",
         "input",
-        range(count),
+        range(len(names)),
         0,
         scope=scope,
-        disabled=count == 1,
-        format_func=lambda number: _input_name(number, count),
+        disabled=len(names) == 1,
+        format_func=names.__getitem__,
     )
 
 
@@ -87,13 +101,13 @@ def pick_filter(found: Filters, clicked: str | None, scope: str) -> int:
     )
 
 
-def one_filter(found: Filters, number: int, channel: int) -> None:
+def one_filter(found: Filters, number: int, channel: int, name: str) -> None:
     """One filter with its numbers, its bias, and where it ranks."""
     kernel = found.kernels[:, :, channel, number]
     limit = largest_magnitude(found.kernels)
     figure = figures.heatmap(
         kernel,
-        title=f"Filter {number}, {_input_name(channel, found.kernels.shape[2])}",
+        title=f"Filter {number}, {name}",
         unit="weight",
         colours="balance",
         centred=True,
@@ -104,9 +118,7 @@ def one_filter(found: Filters, number: int, channel: int) -> None:
     statistics = found.per_filter
     rank = int((statistics.norm > statistics.norm[number]).sum()) + 1
     facts = {
-        "Bias": "none"
-        if found.biases is None
-        else f"{found.biases[number % len(found.biases)]:.4g}",
+        "Bias": _bias(found, number),
         "Smallest weight": f"{statistics.minimum[number]:.4g}",
         "Largest weight": f"{statistics.maximum[number]:.4g}",
         "Mean weight": f"{statistics.mean[number]:.4g}",
@@ -118,6 +130,14 @@ def one_filter(found: Filters, number: int, channel: int) -> None:
         hide_index=True,
         width="stretch",
     )
+
+
+def _bias(found: Filters, number: int) -> str:
+    if found.biases is None:
+        return "none"
+    if found.pointwise is not None:
+        return "none: the biases belong to the pointwise filters"
+    return f"{found.biases[number]:.4g}"
 
 
 def downloads(found: Filters) -> None:
@@ -145,11 +165,3 @@ def _csv(found: Filters) -> bytes:
     columns = dict(zip(("row", "column", "input_channel", "filter"), places, strict=True))
     frame = pd.DataFrame({**columns, "weight": found.kernels.ravel()})
     return frame.to_csv(index=False).encode()
-
-
-def _input_name(number: int, count: int) -> str:
-    if count == 1:
-        return "its one input channel"
-    if count == 3:
-        return f"input {number} ({('red', 'green', 'blue')[number]})"
-    return f"input {number}"

@@ -46,9 +46,9 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
         )
     with of_layer:
         if method == "grad-cam":
-            layers = [layer for layer in scene.outline.layers if layer.spatial]
-            last = scene.outline.last_spatial
-            path = parts.pick_layer("Layer", layers, last, f"maps of {scene.model.name}").path
+            layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+            first = scene.card.suggested_layers.cam or scene.outline.last_spatial
+            path = parts.pick_layer("Layer", layers, first, f"maps of {scene.model.name}")
         else:
             path = None
             only = scene.outline.features

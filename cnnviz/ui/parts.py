@@ -87,20 +87,19 @@ def pick_colours(*, diverging: bool = False) -> str:
     )
 
 
-def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> LayerInfo:
-    """The choice of one layer, by path."""
-    by_path = {layer.path: layer for layer in layers}
-    first = default if default in by_path else layers[0].path
-    path = choices.choose(
+def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> str:
+    """The choice of one layer, by path; the default may be an operation that is no layer."""
+    shapes = {layer.path: f"{layer.path} · {shape_text(layer)}" for layer in layers}
+    first = default or layers[0].path
+    return choices.choose(
         st.selectbox,
         label,
         "layer",
-        list(by_path),
+        list({**shapes, first: first}),
         first,
         scope=scope,
-        format_func=lambda path: f"{path} · {shape_text(by_path[path])}",
+        format_func=lambda path: shapes.get(path, path),
     )
-    return by_path[path]
 
 
 def shape_text(layer: LayerInfo) -> str:

@@ -361,9 +361,46 @@ def _input_from(name: str, call: int = 0) -> n.Json:
 
 
 def _two_of_one_name() -> n.Json:
-    network = n.functional_network()
-    network["config"]["layers"][1]["name"] = "image"
+    network = n.functional_network(middle=_identity())
+    layers = network["config"]["layers"]
+    layers.append(layers[1])
     return network
+
+
+def _sliced(ends: n.Json) -> n.Json:
+    """The pictures, cut by a slice."""
+    cut = {"class_name": "__slice__", "config": ends}
+    return _with_operation(n.operation("numpy", "GetItem", "get_item"), _pictures(), [cut])
+
+
+def _keras_2_calls(calls: Any) -> bytes:
+    """A graph of Keras 2 in which the second layer is called like this."""
+    layers = [_loose(n.image_input()), _loose(_identity()) | {"inbound_nodes": calls}]
+    config = {
+        "name": "outer",
+        "layers": layers,
+        "input_layers": [["image", 0, 0]],
+        "output_layers": [["same", 0, 0]],
+    }
+    return n.hdf5_file({"class_name": "Model", "config": config})
+
+
+def _negative_call() -> bytes:
+    """A model that says it was called once, and whose third and first call are used."""
+    inner = n.keras_2_sequential([_identity()])
+    layers = [
+        _loose(n.image_input()),
+        inner | {"name": "small", "inbound_nodes": [[["image", 0, 0, {}]]]},
+        _loose(n.layer("Add", "add"))
+        | {"inbound_nodes": [[["small", 2, 0, {}], ["small", 0, 0, {}]]]},
+    ]
+    config = {
+        "name": "outer",
+        "layers": layers,
+        "input_layers": [["image", 0, 0]],
+        "output_layers": [["add", 0, 0]],
+    }
+    return n.hdf5_file({"class_name": "Model", "config": config})
 
 
 def _output_from(place: Any) -> n.Json:
@@ -414,6 +451,10 @@ def _wrong_array(file: h5py.File) -> None:
     file["model_weights/conv"].attrs["weight_names"] = np.array(["gone"], dtype="S")
 
 
+def _many_names(file: h5py.File) -> None:
+    file["model_weights"].attrs["layer_names"] = np.array(["a"] * 20_001, dtype="S")
+
+
 def _far_array(file: h5py.File) -> None:
     names = np.array(["../scores/scores/kernel:0"], dtype="S")
     file["model_weights/conv"].attrs["weight_names"] = names
@@ -435,13 +476,26 @@ def _damaged_heap(length: int) -> bytes:
 
 
 def _heaps_in_a_heap() -> bytes:
-    """Heaps that begin 16 bytes apart and all reach to the end of the file."""
-    data = n.hdf5_file()
-    heads = b"".join(
-        b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 * (1_000 - index) + 4_096)
-        for index in range(1_000)
-    )
-    return data + heads + bytes(4_096)
+    """Each heap has one text, which is the next heap: together they are longer than the file."""
+    content = b""
+    for _ in range(20):
+        room = max(4_096 - 48 - len(content), 0) + 16
+        entry = struct.pack("<HHLQ", 1, 1, 0, len(content)) + content
+        rest = struct.pack("<HHLQ", 0, 0, 0, room) + bytes(room - 16)
+        content = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + len(entry + rest)) + entry + rest
+    return n.hdf5_file() + content
+
+
+def _two_arrays_in_one_place() -> bytes:
+    """Two arrays of a megabyte share their bytes in a file of one megabyte."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        file["first"], file["second"] = np.ones((2, 1 << 20), "i1")
+        first, second = (file[name].id.get_offset() for name in ("first", "second"))
+    data = memory.getvalue()[:second]
+    data = data.replace(struct.pack("<Q", second), struct.pack("<Q", first))
+    # The length of the file stands in its head.
+    return data[:40] + struct.pack("<Q", second) + data[48:]
 
 
 def _layer_twice(file: h5py.File) -> None:
@@ -786,6 +840,7 @@ config_case(
     "5000-digits", "huge-number", lambda: _replaced('"filters": 4', '"filters": ' + "9" * 5000)
 )
 case("bad-metadata", "damaged-config", lambda: n.keras_file(metadata="3.15.1"))
+hdf5_case("h5-9-megabytes", "too-long", lambda: n.hdf5_file(json.dumps({"x": "y" * (9 << 20)})))
 hdf5_case("h5-not-json", "damaged-config", lambda: n.hdf5_file("layers: 3"))
 hdf5_case("h5-config-is-a-number", "odd-type", lambda: n.hdf5_file(fill=_number_for_config))
 hdf5_case("h5-two-configs", "damaged-config", lambda: n.hdf5_file(fill=_two_configs))
@@ -1049,6 +1104,20 @@ layer_case(
 )
 layer_case("layer-is-a-text", "odd-config", lambda: "Conv2D")
 layer_case("class-is-a-list", "odd-config", lambda: n.layer("x", "x") | {"class_name": ["Conv2D"]})
+layer_case("model-without-settings", "odd-config", lambda: n.sequential() | {"config": None})
+layer_case("graph-is-a-list", "odd-config", lambda: n.functional_network() | {"config": []})
+config_case(
+    "graph-of-texts",
+    "odd-config",
+    lambda: _with_config(n.functional_network(), layers=["image", "conv"]),
+)
+layer_case("pipeline-of-nothing", "odd-config", lambda: _with_config(_pipeline(), layers=None))
+layer_case(
+    "settings-that-look-like-an-object",
+    "odd-config",
+    lambda: _with_config(_identity(), class_name="Lambda"),
+)
+config_case("slice-of-a-text", "odd-config", lambda: _sliced({"start": "a", "stop": 1, "step": 1}))
 config_case("layers-are-a-text", "odd-config", lambda: _with_config(n.sequential(), layers="x"))
 config_case("just-a-layer", "odd-config", n.convolution)
 config_case("shape-of-texts", "odd-config", lambda: _with_input(batch_shape=["a", 8, 8, 3]))
@@ -1067,6 +1136,13 @@ config_case("two-layers-of-one-name", "broken-graph", lambda: _two_of_one_name()
 config_case("output-from-nowhere", "broken-graph", lambda: _output_from(["nowhere", 0, 0]))
 config_case("output-is-a-number", "broken-graph", lambda: _output_from(7))
 config_case("calls-are-a-text", "broken-graph", lambda: _calls_are("x"))
+config_case("calls-are-a-number", "broken-graph", lambda: _calls_are(3))
+config_case("arguments-by-name", "broken-graph", lambda: _calls_are([{"args": {}, "kwargs": {}}]))
+hdf5_case("keras-2-call-of-two", "broken-graph", lambda: _keras_2_calls([[["image", 0]]]))
+hdf5_case(
+    "keras-2-call-with-a-list", "broken-graph", lambda: _keras_2_calls([[["image", 0, 0, []]]])
+)
+hdf5_case("keras-2-call-before-the-first", "broken-graph", lambda: _negative_call())
 config_case("call-without-arguments", "broken-graph", lambda: _calls_are([{"args": []}]))
 
 
@@ -1125,10 +1201,12 @@ weights_case(
 )
 weights_case("a-loop", "shared-storage", lambda file: _link(file, file["layers"]))
 weights_case("20001-links", "too-many-arrays", lambda file: _many_links(file, 20_001))
+hdf5_case("two-arrays-in-one-place", "weights-bomb", _two_arrays_in_one_place)
 weights_case("100-levels", "too-deep", lambda file: file.create_group("/".join("abcde" * 20)))
 weights_case("unprintable-path", "odd-name", lambda file: file.create_group("a\nb"))
 hdf5_case("layer-that-is-not-there", "damaged-weights", lambda: n.hdf5_file(fill=_wrong_layer))
 hdf5_case("array-that-is-not-there", "damaged-weights", lambda: n.hdf5_file(fill=_wrong_array))
+hdf5_case("20001-names", "too-long", lambda: n.hdf5_file(fill=_many_names))
 hdf5_case("array-of-another-layer", "damaged-weights", lambda: n.hdf5_file(fill=_far_array))
 hdf5_case("one-layer-twice", "shared-storage", lambda: n.hdf5_file(fill=_layer_twice))
 hdf5_case("h5-external-link", "external-link", lambda: n.hdf5_file(fill=_link_in_h5))
