@@ -11,6 +11,9 @@ import json
 import os
 import pickle
 import random
+import struct
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -464,6 +467,31 @@ def test_bfloat16_becomes_the_same_numbers_in_float32() -> None:
         weights.copy_array(file["from"], file, "to")
         expected = [1.0, -2.0, (1 + 0x2B / 128) / 4, np.inf]
         np.testing.assert_array_equal(file["to"][()], np.array(expected, dtype="f4"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
+def test_a_text_that_claims_4_gb_is_refused_where_memory_is_limited(tmp_path: Path) -> None:
+    """HDF5 makes room for what a text claims; the process that inspects must have a limit."""
+    data = n.hdf5_file()
+    length, heap = len(json.dumps(n.keras_2_sequential())), data.index(b"GCOL")
+    claim = struct.pack("<LQ", length, heap)
+    assert data.count(claim) == 1
+    path = tmp_path / "model.h5"
+    path.write_bytes(data.replace(claim, struct.pack("<LQ", 2**32 - 16, heap)))
+    code = (
+        "import resource, sys; from pathlib import Path; from cnnviz import errors, inspection\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "try: inspection.inspect_model(Path(sys.argv[1]))\n"
+        "except errors.RefusedModelError as error: print(error.code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=Path(inspection.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("damaged-config\n", 0), done.stderr
 
 
 # --- Fuzzing ----------------------------------------------------------------------------------
