@@ -75,6 +75,11 @@ def click_points(figure: go.Figure) -> go.Scatter:
     return next(trace for trace in figure.data if trace.type == "scatter" and trace.customdata)
 
 
+def marks_with_scale(figure: go.Figure) -> Any:
+    """The marks that carry the colour scale and its bar."""
+    return next(t.marker for t in of_type(figure, "scatter") if t.marker.colorbar.ticktext)
+
+
 def of_type(figure: go.Figure, kind: str) -> list[Any]:
     return [trace for trace in figure.data if trace.type == kind]
 
@@ -235,7 +240,7 @@ def test_a_click_chooses_the_tile_that_shows_the_channel(count: int, colours: st
     maps[0, 0, 0] = np.nan
     figure = grid(maps, colours)
     points = click_points(figure)
-    low, high = points.marker.cmin, points.marker.cmax
+    low, high = marks_with_scale(figure).cmin, marks_with_scale(figure).cmax
     seen = set()
     for channel in range(count):
         tile, corner = tile_around(figure, channel, 10, 12)
@@ -305,8 +310,8 @@ def test_a_grid_keeps_its_proportions_and_its_selection_dims_nothing() -> None:
     figure = grid(some_maps(8, 8, 4))
     assert figure.layout.yaxis.scaleanchor == "x"
     points = click_points(figure)
-    for state in (points, points.selected, points.unselected):
-        assert state.marker.opacity == 0
+    # No ink that could be dimmed, but a place to click on, one for each.
+    assert (points.mode, points.text) == ("text", ("",) * 4)
     assert figure.layout.clickmode == "event+select"
     assert figure.layout.hoverdistance == -1
     assert all(trace.hoverinfo == "skip" for trace in figure.data if trace is not points)
@@ -325,13 +330,13 @@ def test_a_grid_shows_its_limits_and_unit() -> None:
         ("viridis", (-4, -4), ["−4", "−2", "0"]),
     ]
     for colours, limits, labels in cases:
-        bar = click_points(grid(maps, colours, limits=limits, unit="volts")).marker.colorbar
+        bar = marks_with_scale(grid(maps, colours, limits=limits, unit="volts")).colorbar
         assert list(bar.ticktext) == labels
         assert bar.title.text == "volts"
 
 
 def test_names_are_drawn_where_there_is_room() -> None:
-    image, points, named = grid(some_maps(14, 14, 32)).data
+    image, points, _, named = grid(some_maps(14, 14, 32)).data
     assert named.text[31] == "#31"
     assert named.textfont.color == named.unselected.textfont.color is not None
     # A place is a strip for the name, then the tile: their middles are half a tile apart.
@@ -339,16 +344,27 @@ def test_names_are_drawn_where_there_is_room() -> None:
     np.testing.assert_allclose(named.x, points.x - 14 / 2)
     strip = 2 * named.y[0]
     assert 13 <= strip / picture(image.source).shape[1] * 1000 <= 30
-    assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 1
+    assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 2
 
 
-def test_cells_stay_sharp_unless_the_browser_must_shrink_them() -> None:
-    for maps, pixelated, smooth in (
-        (np.zeros((14, 14, 32)), True, False),
-        (np.zeros((14, 14, 32)), False, "fast"),
-        (np.zeros((112, 112, 96)), True, "fast"),
+def test_cells_stay_sharp_if_they_may() -> None:
+    assert grid(np.zeros((14, 14, 32))).data[0].zsmooth is False
+    assert grid(np.zeros((14, 14, 32)), pixelated=False).data[0].zsmooth == "fast"
+
+
+def test_maps_too_large_for_a_page_are_averaged() -> None:
+    # Twelve columns of 101 cells are too wide by less than half: one of four cells is drawn.
+    maps = np.arange(101 * 101, dtype=np.float32).reshape(101, 101, 1).repeat(96, axis=-1)
+    figure = grid(maps, columns=12, limits=(0, 101 * 101))
+    tile, _ = tile_around(figure, 13, 51, 51)
+    assert picture(of_type(figure, "image")[0].source).shape[1] <= 1000
+    for row, column, cells in (
+        (0, 0, maps[:2, :2, 0]),
+        (20, 30, maps[40:42, 60:62, 0]),
+        (50, 50, maps[100:, 100:, 0]),
     ):
-        assert grid(maps, pixelated=pixelated).data[0].zsmooth == smooth
+        expected = table("viridis")[round(float(cells.mean()) / (101 * 101) * 255)]
+        assert np.abs(tile[row, column, :3].astype(int) - expected).max() <= 6
 
 
 def test_hovers_keep_their_lines() -> None:

@@ -45,6 +45,7 @@ def channel_grid(
     """All channels (h, w, K) as one picture; each can be pointed at and clicked.
 
     A click selects the point whose ``customdata`` is ``[k]``, k being the place in ``maps``.
+    Where a wide page has no room for every cell, a drawn one is the mean of several.
 
     Args:
         maps: (h, w, K) float.
@@ -70,6 +71,7 @@ def channel_grid(
         )
     low, high = colour_limits(maps, limits, centred=colours in DIVERGING)
     columns = columns or _columns(count, maps.shape[0] / maps.shape[1])
+    maps = _averaged(maps, math.ceil(columns * maps.shape[1] / PAGE))
     # A gap is a whole number of cells: very small tiles are magnified to make it thin.
     maps = magnify(maps, round(8 / max(maps.shape[:2])))
     height, width, _ = maps.shape
@@ -93,18 +95,20 @@ def channel_grid(
     figure.add_scatter(
         x=x + 0.5,
         y=y + 0.5,
-        mode="markers",
-        marker={
-            "opacity": 0,
-            "color": np.full(count, low),
-            **colour_scale(colours, low, high, unit, letter="c"),
-        },
-        # A selection must not dim the others: all points are invisible, always.
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
+        # To draw invisible marks would take the browser a fifth of a second for a thousand.
+        mode="text",
+        text=[""] * count,
         customdata=[[channel] for channel in range(count)],
         hovertext=[plain_text(hover) for hover in hovers],
         hoverinfo="text",
+    )
+    # Plotly gives a colour bar to marks alone.
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"color": [low], **colour_scale(colours, low, high, unit, letter="c")},
+        hoverinfo="skip",
     )
     if labelled:
         figure.add_scatter(
@@ -123,6 +127,17 @@ def channel_grid(
     figure.update_xaxes(fixedrange=True)
     figure.update_yaxes(fixedrange=True)
     return figure
+
+
+def _averaged(maps: Floats, size: int) -> Floats:
+    """Maps (h, w, K) with one cell for each block of ``size`` × ``size``: its mean."""
+    if size == 1:
+        return maps
+    height, width, count = maps.shape
+    # An incomplete block is filled up with the cells at the edge.
+    padded = np.pad(maps, ((0, -height % size), (0, -width % size), (0, 0)), mode="edge")
+    blocks = padded.reshape(-(-height // size), size, -(-width // size), size, count)
+    return blocks.mean(axis=(1, 3))
 
 
 def _columns(count: int, aspect: float) -> int:
