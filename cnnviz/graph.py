@@ -256,7 +256,9 @@ def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]
 
     @tf.function(autograph=False)
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
-        values, calls = trace(network.model, inputs, wanted, *target)
+        # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
+        with tf.name_scope("network"):
+            values, calls = trace(network.model, inputs, wanted, *target)
         found.append((head(calls, values["output"]), makers(calls)))
         return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from cnnviz.cards import (
 from cnnviz.errors import CardError, ModelError
 from cnnviz.layers import describe, walk
 from cnnviz.results import LayerInfo
+
+# What TensorFlow takes as the name of a scope.
+_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +118,12 @@ def network(
         raise ModelError(
             "cnnviz shows networks with one row of class scores: an output of (batch, classes). "
             f"This one gives {[tuple(o.shape) for o in model.outputs]}."
+        )
+    unfit = [path for path, _ in walk(model) if not _NAME.fullmatch(path)]
+    if unfit:
+        raise ModelError(
+            f"TensorFlow cannot run a layer named {unfit[0]!r}: a name may hold letters, digits "
+            "and the signs . _ - / >. Rename the layer and save the model again."
         )
     if card is None:
         card = infer_card(model, path.stem if path else model.name)

@@ -277,3 +277,19 @@ def test_a_model_of_another_kind_is_refused_in_plain_words(
 ) -> None:
     with pytest.raises(ModelError, match=problem):
         cnnviz.network(build())
+
+
+def test_a_name_that_cannot_run_is_refused_and_an_underscore_is_not() -> None:
+    import keras
+
+    def named(name: str) -> keras.Model:
+        image = keras.Input((4, 4, 1))
+        maps = keras.layers.Conv2D(2, 3, name=name)(image)
+        return keras.Model(image, keras.layers.GlobalAveragePooling2D()(maps))
+
+    with pytest.raises(ModelError, match="cannot run a layer named 'a b'"):
+        cnnviz.network(named("a b"))
+    photo = np.zeros((4, 4, 3), np.uint8)
+    assert cnnviz.predict(
+        cnnviz.network(named("_maps")), photo
+    ).probabilities.sum() == pytest.approx(1)
