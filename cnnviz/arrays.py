@@ -127,7 +127,9 @@ def resize(
     region = region or Region(0, 0, width, height)
     rows = _interpolation(values.shape[0], height, region.top, region.height)
     columns = _interpolation(values.shape[1], width, region.left, region.width)
-    return (rows @ np.asarray(values, np.float64) @ columns.T).astype(np.float32)
+    # OpenBLAS now and then warns of a NaN in cells that it only pads with.
+    with np.errstate(invalid="ignore"):
+        return (rows @ np.asarray(values, np.float64) @ columns.T).astype(np.float32)
 
 
 def _interpolation(cells: int, pixels: int, start: float, length: float) -> Floats:

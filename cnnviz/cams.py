@@ -32,7 +32,8 @@ def class_activation_map(features: Floats, weights: Floats) -> Floats:
         >>> class_activation_map(features, np.array([3.0, -1.0]))
         array([[ 3., -2.]])
     """
-    return features @ weights
+    # Not a matrix product: OpenBLAS now and then warns of a NaN in cells that it only pads with.
+    return np.einsum("...k,k->...", features, weights)
 
 
 def contrastive_weights(weights: Floats, target: int) -> Floats:
