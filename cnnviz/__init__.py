@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnviz.arrays import scale_filters
+    from cnnviz.cams import contrast_picture
     from cnnviz.channels import rank_channels
     from cnnviz.explanations import class_activation_map, explain, methods
     from cnnviz.feature_maps import activations
-    from cnnviz.images import open_photo
+    from cnnviz.images import encode_png, open_photo
     from cnnviz.kernels import filters
     from cnnviz.loading import load_model, network
     from cnnviz.outlines import outline
@@ -29,6 +30,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "activations": "feature_maps",
     "class_activation_map": "explanations",
+    "contrast_picture": "cams",
+    "encode_png": "images",
     "explain": "explanations",
     "filters": "kernels",
     "load_model": "loading",
@@ -45,6 +48,8 @@ _HOMES = {
 __all__ = [
     "activations",
     "class_activation_map",
+    "contrast_picture",
+    "encode_png",
     "explain",
     "filters",
     "load_model",

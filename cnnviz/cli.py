@@ -6,11 +6,9 @@ some photos failed, 2 when the command itself, the model, a layer or a class was
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import glob
 import importlib
-import io
 import json
 import logging
 import os
@@ -33,13 +31,14 @@ from cnnviz.errors import CnnvizError, LayerError, PhotoError, TargetError
 
 if TYPE_CHECKING:
     from cnnviz.loading import Network
-    from cnnviz.results import Filters, Prediction
+    from cnnviz.results import Prediction
 
 Row = dict[str, Any]
 
 # Classes in a JSON answer.
 _TOP = 5
 _OVERLAY = ".overlay.png"
+_CONTRAST = ".contrast.png"
 
 app = typer.Typer(
     help="Look inside saved Keras CNNs: filters, activations and class activation maps.",
@@ -124,28 +123,38 @@ def explain(
 ) -> None:
     """Show where in photos the network finds a class.
 
-    Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map.
-    Photos of the same name get -2, -3, … after it; files of an earlier run are replaced.
+    Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
+    contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
+    -2, -3, … after it; files of an earlier run are replaced.
     """
     with _clear_errors():
         paths, failures = _expand(photos)
         network = _load(model)
         wanted = [] if target is None else [_class(network, target)]
         stems = _free_stems(paths, out)
+        _check_folder(out)
 
         def answer(path: Path) -> Row:
             photo = cnnviz.open_photo(path)
             explanation = cnnviz.explain(network, photo, wanted, method=method, layer=layer)
             cam = explanation.maps[0]
-            overlay, values = out / (stems[path] + _OVERLAY), out / (stems[path] + ".cam.npy")
             picture = cnnviz.overlay(photo, cam, network.card.preprocessing)
-            _write(overlay, _png(picture))
-            _write(values, _npy(cam.values))
+            files = {
+                "overlay": out / (stems[path] + _OVERLAY),
+                "cam": out / f"{stems[path]}.cam.npy",
+            }
+            _write(files["overlay"], _png(picture))
+            _write(files["cam"], _npy(cam.values))
+            if cam.method == "contrastive-cam":
+                files["contrast"] = out / (stems[path] + _CONTRAST)
+                _write(files["contrast"], _png(cnnviz.contrast_picture(cam.values)))
             found = {"method": cam.method, "layer": cam.layer, "target": cam.target}
-            files = {"overlay": str(overlay), "cam": str(values)}
-            return {**_answer(path, explanation.prediction), **found, **files}
+            named = {kind: str(file) for kind, file in files.items()}
+            return {**_answer(path, explanation.prediction), **found, **named}
 
-        columns = ("file overlay cam", "class", "confidence", "target", "method", "layer")
+        contrast = " contrast" if method == "contrastive-cam" else ""
+        files = f"file overlay cam{contrast}"
+        columns = (files, "class", "confidence", "target", "method", "layer")
         _show(_each(paths, answer, failures, as_json), columns, as_json)
     _finish(failures)
 
@@ -174,12 +183,14 @@ def filters(
     ],
 ) -> None:
     """Save the kernels and biases of a convolution."""
-    makers = {".npy": lambda found: _npy(found.kernels), ".npz": _filters_npz, ".csv": _filters_csv}
-    make = makers[_ending(out, makers)]
+    ending = _ending(out, (".npy", ".npz", ".csv"))
     with _clear_errors():
         network = _load(model)
         found = cnnviz.filters(network, layer)
-        _write(out, make(found))
+        from cnnviz import exports
+
+        makers = {".npz": exports.filters_npz, ".csv": exports.filters_csv}
+        _write(out, makers[ending](found) if ending in makers else exports.npy(found.kernels))
     _say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
 
 
@@ -276,7 +287,7 @@ def _expand(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
 def _photos_at(path: Path) -> Iterator[Path]:
     """A file itself; of a folder the photos in it and below, in order.
 
-    Hidden files and the overlays of an earlier run are left out of a folder.
+    Hidden files and the pictures of an earlier run are left out of a folder.
     """
     if not path.is_dir():
         yield path
@@ -287,7 +298,7 @@ def _photos_at(path: Path) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
             known = name.lower().endswith(tuple(f".{ending}" for ending in EXTENSIONS))
-            if known and not name.startswith(".") and not name.endswith(_OVERLAY):
+            if known and not name.startswith(".") and not name.endswith((_OVERLAY, _CONTRAST)):
                 yield Path(folder, name)
 
 
@@ -300,7 +311,9 @@ def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     stems = {}
     for path in paths:
         stem = path.stem
-        while stem.lower() in taken or os.path.realpath(out / (stem + _OVERLAY)) in photos:
+        while stem.lower() in taken or any(
+            os.path.realpath(out / (stem + ending)) in photos for ending in (_OVERLAY, _CONTRAST)
+        ):
             count[path.stem] += 1
             stem = f"{path.stem}-{count[path.stem] + 1}"
         taken.add(stem.lower())
@@ -396,6 +409,19 @@ def _write(path: Path, data: bytes) -> None:
         raise CnnvizError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def _check_folder(path: Path) -> None:
+    """Looks whether a folder can be made and written to, without making it.
+
+    Raises:
+        CnnvizError: it cannot.
+    """
+    there = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise CnnvizError(f"{path} cannot be written: {there} is no folder that you may write in.")
+
+
 def _png(pixels: Any) -> bytes:
     from cnnviz.images import encode_png
 
@@ -403,47 +429,9 @@ def _png(pixels: Any) -> bytes:
 
 
 def _npy(array: Any) -> bytes:
-    import numpy as np
+    from cnnviz.exports import npy
 
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _filters_npz(found: Filters) -> bytes:
-    import numpy as np
-
-    arrays: dict[str, Any] = {"kernels": found.kernels}
-    for name in ("biases", "pointwise"):
-        if getattr(found, name) is not None:
-            arrays[name] = getattr(found, name)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def _filters_csv(found: Filters) -> bytes:
-    """A line for each filter: number, bias, statistics, and weights named [row,column,channel]."""
-    statistics = dataclasses.asdict(found.per_filter)
-    height, width, channels, count = found.kernels.shape
-    weights = [
-        f"[{row},{column},{channel}]"
-        for row in range(height)
-        for column in range(width)
-        for channel in range(channels)
-    ]
-    # Where a separable layer has pointwise kernels, the biases are theirs.
-    biases: Any = [""] * count
-    if found.biases is not None and found.pointwise is None:
-        biases = found.biases
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["filter", "bias", *statistics, *weights])
-    for index in range(count):
-        numbers = [values[index] for values in statistics.values()]
-        kernel = found.kernels[..., index].ravel()
-        writer.writerow([index, biases[index], *numbers, *kernel])
-    return text.getvalue().encode()
+    return npy(array)
 
 
 def _ending(path: Path, known: Iterable[str]) -> str:

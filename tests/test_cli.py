@@ -323,6 +323,28 @@ def test_explain_names_the_photo_whose_files_cannot_be_written(
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_explain_writes_the_contrastive_map_as_a_picture(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--method", "contrastive-cam", "--json")
+    answer = lines(run("explain", averaged, photos / "b.png", "--out", tmp_path, *options))[0]
+    values = np.load(answer["cam"])
+    with Image.open(answer["contrast"]) as picture:
+        written = np.asarray(picture)
+    expected = np.clip(values / np.abs(values).max(), 0, 1) * 255
+    assert written.shape == values.shape
+    np.testing.assert_allclose(written, expected, atol=0.51)
+
+
+def test_a_folder_that_cannot_be_made_ends_the_command(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    result = run("explain", averaged, photos, "--out", tmp_path / "taken" / "deep")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+
+
 # --- Wrong words --------------------------------------------------------------------------------
 
 

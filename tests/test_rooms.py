@@ -32,6 +32,7 @@ WEB_SIDE: dict[str, set[str]] = {
     "preprocessing": {"lib:PIL", "arrays", "cards"},
     "overlays": {"arrays", "cards", "colours", "preprocessing", "results"},
     "descriptions": {"cards", "preprocessing", "results"},
+    "exports": {"results"},
     "figures": {
         "lib:PIL",
         "lib:plotly",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz import figures
 from cnnviz.arrays import largest_magnitude, scale_filters
+from cnnviz.exports import filters_csv
 from cnnviz.results import Filters
 from cnnviz.ui import choices, parts
 from cnnviz.ui.shell import Scene
@@ -153,15 +153,9 @@ def downloads(found: Filters) -> None:
     with first:
         parts.download_array("Kernels (.npy)", found.kernels, f"{stem}-kernels", "kernels npy")
     with second:
-        parts.download("Kernels (.csv)", lambda: _csv(found), f"{stem}-kernels.csv", "kernels csv")
+        parts.download(
+            "Filters (.csv)", lambda: filters_csv(found), f"{stem}-filters.csv", "filters csv"
+        )
     if found.biases is not None:
         with third:
             parts.download_array("Biases (.npy)", found.biases, f"{stem}-biases", "biases npy")
-
-
-def _csv(found: Filters) -> bytes:
-    """One row a weight: where it stands in the kernel, and its value."""
-    places = np.indices(found.kernels.shape).reshape(4, -1)
-    columns = dict(zip(("row", "column", "input_channel", "filter"), places, strict=True))
-    frame = pd.DataFrame({**columns, "weight": found.kernels.ravel()})
-    return frame.to_csv(index=False).encode()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz import cams, figures
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.descriptions import nothing_to_see
+from cnnviz.exports import npy
 from cnnviz.results import ClassActivationMap, Floats, LayerInfo
 from cnnviz.ui import choices
 from cnnviz.ui.shell import Scene
@@ -109,14 +108,7 @@ def shape_text(layer: LayerInfo) -> str:
 
 def download_array(label: str, values: Floats, name: str, key: str) -> None:
     """A button that saves an array as .npy; the file is made when it is asked for."""
-    st.download_button(
-        label,
-        lambda: npy(values),
-        file_name=f"{name}.npy",
-        on_click="ignore",
-        icon=":material/download:",
-        key=key,
-    )
+    download(label, lambda: npy(values), f"{name}.npy", key)
 
 
 def download(label: str, make: Callable[[], bytes], file_name: str, key: str) -> None:
@@ -129,13 +121,6 @@ def download(label: str, make: Callable[[], bytes], file_name: str, key: str) ->
         icon=":material/download:",
         key=key,
     )
-
-
-def npy(values: Floats) -> bytes:
-    """An array as the bytes of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    return buffer.getvalue()
 
 
 def file_stem(*names: str) -> str:

@@ -1,0 +1,54 @@
+"""Arrays and filters as the bytes of files that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+
+from cnnviz.results import Filters, Floats
+
+
+def npy(array: Floats) -> bytes:
+    """An array as a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def filters_npz(found: Filters) -> bytes:
+    """``kernels`` and, where the layer has them, ``biases`` and ``pointwise``, as a .npz file."""
+    arrays: dict[str, Any] = {"kernels": found.kernels}
+    for name in ("biases", "pointwise"):
+        if getattr(found, name) is not None:
+            arrays[name] = getattr(found, name)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def filters_csv(found: Filters) -> bytes:
+    """A line for each filter: number, bias, statistics, and weights named [row,column,channel]."""
+    statistics = dataclasses.asdict(found.per_filter)
+    height, width, channels, count = found.kernels.shape
+    weights = [
+        f"[{row},{column},{channel}]"
+        for row in range(height)
+        for column in range(width)
+        for channel in range(channels)
+    ]
+    # Where a separable layer has pointwise kernels, the biases are theirs.
+    biases: Any = [""] * count
+    if found.biases is not None and found.pointwise is None:
+        biases = found.biases
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["filter", "bias", *statistics, *weights])
+    for index in range(count):
+        numbers = [values[index] for values in statistics.values()]
+        kernel = found.kernels[..., index].ravel()
+        writer.writerow([index, biases[index], *numbers, *kernel])
+    return text.getvalue().encode()
