@@ -11,9 +11,11 @@ scene = shell.enter(
     "The map adds up what the last feature maps say for a class, place by place. "
     "Choose another class to see what in the same photo speaks for that one.",
 )
-prediction = ask.explanation(scene.model, scene.photo).prediction
+first = ask.explanation(scene.model, scene.photo)
+prediction = first.prediction
 target, method, layer = map_parts.pick_question(scene, prediction)
-cam = ask.explanation(scene.model, scene.photo, (target,), method, layer).maps[0]
+cams = map_parts.maps(scene, first, target, method, layer)
+cam = cams[0]
 
 signed = map_parts.pick_signed()
 st.markdown(plain(where(cam, scene.photo.pixels, scene.card.preprocessing)))
@@ -23,6 +25,6 @@ with on_photo:
 with alone:
     map_parts.map_alone(cam)
 map_parts.numbers(cam, prediction)
-map_parts.side_by_side(scene, prediction, cam)
+map_parts.side_by_side(cams)
 map_parts.downloads(scene, cam, signed)
 parts.about(scene)

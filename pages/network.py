@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz import figures
-from cnnviz.ui import architecture, parts, shell
+from cnnviz.ui import network_parts, parts, shell
 from cnnviz.ui.text import plain
 
 scene = shell.enter(
@@ -15,15 +15,15 @@ layers = scene.outline.layers
 facts = st.columns(4)
 facts[0].metric("Layers", len([layer for layer in layers if not layer.nested]))
 facts[1].metric("Parameters", f"{scene.outline.parameters:,}")
-facts[2].metric("Input", architecture.input_text(scene.outline))
+facts[2].metric("Input", network_parts.input_text(scene.outline))
 facts[3].metric("Classes", f"{len(scene.card.labels):,}")
 
-clicked = parts.clicked(figures.architecture(architecture.stages(layers)), "architecture")
-shown = architecture.table(layers)
-chosen = architecture.choose_row(shown, clicked)
+shown = network_parts.pick_opened(scene)
+clicked = parts.clicked(figures.architecture(network_parts.stages(shown)), "architecture")
+chosen = network_parts.pick_layer(scene, shown, clicked)
 if chosen is None:
     st.caption("Click on a layer, in the picture or in the table, to look inside it.")
 else:
     st.subheader(plain(chosen.path), anchor=False)
-    architecture.links(chosen, scene.model)
+    network_parts.links(scene, chosen)
 parts.about(scene)

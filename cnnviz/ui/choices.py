@@ -78,6 +78,11 @@ def put(name: str, value: str | Sequence[str], scope: str = "") -> None:
     st.session_state.pop(_key(name, scope), None)
 
 
+def kept(name: str, scope: str = "") -> list[str]:
+    """The last choice, as it is written in the address bar; empty if there was none."""
+    return _kept().get((name, scope), [])
+
+
 def link_names(name: str) -> bool:
     """Whether the address bar speaks of a choice that cnnviz did not write there itself."""
     return name in st.query_params and st.query_params.get_all(name) != _written().get(name)

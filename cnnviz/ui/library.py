@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cnnviz import images, workers
 from cnnviz.cards import ModelCard, card_path, read_card
@@ -20,16 +21,24 @@ def models() -> list[ModelFile]:
     folder = read_settings().models
     if not folder.is_dir():
         return []
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in _ENDINGS]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _ENDINGS]
     return [workers.model_file(path) for path in files]
 
 
-def titles(models: Sequence[ModelFile]) -> dict[str, str]:
+def by_name(models: Sequence[ModelFile]) -> dict[str, ModelFile]:
+    """The models by name; where several have one name, by the name with its ending."""
+    shared = Counter(model.name for model in models)
+    return {
+        model.name if shared[model.name] == 1 else Path(model.path).name: model for model in models
+    }
+
+
+def titles(models: Mapping[str, ModelFile]) -> dict[str, str]:
     """What a person reads in the list of models, by name: the card's title, else the name.
 
     Where several have the same title the name tells them apart.
     """
-    cards = {model.name: _card(model) for model in models}
+    cards = {name: _card(model) for name, model in models.items()}
     read = {name: card.title if card else name for name, card in cards.items()}
     shared = Counter(read.values())
     return {

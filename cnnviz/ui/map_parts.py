@@ -9,7 +9,7 @@ from cnnviz.cams import METHODS, contrast_picture
 from cnnviz.descriptions import mirrored
 from cnnviz.images import encode_png
 from cnnviz.overlays import overlay
-from cnnviz.results import ClassActivationMap, Prediction, percent
+from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.shell import Scene
 from cnnviz.ui.text import plain
@@ -95,17 +95,33 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
     st.caption(plain(f"{text} Its probability is {percent(probability)}."))
 
 
-def side_by_side(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
+def maps(
+    scene: Scene, first: Explanation, target: str, method: str, layer: str | None
+) -> tuple[ClassActivationMap, ...]:
+    """The map that is asked for, then those of the likeliest other classes.
+
+    Args:
+        scene: model and photo.
+        first: the explanation that names the predicted class; its map is not computed again.
+        target: the class.
+        method: how.
+        layer: the layer, for Grad-CAM.
+    """
+    likely = [score.label for score in first.prediction.top(_BESIDE)]
+    others = tuple(label for label in likely if label != target)[: _BESIDE - 1]
+    known = first.maps[0]
+    if (known.target, known.method) == (target, method) and layer in {None, known.layer}:
+        found = ask.explanation(scene.model, scene.photo, others, method, layer)
+        return (known, *found.maps)
+    return ask.explanation(scene.model, scene.photo, (target, *others), method, layer).maps
+
+
+def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
     """The evidence for the likeliest classes beside the one that is shown, on one scale."""
-    likely = [score.label for score in prediction.top(_BESIDE)]
-    others = tuple(label for label in likely if label != cam.target)[: _BESIDE - 1]
-    layer = cam.layer if cam.method == "grad-cam" else None
-    found = ask.explanation(scene.model, scene.photo, others, cam.method, layer)
-    shown = (cam, *found.maps)
     figure = figures.evidence_maps(
         [(one.target, one.values) for one in shown],
         title="The same photo, class by class, on one scale",
-        unit=parts.unit(cam),
+        unit=parts.unit(shown[0]),
     )
     parts.chart(figure, "side by side")
     st.caption(plain(mirrored(shown)))

@@ -96,14 +96,14 @@ def _sidebar() -> tuple[ModelFile, Photo]:
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
             ".h5 file there and reload the page."
         )
-    by_name = {model.name: model for model in offered}
-    titles = library.titles(offered)
+    by_name = library.by_name(offered)
+    titles = library.titles(by_name)
     name = choices.choose(
         st.selectbox,
         "Network",
         "model",
         list(by_name),
-        offered[0].name,
+        next(iter(by_name)),
         format_func=titles.__getitem__,
     )
     return by_name[name], photos.pick(by_name[name])

@@ -97,7 +97,7 @@ def test_network_lists_every_layer(visit: Any, model: str) -> None:
     assert {layer.path for layer in outline.layers if layer.kernel_shape} <= drawn
 
 
-def test_the_maps_of_the_lesson_shrink_and_multiply(visit: Any) -> None:
+def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
     seen = visit("network", model="mnist_cnn")
     shapes = [one["text"] for one in seen.figure("architecture")["layout"]["annotations"]]
     assert {"28×28×1", "26×26×32", "24×24×64"} <= set(shapes)

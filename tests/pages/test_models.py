@@ -152,6 +152,51 @@ def test_folded_models_are_opened_by_choice(visit: Any, models: Any) -> None:
     assert [path for path in opened if path not in inner] == closed
 
 
+def test_two_files_of_one_name_are_both_offered(
+    visit: Any, models: Any, save: Any, tiny: Any
+) -> None:
+    folder = models("flat")
+    save(tiny("flat").model, folder / "flat.h5")
+    seen = visit(model="flat.h5").fine()
+    assert seen.chosen("Network") == "flat.h5"
+    assert len(seen._widget("Network").options) == 2
+
+
+def test_the_picture_folds_what_the_table_folds(visit: Any, models: Any) -> None:
+    models("nested_functional")
+
+    def drawn(seen: Any) -> set[str]:
+        traces = seen.figure("architecture")["data"]
+        return {point[0] for trace in traces for point in trace["customdata"]}
+
+    seen = visit("network").fine()
+    (nested,) = [one for one in seen.app.multiselect if one.label == "Open nested models"]
+    folded = nested.options[0]
+    assert folded in drawn(seen)
+    seen.run(nested.set_value([folded])).fine()
+    assert folded not in drawn(seen)
+    assert any(path.startswith(folded + "/") for path in drawn(seen))
+
+
+def test_a_link_brings_back_the_layer_and_the_opened_models(visit: Any, models: Any) -> None:
+    models("nested_functional")
+    layers = visit("network").fine().app.multiselect[0].options
+    inner = visit("network", open=layers[0]).fine().app.dataframe[0].value["Layer"]
+    path = next(path for path in inner if path.startswith(layers[0] + "/"))
+    seen = visit("network", layer=path, open=layers[0]).fine()
+    assert [one.value for one in seen.app.subheader] == [path.replace("_", "\\_")]
+    assert seen.app.query_params["layer"] == path
+
+
+def test_a_folded_model_is_opened_by_its_button(visit: Any, models: Any) -> None:
+    models("nested_functional")
+    folded = visit("network").fine().app.multiselect[0].options[0]
+    seen = visit("network", layer=folded).fine()
+    seen.run(seen._widget("Open it").click()).fine()
+    assert seen.app.multiselect[0].value == [folded]
+    assert seen.app.query_params["open"] == folded
+
+
 def test_a_sigmoid_unit_has_two_classes(visit: Any, models: Any) -> None:
     models("one_sigmoid")
     seen = visit("class_activation_map").fine()

@@ -59,6 +59,21 @@ def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str])
     assert sorted(questions) == ["explain", "outline"]
 
 
+def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    original = workers.call
+
+    def call(function: str, *args: Any, **kwargs: Any) -> Any:
+        answer = original(function, *args, **kwargs)
+        if function == "explain":
+            drawn.extend(one.target for one in answer.maps)
+        return answer
+
+    monkeypatch.setattr(workers, "call", call)
+    visit("class_activation_map", model="imagenet_efficientnet_lite0").fine()
+    assert len(drawn) == len(set(drawn)) == 4
+
+
 @pytest.mark.parametrize(
     ("page", "looks"),
     [
