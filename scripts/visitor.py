@@ -1,0 +1,230 @@
+"""A visitor without a browser: speaks Streamlit 1.67's protocol over a real websocket.
+
+Every message is one protobuf: ``BackMsg`` to the server, ``ForwardMsg`` from it. A run of the app
+begins with ``new_session``, brings its elements one by one, and ends with ``script_finished``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import requests
+from streamlit.proto.Alert_pb2 import Alert
+from streamlit.proto.AppPage_pb2 import AppPage
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.Common_pb2 import (
+    FileUploaderState,
+    FileURLs,
+    FileURLsRequest,
+    StringArray,
+    UploadedFileInfo,
+)
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.Markdown_pb2 import Markdown
+from streamlit.proto.MultiSelect_pb2 import MultiSelect
+from streamlit.proto.Selectbox_pb2 import Selectbox
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+# Whoever waits longer than this for an answer has none.
+SECONDS = 60
+_XSRF = "_streamlit_xsrf"
+_ESCAPE = re.compile(r"\\(?=\W)")
+
+
+class Visitor:
+    """One session of the app.
+
+    Attributes:
+        elements: what the last run put on the page, by place.
+        page: the address of the page, empty for the first one.
+        problems: every exception, error and warning that ever came, in words.
+    """
+
+    def __init__(self, url: str, http: requests.Session, socket: ClientConnection) -> None:
+        self.elements: dict[tuple[int, ...], Element] = {}
+        self.page = ""
+        self.problems: list[str] = []
+        self._url = url
+        self._http = http
+        self._socket = socket
+        self._query = ""
+        self._session = ""
+        self._pages: list[AppPage] = []
+        self._page_hash = ""
+        self._widgets: dict[str, WidgetState] = {}
+
+    async def open(self, link: str) -> None:
+        """Opens a link such as ``filters?layer=conv1`` as the session's first page."""
+        parts = urlsplit(link)
+        self.page, self._query = parts.path.strip("/"), parts.query
+        await self._run(page_name=self.page)
+
+    async def turn_to(self, page: str) -> None:
+        """Changes the page by its address; only the sidebar's widgets go along."""
+        self._page_hash = next(one.page_script_hash for one in self._pages if _path(one) == page)
+        self.page, self._query = page, ""
+        uploaders = {one.file_uploader.id for one in self._of("file_uploader")}
+        self._widgets = {key: self._widgets[key] for key in uploaders & self._widgets.keys()}
+        await self._run()
+
+    async def choose(self, label: str, option: str) -> None:
+        """Chooses an option in the select box, or as the only one in the multiselect."""
+        box = self._box(label)
+        if isinstance(box, MultiSelect):
+            state = WidgetState(id=box.id, string_array_value=StringArray(data=[option]))
+        else:
+            state = WidgetState(id=box.id, string_value=option)
+        self._widgets[box.id] = state
+        await self._run()
+
+    async def upload(self, name: str, data: bytes) -> None:
+        """Gives a file to the page's first uploader."""
+        uploader = next(self._of("file_uploader")).file_uploader
+        request = FileURLsRequest(request_id=name, file_names=[name], session_id=self._session)
+        await self._socket.send(BackMsg(file_urls_request=request).SerializeToString())
+        while (message := await self._receive()).WhichOneof("type") != "file_urls_response":
+            self._take(message)
+        urls = message.file_urls_response.file_urls[0]
+        await asyncio.to_thread(self._put, urls, name, data)
+        info = UploadedFileInfo(name=name, size=len(data), file_id=urls.file_id, file_urls=urls)
+        files = FileUploaderState(uploaded_file_info=[info])
+        self._widgets[uploader.id] = WidgetState(id=uploader.id, file_uploader_state_value=files)
+        await self._run()
+
+    @property
+    def link(self) -> str:
+        """What the address bar shows, without the server."""
+        return f"{self.page}?{self._query}"
+
+    def options(self, label: str) -> list[str]:
+        """What can be chosen in a select box or multiselect."""
+        return list(self._box(label).options)
+
+    def chosen(self, label: str) -> list[str]:
+        """What is chosen there."""
+        box = self._box(label)
+        known = self._widgets.get(box.id)
+        if isinstance(box, MultiSelect):
+            if known is not None:
+                return list(known.string_array_value.data)
+            return list(box.raw_values) or [box.options[index] for index in box.default]
+        if known is not None:
+            return [known.string_value]
+        return [box.raw_value or box.options[box.default]]
+
+    @property
+    def captions(self) -> list[str]:
+        """The small texts on the page, as a person reads them."""
+        texts = [one.markdown for one in self._of("markdown")]
+        captions = [text.body for text in texts if text.element_type == Markdown.CAPTION]
+        return [_ESCAPE.sub("", text) for text in captions]
+
+    @property
+    def thumbnails(self) -> list[str]:
+        """The addresses of the pictures; each is made from the picture's content."""
+        return [image.url for one in self._of("imgs") for image in one.imgs.imgs]
+
+    def _box(self, label: str) -> Selectbox | MultiSelect:
+        boxes: list[Selectbox | MultiSelect] = [one.selectbox for one in self._of("selectbox")]
+        boxes += [one.multiselect for one in self._of("multiselect")]
+        return next(box for box in boxes if box.label == label)
+
+    def _of(self, kind: str) -> Iterator[Element]:
+        return (one for one in self.elements.values() if one.WhichOneof("type") == kind)
+
+    async def _run(self, page_name: str = "") -> None:
+        state = ClientState(
+            query_string=self._query,
+            page_name=page_name,
+            page_script_hash=self._page_hash,
+            widget_states=WidgetStates(widgets=self._widgets.values()),
+        )
+        await self._socket.send(BackMsg(rerun_script=state).SerializeToString())
+        while True:
+            message = await self._receive()
+            self._take(message)
+            if message.WhichOneof("type") == "script_finished":
+                if message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                    return
+                if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    self.problems.append("the page could not be compiled")
+                    return
+
+    async def _receive(self) -> ForwardMsg:
+        async with asyncio.timeout(SECONDS):
+            data = await self._socket.recv(decode=False)
+        return ForwardMsg.FromString(data)
+
+    def _take(self, message: ForwardMsg) -> None:
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self.elements.clear()
+            self._session = message.new_session.initialize.session_id
+        elif kind == "navigation":
+            self._pages = list(message.navigation.app_pages)
+            self._page_hash = message.navigation.page_script_hash
+        elif kind == "page_info_changed":
+            self._query = message.page_info_changed.query_string
+        elif kind == "page_not_found":
+            self.problems.append("there is no such page")
+        elif kind == "delta" and message.delta.HasField("new_element"):
+            self._place(tuple(message.metadata.delta_path), message.delta.new_element)
+
+    def _place(self, place: tuple[int, ...], element: Element) -> None:
+        self.elements[place] = element
+        kind = element.WhichOneof("type")
+        if kind == "exception":
+            self.problems.append(f"{element.exception.type}: {element.exception.message}")
+        elif kind == "alert" and element.alert.format in (Alert.ERROR, Alert.WARNING):
+            self.problems.append(_ESCAPE.sub("", element.alert.body))
+        elif kind == "selectbox" and element.selectbox.set_value:
+            self._widgets.pop(element.selectbox.id, None)
+        elif kind == "multiselect" and element.multiselect.set_value:
+            self._widgets.pop(element.multiselect.id, None)
+
+    def _put(self, urls: FileURLs, name: str, data: bytes) -> None:
+        answer = self._http.put(
+            self._url + urls.upload_url,
+            files={"file": (name, data, "image/jpeg")},
+            headers={"X-Xsrftoken": _token(self._http)},
+            timeout=SECONDS,
+        )
+        answer.raise_for_status()
+
+
+@asynccontextmanager
+async def visitor(url: str, cookies: dict[str, str] | None = None) -> AsyncIterator[Visitor]:
+    """Connects a new session with a server, as a browser with these cookies does.
+
+    Raises:
+        OSError, WebSocketException, RequestException: the server does not answer, or refuses.
+    """
+    with requests.Session() as http:
+        http.cookies.update(cookies or {})
+        first = await asyncio.to_thread(http.get, f"{url}/_stcore/health", timeout=SECONDS)
+        first.raise_for_status()
+        async with connect(
+            f"ws{url.removeprefix('http')}/_stcore/stream",
+            origin=Origin(url),
+            subprotocols=[Subprotocol("streamlit"), Subprotocol(_token(http))],
+            additional_headers={"Cookie": "; ".join(f"{k}={v}" for k, v in http.cookies.items())},
+            max_size=None,
+        ) as socket:
+            yield Visitor(url, http, socket)
+
+
+def _path(page: AppPage) -> str:
+    return "" if page.is_default else page.url_pathname
+
+
+def _token(http: requests.Session) -> str:
+    """What proves to the server that the visitor may read its cookies."""
+    return http.cookies[_XSRF] or ""

@@ -1,0 +1,58 @@
+"""A visitor without a browser, whom the benchmark of a class and the proof of replicas send."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from scripts.visitor import visitor
+
+MODEL = "?model=imagenet_efficientnet_lite0"
+
+
+def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
+    async def visit() -> None:
+        async with visitor(server.url) as person, visitor(server.url) as other:
+            await person.open(MODEL)
+            await other.open("filters?model=mnist_cnn&layer=conv2")
+            assert other.chosen("Layer")[0].startswith("conv2 ")
+            await person.upload("mine.png", photo)
+            assert person.captions[0].startswith("mine.png")
+            own = person.thumbnails
+            await person.turn_to("activations")
+            another = person.options("Layers")[3]
+            await person.choose("Layers", another)
+            assert person.chosen("Layers") == [another]
+            assert person.link == f"activations{MODEL}&layer={another.split(' ')[0]}"
+            await other.choose("Network", person.chosen("Network")[0])
+            assert person.captions[0].startswith("mine.png")
+            assert person.thumbnails == own != other.thumbnails
+            assert not other.captions[0].startswith("mine.png")
+            assert person.problems + other.problems == []
+
+    asyncio.run(visit())
+
+
+def test_a_visitor_tells_what_goes_wrong(server: Any) -> None:
+    async def visit() -> list[str]:
+        async with visitor(server.url) as person:
+            await person.open("no_such_page")
+            await person.upload("broken.jpg", b"no photo at all")
+            return person.problems
+
+    page, file = asyncio.run(visit())
+    assert page == "there is no such page"
+    assert file.startswith("broken.jpg: ")
+
+
+def test_a_visitor_of_a_server_that_is_gone_waits_for_nothing() -> None:
+    async def visit() -> None:
+        async with visitor("http://localhost:9"):
+            pytest.fail("Nobody listens there.")
+
+    with pytest.raises((requests.RequestException, ConnectionClosed, InvalidStatus)):
+        asyncio.run(visit())
