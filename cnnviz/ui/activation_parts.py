@@ -74,7 +74,9 @@ def draw_grid(
     address = "channel" if first else f"channel of {layer.path}"
     grid, beside = st.columns([3, 2], gap="large")
     with grid:
-        figure = _grid(layer, maps[..., places], ranking, places, scale, signed, colours)
+        figure = _grid(
+            scene.model, scene.photo.key, layer, order, scale, colours, maps[..., places], ranking
+        )
         clicked = parts.clicked(figure, f"activations:{layer.path}")
         _name_dead(ranking, maps.shape[-1])
 
@@ -95,26 +97,33 @@ def _order(ranking: ChannelRanking, order: str) -> list[int]:
     return [int(channel) for channel in ranking.order(order)]
 
 
+@st.cache_resource(show_spinner=False, max_entries=32)
 def _grid(
+    model: ModelFile,
+    key: str,
     layer: LayerInfo,
-    maps: Floats,
-    ranking: ChannelRanking,
-    places: list[int],
+    order: str,
     scale: str,
-    signed: bool,
     colours: str,
+    _maps: Floats,
+    _ranking: ChannelRanking,
 ) -> go.Figure:
-    """All channels as one picture; values below zero get colours centred on zero."""
+    """All channels as one picture; values below zero get colours centred on zero.
+
+    Kept by model, photo and look, since it takes longer than the answer of a cached question.
+    """
+    places = _order(_ranking, order)
+    signed = bool(_maps.min() < 0)
     if scale == "channel":
         # By its largest value alone: zero stays zero, and an even channel is not a dead one.
-        maps = centre(maps, axis=(0, 1))
-    limit = largest_magnitude(maps) or 1.0
+        _maps = centre(_maps, axis=(0, 1))
+    limit = largest_magnitude(_maps) or 1.0
     return figures.channel_grid(
-        maps,
+        _maps,
         title=f"{len(places)} channels of {layer.path}, {parts.shape_text(layer)}",
         unit="activation" if scale == "layer" else "scaled activation",
         names=[f"#{channel}" for channel in places],
-        hovers=[_hover(ranking, channel) for channel in places],
+        hovers=[_hover(_ranking, channel) for channel in places],
         colours="balance" if signed else colours,
         limits=(-limit if signed else 0.0, limit),
     )
