@@ -36,7 +36,7 @@ class Preprocessing(_Part):
     Attributes:
         height: rows of the network input, in pixels.
         width: columns of the network input, in pixels.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for grey, 4 for RGB and an alpha that is opaque everywhere.
         fit: ``crop`` takes the largest centred rectangle of the input's shape,
             ``stretch`` squeezes the whole photo, ``pad`` adds black borders.
         crop_fraction: the share of that rectangle's sides that is kept (``crop`` only).
@@ -48,7 +48,7 @@ class Preprocessing(_Part):
 
     height: int = Field(gt=0, le=MAX_SIDE)
     width: int = Field(gt=0, le=MAX_SIDE)
-    channels: Literal[1, 3] = 3
+    channels: Literal[1, 3, 4] = 3
     fit: Literal["crop", "stretch", "pad"] = "stretch"
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
@@ -56,8 +56,10 @@ class Preprocessing(_Part):
 
     @model_validator(mode="after")
     def _colours_for_colour_scaling(self) -> Self:
-        if self.channels == 1 and self.scaling in {"caffe", "torch"}:
-            raise ValueError(f"scaling {self.scaling!r} needs 3 channels, and channels is 1")
+        if self.channels != 3 and self.scaling in {"caffe", "torch"}:
+            raise ValueError(
+                f"scaling {self.scaling!r} needs 3 channels, and channels is {self.channels}"
+            )
         return self
 
 
@@ -86,7 +88,12 @@ class SuggestedLayers(_Part):
 
 
 class ModelCard(_Part):
-    """Everything a person should know about a model before believing its pictures."""
+    """Everything a person should know about a model before believing its pictures.
+
+    Attributes:
+        output: name of the output that is shown, of a model with several; None for the first
+            that gives class scores. The labels are those of this output.
+    """
 
     title: Text
     description: Text
@@ -96,6 +103,7 @@ class ModelCard(_Part):
     licence: Text
     source: Text
     suggested_layers: SuggestedLayers = SuggestedLayers()
+    output: str | None = None
     inferred: bool = False
 
     @field_validator("labels")

@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 
 from cnnviz.cards import Preprocessing
 from cnnviz.preprocessing import seen_region
-from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
 
 # Below this a network is not sure, and says which other class it thinks of.
 _SURE = 0.6
+
+# What is nearer to 1 than this is 1 in float32.
+_CERTAIN = 1 - float(np.finfo(np.float32).eps)
+
+# So many classes are named of those that are judged by themselves.
+_NAMED = 3
 
 _PLACES = (
     ("in the upper left", "at the top", "in the upper right"),
@@ -24,7 +30,7 @@ _PLACES = (
 def describe(
     explanation: Explanation, photo: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> str:
-    """One or two sentences on what the network says of a photo (H, W, 3), and why."""
+    """A few sentences on what the network says of a photo (H, W, 3), and why."""
     shown = explanation.maps[0]
     return f"{_answer(explanation.prediction)} {where(shown, photo, preprocessing)}"
 
@@ -58,14 +64,22 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
     values = cam.values
     if not np.isfinite(values).all():
         return "The map holds values that are not numbers, so it cannot be drawn."
-    if not values.any():
-        reason = (
-            "no gradient reaches this layer, as happens when the answer is settled whatever "
-            "the layer says"
-            if cam.method == "grad-cam"
-            else "the maps that it weighs are zero"
+    if cam.saturated:
+        whole = "1" if cam.score > 0.5 else "0"
+        return (
+            f"The probability of “{cam.target}” rounds to {whole}, and its gradient with it, so "
+            "this map says nothing. The network gives no logit that could be explained instead."
         )
-        return f"The map for “{cam.target}” is zero everywhere: {reason}."
+    if cam.gradient == 0:
+        return (
+            f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, as "
+            "happens when the answer is settled whatever the layer says."
+        )
+    if not values.any():
+        return (
+            f"The map for “{cam.target}” is zero everywhere: the maps that it weighs are zero, "
+            "or have no weight."
+        )
     if values.max() <= 0:
         return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
@@ -76,14 +90,47 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
     return ""
 
 
+def damage(filters: Filters) -> str:
+    """A sentence on weights of a layer that are NaN or infinite; "" where all are numbers."""
+    parts = (filters.kernels, filters.biases, filters.pointwise)
+    broken = sum(int(np.sum(~np.isfinite(part))) for part in parts if part is not None)
+    if not broken:
+        return ""
+    weights = "1 weight" if broken == 1 else f"{broken:,} weights"
+    return (
+        f"{weights} of the layer “{filters.layer}” {'is' if broken == 1 else 'are'} not a number "
+        "(NaN or infinite): what the network says cannot be trusted."
+    )
+
+
 def _answer(prediction: Prediction) -> str:
+    if not prediction.exclusive:
+        return _independent_answer(prediction)
     best, *others = prediction.top(2)
+    if best.probability >= _CERTAIN:
+        return (
+            f"The network says “{best.label}”, with a probability that rounds to 1: its last "
+            "step is saturated, which is no proof that it is right."
+        )
     if best.probability >= _SURE or not others:
         return f"The network says “{best.label}” ({percent(best.probability)})."
     return (
         f"The network is not sure: “{best.label}” ({percent(best.probability)}) comes first, "
         f"then “{others[0].label}” ({percent(others[0].probability)})."
     )
+
+
+def _independent_answer(prediction: Prediction) -> str:
+    """What a network says that judges each class by itself."""
+    found = [score for score in prediction.top(len(prediction.labels)) if score.probability >= 0.5]
+    found = found[:_NAMED] or prediction.top(1)
+    named = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in found)
+    answer = (
+        f"The network sees {named}."
+        if found[0].probability >= 0.5
+        else f"The network sees none of its classes; {named} comes nearest."
+    )
+    return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 
 
 def _share(index: int, cells: int, start: float, length: float, whole: int) -> float:

@@ -17,6 +17,9 @@ from cnnviz.predictions import class_index, read_prediction
 from cnnviz.preprocessing import network_input
 from cnnviz.results import ClassActivationMap, Explanation, Floats
 
+# From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
+_CERTAIN = 1 - float(np.finfo(np.float32).eps)
+
 
 def methods(network: Network) -> tuple[str, ...]:
     """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
@@ -38,7 +41,7 @@ def class_activation_map(
         photo: (H, W, 3) uint8.
         target: a class, by name or number; the predicted one if None.
         method: a key of ``METHODS``; if None, ``cam`` where the network averages its last
-            maps straight into its dense layer, else ``grad-cam``.
+            maps straight into its dense layer, or into its scores, else ``grad-cam``.
         layer: the layer to explain, for Grad-CAM only; the last one with maps if None.
 
     Returns:
@@ -92,7 +95,7 @@ def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
     if not head.features:
         raise TargetError(
             f"The method {method!r} needs a network that averages its last maps straight into "
-            "one dense layer; this one ends otherwise. Use 'grad-cam'."
+            "one dense layer, or into its scores; this one ends otherwise. Use 'grad-cam'."
         )
     if layer is not None and layer != head.features:
         raise TargetError(
@@ -103,18 +106,24 @@ def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
 
 
 def _class_weights(
-    network: Network, head: graph.Head, index: int, method: str
+    network: Network, head: graph.Head, index: int, method: str, channels: int
 ) -> tuple[Floats, float]:
-    """The dense layer's weights (K,) and bias for a class, as the method reads them."""
-    dense = find(network.model, str(head.dense))
-    units = dense.kernel.shape[1]
-    biases = np.zeros(units, np.float32)
-    if dense.bias is not None:
-        biases = np.asarray(dense.bias, dtype=np.float32)
-    if method == "cam" and units > 1:
-        # To copy one column costs nothing, to copy a thousand takes 3% of a forward pass.
-        return np.asarray(dense.kernel[:, index], dtype=np.float32), float(biases[index])
-    kernel = np.asarray(dense.kernel, dtype=np.float32)
+    """The weights (K,) of the features and the bias for a class, as the method reads them."""
+    if head.dense is None:
+        # Each of the maps belongs to one class.
+        units = channels
+        kernel, biases = np.eye(units, dtype=np.float32), np.zeros(units, np.float32)
+    else:
+        dense = find(network.model, head.dense)
+        units = dense.kernel.shape[-1]
+        biases = np.zeros(units, np.float32)
+        if dense.bias is not None:
+            biases = np.asarray(dense.bias, dtype=np.float32)
+        if method == "cam" and units > 1:
+            # To copy one column costs nothing, to copy a thousand takes 3% of a forward pass.
+            column = np.asarray(dense.kernel[..., index], dtype=np.float32)
+            return column.reshape(channels), float(biases[index])
+        kernel = np.asarray(dense.kernel, dtype=np.float32).reshape(channels, units)
     if units == 1:
         kernel, biases = np.hstack([-kernel, kernel]), np.hstack([-biases, biases])
     if method == "cam":
@@ -135,7 +144,7 @@ def _explain_by_dense_weights(
     features = values["features"].numpy()[0]
     maps = []
     for index in wanted or [prediction.index]:
-        weights, bias = _class_weights(network, head, index, method)
+        weights, bias = _class_weights(network, head, index, method, features.shape[-1])
         evidence = cams.class_activation_map(features, weights)
         score = float(evidence.mean(dtype=np.float64) + bias)
         target = network.card.labels[index]
@@ -170,6 +179,8 @@ def _explain_by_gradients(
             network.card.labels[index],
             float(run.scores[0]),
             None,
+            float(np.abs(run.gradients).max()),
+            run.logits is None and not 0 < run.scores[0] < _CERTAIN,
         )
         for run, index in zip(runs, wanted or [prediction.index], strict=True)
     ]

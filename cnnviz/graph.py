@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from cnnviz.errors import LayerError
-from cnnviz.layers import find
+from cnnviz.layers import find, without_numbers
+from cnnviz.layouts import channels_first, free_name, graph_of, outputs
 from cnnviz.loading import Network
 
 _lock = threading.RLock()
@@ -62,12 +63,21 @@ _CHANNEL_BY_CHANNEL = (
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One operation's call while a network ran: its path, input and output tensors."""
+    """One operation's call while a network ran: its path, input and output tensors.
+
+    Attributes:
+        path: of the operation.
+        operation: a layer, or another operation.
+        inputs: the tensors that it was given.
+        output: what it gave.
+        first: whether maps that it gave are (N, C, h, w).
+    """
 
     path: str
     operation: Any
     inputs: tuple[Any, ...]
     output: Any
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,11 @@ class Head:
     Attributes:
         activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name;
             ``combined`` where outputs of softmax or sigmoid are averaged or joined.
-        dense: path of the dense layer that gives the scores, None where there is none.
-        features: path of the maps that are averaged straight into that dense layer, None
-            where the network ends otherwise.
+        dense: path of the dense layer that gives the scores, or of the 1×1 convolution that
+            stands in for it; None where there is none.
+        features: path of the maps that are averaged straight into that dense layer; without
+            one, of the maps whose averages are the scores: one map a class. None where the
+            network ends otherwise.
         last_spatial: path of the last layer whose output is a stack of maps, or None.
     """
 
@@ -89,43 +101,59 @@ class Head:
     last_spatial: str | None
 
 
-def record(model: keras.Model, inputs: Any) -> tuple[Any, list[Call]]:
+def record(model: keras.Model, inputs: Any, output: str | None = None) -> tuple[Any, list[Call]]:
     """Runs a model in inference mode and notes down every operation, nested ones included.
 
     Args:
         model: a Sequential or functional model.
-        inputs: its input tensor, (N, H, W, C).
+        inputs: its input tensor, (N, h, w, C), also where the model takes (N, C, h, w).
+        output: name of the output, of a model with several.
 
     Returns:
         The output tensor (N, C), and the calls in order; a nested model follows its own layers.
-        The second call of a shared layer has the path ``name#1``.
+        The second call of a shared layer has the path ``name#1``. Where the model gives maps
+        of classes, its answer is their mean over all places: that is one more call.
 
     Raises:
         LayerError: the model, or one inside it, is subclassed: it has no graph to follow.
     """
+    first = channels_first(model)
+    if graph_of(model) and model.inputs[0]._keras_history.operation.name in first:
+        inputs = keras.ops.transpose(inputs, (0, 3, 1, 2))
     calls: list[Call] = []
-    return _run(model, inputs, "", calls, set()), calls
+    results = keras.tree.flatten(_run(model, inputs, "", calls, set()))
+    calls = [replace(call, first=without_numbers(call.path) in first) for call in calls]
+    result = results[list(outputs(model)).index(output) if output else 0]
+    if len(result.shape) == 4:
+        calls.append(_mean_over_places(calls, result))
+        result = calls[-1].output
+    return result, calls
 
 
 def head(calls: list[Call], output: Any) -> Head:
     """Reads from a recorded run how the network ends."""
-    leaves = _leaves(calls)
+    leaves = _leading_to(calls, output)
     last_spatial = _last_maps(leaves)
     place = _producer(leaves, output, _RESHAPED)
     activation = _output_activation(leaves, place)
-    if place is not None and not hasattr(leaves[place].operation, "kernel"):
-        place = _logit_maker(leaves, place)
-    if place is None or not _gives_scores(leaves[place].operation, output):
+    place = _score_maker(leaves, place)
+    if place is None:
         return Head(activation, None, None, last_spatial)
-    dense = leaves[place]
-    place = _producer(leaves[:place], dense.inputs[0], _RESHAPED)
-    if place is None or not _averages_maps(leaves[place].operation):
-        return Head(activation, dense.path, None, last_spatial)
-    maps = leaves[place].inputs[0]
-    place = _producer(leaves[:place], maps)
-    if place is None or maps.shape[-1] != dense.operation.kernel.shape[0]:
-        return Head(activation, dense.path, None, last_spatial)
-    return Head(activation, dense.path, leaves[place].path, last_spatial)
+    maker = leaves[place]
+    if _averages_maps(leaves, place):
+        maps = _class_maps(leaves, place, activation == "combined")
+        if maps is None or _channels(leaves[maps]) != output.shape[-1]:
+            return Head(activation, None, None, last_spatial)
+        return Head(activation, None, leaves[maps].path, last_spatial)
+    if not _gives_scores(maker, output):
+        return Head(activation, None, None, last_spatial)
+    place = _producer(leaves[:place], maker.inputs[0], _RESHAPED)
+    if place is None or not _averages_maps(leaves, place):
+        return Head(activation, maker.path, None, last_spatial)
+    maps = _producer(leaves[:place], leaves[place].inputs[0])
+    if maps is None or _channels(leaves[maps]) != maker.operation.kernel.shape[-2]:
+        return Head(activation, maker.path, None, last_spatial)
+    return Head(activation, maker.path, leaves[maps].path, last_spatial)
 
 
 def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
@@ -136,16 +164,22 @@ def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
     place = _producer(leaves, output, _RESHAPED)
     if place is None or end.activation not in {"softmax", "sigmoid"}:
         return None
-    last = leaves[place]
-    scores = last.inputs[0]
-    if isinstance(last.operation, keras.layers.Dense):
-        dense = last.operation
-        scores = keras.ops.matmul(scores, keras.ops.cast(dense.kernel, dense.compute_dtype))
-        if dense.bias is not None:
-            scores = scores + keras.ops.cast(dense.bias, scores.dtype)
-    elif hasattr(last.operation, "kernel"):
+    scores = _before_activation(leaves[place])
+    return None if scores is None else keras.ops.reshape(scores, keras.ops.shape(output))
+
+
+def features(calls: list[Call], end: Head) -> Any | None:
+    """The maps (N, h, w, K) that the scores are made of, as ``Head.features`` names them.
+
+    Where probabilities are averaged it is the logits under them: without the softmax or
+    sigmoid of the convolution that gives them.
+    """
+    call = next((call for call in calls if call.path == end.features), None)
+    if call is None:
         return None
-    return keras.ops.reshape(scores, keras.ops.shape(output))
+    squashed = end.activation == "combined" and hasattr(call.operation, "kernel")
+    maps = _before_activation(call) if squashed else call.output
+    return None if maps is None else _channels_last(maps, call.first)
 
 
 @dataclass(frozen=True)
@@ -171,9 +205,9 @@ def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
         layers: layer paths.
 
     Returns:
-        A pass whose ``run`` takes (N, H, W, C) and gives float32 tensors: ``output`` (N, C);
-        ``logits`` (N, C) where there are any; ``features`` (N, h, w, K) where these are
-        averaged straight into the dense layer; ``layers``: {path: (N, ...)}.
+        A pass whose ``run`` takes (N, h, w, C) and gives float32 tensors: ``output`` (N, C);
+        ``logits`` (N, C) where there are any; ``features`` (N, h, w, K) where the scores are
+        made of their averages; ``layers``: {path: (N, ...)}, maps as (N, h, w, K).
 
     Raises:
         LayerError: a path does not exist or is never run.
@@ -189,7 +223,7 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
         layers: layer paths.
 
     Returns:
-        A pass whose ``run`` takes (N, H, W, C) and a class number, -1 for the most probable
+        A pass whose ``run`` takes (N, h, w, C) and a class number, -1 for the most probable
         class of each, and gives float32 tensors: what ``forward`` gives, and ``scores`` (N,),
         the class's logit, or its output where there is no logit; ``gradients``:
         {path: (N, ...)} of the score. A single unit speaks for two classes: class 1 has its
@@ -204,7 +238,9 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
 def any_pass(network: Network) -> Pass:
     """Any compiled pass, to ask how the network is built."""
     with _lock:
-        return next(iter(network.compiled.values()), None) or forward(network)
+        view = _view(network)
+        made = (made for key, made in network.compiled.items() if key[2] == view)
+        return next(made, None) or forward(network)
 
 
 def makers(calls: list[Call]) -> dict[str, str]:
@@ -238,7 +274,10 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
     """
     with _lock:
         made = network.compiled
-        covering = [key for key in made if key[0] == direction and wanted <= key[1]]
+        view = _view(network)
+        covering = [
+            key for key in made if (key[0], key[2]) == (direction, view) and wanted <= key[1]
+        ]
         if covering:
             key = min(covering, key=lambda key: len(key[1]))
             # Last in the order of use: the first is the one that leaves when there are many.
@@ -247,8 +286,14 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
         trace = _forward if direction == "forward" else _backward
         if len(made) >= _KEPT:
             del made[next(iter(made))]
-        made[direction, wanted] = _compile(network, trace, wanted)
-        return made[direction, wanted]
+        made[direction, wanted, view] = _compile(network, trace, wanted)
+        return made[direction, wanted, view]
+
+
+def _view(network: Network) -> tuple[Any, ...]:
+    """What of a card a compiled pass depends on: two cards of one model can share the rest."""
+    size = network.card.preprocessing
+    return network.output, size.height, size.width, size.channels
 
 
 def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]) -> Pass:
@@ -258,43 +303,45 @@ def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
         # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
         with tf.name_scope("network"):
-            values, calls = trace(network.model, inputs, wanted, *target)
+            values, calls = trace(network, inputs, wanted, *target)
         found.append((head(calls, values["output"]), makers(calls)))
+        first = {call.path: call.first for call in calls}
+        for maps in (values["layers"], values.get("gradients", {})):
+            maps.update({path: _channels_last(maps[path], first[path]) for path in maps})
         return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
 
-    size = network.card.preprocessing
-    photo = tf.TensorSpec((1, size.height, size.width, size.channels), tf.float32)
+    photo = tf.TensorSpec((1, *_view(network)[1:]), tf.float32)
     target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
     run.get_concrete_function(photo, *target)
     return Pass(run, *found[0])
 
 
-def _forward(model: keras.Model, inputs: Any, wanted: frozenset[str]) -> tuple[Any, list[Call]]:
-    output, calls = record(model, inputs)
+def _forward(network: Network, inputs: Any, wanted: frozenset[str]) -> tuple[Any, list[Call]]:
+    output, calls = record(network.model, inputs, network.output)
     end = head(calls, output)
-    outputs = {call.path: call.output for call in calls}
+    found = {call.path: call.output for call in calls}
     for path in sorted(wanted):
-        if not hasattr(outputs.get(path), "shape"):
-            find(model, path)
+        if not hasattr(found.get(path), "shape"):
+            find(network.model, path)
             raise LayerError(
                 f"The layer {path!r} gives no array of its own when the network runs: it is "
                 "never run, or gives several. Choose another."
             )
-    values = {"output": output, "layers": {path: outputs[path] for path in wanted}}
-    scores = logits(calls, output, end)
-    if scores is not None:
-        values["logits"] = scores
-    if end.features:
-        values["features"] = outputs[end.features]
-    return values, calls
+    values = {
+        "output": output,
+        "layers": {path: found[path] for path in wanted},
+        "logits": logits(calls, output, end),
+        "features": features(calls, end),
+    }
+    return {name: value for name, value in values.items() if value is not None}, calls
 
 
 def _backward(
-    model: keras.Model, inputs: Any, wanted: frozenset[str], target: Any
+    network: Network, inputs: Any, wanted: frozenset[str], target: Any
 ) -> tuple[Any, list[Call]]:
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        values, calls = _forward(model, inputs, wanted)
+        values, calls = _forward(network, inputs, wanted)
         answers = values.get("logits", values["output"])
         likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
         if answers.shape[1] == 1:
@@ -310,12 +357,12 @@ def _backward(
 
 
 def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken: set[str]) -> Any:
-    graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "_run_through_graph"):
+    graph = graph_of(model)
+    if graph is None:
         raise LayerError(
             f"The model {model.name!r} is written as a class of its own, so the way through its "
-            "layers cannot be followed. Its layers and filters can be shown, its activations "
-            "cannot."
+            "layers cannot be followed. Its layers and filters can be shown; predictions, "
+            "activations and class activation maps need a Sequential or functional model."
         )
 
     def noted(operation: Any) -> Callable[..., Any]:
@@ -346,12 +393,35 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
 
 
 def _free_path(path: str, taken: set[str]) -> str:
-    free, count = path, 0
-    while free in taken:
-        count += 1
-        free = f"{path}#{count}"
+    free = free_name(path, taken)
     taken.add(free)
     return free
+
+
+def _channels_last(maps: Any, first: bool) -> Any:
+    return keras.ops.transpose(maps, (0, 2, 3, 1)) if first and len(maps.shape) == 4 else maps
+
+
+def _mean_over_places(calls: list[Call], maps: Any) -> Call:
+    """The step from a fully convolutional network's maps of classes to one row of scores."""
+    maker = next(call for call in reversed(calls) if call.output is maps)
+    layout = "channels_first" if maker.first else "channels_last"
+    one_place = tuple(maps.shape[2:] if maker.first else maps.shape[1:3]) == (1, 1)
+    kind = keras.layers.Flatten if one_place else keras.layers.GlobalAveragePooling2D
+    step = kind(data_format=layout, name="mean_over_places")
+    # No layer can have this path: a name is never empty.
+    return Call("", step, (maps,), step(maps))
+
+
+def _leading_to(calls: list[Call], output: Any) -> list[Call]:
+    """The innermost calls that an output depends on, in order."""
+    needed = {id(output)}
+    leading = []
+    for call in reversed(_leaves(calls)):
+        if any(id(result) in needed for result in keras.tree.flatten(call.output)):
+            leading.append(call)
+            needed.update(id(tensor) for tensor in call.inputs)
+    return leading[::-1]
 
 
 def _leaves(calls: list[Call]) -> list[Call]:
@@ -401,8 +471,12 @@ def _output_activation(leaves: list[Call], place: int | None) -> str:
     return "combined" if None not in makers and given <= {"softmax", "sigmoid"} else own
 
 
-def _logit_maker(leaves: list[Call], place: int) -> int | None:
-    """The place of what feeds an operation that does nothing but apply its activation."""
+def _score_maker(leaves: list[Call], place: int | None) -> int | None:
+    """The place of what makes the scores before the last activation."""
+    if place is None or hasattr(leaves[place].operation, "kernel"):
+        return place
+    if _averages_maps(leaves, place):
+        return place
     if _activation(leaves[place].operation) not in {"softmax", "sigmoid"}:
         return None
     maker = _producer(leaves[:place], leaves[place].inputs[0], _RESHAPED)
@@ -411,20 +485,68 @@ def _logit_maker(leaves: list[Call], place: int) -> int | None:
     return maker
 
 
-def _gives_scores(operation: Any, output: Any) -> bool:
-    """Whether an operation is a dense layer with one unit for each class."""
+def _before_activation(call: Call) -> Any | None:
+    """What an operation gives without its activation; None where that cannot be told."""
+    operation, given = call.operation, call.inputs[0]
+    if not hasattr(operation, "kernel"):
+        return given
+    if not isinstance(operation, keras.layers.Dense | keras.layers.Conv2D):
+        return None
+    kernel = keras.ops.cast(operation.kernel, operation.compute_dtype)
+    if isinstance(operation, keras.layers.Dense):
+        scores = keras.ops.matmul(given, kernel)
+    else:
+        scores = operation.convolution_op(given, kernel)
+    if operation.bias is None:
+        return scores
+    bias = keras.ops.cast(operation.bias, scores.dtype)
+    return scores + (keras.ops.reshape(bias, (1, -1, 1, 1)) if call.first else bias)
+
+
+def _gives_scores(call: Call, output: Any) -> bool:
+    """Whether a call is of a dense layer, or what stands in for it, with a unit for each class."""
+    operation = call.operation
+    if _activation(operation) not in {"softmax", "sigmoid", "linear"}:
+        return False
+    if isinstance(operation, keras.layers.Dense):
+        return operation.units == output.shape[-1]
     return (
-        isinstance(operation, keras.layers.Dense)
-        and _activation(operation) in {"softmax", "sigmoid", "linear"}
-        and operation.units == output.shape[-1]
+        type(operation) is keras.layers.Conv2D
+        and operation.kernel_size == (1, 1)
+        and operation.groups == 1
+        and operation.filters == output.shape[-1]
+        and sorted(call.inputs[0].shape[1:]) == sorted((1, 1, operation.kernel.shape[-2]))
     )
 
 
-def _averages_maps(operation: Any) -> bool:
-    return (
-        isinstance(operation, keras.layers.GlobalAveragePooling2D)
-        and operation.data_format == "channels_last"
-    )
+def _averages_maps(leaves: list[Call], place: int) -> bool:
+    """Whether a call takes the mean of each map over all its places."""
+    call = leaves[place]
+    operation = call.operation
+    if isinstance(operation, keras.layers.GlobalAveragePooling2D):
+        return True
+    maps = tuple(call.inputs[0].shape) if call.inputs else ()
+    maker = _producer(leaves[:place], call.inputs[0]) if len(maps) == 4 else None
+    if maker is None:
+        return False
+    sides = (2, 3) if leaves[maker].first else (1, 2)
+    if isinstance(operation, keras.layers.AveragePooling2D):
+        whole = operation.pool_size == tuple(maps[side] for side in sides)
+        return whole and operation.padding == "valid"
+    axis = getattr(operation, "axis", None)
+    return type(operation).__name__ == "Mean" and axis in (sides, list(sides))
+
+
+def _class_maps(leaves: list[Call], place: int, of_probabilities: bool) -> int | None:
+    """The place of what makes the maps that a call averages; of probabilities, the logits."""
+    maps = _producer(leaves[:place], leaves[place].inputs[0])
+    if maps is None or not of_probabilities or hasattr(leaves[maps].operation, "kernel"):
+        return maps
+    return _producer(leaves[:maps], leaves[maps].inputs[0])
+
+
+def _channels(call: Call) -> int | None:
+    return call.output.shape[1 if call.first else -1]
 
 
 def _last_maps(calls: list[Call]) -> str | None:
@@ -432,6 +554,7 @@ def _last_maps(calls: list[Call]) -> str | None:
     for call in reversed(calls):
         shape = tuple(getattr(call.output, "shape", ()))
         kind = type(call.operation).__name__
-        if len(shape) == 4 and shape[1:3] != (1, 1) and kind not in (*_UNCHANGED, "InputLayer"):
+        places = shape[2:4] if call.first else shape[1:3]
+        if len(shape) == 4 and places != (1, 1) and kind not in (*_UNCHANGED, "InputLayer"):
             return call.path
     return None

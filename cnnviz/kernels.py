@@ -54,10 +54,12 @@ def _numbers_or_none(weight: object) -> Floats | None:
 
 
 def _statistics(kernels: Floats, axis: tuple[int, ...] | None) -> WeightStatistics:
-    return WeightStatistics(
-        kernels.min(axis=axis),
-        kernels.max(axis=axis),
-        kernels.mean(axis=axis),
-        np.sqrt(np.square(kernels).sum(axis=axis)),
-        np.mean(kernels == 0, axis=axis),
-    )
+    # Weights that are no numbers have statistics that are none, which is no news.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return WeightStatistics(
+            kernels.min(axis=axis),
+            kernels.max(axis=axis),
+            kernels.mean(axis=axis),
+            np.sqrt(np.square(kernels).sum(axis=axis)),
+            np.mean(kernels == 0, axis=axis),
+        )

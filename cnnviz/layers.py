@@ -5,25 +5,63 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import keras
+import numpy as np
 
 from cnnviz.errors import LayerError
+from cnnviz.layouts import Shape, channels_first, shape_last
 from cnnviz.results import LayerInfo
 
 
 def walk(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Every layer with its path, in order; a nested model comes before its own layers."""
-    for layer in model.layers:
+    """Every layer with its path, in order; a nested model comes before its own layers.
+
+    So does a layer of a class that is not Keras's own, when it holds layers.
+    """
+    for layer in _parts(model):
         path = prefix + layer.name
         yield path, layer
-        if isinstance(layer, keras.Model):
+        if _holds_layers(layer):
             yield from walk(layer, path + "/")
 
 
 def describe(model: keras.Model) -> tuple[LayerInfo, ...]:
     """The ``LayerInfo`` of every layer, in order."""
-    return tuple(_describe_one(path, layer) for path, layer in walk(model))
+    first = channels_first(model)
+    return tuple(_describe_one(path, layer, path in first) for path, layer in walk(model))
+
+
+def without_numbers(path: str) -> str:
+    """The path of a layer, of the path of one of its calls: ``twin#1/conv`` is ``twin/conv``."""
+    return re.sub(r"#\d+(?=/|$)", "", path)
+
+
+def damaged(model: keras.Model) -> tuple[str, ...]:
+    """The paths of layers, not of models, that hold a weight that is NaN or infinite."""
+    return tuple(
+        path
+        for path, layer in walk(model)
+        if not isinstance(layer, keras.Model) and not all(map(_is_finite, layer.weights))
+    )
+
+
+def _is_finite(weight: Any) -> bool:
+    return bool(np.isfinite(np.asarray(weight)).all())
+
+
+def _parts(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers that a model, or a layer, holds itself."""
+    if isinstance(layer, keras.Model):
+        return layer.layers
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def _holds_layers(layer: keras.Layer) -> bool:
+    # The layers inside of Keras's own, such as attention, are parts of its arithmetic.
+    own = type(layer).__module__.partition(".")[0] == "keras"
+    return isinstance(layer, keras.Model) or (not own and bool(_parts(layer)))
 
 
 def find(model: keras.Model, path: str) -> keras.Layer:
@@ -33,7 +71,7 @@ def find(model: keras.Model, path: str) -> keras.Layer:
         LayerError: there is none; the message names the nearest ones.
     """
     layers = dict(walk(model))
-    for name in (path, re.sub(r"#\d+(?=/|$)", "", path)):
+    for name in (path, without_numbers(path)):
         if name in layers:
             return layers[name]
     near = [known for known in layers if known.endswith("/" + path)][:3]
@@ -44,14 +82,14 @@ def find(model: keras.Model, path: str) -> keras.Layer:
     )
 
 
-def _describe_one(path: str, layer: keras.Layer) -> LayerInfo:
+def _describe_one(path: str, layer: keras.Layer, first: bool) -> LayerInfo:
     return LayerInfo(
         path,
         type(layer).__name__,
-        _output_shape(layer),
+        shape_last(_output_shape(layer), first),
         layer.count_params() if layer.built else 0,
         kernel_shape(layer),
-        isinstance(layer, keras.Model),
+        _holds_layers(layer),
     )
 
 
@@ -75,7 +113,7 @@ def kernel_shape(layer: keras.Layer) -> tuple[int, int, int, int] | None:
     return height, width, channels, count
 
 
-def _output_shape(layer: keras.Layer) -> tuple[int | None, ...]:
+def _output_shape(layer: keras.Layer) -> Shape:
     # A layer that is called twice has two outputs and no `output`; the first call's counts.
     for node in layer._inbound_nodes:
         if len(node.output_tensors) > 1:

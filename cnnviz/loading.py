@@ -8,10 +8,9 @@ import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import keras
-
 from cnnviz.cards import (
     MAX_SIDE,
     ModelCard,
@@ -23,6 +22,7 @@ from cnnviz.cards import (
 )
 from cnnviz.errors import CardError, ModelError
 from cnnviz.layers import describe, walk
+from cnnviz.layouts import Shape, graph_of, input_shape, outputs
 from cnnviz.results import LayerInfo
 
 # What TensorFlow takes as the name of a scope.
@@ -53,6 +53,22 @@ class Network:
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer, nested ones included, in order."""
         return describe(self.model)
+
+    @functools.cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that give class scores; the card's ``output`` chooses one."""
+        return tuple(_fitting(self.model))
+
+    @functools.cached_property
+    def output(self) -> str | None:
+        """Name of the output that is shown; None for a model written as a class of its own.
+
+        Raises:
+            CardError: the card names one that gives no class scores.
+        """
+        if self.outputs:
+            _units(self.model, self.card.output)
+        return self.card.output or next(iter(self.outputs), None)
 
 
 def load_model(path: str | Path) -> Network:
@@ -93,32 +109,16 @@ def network(
     """Makes a ``Network`` of a model in memory; without a card it infers one.
 
     Raises:
-        ModelError: the model does not take one picture and give one row of class scores.
-        CardError: the card's labels or channels do not fit the model.
+        ModelError: the model does not take one picture or gives no class scores.
+        CardError: the card's output, labels or channels do not fit the model.
     """
-    if not model.built or not getattr(model, "inputs", None):
+    if not model.built or (graph_of(model) and not model.inputs):
         raise ModelError(
-            "This model has no input that cnnviz could feed: it was never built, and holds no "
-            "weights, or it is written as a class of its own. Call a Sequential model once on a "
-            "picture and save it again, or rebuild yours as a functional model."
+            "This model was never built: it holds no weights, and no input that cnnviz could "
+            "feed. Call it once on a picture and save it again."
         )
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
-        raise ModelError(
-            "cnnviz shows networks that take one picture: an input of (batch, height, width, "
-            f"channels). This one takes {[tuple(i.shape) for i in model.inputs]}."
-        )
-    _, height, width, channels = model.inputs[0].shape
-    if channels not in {1, 3} or max(height or 1, width or 1) > MAX_SIDE:
-        raise ModelError(
-            "cnnviz feeds networks with grey or RGB pictures: (batch, height, width, channels) "
-            f"with 1 or 3 channels, and at most {MAX_SIDE} pixels a side. This one takes "
-            f"{tuple(model.inputs[0].shape)}."
-        )
-    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2 or not model.outputs[0].shape[1]:
-        raise ModelError(
-            "cnnviz shows networks with one row of class scores: an output of (batch, classes). "
-            f"This one gives {[tuple(o.shape) for o in model.outputs]}."
-        )
+    if graph_of(model):
+        _check_kind(model)
     unfit = [path for path, _ in walk(model) if not _NAME.fullmatch(path)]
     if unfit:
         raise ModelError(
@@ -131,18 +131,37 @@ def network(
     return Network(model, card, path, fingerprint)
 
 
-def infer_card(model: keras.Model, title: str) -> ModelCard:
-    """The best guess at a card: numbered classes, and the values that the input suggests."""
-    _, height, width, channels = model.inputs[0].shape
-    classes = max(model.outputs[0].shape[-1], 2)
+def infer_card(model: keras.Model, title: str, output: str | None = None) -> ModelCard:
+    """The best guess at a card: numbered classes, and the values that the input suggests.
+
+    Args:
+        model: the model.
+        title: what the card calls it.
+        output: name of the output that is to be shown; the first that fits if None.
+
+    Raises:
+        CardError: there is no such output.
+    """
+    sizes: Shape = (None, None, None, 3)
+    classes = 1
+    description = (
+        "A model written as a class of its own: its layers and filters can be shown, and "
+        "nothing is known of its classes and its input."
+    )
+    if graph_of(model):
+        sizes = input_shape(model)
+        classes = max(_units(model, output), 2)
+        description = "A saved Keras model without a card: what stands here is inferred."
+    _, height, width, channels = sizes
     return ModelCard(
         title=title,
-        description="A saved Keras model without a card: what stands here is inferred.",
+        description=description,
+        output=output,
         labels=[f"class {index}" for index in range(classes)],
         preprocessing=Preprocessing(
             height=height or 224,
             width=width or 224,
-            channels=channels,
+            channels=cast(Literal[1, 3, 4], channels),
             scaling="none" if _scales_inside(model) else "unit",
         ),
         training=Training(data="unknown", split="unknown"),
@@ -158,23 +177,80 @@ def _scales_inside(model: keras.Model) -> bool:
     return bool(kinds & {"Rescaling", "Normalization"})
 
 
+def _check_kind(model: keras.Model) -> None:
+    """Raises ``ModelError`` for a model that takes no picture or gives no class scores."""
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ModelError(
+            "cnnviz shows networks that take one picture: an input of (batch, height, width, "
+            "channels), or with the channels before the height. Networks with several inputs, "
+            "and networks for text, sound, tables, video or volumes, are not supported. This "
+            f"one takes {', '.join(map(str, shapes))}."
+        )
+    _, height, width, channels = input_shape(model)
+    if channels not in {1, 3, 4} or max(height or 1, width or 1) > MAX_SIDE:
+        raise ModelError(
+            "cnnviz feeds networks with pictures of 1 channel (grey), 3 (RGB) or 4 (RGB and an "
+            f"opaque alpha), and at most {MAX_SIDE} pixels a side. This one takes {shapes[0]}."
+        )
+    if not _fitting(model):
+        raise ModelError(
+            "cnnviz shows networks that give class scores: an output of (batch, classes), or of "
+            "(batch, height, width, classes). This one gives "
+            f"{', '.join(str(tuple(tensor.shape)) for tensor in model.outputs)}."
+        )
+
+
+def _fitting(model: keras.Model) -> dict[str, int]:
+    """The outputs that give class scores and how many classes; rows of scores before maps."""
+    known = outputs(model)
+    return {
+        name: int(shape[-1] or 0)
+        for rank in (2, 4)
+        for name, shape in known.items()
+        if len(shape) == rank and shape[-1]
+    }
+
+
+def _units(model: keras.Model, output: str | None) -> int:
+    """How many numbers the chosen output gives for a picture."""
+    fitting = _fitting(model)
+    if output is not None and output not in fitting:
+        raise CardError(
+            f"output: there is no output {output!r} that gives class scores. "
+            f"Choose from {', '.join(fitting)}."
+        )
+    return fitting[output or next(iter(fitting))]
+
+
 def _check_fit(model: keras.Model, card: ModelCard, name: str) -> None:
     correction = f"The card {name} needs a correction. "
-    units = model.outputs[0].shape[-1]
+    if graph_of(model):
+        _check_ends(model, card, correction)
+    paths = {path for path, _ in walk(model)}
+    suggested = card.suggested_layers
+    for layer in (suggested.filters, *suggested.activations, suggested.cam):
+        if layer is not None and layer not in paths:
+            raise CardError(f"{correction}suggested_layers: the model has no layer {layer!r}.")
+
+
+def _check_ends(model: keras.Model, card: ModelCard, correction: str) -> None:
+    """Raises ``CardError`` where labels or input size are not those of the model."""
+    try:
+        units = _units(model, card.output)
+    except CardError as error:
+        raise CardError(f"{correction}{error}") from None
     # One sigmoid unit speaks for two classes.
     if len(card.labels) != max(units, 2):
+        several = f" {card.output!r}" if card.output else ""
         raise CardError(
-            f"{correction}labels: there are {len(card.labels)}, but the model has {units} outputs."
+            f"{correction}labels: there are {len(card.labels)}, but the model{several} has "
+            f"{units} outputs."
         )
-    _, *sizes = model.inputs[0].shape
+    _, *sizes = input_shape(model)
     named = (card.preprocessing.height, card.preprocessing.width, card.preprocessing.channels)
     if any(size is not None and size != told for size, told in zip(sizes, named, strict=True)):
         raise CardError(
             f"{correction}preprocessing: height, width and channels are {named}, but the model "
             f"takes {tuple(sizes)}."
         )
-    paths = {path for path, _ in walk(model)}
-    suggested = card.suggested_layers
-    for layer in (suggested.filters, *suggested.activations, suggested.cam):
-        if layer is not None and layer not in paths:
-            raise CardError(f"{correction}suggested_layers: the model has no layer {layer!r}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from cnnviz import graph
 from cnnviz.explanations import methods
+from cnnviz.layers import damaged
+from cnnviz.layouts import input_shape
 from cnnviz.loading import Network
 from cnnviz.results import Outline
 
@@ -14,12 +16,14 @@ def outline(network: Network) -> Outline:
     return Outline(
         network.card,
         network.layers,
-        tuple(network.model.inputs[0].shape),
+        input_shape(network.model),
         network.model.count_params(),
         methods(network),
         known.head.features,
         known.head.last_spatial,
         known.makers,
+        network.outputs,
+        damaged(network.model),
     )
 
 

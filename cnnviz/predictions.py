@@ -7,16 +7,22 @@ from numpy.typing import NDArray
 
 from cnnviz import graph
 from cnnviz.errors import ModelError, TargetError
+from cnnviz.layers import damaged
 from cnnviz.loading import Network
 from cnnviz.preprocessing import network_input
 from cnnviz.results import Floats, Prediction
+
+# How far half precision may carry a probability from where it belongs.
+_ROUNDING = 0.01
 
 
 def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:
     """Classifies a photo (H, W, 3) uint8.
 
+    Where the network gives maps of classes, its answer is the mean of them over all places.
+
     Raises:
-        ModelError: the network's output holds NaN or infinite values.
+        ModelError: the network's output holds NaN or infinite values, or no probabilities.
     """
     inputs = network_input(photo, network.card.preprocessing)
     run = graph.forward(network)
@@ -33,22 +39,43 @@ def read_prediction(
     the first what is left and the negated logit.
 
     Raises:
-        ModelError: the output holds NaN or infinite values.
+        ModelError: the output holds NaN or infinite values, or no probabilities.
     """
     raw = np.asarray(output)[0].astype(np.float64)
     scores = None if logits is None else np.asarray(logits)[0].astype(np.float64)
-    if not np.isfinite(raw).all():
-        raise ModelError(
-            "The network's answer is not a number (NaN or infinite), so it says nothing about "
-            "this photo. Its weights may be damaged, or the preprocessing does not fit it."
-        )
-    if head.activation == "linear":
+    if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
+        raise ModelError(_no_number(network))
+    if head.activation in {"linear", "log_softmax"}:
         # A single linear unit is the logit of a sigmoid, several are those of a softmax.
         raw = np.exp(-np.logaddexp(0, -raw)) if raw.size == 1 else _softmax(raw)
+    if raw.min() < -_ROUNDING or raw.max() > 1 + _ROUNDING:
+        raise ModelError(
+            f"The network's outputs are not probabilities: they end in {head.activation!r} and "
+            f"reach from {raw.min():.3g} to {raw.max():.3g}. cnnviz shows networks that end in "
+            "a softmax, in sigmoids, or in logits."
+        )
     if raw.size == 1:
         raw = np.array([1 - raw[0], raw[0]])
         scores = None if scores is None else np.array([-scores[0], scores[0]])
-    return Prediction(tuple(network.card.labels), raw, scores)
+    exclusive = head.activation != "sigmoid" or len(raw) > output.shape[-1]
+    exclusive = exclusive and abs(raw.sum() - 1) < _ROUNDING
+    return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
+
+
+def _no_number(network: Network) -> str:
+    """Why an answer may be NaN or infinite: the layers with damaged weights, if there are any."""
+    broken = damaged(network.model)
+    shown = ", ".join(map(repr, broken[:5])) + (", …" if len(broken) > 5 else "")
+    reason = (
+        f"Weights that are NaN or infinite are in: {shown}."
+        if broken
+        else "All its weights are numbers, so values grew too large on the way: the "
+        "preprocessing may not fit it."
+    )
+    return (
+        "The network's answer is not a number (NaN or infinite), so it says nothing about this "
+        f"photo. {reason}"
+    )
 
 
 def class_index(network: Network, target: str | int) -> int:

@@ -49,6 +49,8 @@ def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region
 def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """The photo as the network sees it: (h, w, C) uint8, before its values are scaled.
 
+    A fourth channel is an alpha that is opaque everywhere.
+
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
     """
@@ -74,6 +76,8 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
         )
         seen = image.resize(size, resample, box=box)
     view = np.asarray(seen)
+    if preprocessing.channels == 4:
+        return np.dstack([view, np.full(view.shape[:2], 255, np.uint8)])
     return view if view.ndim == 3 else view[..., None]
 
 

@@ -67,13 +67,16 @@ class Prediction:
 
     Attributes:
         labels: the C class names.
-        probabilities: 0 to 1. They add up to 1 except for independent (sigmoid) classes.
+        probabilities: 0 to 1.
         logits: the scores before softmax or sigmoid, None where they cannot be told.
+        exclusive: whether one class excludes the others and the probabilities add up to 1;
+            otherwise each class is judged by itself, as sigmoids do.
     """
 
     labels: tuple[str, ...]
     probabilities: Floats
     logits: Floats | None
+    exclusive: bool = True
 
     @property
     def index(self) -> int:
@@ -142,9 +145,14 @@ class ClassActivationMap:
         layer: path of the layer whose maps were weighed.
         target: the class.
         score: what is explained: the class's logit (for the contrastive map, less the mean
-            logit of the other classes), or its output where the network has no logit.
+            logit of the other classes), or its output where the network has no logit. Of
+            maps of classes whose probabilities are averaged, the mean logit of all places.
         bias: the part of the score that has no place in the photo; mean(values) + bias =
-            score for the two methods that read the dense weights, None for Grad-CAM.
+            score for the methods that read the last weights, None for Grad-CAM.
+        gradient: the largest absolute gradient of the score at that layer; None for the
+            methods that need no gradient.
+        saturated: whether the score is a probability that float32 rounds to 0 or 1: its
+            gradient is rounded away, and what is left of it says nothing.
     """
 
     values: Floats
@@ -153,6 +161,8 @@ class ClassActivationMap:
     target: str
     score: float
     bias: float | None
+    gradient: float | None = None
+    saturated: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,9 +202,11 @@ class Outline:
         input_shape: ``(None, h, w, C)``.
         parameters: number of weights of the whole network.
         methods: the methods that fit how it ends, the best first.
-        features: path of the maps that are averaged straight into the dense layer, or None.
+        features: path of the maps whose averages the scores are made of, or None.
         last_spatial: path of the last layer with maps, or None.
         makers: for a layer with maps, the path of the convolution that made its channels.
+        outputs: names of the outputs that give class scores; ``card.output`` chooses one.
+        damaged: paths of the layers that hold a weight that is NaN or infinite.
     """
 
     card: ModelCard
@@ -205,3 +217,5 @@ class Outline:
     features: str | None
     last_spatial: str | None
     makers: dict[str, str]
+    outputs: tuple[str, ...]
+    damaged: tuple[str, ...]

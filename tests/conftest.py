@@ -140,7 +140,7 @@ def dense_after_flatten() -> Any:
 
     def tail(x: Any) -> Any:
         x = layers.Dense(7, "relu", name="hidden")(layers.Flatten()(x))
-        return layers.Dense(3, "softmax", name="scores")(layers.Dropout(0.5)(x))
+        return layers.Dense(3, "softmax", name="scores")(layers.Dropout(0.5, name="drop")(x))
 
     return _model(tail)
 
@@ -182,6 +182,97 @@ def softmax_convolution() -> Any:
         return layers.Flatten()(layers.Conv2D(3, 1, activation="softmax", name="scores")(x))
 
     return _model(tail)
+
+
+def averaged_class_maps() -> Any:
+    """One map a class, whose averages are the logits."""
+    from keras import layers
+
+    return _model(
+        lambda x: layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1, name="class_maps")(x))
+    )
+
+
+def averaged_softmax_maps() -> Any:
+    """Each place has probabilities of its own, and the answer is their mean."""
+    from keras import layers
+
+    def tail(x: Any) -> Any:
+        maps = layers.Conv2D(3, 1, activation="softmax", name="class_maps")(x)
+        return layers.GlobalAveragePooling2D()(maps)
+
+    return _model(tail)
+
+
+def logit_maps() -> Any:
+    """Fully convolutional: the output is one map a class."""
+    from keras import layers
+
+    return _model(layers.Conv2D(3, 1, name="class_maps"))
+
+
+def softmax_maps() -> Any:
+    """Fully convolutional, with a softmax at each place, as for segmentation."""
+    from keras import layers
+
+    return _model(lambda x: layers.Softmax()(layers.Conv2D(3, 1, name="class_maps")(x)))
+
+
+def one_sigmoid_map() -> Any:
+    """Fully convolutional, for one thing that is there or not."""
+    from keras import layers
+
+    return _model(layers.Conv2D(1, 1, activation="sigmoid", name="class_maps"))
+
+
+def one_place() -> Any:
+    """A fully convolutional network whose maps have one cell each."""
+    from keras import layers
+
+    return _model(layers.Conv2D(3, 6, activation="softmax", name="class_maps"))
+
+
+def global_maximum() -> Any:
+    from keras import layers
+
+    return _model(
+        lambda x: layers.Dense(3, "softmax", name="scores")(layers.GlobalMaxPooling2D()(x))
+    )
+
+
+def whole_pooling() -> Any:
+    """As older residual networks end: a pooling as large as the maps."""
+    from keras import layers
+
+    def tail(x: Any) -> Any:
+        x = layers.Flatten()(layers.AveragePooling2D(6)(x))
+        return layers.Dense(3, "softmax", name="scores")(x)
+
+    return _model(tail)
+
+
+def mean_operation() -> Any:
+    import keras
+    from keras import layers
+
+    def tail(x: Any) -> Any:
+        return layers.Dense(3, "softmax", name="scores")(keras.ops.mean(x, axis=(1, 2)))
+
+    return _model(tail)
+
+
+def several_outputs() -> Any:
+    """Maps, three classes of things, and two of moods from a branch of its own."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    x = _body(image)
+    maps = layers.Conv2D(2, 1, name="maps")(x)
+    branch = layers.Conv2D(4, 3, activation="relu", name="branch")(x)
+    branch = layers.GlobalAveragePooling2D(name="pooled")(branch)
+    mood = layers.Dense(2, "sigmoid", name="mood")(branch)
+    return keras.Model(image, [maps, _gap_dense(x), mood])
 
 
 def averaged_probabilities() -> Any:
@@ -385,6 +476,67 @@ def mixed_precision() -> Any:
     return keras.Model(image, layers.Dense(3, "softmax", dtype="float32", name="scores")(x))
 
 
+def brain_floats() -> Any:
+    """In bfloat16, weights included, but for the scores."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, activation="relu", dtype="bfloat16", name="conv1")(image)
+    x = layers.ReLU(1.5, dtype="bfloat16", name="act")(x)
+    x = layers.GlobalAveragePooling2D(dtype="bfloat16")(x)
+    return keras.Model(image, layers.Dense(3, "softmax", dtype="float32", name="scores")(x))
+
+
+def attention() -> Any:
+    """Patches of a photo that look at each other, as in a vision transformer."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(8, 4, strides=4, name="patches")(image)
+    x = layers.Reshape((9, 8), name="row")(x)
+    x = x + layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.Dense(8, "gelu", name="hidden")(layers.LayerNormalization(name="norm")(x))
+    return keras.Model(
+        image, layers.Dense(3, "softmax", name="scores")(layers.GlobalAveragePooling1D()(x))
+    )
+
+
+def normalised() -> Any:
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Normalization(mean=[120, 110, 100], variance=[900, 400, 100], name="norm")(image)
+    return keras.Model(image, _gap_dense(_body(x)))
+
+
+def called_sequential() -> Any:
+    """Made without an input, and built by a first call on four photos."""
+    import keras
+    from keras import layers
+
+    model = keras.Sequential(
+        [
+            layers.Conv2D(4, 3, name="conv"),
+            layers.ReLU(name="act"),
+            layers.GlobalAveragePooling2D(name="average"),
+            layers.Dense(3, "softmax", name="scores"),
+        ]
+    )
+    model(np.zeros((4, SIZE, SIZE, 3), np.float32))
+    return model
+
+
+def wide() -> Any:
+    return _model(_gap_dense, shape=(8, 14, 3))
+
+
+def four_channels() -> Any:
+    return _model(_gap_dense, shape=(SIZE, SIZE, 4))
+
+
 def free_size() -> Any:
     return _model(_gap_dense, shape=(None, None, 3))
 
@@ -406,6 +558,96 @@ def convolutions() -> Any:
     return keras.Model(image, _gap_dense(x))
 
 
+# --- Channels first, each beside a twin with the same weights and channels last -----------------
+
+
+def _residual(channels: str, name: str) -> Any:
+    """A block of its own, so that a layout must be known inside of a nested model too."""
+    import keras
+    from keras import layers
+
+    axis = 1 if channels == "channels_first" else -1
+    image = keras.Input((4, 6, 7) if axis == 1 else (6, 7, 4), name="inside")
+    x = layers.BatchNormalization(axis=axis, name="norm")(image)
+    x = layers.Conv2D(4, 3, padding="same", data_format=channels, name="conv")(x)
+    return keras.Model(image, layers.ReLU(name="act")(x) + image, name=name)
+
+
+def _sided(channels: str) -> Any:
+    """Everything that treats maps: a nested block, a sum, a concatenation, poolings."""
+    import keras
+    from keras import layers
+
+    axis = 1 if channels == "channels_first" else -1
+    how = {"data_format": channels}
+    # No width equals a number of filters: Keras 3.15 then adds biases along the width.
+    image = keras.Input((3, SIZE, 14) if axis == 1 else (SIZE, 14, 3), name="image")
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv1", **how)(x)
+    x = layers.MaxPooling2D(name="pool", **how)(x)
+    x = _residual(channels, "block")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", name="depthwise", **how)(x)
+    z = layers.SeparableConv2D(5, 3, padding="same", name="separable", **how)(x)
+    x = layers.Concatenate(axis=axis, name="joined")([x, y, z])
+    x = layers.UpSampling2D(name="larger", **how)(layers.Dropout(0.5, name="drop")(x))
+    x = layers.Conv2DTranspose(5, 3, strides=2, name="transpose", **how)(x)
+    return keras.Model(image, x), how
+
+
+def _with_dense(channels: str) -> Any:
+    import keras
+    from keras import layers
+
+    body, how = _sided(channels)
+    x = layers.GlobalAveragePooling2D(name="average", **how)(body.output)
+    return keras.Model(body.input, layers.Dense(3, "softmax", name="scores")(x))
+
+
+def _with_maps(channels: str) -> Any:
+    import keras
+    from keras import layers
+
+    body, how = _sided(channels)
+    maps = layers.Conv2D(3, 1, name="class_maps", **how)(body.output)
+    return keras.Model(body.input, maps)
+
+
+def channels_first() -> Any:
+    return _with_dense("channels_first")
+
+
+def channels_last_twin() -> Any:
+    return _with_dense("channels_last")
+
+
+def channels_first_maps() -> Any:
+    return _with_maps("channels_first")
+
+
+def channels_last_maps_twin() -> Any:
+    return _with_maps("channels_last")
+
+
+def turned_inside() -> Any:
+    """As converters write it: a photo with channels last is turned for layers with them first."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    x = layers.Permute((3, 1, 2), name="turned")(image)
+    x = layers.Conv2D(4, 3, activation="relu", data_format="channels_first", name="conv")(x)
+    x = layers.Permute((2, 3, 1), name="back")(x)
+    return keras.Model(image, _gap_dense(layers.ReLU(name="act")(x)))
+
+
+_TURNED = (
+    channels_first,
+    channels_last_twin,
+    channels_first_maps,
+    channels_last_maps_twin,
+    turned_inside,
+)
+
 _BUILDERS = (
     flat,
     linear_logits,
@@ -425,6 +667,16 @@ _BUILDERS = (
     rectified_scores,
     all_convolutional,
     softmax_convolution,
+    averaged_class_maps,
+    averaged_softmax_maps,
+    logit_maps,
+    softmax_maps,
+    one_sigmoid_map,
+    one_place,
+    global_maximum,
+    whole_pooling,
+    mean_operation,
+    several_outputs,
     averaged_probabilities,
     reshaped_maps,
     nested_sequential,
@@ -439,42 +691,64 @@ _BUILDERS = (
     augmented,
     rescaled,
     mixed_precision,
+    brain_floats,
+    attention,
+    normalised,
+    called_sequential,
+    wide,
+    four_channels,
     free_size,
     grey,
     convolutions,
 )
 BUILDERS = {builder.__name__: builder for builder in _BUILDERS}
+TURNED = {builder.__name__: builder for builder in _TURNED}
 
-# Those that average maps straight into one dense layer: the class activation map applies.
+# Those that average maps straight into their logits: the class activation map applies.
 AVERAGED = (
     "activation_layer",
+    "all_convolutional",
     "augmented",
+    "averaged_class_maps",
     "backbone_in_backbone",
+    "brain_floats",
+    "called_sequential",
     "convolutions",
     "dropouts_before_dense",
     "flat",
     "flattened_scores",
     "float32_tail",
+    "four_channels",
     "free_size",
     "grey",
     "kept_axes",
     "linear_logits",
+    "logit_maps",
     "many_sigmoids",
+    "mean_operation",
     "mixed_precision",
     "named_output",
     "nested_functional",
     "nested_sequential",
+    "normalised",
     "one_logit",
     "one_sigmoid",
     "rescaled",
     "reshaped_maps",
+    "several_outputs",
     "shared_head",
     "shared_layer",
     "skip_connections",
+    "softmax_convolution",
     "softmax_operation",
     "softmax_layer",
     "two_classes",
+    "whole_pooling",
+    "wide",
 )
+
+# Those that average probabilities of places: the map is of the logits under them.
+AVERAGED_PROBABILITIES = ("averaged_softmax_maps", "one_sigmoid_map", "softmax_maps")
 
 
 def _fill(model: Any) -> Any:
@@ -495,15 +769,25 @@ def make_card(model: Any, **changes: Any) -> Any:
     from cnnviz.cards import ModelCard
 
     _, height, width, channels = model.inputs[0].shape
+    units = [output.shape[-1] for output in model.outputs]
+    if channels not in (1, 3, 4):
+        height, width, channels = width, channels, height
+        units = [output.shape[1] for output in model.outputs]
+    # Of several outputs the second is the first that gives a row of scores.
+    classes = max(units[len(units) // 2], 2)
     fields = {
         "title": "A tiny network",
         "description": "A network for tests.",
-        "labels": list(LABELS[: max(model.outputs[0].shape[-1], 2)]),
+        "labels": list(LABELS[:classes]),
         "preprocessing": {
             "height": height or SIZE,
             "width": width or SIZE,
             "channels": channels,
-            "scaling": "none" if "Rescaling" in str(model.get_config()) else "unit",
+            "scaling": (
+                "none"
+                if any(kind in str(model.get_config()) for kind in ("Rescaling", "'Normalization'"))
+                else "unit"
+            ),
         },
         "training": {"data": "none", "split": "none"},
         "licence": "MIT",
@@ -516,7 +800,7 @@ def make_card(model: Any, **changes: Any) -> Any:
 def _network(name: str) -> Any:
     import cnnviz
 
-    model = _fill(BUILDERS[name]())
+    model = _fill({**BUILDERS, **TURNED}[name]())
     return cnnviz.network(model, make_card(model))
 
 
@@ -540,8 +824,8 @@ def averaged_network(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session")
 def averaged_names() -> tuple[str, ...]:
-    """The names of those networks."""
-    return AVERAGED
+    """The names of all networks with a map from the last weights."""
+    return AVERAGED + AVERAGED_PROBABILITIES
 
 
 @pytest.fixture
@@ -623,7 +907,11 @@ def eager_outputs() -> Callable[[Any, Any], tuple[Any, dict[Any, list[Any]]]]:
         with _noting_every_call() as calls:
             graph = getattr(model, "_functional", None) or model
             packed = keras.tree.pack_sequence_as(graph.input, [inputs])
-            output = np.asarray(keras.tree.flatten(model(packed, training=False))[0])
+            results = keras.tree.flatten(model(packed, training=False))
+        # Of several outputs the second is the first that gives a row of scores; a
+        # network that gives maps is asked for their means.
+        output = np.asarray(results[len(results) // 2])
+        output = output.mean(axis=(1, 2)) if output.ndim == 4 else output
         noted: dict[Any, list[Any]] = {}
         for operation, result in calls:
             if hasattr(result, "shape"):

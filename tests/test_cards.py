@@ -33,6 +33,7 @@ CARD: dict[str, Any] = {
     "licence": "MIT",
     "source": "trained für cnnviz",
     "suggested_layers": {"filters": "conv", "activations": ["conv", "act"], "cam": "act"},
+    "output": "scores",
     "inferred": False,
 }
 
@@ -104,7 +105,8 @@ MISSING = object()
         ("preprocessing.height", 0),
         ("preprocessing.height", 100_000),
         ("preprocessing.width", "wide"),
-        ("preprocessing.channels", 4),
+        ("preprocessing.channels", 2),
+        ("output", 1),
         ("preprocessing.fit", "squash"),
         ("preprocessing.crop_fraction", 1.5),
         ("preprocessing.scaling", "imagenet"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,9 +24,12 @@ def photo(height: int = 60, width: int = 60) -> np.ndarray:
     return np.zeros((height, width, 3), np.uint8)
 
 
-def cam(values: object, *, method: str = "cam", target: str = "cat") -> ClassActivationMap:
+def cam(
+    values: object, *, method: str = "cam", target: str = "cat", **known: Any
+) -> ClassActivationMap:
     array = np.asarray(values, np.float32)
-    return ClassActivationMap(array, method, "conv", target, 1.0, None)
+    fields = {"score": 1.0, "bias": None} | known
+    return ClassActivationMap(array, method, "conv", target, **fields)
 
 
 def peak(rows: int, columns: int, row: int, column: int) -> ClassActivationMap:
@@ -102,7 +107,7 @@ def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
     [
         ([[0.0, 0.0]], "cam", "zero everywhere: the maps that it weighs are zero"),
         ([[0.0, 0.0]], "contrastive-cam", "zero everywhere: the maps that it weighs are zero"),
-        ([[0.0, 0.0]], "grad-cam", "zero everywhere: no gradient reaches this layer"),
+        ([[0.0, 0.0]], "grad-cam", "zero everywhere: the maps that it weighs are zero"),
         ([[-1.0, -2.0]], "cam", "Nothing in the photo speaks for “cat”"),
         ([[-1.0, 0.0]], "grad-cam", "Nothing in the photo speaks for “cat”"),
         ([[3.0, 3.0]], "cam", "is the same everywhere"),

@@ -17,8 +17,8 @@ Tiny = Callable[[str], Any]
 
 
 def slack(network: Any) -> float:
-    half = any(layer.compute_dtype == "float16" for layer in network.model.layers)
-    return 5e-3 if half else 2e-5
+    kinds = {layer.compute_dtype for layer in network.model.layers}
+    return 5e-2 if "bfloat16" in kinds else 5e-3 if "float16" in kinds else 2e-5
 
 
 # --- Conformance ----------------------------------------------------------------------------

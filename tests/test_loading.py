@@ -215,19 +215,12 @@ def two_inputs() -> Any:
     return keras.Model(images, dense_tail(layers.Add()(images)))
 
 
-def two_outputs() -> Any:
-    import keras
-
-    image = keras.Input((8, 8, 3))
-    return keras.Model(image, [dense_tail(image), dense_tail(image)])
-
-
-def maps_out() -> Any:
+def no_scores() -> Any:
     import keras
     from keras import layers
 
     image = keras.Input((8, 8, 3))
-    return keras.Model(image, layers.Conv2D(2, 3)(image))
+    return keras.Model(image, layers.Reshape((6, 2))(layers.Dense(12)(layers.Flatten()(image))))
 
 
 def row_in() -> Any:
@@ -238,14 +231,42 @@ def row_in() -> Any:
     return keras.Model(row, layers.Dense(2)(row))
 
 
-def four_channels() -> Any:
+def text_in() -> Any:
+    import keras
+    from keras import layers
+
+    words = keras.Input((20,), dtype="int32")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(50, 4)(words))
+    return keras.Model(words, layers.Dense(2)(x))
+
+
+def sound_in() -> Any:
+    import keras
+    from keras import layers
+
+    samples = keras.Input((400, 1))
+    x = layers.GlobalAveragePooling1D()(layers.Conv1D(2, 9)(samples))
+    return keras.Model(samples, layers.Dense(2)(x))
+
+
+def volume_in() -> Any:
+    import keras
+    from keras import layers
+
+    volume = keras.Input((8, 8, 8, 1))
+    x = layers.GlobalAveragePooling3D()(layers.Conv3D(2, 3)(volume))
+    return keras.Model(volume, layers.Dense(2)(x))
+
+
+def five_channels() -> Any:
     import keras
 
-    image = keras.Input((8, 8, 4))
+    image = keras.Input((8, 8, 5))
     return keras.Model(image, dense_tail(image))
 
 
-def channels_first() -> Any:
+def layout_unclear() -> Any:
+    """The pooling reads channels last, and there are eight."""
     import keras
 
     image = keras.Input((3, 8, 8))
@@ -263,12 +284,14 @@ def huge() -> Any:
     ("build", "problem"),
     [
         (unbuilt, "was never built"),
-        (two_inputs, "that take one picture"),
-        (two_outputs, "one row of class scores"),
-        (maps_out, "one row of class scores.*6, 6, 2"),
-        (row_in, "that take one picture"),
-        (four_channels, "grey or RGB pictures.*8, 8, 4"),
-        (channels_first, "grey or RGB pictures.*3, 8, 8"),
+        (two_inputs, "that take one picture.*several inputs.*8, 8, 3.*8, 8, 3"),
+        (no_scores, r"an output of \(batch, classes\).*gives \(None, 6, 2\)"),
+        (row_in, r"that take one picture.*text, sound, tables.*takes \(None, 8\)"),
+        (text_in, "that take one picture.*text, sound, tables"),
+        (sound_in, "that take one picture.*text, sound, tables"),
+        (volume_in, "that take one picture.*video or volumes"),
+        (five_channels, r"of 1 channel \(grey\), 3 \(RGB\) or 4.*8, 8, 5"),
+        (layout_unclear, r"of 1 channel \(grey\), 3 \(RGB\) or 4.*3, 8, 8"),
         (huge, "at most 4096 pixels a side"),
     ],
 )

@@ -47,11 +47,12 @@ WEB_SIDE: dict[str, set[str]] = {
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "inspection": {"lib:h5py"},
-    "layers": {"lib:keras", "results"},
-    "loading": {"lib:keras", "lib:h5py", "cards", "layers", "results", "settings"},
-    "graph": {"lib:keras", "lib:tensorflow", "layers", "loading", "results"},
+    "layouts": {"lib:keras"},
+    "layers": {"lib:keras", "layouts", "results"},
+    "loading": {"lib:keras", "lib:h5py", "cards", "layers", "layouts", "results", "settings"},
+    "graph": {"lib:keras", "lib:tensorflow", "layers", "layouts", "loading", "results"},
     "kernels": {"arrays", "layers", "loading", "results"},
-    "predictions": {"graph", "loading", "preprocessing", "results"},
+    "predictions": {"graph", "layers", "loading", "preprocessing", "results"},
     "feature_maps": {"graph", "loading", "preprocessing", "results"},
     "gradients": {"graph", "loading", "preprocessing", "results"},
     "explanations": {
@@ -64,7 +65,15 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "preprocessing",
         "results",
     },
-    "outlines": {"explanations", "graph", "layers", "loading", "predictions", "results"},
+    "outlines": {
+        "explanations",
+        "graph",
+        "layers",
+        "layouts",
+        "loading",
+        "predictions",
+        "results",
+    },
 }
 _BACKEND_FOR_PEOPLE = WEB_SIDE.keys() - {"__init__"}
 FRONT: dict[str, set[str]] = {
