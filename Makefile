@@ -6,7 +6,7 @@ APP := $(BIN)/python -m cnnviz.ui
 # More for pytest, such as `make test PYTEST="-x tests/test_cams.py"`.
 PYTEST :=
 
-.PHONY: help run test lint types bench screenshots prove-docker lock clean
+.PHONY: help run test lint types bench screenshots prove-docker prove-replicas audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,14 @@ screenshots: $(VENV)/.dev  ## make the README's pictures from the running app
 prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engine
 	$(BIN)/python -m scripts.prove_dockerfile python -m cnnviz predict \
 	    /models/imagenet_efficientnet_lite0.keras cnnviz/samples/chelsea.png
+
+prove-replicas: $(VENV)/.dev  ## kill one of two replicas behind nginx, without an engine
+	$(BIN)/python -m scripts.prove_replicas
+
+audit: $(VENV)/.made  ## look the pinned packages up in the list of known holes (asks PyPI)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
 
 lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
 	$(BIN)/python -m pip install --quiet uv

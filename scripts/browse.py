@@ -66,15 +66,19 @@ class Server:
 
 
 @contextmanager
-def running_app(**environment: str) -> Iterator[Server]:
-    """Starts the app on a free port with a few environment variables, and ends it again.
+def running_app(port: int = 0, **environment: str) -> Iterator[Server]:
+    """Starts the app with a few environment variables, and ends it again.
+
+    Args:
+        port: where it listens; 0 means any port that is free.
+        environment: what its environment holds besides.
 
     Raises:
         RuntimeError: it did not answer within a minute.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        port = _free_port()
+        port = port or free_port()
         started = time.time()
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -122,7 +126,8 @@ def settle(page: Page) -> None:
     page.evaluate(_NEXT_FRAME)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import requests
+from requests.cookies import RequestsCookieJar
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.AppPage_pb2 import AppPage
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -36,7 +37,7 @@ from websockets.typing import Origin, Subprotocol
 # Whoever waits longer than this for an answer has none.
 SECONDS = 60
 _XSRF = "_streamlit_xsrf"
-_ESCAPE = re.compile(r"\\(?=\W)")
+_ESCAPE = re.compile(r"\\(?=[\W_])")
 
 
 class Visitor:
@@ -98,6 +99,11 @@ class Visitor:
         files = FileUploaderState(uploaded_file_info=[info])
         self._widgets[uploader.id] = WidgetState(id=uploader.id, file_uploader_state_value=files)
         await self._run()
+
+    @property
+    def cookies(self) -> RequestsCookieJar:
+        """What the server, or a proxy before it, asked to be told again."""
+        return self._http.cookies
 
     @property
     def link(self) -> str:
@@ -201,21 +207,22 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visitor(url: str, cookies: dict[str, str] | None = None) -> AsyncIterator[Visitor]:
-    """Connects a new session with a server, as a browser with these cookies does.
+async def visitor(url: str, cookies: RequestsCookieJar | None = None) -> AsyncIterator[Visitor]:
+    """Connects a new session with a server, as a browser that holds these cookies.
 
     Raises:
         OSError, WebSocketException, RequestException: the server does not answer, or refuses.
     """
     with requests.Session() as http:
-        http.cookies.update(cookies or {})
+        http.cookies.update(cookies or RequestsCookieJar())
         first = await asyncio.to_thread(http.get, f"{url}/_stcore/health", timeout=SECONDS)
         first.raise_for_status()
+        cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
         async with connect(
             f"ws{url.removeprefix('http')}/_stcore/stream",
             origin=Origin(url),
             subprotocols=[Subprotocol("streamlit"), Subprotocol(_token(http))],
-            additional_headers={"Cookie": "; ".join(f"{k}={v}" for k, v in http.cookies.items())},
+            additional_headers={"Cookie": cookie},
             max_size=None,
         ) as socket:
             yield Visitor(url, http, socket)

@@ -1,0 +1,194 @@
+"""Proves deploy/nginx.conf without Docker: two replicas behind nginx, one of which is killed.
+
+    python -m scripts.prove_replicas
+
+It starts nginx with the configuration as it is but for names and ports, lets people come to both
+replicas, kills one, and fails unless the other's sessions go on, the lost ones come back by their
+link, and everything of a session still reaches one replica when the killed one is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from pathlib import Path
+
+import requests
+from playwright.sync_api import BrowserContext, Page
+from websockets.exceptions import ConnectionClosed
+
+from cnnviz.images import samples
+from cnnviz.settings import ROOT
+from scripts.browse import Server, chromium, free_port, running_app, settle
+from scripts.visitor import Visitor, visitor
+
+CONFIGURATION = ROOT / "deploy" / "nginx.conf"
+COOKIE = "cnnviz_replica"
+# A place that differs from the default in every choice.
+PLACE = "activations?model=mnist_cnn&layer=conv2&sample=digit-7"
+METRICS = ("metrics", "metrics/", "metrics?x", "/metrics", "%6detrics", "./metrics")
+
+
+class ProofError(Exception):
+    """Something is not as deploy/nginx.conf promises."""
+
+
+def configured(text: str, folder: Path, ports: tuple[int, int, int]) -> str:
+    """The configuration for this machine: nginx's port, then the replicas' ports."""
+    own, *replicas = ports
+    text = text.replace("/tmp/", f"{folder}/").replace("listen 8080", f"listen 127.0.0.1:{own}")
+    for number, port in enumerate(replicas, 1):
+        text = text.replace(f"cnnviz-{number}:", "127.0.0.1:").replace(
+            f":{8500 + number}", f":{port}"
+        )
+    return text
+
+
+@contextmanager
+def running_nginx(ports: tuple[int, int, int]) -> Iterator[str]:
+    """Starts nginx with the project's configuration, and gives its address."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise ProofError("nginx is not installed: sudo apt-get install nginx-light")
+    with tempfile.TemporaryDirectory() as folder:
+        # As root nginx gives its workers to a user who has to reach its temporary files.
+        Path(folder).chmod(0o711)
+        path = Path(folder) / "nginx.conf"
+        text = configured(CONFIGURATION.read_text(encoding="utf-8"), Path(folder), ports)
+        path.write_text(text, encoding="utf-8")
+        process = subprocess.Popen([program, "-e", "stderr", "-c", path, "-g", "daemon off;"])
+        try:
+            yield f"http://localhost:{ports[0]}"
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
+
+
+def check(claim: str, true: bool) -> None:
+    """Says what holds.
+
+    Raises:
+        ProofError: it does not hold.
+    """
+    if not true:
+        raise ProofError(f"not so: {claim}")
+    print(f"ok  {claim}", flush=True)
+
+
+def place(person: Visitor) -> tuple[str, ...]:
+    """What a session looks at: the page, the network, the layers, and the picture."""
+    chosen = [person.chosen(label) for label in ("Network", "Layers")]
+    return (person.page, *(text for texts in chosen for text in texts), person.captions[0])
+
+
+async def prove_sessions(url: str, first: Server, restart: AbstractContextManager[Server]) -> None:
+    """Two sessions on each replica: one looks at a photo of its own, the other at a sample."""
+    photo = next(one.path for one in samples() if one.name == "coffee").read_bytes()
+    async with AsyncExitStack() as stack:
+        homes: dict[str, list[Visitor]] = {"1": [], "2": []}
+        for _ in range(4):
+            person = await stack.enter_async_context(visitor(url))
+            await person.open(PLACE)
+            homes[person.cookies[COOKIE] or ""].append(person)
+        check("four sessions are spread over two replicas", [*map(len, homes.values())] == [2, 2])
+        (lost, lost_with_photo), (kept, kept_with_photo) = homes.values()
+        for person in (lost_with_photo, kept_with_photo):
+            await person.upload("mine.jpg", photo)
+        owners = [person.captions[0].startswith("mine") for person in (*homes["1"], *homes["2"])]
+        check("a photo reaches the replica of its session", owners == [False, True, False, True])
+        here = place(lost)
+        check(f"they look at: {', '.join(here)}".replace("\n", " "), "seven" in here[-1])
+
+        os.killpg(first.process, signal.SIGKILL)
+        await kept_with_photo.choose("Layers", kept_with_photo.options("Layers")[0])
+        await kept.upload("later.jpg", photo)
+        went_on = kept.captions[0].startswith("later") and not kept.problems
+        check("replica 1 is killed: the sessions of replica 2 go on", went_on)
+        check("a photo that is there stays there", kept_with_photo.captions[0].startswith("mine"))
+        check("the sessions of replica 1 are lost", await is_lost(lost))
+
+        again = await stack.enter_async_context(visitor(url, lost.cookies))
+        await again.open(lost.link)
+        check("their link brings back the same place", place(again) == here and not again.problems)
+        check("they are at home on replica 2 now", again.cookies[COOKIE] == "2")
+
+        with restart:
+            await again.upload("again.jpg", photo)
+            whole = again.captions[0].startswith("again") and not again.problems
+            check("replica 1 is back: who moved stays whole, photos included", whole)
+            await asyncio.sleep(6)  # nginx tries a replica that failed again after 5 seconds.
+            new = await stack.enter_async_context(visitor(url))
+            check("who comes now comes to replica 1", new.cookies[COOKIE] == "1")
+
+
+async def is_lost(person: Visitor) -> bool:
+    """Whether a session's connection is closed."""
+    try:
+        await person.choose("Layers", person.options("Layers")[0])
+    except ConnectionClosed:
+        return True
+    return False
+
+
+def prove_browser(url: str, context: BrowserContext, replicas: dict[str, Server]) -> None:
+    """A real browser whose replica is killed comes back by itself."""
+    page = context.new_page()
+    page.goto(f"{url}/{PLACE}")
+    before = look(page)
+    cookies = {one.get("name"): one.get("value") for one in context.cookies()}
+    os.killpg(replicas[str(cookies[COOKIE])].process, signal.SIGKILL)
+    page.locator("[data-test-connection-state=CONNECTED]").wait_for(state="detached")
+    page.locator("[data-test-connection-state=CONNECTED]").wait_for()
+    check(f"a browser comes back by itself: {before}", look(page) == before)
+    page.reload()
+    check("and by its link", look(page) == before)
+
+
+def look(page: Page) -> str:
+    """What a browser shows: the title, the network, and the layers."""
+    page.get_by_text("About this network").wait_for()
+    settle(page)
+    boxes = page.get_by_test_id("stSelectbox").locator("input")
+    chosen = [box.input_value() for box in boxes.all()[:2]]
+    layers = page.get_by_test_id("stMultiSelect").inner_text().split()
+    return ", ".join([page.title(), *chosen, " ".join(layers)])
+
+
+def prove_edges(url: str, replica: Server) -> None:
+    """What nginx answers by itself."""
+    answer = requests.get(f"{replica.url}/_stcore/metrics", timeout=10)
+    check("a replica tells its numbers", "HELP" in answer.text)
+    for path in METRICS:
+        answer = requests.get(f"{url}/_stcore/{path}", timeout=10)
+        check(f"/_stcore/{path} is not to be had through nginx", "HELP" not in answer.text)
+    index = requests.get(url, timeout=10).text
+    script = re.findall(r'src="(?:\./)?(static/[^"]+\.js)"', index)[0]
+    answer = requests.get(f"{url}/{script}", timeout=10, headers={"Accept-Encoding": "gzip"})
+    check("scripts are compressed", answer.headers["Content-Encoding"] == "gzip")
+    large = requests.put(f"{url}/_stcore/upload_file/x/y", data=bytes(17 << 20), timeout=10)
+    check("a file of 17 MB is refused", large.status_code == 413)
+
+
+def main() -> None:
+    """Runs the proofs."""
+    ports = free_port(), free_port(), free_port()
+    with running_nginx(ports) as url, running_app(ports[2]) as second:
+        with running_app(ports[1]) as first:
+            prove_edges(url, second)
+            asyncio.run(prove_sessions(url, first, running_app(ports[1])))
+        with running_app(ports[1]) as first, chromium() as browser:
+            context = browser.new_context(viewport={"width": 1400, "height": 1000})
+            context.set_default_timeout(60_000)
+            prove_browser(url, context, {"1": first, "2": second})
+    print("All of it holds.")
+
+
+if __name__ == "__main__":
+    main()
