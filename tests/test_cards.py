@@ -147,9 +147,12 @@ def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -
         read_card(save(tmp_path / "a.json", data))
 
 
+@pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("scaling", ["torch", "caffe"])
-def test_colour_scaling_of_a_grey_picture_is_refused(tmp_path: Path, scaling: str) -> None:
-    grey = CARD["preprocessing"] | {"channels": 1, "scaling": scaling}
+def test_colour_scaling_of_other_channels_is_refused(
+    tmp_path: Path, scaling: str, channels: int
+) -> None:
+    grey = CARD["preprocessing"] | {"channels": channels, "scaling": scaling}
     with pytest.raises(CardError, match=f"preprocessing: scaling '{scaling}' needs 3 channels"):
         read_card(save(tmp_path / "a.json", CARD | {"preprocessing": grey}))
 

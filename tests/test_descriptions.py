@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from cnnviz.cards import Preprocessing
-from cnnviz.descriptions import describe, mirrored, nothing_to_see, where
+from cnnviz.descriptions import damage, describe, mirrored, nothing_to_see, where
 from cnnviz.preprocessing import place_on_photo
-from cnnviz.results import ClassActivationMap, Explanation, Prediction
+from cnnviz.results import (
+    ClassActivationMap,
+    Explanation,
+    Filters,
+    Prediction,
+    WeightStatistics,
+)
 
 PLACES = [
     ["in the upper left", "at the top", "in the upper right"],
@@ -124,6 +130,21 @@ def test_an_empty_map_says_why(values: object, method: str, reason: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("values", "known", "reason"),
+    [
+        ([[0.0, 0.0]], {"gradient": 0.0}, "zero everywhere: no gradient reaches this layer"),
+        ([[0.0, 0.0]], {"gradient": 0.5}, "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], {"gradient": 0.0, "saturated": True}, "“cat” rounds to 1, and its gradient"),
+        ([[0.0, 3e-9]], {"gradient": 1e-9, "saturated": True}, "“cat” rounds to 1, and its gradi"),
+        ([[0.0, 0.0]], {"gradient": 0.0, "saturated": True, "score": 0.0}, "“cat” rounds to 0"),
+        ([[np.nan, 0.0]], {"gradient": np.nan}, "values that are not numbers"),
+    ],
+)
+def test_what_became_of_the_gradient_is_said(values: object, known: Any, reason: str) -> None:
+    assert reason in nothing_to_see(cam(values, method="grad-cam", **known))
+
+
+@pytest.mark.parametrize(
     "values",
     [[[0.0, 1e-9]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
     ids=["faint", "mostly against", "nearly even", "one cell"],
@@ -162,10 +183,51 @@ def test_no_answer_is_rounded_up_to_a_certainty() -> None:
     assert "100" not in describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
 
 
+def test_a_probability_that_rounds_to_1_is_called_saturated() -> None:
+    text = describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
+    assert text.startswith("The network says “cat”, with a probability that rounds to 1: its last")
+    near = describe(explained([0.9999, 0.0001], ("cat", "dog")), photo(), SQUARE)
+    assert near.startswith("The network says “cat” (> 99.9 %).")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "text"),
+    [
+        ([0.9, 0.2, 0.7], "The network sees “cat” (90.0 %), “owl” (70.0 %). It judges"),
+        ([0.1, 0.2, 0.3], "sees none of its classes; “owl” (30.0 %) comes nearest. It judges"),
+        ([1.0, 1.0, 1.0], "The network sees “cat” (> 99.9 %), “dog” (> 99.9 %), “owl” (> 99.9 %)"),
+    ],
+)
+def test_classes_that_are_judged_by_themselves(probabilities: list[float], text: str) -> None:
+    prediction = Prediction(("cat", "dog", "owl"), np.array(probabilities), None, exclusive=False)
+    said = describe(Explanation(prediction, (cam([[0.0, 5.0]]),)), photo(), SQUARE)
+    assert text in said
+    assert "by itself, so the probabilities need not add up to 1." in said
+
+
 def test_an_answer_without_evidence_says_both() -> None:
     prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
     text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
     assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")
+
+
+# --- Damaged weights --------------------------------------------------------------------------
+
+
+def filters_of(kernels: np.ndarray, biases: np.ndarray | None = None) -> Filters:
+    none = WeightStatistics(*[np.zeros(())] * 5)
+    return Filters("conv", "Conv2D", kernels, biases, None, none, none)
+
+
+def test_weights_that_are_no_numbers_are_counted() -> None:
+    kernels = np.zeros((3, 3, 2, 4))
+    assert damage(filters_of(kernels)) == ""
+    assert damage(filters_of(kernels, np.zeros(4))) == ""
+    kernels[0, 0, 0, 0] = np.nan
+    text = damage(filters_of(kernels))
+    assert text.startswith("1 weight of the layer “conv” is not a number")
+    text = damage(filters_of(kernels, np.array([0, np.inf, -np.inf, 0])))
+    assert text.startswith("3 weights of the layer “conv” are not a number")
 
 
 # --- Two maps side by side --------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.cams import METHODS
+from cnnviz.descriptions import nothing_to_see
 from cnnviz.errors import LayerError, TargetError
 
 Tiny = Callable[[str], Any]
@@ -176,6 +177,183 @@ def test_the_map_by_hand(fresh: Any) -> None:
     np.testing.assert_allclose(dark.values, -expected, atol=1e-5)
     assert (light.target, light.layer, light.method) == ("light", "act", "cam")
     assert light.score == pytest.approx(2 / 100 + 0.5, abs=1e-5)
+
+
+# --- Maps of classes ------------------------------------------------------------------------
+
+
+def class_logits(network: Any, photo: np.ndarray) -> np.ndarray:
+    """The maps of classes in NumPy: a 1×1 convolution is a matrix product at each place."""
+    kernel, bias = network.model.get_layer("class_maps").get_weights()
+    return cnnviz.activations(network, photo, ["conv2"])["conv2"] @ kernel[0, 0] + bias
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all_convolutional",
+        "averaged_class_maps",
+        "logit_maps",
+        "averaged_softmax_maps",
+        "softmax_maps",
+    ],
+)
+def test_a_class_s_own_map_of_logits_is_its_evidence(
+    tiny: Tiny, photo: np.ndarray, name: str
+) -> None:
+    network = tiny(name)
+    logits = class_logits(network, photo)
+    for place, label in enumerate(("cat", "dog", "owl")):
+        cam = cnnviz.class_activation_map(network, photo, label)
+        assert (cam.method, cam.layer, cam.bias) == ("cam", "class_maps", 0)
+        np.testing.assert_allclose(cam.values, logits[..., place], atol=1e-5)
+        assert cam.score == pytest.approx(logits[..., place].mean(), abs=1e-5)
+        contrast = cnnviz.class_activation_map(network, photo, label, method="contrastive-cam")
+        others = np.delete(logits, place, axis=-1).mean(axis=-1)
+        np.testing.assert_allclose(contrast.values, logits[..., place] - others, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["averaged_softmax_maps", "softmax_maps"])
+def test_probabilities_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
+    prediction = cnnviz.predict(tiny(name), photo)
+    expected = softmax(class_logits(tiny(name), photo)).mean(axis=(0, 1))
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
+    assert prediction.logits is None
+    assert prediction.exclusive
+
+
+@pytest.mark.parametrize("name", ["all_convolutional", "averaged_class_maps", "logit_maps"])
+def test_logits_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
+    prediction = cnnviz.predict(tiny(name), photo)
+    expected = class_logits(tiny(name), photo).mean(axis=(0, 1))
+    np.testing.assert_allclose(prediction.logits, expected, atol=1e-5)
+    np.testing.assert_allclose(prediction.probabilities, softmax(expected), atol=1e-6)
+
+
+def test_one_map_speaks_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
+    network = tiny("one_sigmoid_map")
+    logits = class_logits(network, photo)[..., 0]
+    cat, dog = (cnnviz.class_activation_map(network, photo, target) for target in ("cat", "dog"))
+    np.testing.assert_allclose(dog.values, logits, atol=1e-5)
+    np.testing.assert_allclose(cat.values, -logits, atol=1e-5)
+    dog_probability = (1 / (1 + np.exp(-logits))).mean()
+    probabilities = cnnviz.predict(network, photo).probabilities
+    np.testing.assert_allclose(probabilities, [1 - dog_probability, dog_probability], atol=1e-6)
+
+
+def test_maps_of_one_cell_are_the_answer(tiny: Tiny, photo: np.ndarray) -> None:
+    network = tiny("one_place")
+    kernel, bias = network.model.get_layer("class_maps").get_weights()
+    maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
+    logits = np.einsum("yxi,yxij->j", maps, kernel) + bias
+    prediction = cnnviz.predict(network, photo)
+    np.testing.assert_allclose(prediction.logits, logits, atol=1e-4)
+    np.testing.assert_allclose(prediction.probabilities, softmax(logits), atol=1e-5)
+    # The gradient of a logit at the maps is the kernel itself.
+    cam = cnnviz.class_activation_map(network, photo, "owl")
+    assert (cam.method, cam.layer) == ("grad-cam", "conv2")
+    importance = kernel[..., 2].mean(axis=(0, 1))
+    np.testing.assert_allclose(cam.values, maps @ importance, atol=1e-5)
+
+
+# --- Other heads ----------------------------------------------------------------------------
+
+
+def test_each_of_independent_classes_has_the_map_of_its_dense_weights(
+    tiny: Tiny, photo: np.ndarray
+) -> None:
+    network = tiny("many_sigmoids")
+    kernel, bias = network.model.get_layer("scores").get_weights()
+    maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
+    explained = cnnviz.explain(network, photo, [0, 1, 2])
+    assert not explained.prediction.exclusive
+    for place, cam in enumerate(explained.maps):
+        np.testing.assert_allclose(cam.values, maps @ kernel[:, place], atol=1e-5)
+        logit = maps.mean(axis=(0, 1)) @ kernel[:, place] + bias[place]
+        assert cam.score == pytest.approx(logit, abs=1e-4)
+        probability = explained.prediction.probabilities[place]
+        assert probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+
+
+def test_after_a_global_maximum_only_the_peaks_count(tiny: Tiny, photo: np.ndarray) -> None:
+    """The gradient is the dense weight at a channel's peak and zero elsewhere."""
+    network = tiny("global_maximum")
+    kernel, _ = network.model.get_layer("scores").get_weights()
+    maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
+    for place in range(3):
+        cam = cnnviz.class_activation_map(network, photo, place)
+        assert (cam.method, cam.layer) == ("grad-cam", "conv2")
+        np.testing.assert_allclose(cam.values, maps @ kernel[:, place] / 36, atol=1e-5)
+
+
+def test_after_a_flatten_each_cell_has_its_own_weights(tiny: Tiny, photo: np.ndarray) -> None:
+    """By the chain rule through the hidden dense layer and its ReLU, in NumPy."""
+    network = tiny("dense_after_flatten")
+    hidden, hidden_bias = network.model.get_layer("hidden").get_weights()
+    kernel, _ = network.model.get_layer("scores").get_weights()
+    maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
+    open_units = maps.ravel() @ hidden + hidden_bias > 0
+    for place in range(3):
+        gradient = (hidden @ (kernel[:, place] * open_units)).reshape(maps.shape)
+        cam = cnnviz.class_activation_map(network, photo, place)
+        expected = maps @ gradient.mean(axis=(0, 1))
+        np.testing.assert_allclose(cam.values, expected, atol=1e-5)
+        assert cam.gradient == pytest.approx(np.abs(gradient).max(), rel=1e-4)
+
+
+# --- Zero and saturated gradients -----------------------------------------------------------
+
+
+def test_a_gradient_that_is_zero_is_told_from_maps_that_are(fresh: Any, photo: np.ndarray) -> None:
+    settled = fresh("dense_after_flatten")
+    kernel, bias = settled.model.get_layer("hidden").get_weights()
+    settled.model.get_layer("hidden").set_weights([0 * kernel, 0 * bias - 1])
+    cam = cnnviz.class_activation_map(settled, photo)
+    assert cam.gradient == 0
+    assert "no gradient reaches this layer" in nothing_to_see(cam)
+    dead = fresh("dense_after_flatten")
+    kernel, bias = dead.model.get_layer("conv2").get_weights()
+    dead.model.get_layer("conv2").set_weights([0 * kernel, 0 * bias])
+    # At a ReLU of exactly zero nothing passes, so look at what it is given.
+    cam = cnnviz.class_activation_map(dead, photo, layer="conv2")
+    assert cam.gradient is not None
+    assert cam.gradient > 0
+    assert "the maps that it weighs are zero" in nothing_to_see(cam)
+
+
+def test_a_saturated_probability_is_named_where_no_logit_can_be_explained(
+    fresh: Any, photo: np.ndarray
+) -> None:
+    network = fresh("averaged_probabilities")
+    for name in ("first", "second"):
+        layer = network.model.get_layer(f"{name}_scores")
+        layer.set_weights([layer.get_weights()[0], np.array([0, 99, 0], np.float32)])
+    cam = cnnviz.class_activation_map(network, photo)
+    assert (cam.target, cam.score, cam.saturated) == ("dog", 1, True)
+    assert "rounds to 1, and its gradient with it" in nothing_to_see(cam)
+    other = cnnviz.class_activation_map(network, photo, "cat")
+    assert other.saturated
+    assert "rounds to 0" in nothing_to_see(other)
+
+
+def test_a_saturated_softmax_with_logits_is_explained_all_the_same(
+    fresh: Any, photo: np.ndarray, tiny: Tiny
+) -> None:
+    network = fresh("flat")
+    layer = network.model.get_layer("scores")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.array([0, 99, 0], np.float32)])
+    assert cnnviz.predict(network, photo).probabilities[1] == 1
+    for method in METHODS:
+        cam = cnnviz.class_activation_map(network, photo, "dog", method=method)
+        assert not cam.saturated
+        expected = cnnviz.class_activation_map(tiny("flat"), photo, "dog", method=method)
+        np.testing.assert_allclose(cam.values, expected.values, atol=1e-6)
 
 
 # --- Choices --------------------------------------------------------------------------------

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.errors import ModelError, TargetError
+from cnnviz.descriptions import damage
+from cnnviz.errors import CardError, ModelError, TargetError
+from cnnviz.gradients import layer_gradients
 from cnnviz.graph import Head
+from cnnviz.loading import infer_card
 from cnnviz.predictions import class_index, read_prediction
 from cnnviz.preprocessing import network_input
 from cnnviz.results import Prediction, Score
@@ -128,6 +132,154 @@ def test_damaged_weights_are_named_and_never_drawn(fresh: Any, photo: np.ndarray
             ask(network, photo)
     with pytest.raises(ModelError, match="not a number"):
         cnnviz.class_activation_map(network, photo, "cat", method="grad-cam")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_the_layer_that_holds_damaged_weights_is_named(
+    fresh: Any, photo: np.ndarray, wrong: float
+) -> None:
+    network = fresh("nested_sequential")
+    assert cnnviz.outline(network).damaged == ()
+    kernel = network.model.get_layer("backbone").get_layer("conv_b").kernel
+    values = np.asarray(kernel).copy()
+    values[0, 0, 0, 0] = wrong
+    kernel.assign(values)
+    assert cnnviz.outline(network).damaged == ("backbone/conv_b",)
+    kernel.assign(np.full(kernel.shape, wrong))
+    with pytest.raises(ModelError, match="infinite are in: 'backbone/conv_b'"):
+        cnnviz.predict(network, photo)
+    damaged = cnnviz.filters(network, "backbone/conv_b")
+    assert "180 weights of the layer “backbone/conv_b” are not a number" in damage(damaged)
+
+
+def test_an_infinite_weight_is_named_where_the_probability_alone_looks_fine(
+    fresh: Any, photo: np.ndarray
+) -> None:
+    """A logit of minus infinity is a probability of 0, and its class would be drawn as never."""
+    network = fresh("flat")
+    network.model.get_layer("scores").bias.assign([-np.inf, 0, 0])
+    with pytest.raises(ModelError, match="not a number .* infinite are in: 'scores'"):
+        cnnviz.predict(network, photo)
+
+
+def test_numbers_that_grow_too_large_on_the_way_are_told_from_damaged_weights(
+    fresh: Any, photo: np.ndarray
+) -> None:
+    network = fresh("flat")
+    for name in ("conv1", "conv2", "scores"):
+        layer = network.model.get_layer(name)
+        layer.set_weights([weight * 1e25 for weight in layer.get_weights()])
+    with pytest.raises(ModelError, match="All its weights are numbers, so values grew too large"):
+        cnnviz.predict(network, photo)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "exponential"])
+def test_outputs_that_are_no_probabilities_are_refused_in_words(
+    tiny: Tiny, activation: str
+) -> None:
+    output = np.array([[7.0, -1.0, 0.5]])
+    with pytest.raises(ModelError, match=f"end in '{activation}' and reach from -1 to 7"):
+        read_prediction(tiny("flat"), head(activation), output, None)
+
+
+def test_logarithms_of_probabilities_become_probabilities(tiny: Tiny) -> None:
+    output = np.log([[0.2, 0.5, 0.3]])
+    prediction = read_prediction(tiny("flat"), head("log_softmax"), output, None)
+    np.testing.assert_allclose(prediction.probabilities, [0.2, 0.5, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("activation", "output", "exclusive"),
+    [
+        ("softmax", [0.2, 0.5, 0.3], True),
+        ("linear", [4.0, -5.0, 0.0], True),
+        ("sigmoid", [0.2, 0.5, 0.3], False),
+        ("combined", [0.2, 0.5, 0.3], True),
+        ("combined", [0.9, 0.9, 0.3], False),
+    ],
+)
+def test_whether_one_class_excludes_the_others(
+    tiny: Tiny, activation: str, output: list[float], exclusive: bool
+) -> None:
+    prediction = read_prediction(tiny("flat"), head(activation), np.array([output]), None)
+    assert prediction.exclusive is exclusive
+
+
+def test_one_unit_s_two_classes_exclude_each_other(tiny: Tiny) -> None:
+    found = read_prediction(tiny("one_sigmoid"), head("sigmoid"), np.array([[0.7]]), None)
+    assert found.exclusive
+
+
+# --- Several outputs ------------------------------------------------------------------------
+
+
+def choose(network: Any, output: str, labels: list[str]) -> Any:
+    """The same network with another output chosen: model and compiled passes are shared."""
+    changes = {"output": output, "labels": labels}
+    return replace(network, card=network.card.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("name", ["scores", "mood", "maps"])
+def test_the_chosen_output_answers(fresh: Any, photo: np.ndarray, name: str) -> None:
+    network = fresh("several_outputs")
+    assert network.outputs == cnnviz.outline(network).outputs == ("scores", "mood", "maps")
+    assert network.output == "scores"
+    inputs = network_input(photo, network.card.preprocessing)
+    answers = dict(
+        zip(("maps", "scores", "mood"), network.model.predict(inputs, verbose=0), strict=True)
+    )
+    chosen = choose(network, name, list("abc"[: answers[name].shape[-1]]))
+    prediction = cnnviz.predict(chosen, photo)
+    expected = answers[name][0]
+    if name == "maps":
+        expected = expected.mean(axis=(0, 1))
+        np.testing.assert_allclose(prediction.logits, expected, atol=1e-5)
+        expected = np.exp(expected) / np.exp(expected).sum()
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
+    assert prediction.exclusive is (name != "mood")
+
+
+def test_two_choices_share_what_is_compiled_and_are_told_apart(
+    fresh: Any, photo: np.ndarray
+) -> None:
+    scores = fresh("several_outputs")
+    mood = choose(scores, "mood", ["calm", "wild"])
+    assert mood.compiled is scores.compiled
+    for network, features, classes in ((scores, "conv2", 3), (mood, "branch", 2)) * 2:
+        assert cnnviz.outline(network).features == features
+        assert cnnviz.outline(network).last_spatial == features
+        assert len(cnnviz.predict(network, photo).probabilities) == classes
+        for method in cnnviz.methods(network):
+            cam = cnnviz.class_activation_map(network, photo, 1, method=method)
+            assert cam.layer == features
+            assert np.abs(cam.values).max() > 1e-4
+    assert len(scores.compiled) == 4
+
+
+def test_the_gradient_follows_the_chosen_output(fresh: Any, photo: np.ndarray) -> None:
+    """What only the other output depends on has no gradient."""
+    scores = fresh("several_outputs")
+    mood = choose(scores, "mood", ["calm", "wild"])
+    inputs = network_input(photo, scores.card.preprocessing)
+    assert not layer_gradients(scores, inputs, "branch", 1).gradients.any()
+    found = layer_gradients(mood, inputs, "branch", 1)
+    kernel = np.asarray(mood.model.get_layer("mood").kernel)
+    expected = np.broadcast_to(kernel[:, 1] / 16, (1, 4, 4, 4))
+    np.testing.assert_allclose(found.gradients, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.scores, found.logits[:, 1])
+
+
+def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
+    network = fresh("several_outputs", output="mood", labels=["calm", "wild"])
+    assert network.output == "mood"
+    with pytest.raises(CardError, match="but the model 'mood' has 2 outputs"):
+        fresh("several_outputs", output="mood")
+    with pytest.raises(CardError, match="A tiny network.*no output 'moods'.*scores, mood, maps"):
+        fresh("several_outputs", output="moods")
+    with pytest.raises(CardError, match="no output 'moods'"):
+        cnnviz.predict(choose(network, "moods", ["calm", "wild"]), np.zeros((4, 4, 3), np.uint8))
+    assert infer_card(network.model, "x").labels == ["class 0", "class 1", "class 2"]
+    assert infer_card(network.model, "x", "mood").labels == ["class 0", "class 1"]
 
 
 # --- Top and classes ------------------------------------------------------------------------

@@ -94,6 +94,16 @@ def test_halving_takes_the_mean_of_four() -> None:
     np.testing.assert_allclose(view[0, :, 0], [left, 240 - left], atol=1)
 
 
+@pytest.mark.parametrize("fit", FITS)
+def test_a_fourth_channel_is_opaque_everywhere(fit: str) -> None:
+    photo = noise(9, 14)
+    view = network_view(photo, make(6, 6, fit=fit, channels=4))
+    np.testing.assert_array_equal(view[..., :3], network_view(photo, make(6, 6, fit=fit)))
+    np.testing.assert_array_equal(view[..., 3], np.full((6, 6), 255))
+    inputs = network_input(photo, make(6, 6, fit=fit, channels=4, scaling="unit"))
+    np.testing.assert_array_equal(inputs[0, ..., 3], np.ones((6, 6)))
+
+
 def test_grey_is_the_eye_s_mixture() -> None:
     photo = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30]]], np.uint8)
     view = network_view(photo, make(1, 4, channels=1))
