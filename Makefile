@@ -18,10 +18,11 @@ test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
 	$(BIN)/python -m pytest $(PYTEST)
 
-lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile
+lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/bandit --quiet --recursive app.py pages cnnviz
 
 types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy

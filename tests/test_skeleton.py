@@ -63,6 +63,41 @@ def test_every_server_setting_is_one_that_streamlit_knows() -> None:
     assert [name for name in names(tomllib.loads(text)) if name not in known] == []
 
 
+def test_the_server_s_settings_are_what_the_documents_say() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["server"] == {
+        "address": "localhost",
+        "allowedHosts": ["localhost", "127.0.0.1"],
+        "showEmailPrompt": False,
+        "maxUploadSize": 15,
+        "maxMessageSize": 20,
+        "enableCORS": True,
+        "enableXsrfProtection": True,
+        "xsrfCookieSameSite": "strict",
+        "enableStaticServing": False,
+        "enableAgentApi": False,
+        "fileWatcherType": "none",
+        "disconnectedSessionTTL": 30,
+    }
+    assert settings["browser"] == {"gatherUsageStats": False}
+    assert settings["client"] == {
+        "showErrorDetails": "none",
+        "showErrorLinks": False,
+        "toolbarMode": "viewer",
+    }
+
+
+def test_the_image_changes_no_setting_but_where_it_listens() -> None:
+    steps = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    text = next(rest for name, rest in steps if name == "ENV")
+    assert re.findall(r"STREAMLIT_(\S+)", text) == [
+        "BROWSER_SERVER_ADDRESS=localhost",
+        "SERVER_ADDRESS=0.0.0.0",
+        "SERVER_HEADLESS=true",
+        "SERVER_PORT=8501",
+    ]
+
+
 def test_the_dockerfile_installs_before_it_copies_code_and_runs_as_nobody() -> None:
     steps = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
     order = [f"{name} {rest}" for name, rest in steps]
