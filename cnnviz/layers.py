@@ -119,8 +119,13 @@ def _output_shape(layer: keras.Layer) -> Shape:
         if len(node.output_tensors) > 1:
             return ()
         if node.output_tensors:
-            return tuple(node.output_tensors[0].shape)
+            return _any_batch(node.output_tensors[0].shape)
     try:
-        return tuple(layer.output_shape)
+        return _any_batch(layer.output_shape)
     except (AttributeError, ValueError):
         return ()
+
+
+def _any_batch(shape: Shape) -> Shape:
+    # A model that was built by a first call remembers how many photos that was.
+    return (None, *shape[1:])

@@ -147,5 +147,5 @@ def _spread(told: dict[int, bool], beside: dict[int, list[int]]) -> None:
 
 
 def _shape(tensor: Any, first: frozenset[str]) -> Shape:
-    shape = tuple(tensor.shape)
+    shape = (None, *tensor.shape[1:])
     return shape_last(shape, tensor._keras_history.operation.name in first)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import keras
+
 from cnnviz.cards import (
     MAX_SIDE,
     ModelCard,
@@ -21,7 +22,7 @@ from cnnviz.cards import (
     read_card,
 )
 from cnnviz.errors import CardError, ModelError
-from cnnviz.layers import describe, walk
+from cnnviz.layers import damaged, describe, walk
 from cnnviz.layouts import Shape, graph_of, input_shape, outputs
 from cnnviz.results import LayerInfo
 
@@ -53,6 +54,11 @@ class Network:
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer, nested ones included, in order."""
         return describe(self.model)
+
+    @functools.cached_property
+    def damaged(self) -> tuple[str, ...]:
+        """Paths of the layers that hold a weight that is NaN or infinite."""
+        return damaged(self.model)
 
     @functools.cached_property
     def outputs(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cnnviz import graph
 from cnnviz.explanations import methods
-from cnnviz.layers import damaged
 from cnnviz.layouts import input_shape
 from cnnviz.loading import Network
 from cnnviz.results import Outline
@@ -23,7 +22,7 @@ def outline(network: Network) -> Outline:
         known.head.last_spatial,
         known.makers,
         network.outputs,
-        damaged(network.model),
+        network.damaged,
     )
 
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from cnnviz import graph
 from cnnviz.errors import ModelError, TargetError
-from cnnviz.layers import damaged
 from cnnviz.loading import Network
 from cnnviz.preprocessing import network_input
 from cnnviz.results import Floats, Prediction
@@ -22,7 +21,8 @@ def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:
     Where the network gives maps of classes, its answer is the mean of them over all places.
 
     Raises:
-        ModelError: the network's output holds NaN or infinite values, or no probabilities.
+        ModelError: the network's weights or output hold NaN or infinite values, or its output
+            no probabilities.
     """
     inputs = network_input(photo, network.card.preprocessing)
     run = graph.forward(network)
@@ -39,12 +39,20 @@ def read_prediction(
     the first what is left and the negated logit.
 
     Raises:
-        ModelError: the output holds NaN or infinite values, or no probabilities.
+        ModelError: the network's weights or output hold NaN or infinite values, or its output
+            no probabilities.
     """
+    # A ReLU may turn NaN into 0, so a damaged network can give an answer that looks sound.
+    if network.damaged:
+        raise ModelError(_damage(network.damaged))
     raw = np.asarray(output)[0].astype(np.float64)
     scores = None if logits is None else np.asarray(logits)[0].astype(np.float64)
     if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
-        raise ModelError(_no_number(network))
+        raise ModelError(
+            "The network's answer is not a number (NaN or infinite), so it says nothing about "
+            "this photo. Its weights are numbers, so values grew too large on the way: the "
+            "preprocessing may not fit it."
+        )
     if head.activation in {"linear", "log_softmax"}:
         # A single linear unit is the logit of a sigmoid, several are those of a softmax.
         raw = np.exp(-np.logaddexp(0, -raw)) if raw.size == 1 else _softmax(raw)
@@ -62,19 +70,11 @@ def read_prediction(
     return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
 
 
-def _no_number(network: Network) -> str:
-    """Why an answer may be NaN or infinite: the layers with damaged weights, if there are any."""
-    broken = damaged(network.model)
-    shown = ", ".join(map(repr, broken[:5])) + (", …" if len(broken) > 5 else "")
-    reason = (
-        f"Weights that are NaN or infinite are in: {shown}."
-        if broken
-        else "All its weights are numbers, so values grew too large on the way: the "
-        "preprocessing may not fit it."
-    )
+def _damage(layers: tuple[str, ...]) -> str:
+    shown = ", ".join(map(repr, layers[:5])) + (", …" if len(layers) > 5 else "")
     return (
-        "The network's answer is not a number (NaN or infinite), so it says nothing about this "
-        f"photo. {reason}"
+        "This network is damaged, so its answer would say nothing: weights that are not a number "
+        f"(NaN or infinite) are in {shown}."
     )
 
 
