@@ -9,6 +9,7 @@ called twice is met twice, and how the tensors flow tells how the network ends.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cnnviz.errors import LayerError
+from cnnviz.errors import CnnvizError, LayerError, ModelError
 from cnnviz.layers import find, without_numbers
 from cnnviz.layouts import channels_first, free_name, graph_of, outputs
 from cnnviz.loading import Network
+
+_log = logging.getLogger(__name__)
 
 _lock = threading.RLock()
 
@@ -211,6 +214,7 @@ def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
 
     Raises:
         LayerError: a path does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     return _compiled(network, "forward", frozenset(layers))
 
@@ -231,6 +235,7 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
 
     Raises:
         LayerError: a path does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     return _compiled(network, "backward", frozenset(layers))
 
@@ -312,7 +317,17 @@ def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]
 
     photo = tf.TensorSpec((1, *_view(network)[1:]), tf.float32)
     target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
-    run.get_concrete_function(photo, *target)
+    try:
+        run.get_concrete_function(photo, *target)
+    except CnnvizError:
+        raise
+    # What TensorFlow cannot run it refuses in words of its own, with code and paths in them.
+    except Exception as error:
+        _log.warning("TensorFlow could not trace %s", network.card.title, exc_info=error)
+        raise ModelError(
+            f"TensorFlow cannot run this network on a picture of {tuple(photo.shape[1:])} (height, "
+            "width, channels): the picture may be too small or too large for its layers."
+        ) from error
     return Pass(run, *found[0])
 
 

@@ -557,6 +557,14 @@ def test_a_photo_stands_beside_its_overlay_in_the_same_frame(size: tuple[int, in
     assert max(picture(alone.images[0].source).shape) <= 1000
 
 
+@pytest.mark.parametrize("side", [28, 200])
+def test_an_opaque_alpha_is_not_drawn(side: int) -> None:
+    photo = some_photo(side, side)
+    opaque = np.dstack([photo, np.full((side, side), 255, np.uint8)])
+    drawn = [figures.photo_figure(pixels, title="t").layout.images[0] for pixels in (photo, opaque)]
+    assert drawn[0] == drawn[1]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_tiny_photo_keeps_its_pixels(channels: int) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (28, 28, channels), np.uint8)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import cnnviz
 from cnnviz import graph
-from cnnviz.errors import LayerError
+from cnnviz.errors import LayerError, ModelError
 from cnnviz.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
@@ -357,6 +357,18 @@ def test_a_model_written_as_a_class_is_refused_in_words(photo: np.ndarray) -> No
     network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)))
     with pytest.raises(LayerError, match="'mine' is written as a class of its own"):
         cnnviz.predict(network, photo)
+
+
+def test_a_picture_that_the_layers_cannot_take_is_refused_in_words() -> None:
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(2, 9)(image)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    card = cnnviz.network(model).card
+    small = {"preprocessing": card.preprocessing.model_copy(update={"height": 5, "width": 7})}
+    network = cnnviz.network(model, card.model_copy(update=small))
+    with pytest.raises(ModelError, match=r"cannot run this network on a picture of \(5, 7, 3\)"):
+        graph.forward(network)
+    assert network.compiled == {}
 
 
 # --- Makers ---------------------------------------------------------------------------------

@@ -77,7 +77,13 @@ def test_without_a_card_one_is_inferred_and_says_so(tiny: Tiny, tmp_path: Path) 
     [
         ("rescaled", "scaling", "none"),
         ("augmented", "scaling", "none"),
+        ("normalised", "scaling", "none"),
         ("grey", "channels", 1),
+        ("four_channels", "channels", 4),
+        ("channels_first", "channels", 3),
+        ("channels_first", "width", 14),
+        ("wide", "width", 14),
+        ("wide", "height", 8),
         ("free_size", "height", 224),
         ("free_size", "width", 224),
     ],
@@ -87,7 +93,15 @@ def test_the_inferred_preprocessing(tiny: Tiny, name: str, field: str, value: An
     assert getattr(card.preprocessing, field) == value
 
 
-@pytest.mark.parametrize("name", ["one_sigmoid", "two_classes"])
+def test_an_inferred_card_of_several_outputs_is_that_of_the_first_row_of_scores(
+    tiny: Tiny,
+) -> None:
+    card = cnnviz.network(tiny("several_outputs").model).card
+    assert card.labels == ["class 0", "class 1", "class 2"]
+    assert card.output is None
+
+
+@pytest.mark.parametrize("name", ["one_sigmoid", "two_classes", "one_sigmoid_map"])
 def test_one_unit_and_two_units_both_speak_for_two_classes(tiny: Tiny, name: str) -> None:
     assert cnnviz.network(tiny(name).model).card.labels == ["class 0", "class 1"]
 

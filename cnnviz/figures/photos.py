@@ -42,10 +42,11 @@ def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
     """A photo in the frame that ``map_overlay`` gives it, to stand beside it.
 
     Args:
-        photo: (H, W, 3) or, grey, (H, W, 1) uint8; a tiny one keeps its pixels' edges.
+        photo: (H, W, 3), grey (H, W, 1), or with an opaque alpha (H, W, 4) uint8; a tiny one
+            keeps its pixels' edges.
         title: plain text.
     """
-    photo = photo[..., 0] if photo.shape[-1] == 1 else photo
+    photo = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
     height, width = photo.shape[:2]
     figure = picture_figure(title, width, height, (HALF_PAGE, TALLEST_PICTURE), below=_SLIDER_SPACE)
     if max(height, width) < _TINY_PHOTO:
