@@ -80,6 +80,7 @@ def test_the_server_s_settings_are_what_the_documents_say() -> None:
         "disconnectedSessionTTL": 30,
     }
     assert settings["browser"] == {"gatherUsageStats": False}
+    assert settings["runner"] == {"postScriptGC": False}
     assert settings["client"] == {
         "showErrorDetails": "none",
         "showErrorLinks": False,
