@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cnnviz.feature_maps import activations
     from cnnviz.images import encode_png, open_photo
     from cnnviz.kernels import filters
-    from cnnviz.loading import load_model, network
+    from cnnviz.loading import extract_model, load_model, network
     from cnnviz.outlines import outline
     from cnnviz.overlays import overlay
     from cnnviz.predictions import predict
@@ -33,6 +33,7 @@ _HOMES = {
     "contrast_picture": "cams",
     "encode_png": "images",
     "explain": "explanations",
+    "extract_model": "loading",
     "filters": "kernels",
     "load_model": "loading",
     "methods": "explanations",
@@ -51,6 +52,7 @@ __all__ = [
     "contrast_picture",
     "encode_png",
     "explain",
+    "extract_model",
     "filters",
     "load_model",
     "methods",

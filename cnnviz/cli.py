@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -65,6 +66,13 @@ _Photo = Annotated[
 _Layer = Annotated[
     str, typer.Argument(metavar="LAYER", help="A layer's path, as 'layers' lists it.")
 ]
+_Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Hand Keras the model's file itself, for a model that you made; else it is inspected.",
+    ),
+]
 _Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
 ]
@@ -83,11 +91,11 @@ def main() -> None:
 
 
 @app.command()
-def predict(model: _Model, photos: _Photos, as_json: _Json = False) -> None:
+def predict(model: _Model, photos: _Photos, as_json: _Json = False, trust: _Trust = False) -> None:
     """Tell the class of photos, and how sure the network is."""
     with _clear_errors():
         paths, failures = _expand(photos)
-        network = _load(model)
+        network = _load(model, trust)
 
         def answer(path: Path) -> Row:
             return _answer(path, cnnviz.predict(network, cnnviz.open_photo(path)))
@@ -120,6 +128,7 @@ def explain(
         typer.Option(metavar="PATH", help="The layer, for grad-cam; else the last with maps."),
     ] = None,
     as_json: _Json = False,
+    trust: _Trust = False,
 ) -> None:
     """Show where in photos the network finds a class.
 
@@ -129,7 +138,7 @@ def explain(
     """
     with _clear_errors():
         paths, failures = _expand(photos)
-        network = _load(model)
+        network = _load(model, trust)
         wanted = [] if target is None else [_class(network, target)]
         stems = _free_stems(paths, out)
         _check_folder(out)
@@ -160,10 +169,10 @@ def explain(
 
 
 @app.command()
-def layers(model: _Model, as_json: _Json = False) -> None:
+def layers(model: _Model, as_json: _Json = False, trust: _Trust = False) -> None:
     """List the layers of a model, nested ones included."""
     with _clear_errors():
-        network = _load(model)
+        network = _load(model, trust)
         rows = (dataclasses.asdict(info) for info in network.layers)
         _show(rows, ("path", "kind", "output_shape", "parameters", "kernel_shape"), as_json)
 
@@ -181,11 +190,12 @@ def filters(
             "by name. .csv: a line for each filter: bias, statistics, then every weight.",
         ),
     ],
+    trust: _Trust = False,
 ) -> None:
     """Save the kernels and biases of a convolution."""
     ending = _ending(out, (".npy", ".npz", ".csv"))
     with _clear_errors():
-        network = _load(model)
+        network = _load(model, trust)
         found = cnnviz.filters(network, layer)
         from cnnviz import exports
 
@@ -203,15 +213,35 @@ def activations(
         Path,
         typer.Option(metavar="FILE", dir_okay=False, help="A .npy file: (h, w, K), float32."),
     ],
+    trust: _Trust = False,
 ) -> None:
     """Save the activations of a layer for a photo."""
     _ending(out, (".npy",))
     with _clear_errors():
         pixels = cnnviz.open_photo(photo)
-        network = _load(model)
+        network = _load(model, trust)
         maps = cnnviz.activations(network, pixels, [layer])[layer]
         _write(out, _npy(maps))
     _say(f"Wrote {out}: activations {maps.shape} of {layer}.")
+
+
+@app.command()
+def extract(
+    model: _Model,
+    out: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="The new .keras file.")],
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of the model inside.")
+    ] = None,
+) -> None:
+    """Take the real model out of a file that was saved for several graphics cards."""
+    _ending(out, (".keras",))
+    with _clear_errors():
+        _import_keras()
+        found = cnnviz.extract_model(model, layer)
+        with tempfile.TemporaryDirectory() as folder:
+            found.model.save(Path(folder) / "real.keras")
+            _write(out, (Path(folder) / "real.keras").read_bytes())
+    _say(f"Wrote {out}: {found.model.name!r}, {found.model.count_params():,} parameters.")
 
 
 @contextmanager
@@ -224,12 +254,16 @@ def _clear_errors() -> Iterator[None]:
         raise typer.Exit(1 if isinstance(error, PhotoError) else 2) from error
 
 
-def _load(path: Path) -> Network:
-    """Loads a model. Call it before a function that needs TensorFlow: its import is silent here."""
-    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Loading the model …"):
+def _import_keras() -> None:
+    """Imports Keras in silence. Call it before a function that needs TensorFlow."""
+    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Starting Keras …"):  # noqa: SIM117
         with _silence():
             importlib.import_module("cnnviz.loading")
-        network = cnnviz.load_model(path)
+
+
+def _load(path: Path, trusted: bool) -> Network:
+    _import_keras()
+    network = cnnviz.load_model(path, trusted=trusted)
     if network.card.inferred:
         _say(
             f"Note: there is no card beside {path.name}, so its class names and the way a photo "

@@ -37,7 +37,15 @@ class TargetError(CnnvizError):
 
 
 class WorkerError(CnnvizError):
-    """The process that runs the networks stopped before it answered."""
+    """The process that runs the networks stopped before it answered.
+
+    Attributes:
+        again: whether to ask once more, of a new process, may help.
+    """
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class RefusedModelError(ModelError):

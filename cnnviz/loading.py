@@ -6,6 +6,7 @@ import functools
 import hashlib
 import logging
 import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,7 +22,13 @@ from cnnviz.cards import (
     card_path,
     read_card,
 )
-from cnnviz.errors import CardError, ModelError
+from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
+from cnnviz.inspection import (
+    Inspection,
+    inspect_inner_model,
+    inspect_model,
+    write_sanitised,
+)
 from cnnviz.layers import damaged, describe, walk
 from cnnviz.layouts import Shape, graph_of, input_shape, outputs
 from cnnviz.results import LayerInfo
@@ -77,13 +84,19 @@ class Network:
         return self.card.output or next(iter(self.outputs), None)
 
 
-def load_model(path: str | Path) -> Network:
+def load_model(path: str | Path, *, trusted: bool = False) -> Network:
     """Loads a saved Keras model and the card beside it, or infers a card.
+
+    Keras itself only ever sees a clean copy of the file, without whatever a network for
+    pictures does not need: see ``inspection``.
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
+        trusted: hands Keras the file itself, for a model that you made: its safe mode still
+            refuses Lambda layers, and classes of your own are found where you registered them.
 
     Raises:
+        RefusedModelError: the file is not safe to open, or no model for pictures.
         ModelError: there is no such file, or Keras cannot load it.
         CardError: the card beside it has a wrong field.
     """
@@ -92,17 +105,72 @@ def load_model(path: str | Path) -> Network:
         raise ModelError(f"There is no model file at {path}.")
     card = card_path(path)
     known = read_card(card) if card.exists() else None
+    model = _load(path, path.name) if trusted else _load_clean_copy(path)
+    with path.open("rb") as file:
+        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    return network(model, known, path=path, fingerprint=fingerprint)
+
+
+def extract_model(path: str | Path, layer: str | None = None) -> Network:
+    """Loads the real model inside a file that was saved for several graphics cards.
+
+    Keras 2's ``multi_gpu_model`` put it between Lambda layers that slice the batch; these are
+    not run. The model is the one that ``path`` without them would have held.
+
+    Args:
+        path: the ``.h5`` file.
+        layer: the name of the model inside; it need not be given where there is one.
+
+    Raises:
+        RefusedModelError: the file is not one of those, or the model inside is not safe.
+        LayerError: there is no model of that name inside.
+    """
+    path = Path(path)
+    found = inspect_inner_model(path)
+    name = found.config["config"]["name"]
+    if layer not in {None, name}:
+        raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
+    return network(_load_inspected(path, found), path=path)
+
+
+def _load_clean_copy(path: Path) -> keras.Model:
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return _load_inspected(path, inspect_model(path))
+    except RefusedModelError as error:
+        raise RefusedModelError(f"{path.name} is refused. {error}", error.code) from error
+
+
+def _load_inspected(path: Path, found: Inspection) -> keras.Model:
+    settings = _keras_settings()
+    with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
+        copy = Path(folder) / f"model{found.suffix}"
+        write_sanitised(path, found, copy)
+        model = _load(copy, path.name)
+    if _keras_settings() != settings:
+        raise ModelError(f"{path.name} changed Keras's own settings while it was loaded.")
+    for _, layer in walk(model):
+        # Keras 3.15 leaves such a layer inside another model with a mean of 0 and a variance of 1.
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()
+    return model
+
+
+def _keras_settings() -> tuple[Any, ...]:
+    config = keras.config
+    policy = keras.dtype_policies.serialize(config.dtype_policy())
+    return config.floatx(), config.epsilon(), config.image_data_format(), str(policy)
+
+
+def _load(path: Path, name: str) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     # Keras raises whatever a malformed file makes it raise, with paths and code in the text.
     except Exception as error:
-        _log.warning("Keras could not load %s", path, exc_info=error)
+        _log.warning("Keras could not load %s", name, exc_info=error)
         raise ModelError(
-            f"{path.name} cannot be loaded as a Keras model: the file is damaged, was saved by "
+            f"{name} cannot be loaded as a Keras model: the file is damaged, was saved by "
             "an incompatible version, or needs code of its own."
         ) from error
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    return network(model, known, path=path, fingerprint=fingerprint)
 
 
 def network(

@@ -1,7 +1,9 @@
 """Worker processes: networks live there, and whoever asks never imports TensorFlow.
 
-loky runs the processes. A worker that dies, whatever the reason, is replaced; who waited
-for its answer gets a ``WorkerError``, and the next call finds a new one.
+Trusted models share the workers. A model that is not trusted, a guest, has a process of its own,
+confined for good before it opens the file, so that not even a crash in native code reaches what
+anybody else is looking at. loky runs the processes. One that dies, whatever the reason, is
+replaced; who waited for its answer gets a ``WorkerError``, and the next call finds a new one.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import gc
 import importlib
 import logging
 import os
+import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from loky.process_executor import (
@@ -25,8 +29,8 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
-from cnnviz.cards import card_path
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
+from cnnviz.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
 # What may be asked of a worker, and where it lives.
@@ -41,52 +45,37 @@ _FUNCTIONS = {
 
 # A call takes a small part of this, others before it included; one that does not is stuck.
 _SECONDS = 120
+_GUEST_SECONDS = 60
 
 # The processes died, or somebody else's question was stuck in them and they were stopped.
 _GONE = (BrokenProcessPool, ShutdownExecutorError)
 
+# The home of all trusted models; a guest's home is its file.
+_SHARED = ""
+
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
-_executor: ProcessPoolExecutor | None = None
-# The processes that were told to load and compile the models.
-_prepared: ProcessPoolExecutor | None = None
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A saved model on disk, as it is now: a change of it, or of its card, makes it another one.
+@dataclass(eq=False)
+class _Home:
+    """The processes of some models.
 
     Attributes:
-        path: the file.
-        modified: when it was written, in nanoseconds since 1970.
-        size: in bytes.
-        card_modified: when the card beside it was written; 0 without a card.
+        executor: runs them.
+        folder: where a guest's process puts temporary files; it goes with the process.
+        waiting: how many wait for an answer.
     """
 
-    path: str
-    modified: int
-    size: int
-    card_modified: int
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending."""
-        return Path(self.path).stem
+    executor: ProcessPoolExecutor
+    folder: TemporaryDirectory[str] | None = None
+    waiting: int = 0
 
 
-def model_file(path: str | Path) -> ModelFile:
-    """Looks at a model file without reading it.
-
-    Raises:
-        ModelError: there is no such file.
-    """
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise ModelError(f"There is no model file at {path}.") from error
-    card = card_path(path)
-    card_modified = card.stat().st_mtime_ns if card.exists() else 0
-    return ModelFile(str(path), status.st_mtime_ns, status.st_size, card_modified)
+# By name; the one that was used last stands last.
+_homes: OrderedDict[str, _Home] = OrderedDict()
+# The processes that were told to load and compile the models.
+_prepared: _Home | None = None
 
 
 def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
@@ -95,7 +84,7 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
     Args:
         function: ``activations``, ``explain``, ``filters``, ``outline``, ``predict`` or
             ``prepare``: those of the public API that take a network.
-        model: the model; the worker loads it once and keeps it while there is room.
+        model: the model; a worker loads it once and keeps it while there is room.
         args: what the function takes after the network.
         kwargs: its keyword arguments.
 
@@ -106,21 +95,34 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: whatever the function raises.
     """
-    executor, seconds = _current(), _SECONDS
-    try:
-        return executor.submit(_answer, function, model, args, kwargs).result(seconds)
-    except _GONE as error:
-        _discard(executor)
-        raise WorkerError(
-            "The process that runs the networks stopped before it answered. "
-            "A new one is being started; nothing of yours is lost."
-        ) from error
-    except futures.TimeoutError as error:
-        _discard(executor)
-        raise WorkerError(
-            f"The network gave no answer within {seconds} seconds, so it was stopped. "
-            "A new process is being started; nothing of yours is lost."
-        ) from error
+    seconds = _SECONDS if model.trusted else _GUEST_SECONDS
+    with _waiting(model) as home:
+        try:
+            return home.executor.submit(_answer, function, model, args, kwargs).result(seconds)
+        except _GONE as error:
+            _discard(home)
+            raise WorkerError(
+                "The process that runs the networks stopped before it answered. "
+                "A new one is being started; nothing of yours is lost."
+                if model.trusted
+                else "The process that runs this model stopped before it answered: the model "
+                "needs more memory than there is for it, or its file is damaged."
+            ) from error
+        except futures.TimeoutError as error:
+            _discard(home)
+            raise WorkerError(
+                f"The network gave no answer within {seconds} seconds, so it was stopped. "
+                "Nothing of yours is lost.",
+                again=False,
+            ) from error
+
+
+def forget(model: ModelFile) -> None:
+    """Ends the process of a guest, if it has one."""
+    with _lock:
+        home = _homes.get(_home_name(model))
+    if home is not None and not model.trusted:
+        _discard(home)
 
 
 def start(models: Sequence[ModelFile]) -> None:
@@ -131,16 +133,17 @@ def start(models: Sequence[ModelFile]) -> None:
     steps are handed over one by one, so that a visitor's question never waits for more than
     one of them.
     """
-    kept = models[: read_settings().networks]
+    trusted = [model for model in models if model.trusted]
+    kept = trusted[: read_settings().networks]
     steps = [(function, model) for model in kept for function in ("outline", "prepare")]
     global _prepared
     with _lock:
-        if steps and (_executor is None or _executor is not _prepared):
-            _prepared = _current()
-            _next_step(steps)
+        if steps and (_prepared is None or _homes.get(_SHARED) is not _prepared):
+            _prepared = _home(_SHARED)
+            _next_step(_prepared, steps)
 
 
-def _next_step(steps: list[tuple[str, ModelFile]]) -> None:
+def _next_step(home: _Home, steps: list[tuple[str, ModelFile]]) -> None:
     function, model = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:
@@ -149,60 +152,126 @@ def _next_step(steps: list[tuple[str, ModelFile]]) -> None:
         if done.exception() is not None:
             _log.warning("Could not prepare %s: %s", model.path, done.exception())
         if steps[1:]:
-            _next_step(steps[1:])
+            _next_step(home, steps[1:])
 
-    _current().submit(_answer, function, model, (), {}).add_done_callback(go_on)
+    home.executor.submit(_answer, function, model, (), {}).add_done_callback(go_on)
 
 
-def _current() -> ProcessPoolExecutor:
-    """The processes in use; they are started if there are none."""
-    global _executor
+def _home_name(model: ModelFile) -> str:
+    return _SHARED if model.trusted else model.path
+
+
+@contextmanager
+def _waiting(model: ModelFile) -> Iterator[_Home]:
+    """The home of a model, which nobody gives away while an answer is waited for."""
     with _lock:
-        if _executor is None:
+        home = _home(_home_name(model))
+        home.waiting += 1
+    try:
+        yield home
+    finally:
+        with _lock:
+            home.waiting -= 1
+
+
+def _home(name: str) -> _Home:
+    """The processes of that name; they are started if there are none."""
+    with _lock:
+        if name not in _homes:
             settings = read_settings()
-            _executor = ProcessPoolExecutor(
-                settings.workers,
-                initializer=_initialise,
-                initargs=(settings, os.getpid()),
-                env={"TF_CPP_MIN_LOG_LEVEL": "3"},
-            )
-        return _executor
+            if name != _SHARED:
+                _make_room(settings.guests)
+            _homes[name] = _open_home(settings, guest=name != _SHARED)
+        _homes.move_to_end(name)
+        return _homes[name]
 
 
-def _discard(broken: ProcessPoolExecutor) -> None:
+def _make_room(most: int) -> None:
+    """Gives away the guests that were not used for longest, until one more is no more than most.
+
+    Raises:
+        WorkerError: somebody waits for an answer of each.
+    """
+    guests = [name for name in _homes if name != _SHARED]
+    idle = [name for name in guests if not _homes[name].waiting]
+    surplus = len(guests) + 1 - most
+    if surplus > len(idle):
+        raise WorkerError(
+            f"All {most} places for people's own models are busy. Try again in a moment.",
+            again=False,
+        )
+    for name in idle[: max(0, surplus)]:
+        _discard(_homes[name])
+
+
+def _open_home(settings: Settings, *, guest: bool) -> _Home:
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    folder = None
+    if guest:
+        folder = TemporaryDirectory(prefix="cnnviz-guest-", ignore_cleanup_errors=True)
+        # Each of glibc's heaps takes address space, which is what is limited.
+        environment |= {"TMPDIR": folder.name, "MALLOC_ARENA_MAX": "4"}
+    executor = ProcessPoolExecutor(
+        1 if guest else settings.workers,
+        initializer=_initialise,
+        initargs=(settings, os.getpid(), folder.name if folder else None),
+        env=environment,
+    )
+    return _Home(executor, folder)
+
+
+def _discard(home: _Home) -> None:
     """Leaves these processes, if nobody did before; the next call starts new ones."""
-    global _executor
     with _lock:
-        if _executor is broken:
-            _executor = None
-    broken.shutdown(wait=False, kill_workers=True)
+        for name in [name for name, other in _homes.items() if other is home]:
+            del _homes[name]
+    # In the background: to kill takes a moment, and only then do the files stay gone.
+    threading.Thread(target=_close, args=(home,), daemon=True).start()
+
+
+def _close(home: _Home) -> None:
+    home.executor.shutdown(wait=True, kill_workers=True)
+    if home.folder is not None:
+        home.folder.cleanup()
 
 
 # From here on: what runs inside a worker.
+
+# Each thread of a guest takes address space; a stranger's model need not have all cores.
+_GUEST_THREADS = 2
 
 _networks: OrderedDict[ModelFile, Any] = OrderedDict()
 _most = 1
 
 
-def _initialise(settings: Settings, parent: int) -> None:
+def _initialise(settings: Settings, parent: int, folder: str | None) -> None:
     global _most
-    _most = settings.networks
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    guest = folder is not None
+    _most = 1 if guest else settings.networks
+    threading.Thread(target=_follow, args=(parent, folder), daemon=True).start()
+    if guest:
+        from cnnviz.confinement import confine
+
+        confine(settings.guest_gb << 30)
     # TensorFlow makes hundreds of thousands of objects that stay: to count them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
     import tensorflow as tf
 
-    if settings.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+    threads = settings.threads or (_GUEST_THREADS if guest else 0)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if guest:
+        tf.config.threading.set_inter_op_parallelism_threads(_GUEST_THREADS)
     importlib.import_module("cnnviz.outlines")
     gc.enable()
 
 
-def _follow(parent: int) -> None:
+def _follow(parent: int, folder: str | None) -> None:
     """Ends this process when the one that started it is gone, however it went."""
     while os.getppid() == parent:
         time.sleep(1)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
@@ -224,12 +293,18 @@ def _network(model: ModelFile) -> Any:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]
-    from cnnviz.loading import load_model
-
     while len(_networks) >= _most:
         _networks.popitem(last=False)
-    _networks[model] = load_model(model.path)
+    _networks[model] = _load(model)
     # loky collects garbage after a call; what stays need not be looked at every time.
     gc.collect()
     gc.freeze()
     return _networks[model]
+
+
+def _load(model: ModelFile) -> Any:
+    from cnnviz import loading
+
+    if model.inner:
+        return loading.extract_model(model.path)
+    return loading.load_model(model.path, trusted=model.trusted)

@@ -23,6 +23,8 @@ from typer.testing import CliRunner, Result
 import cnnviz
 from cnnviz import cams, cli
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
+from tests.corpus import models
+from tests.corpus import networks as n
 
 # Keras saves its weights in a way that NumPy will give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -382,7 +384,7 @@ def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
     damaged.write_bytes(b"no model")
     result = run("predict", damaged, photos)
     assert result.exit_code == 2
-    assert "damaged.keras cannot be loaded" in result.stderr
+    assert "damaged.keras is refused. This is not a Keras model" in result.stderr
     assert run("predict", tmp_path / "gone.keras", photos).exit_code == 2
 
 
@@ -542,7 +544,26 @@ def test_a_damaged_model_gives_one_line(
     done = shell(*arguments, "conv", "--out", "x.npy")
     assert done.returncode == 2
     (message,) = done.stderr.decode().splitlines()
-    assert message.startswith("Error: damaged.keras cannot be loaded")
+    assert message.startswith("Error: damaged.keras is refused. This is not a Keras model")
+
+
+def test_extract_writes_the_model_inside(tmp_path: Path) -> None:
+    import keras
+
+    (tmp_path / "cards.h5").write_bytes(n.hdf5_file(n.multi_gpu(), models.multi_gpu_weights()))
+    out = tmp_path / "new" / "real.keras"
+    result = run("extract", tmp_path / "cards.h5", "--out", out)
+    assert result.exit_code == 0
+    assert "parameters" in result.stderr
+    answer = keras.saving.load_model(out, compile=False)(n.PICTURES)
+    np.testing.assert_allclose(answer, n.answer(), atol=1e-5)
+
+
+def test_extract_from_another_file_says_so(averaged: Path, tmp_path: Path) -> None:
+    result = run("extract", averaged, "--out", tmp_path / "real.keras")
+    assert result.exit_code == 2
+    assert "Error:" in result.stderr
+    assert list(tmp_path.glob("real*")) == []
 
 
 def test_help_does_not_import_tensorflow() -> None:

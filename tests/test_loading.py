@@ -15,7 +15,9 @@ import pytest
 
 import cnnviz
 from cnnviz.cards import write_card
-from cnnviz.errors import CardError, ModelError
+from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
+from tests.corpus import models
+from tests.corpus import networks as n
 
 Tiny = Callable[[str], Any]
 
@@ -195,8 +197,11 @@ def test_a_file_that_is_no_model_is_refused_in_plain_words(
     tiny("flat").model.save(tmp_path / "whole.keras")
     path = tmp_path / f"broken.{ending}"
     spoil(path, (tmp_path / "whole.keras").read_bytes())
-    with pytest.raises(ModelError, match=f"broken.{ending} cannot be loaded") as error:
+    with pytest.raises(RefusedModelError, match=f"broken.{ending} is refused. Th(is|e) ") as error:
         cnnviz.load_model(path)
+    assert str(tmp_path) not in str(error.value)
+    with pytest.raises(ModelError, match=f"broken.{ending} cannot be loaded") as error:
+        cnnviz.load_model(path, trusted=True)
     assert str(tmp_path) not in str(error.value)
 
 
@@ -207,8 +212,57 @@ def test_code_in_a_model_is_not_run(tmp_path: Path) -> None:
     image = keras.Input((8, 8, 3))
     scaled = layers.Lambda(lambda x: x / 255)(image)
     keras.Model(image, dense_tail(scaled)).save(tmp_path / "code.keras")
-    with pytest.raises(ModelError, match="needs code of its own"):
+    with pytest.raises(RefusedModelError, match="has a Lambda layer") as refused:
         cnnviz.load_model(tmp_path / "code.keras")
+    assert refused.value.code == "lambda-code"
+    with pytest.raises(ModelError, match="needs code of its own"):
+        cnnviz.load_model(tmp_path / "code.keras", trusted=True)
+
+
+def test_a_class_of_ones_own_loads_when_it_is_trusted(tmp_path: Path, photo: Any) -> None:
+    import keras
+    from keras import layers
+
+    @keras.saving.register_keras_serializable("cnnviz_test")
+    class Twice(layers.Layer):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            return 2 * inputs
+
+    image = keras.Input((8, 8, 3))
+    keras.Model(image, dense_tail(Twice()(image))).save(tmp_path / "own.keras")
+    with pytest.raises(RefusedModelError, match="uses a class of its own"):
+        cnnviz.load_model(tmp_path / "own.keras")
+    network = cnnviz.load_model(tmp_path / "own.keras", trusted=True)
+    assert cnnviz.predict(network, photo).probabilities.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_nested_normalization_keeps_its_mean(tmp_path: Path, ending: str) -> None:
+    import keras
+    from keras import layers
+
+    norm = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])
+    inner = keras.Sequential([keras.Input((8, 8, 3)), norm], name="inner")
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, dense_tail(inner(image)))
+    model.save(tmp_path / f"nested{ending}")
+    network = cnnviz.load_model(tmp_path / f"nested{ending}")
+    pixels = np.random.default_rng(3).uniform(0, 9, (1, 8, 8, 3)).astype(np.float32)
+    normal = (pixels - np.array([1, 2, 3])) / np.sqrt(np.array([4, 5, 6]))
+    found = network.model.get_layer("inner")(pixels)
+    np.testing.assert_allclose(found, normal, atol=1e-5)
+
+
+def test_the_model_inside_a_multi_gpu_file_comes_out(tmp_path: Path) -> None:
+    path = tmp_path / "eight_cards.h5"
+    path.write_bytes(n.hdf5_file(n.multi_gpu(cards=8), models.multi_gpu_weights()))
+    with pytest.raises(RefusedModelError, match="the real model is inside it"):
+        cnnviz.load_model(path)
+    found = cnnviz.extract_model(path)
+    np.testing.assert_allclose(found.model(n.PICTURES), n.answer(), atol=1e-5)
+    assert cnnviz.extract_model(path, found.model.name).layers == found.layers
+    with pytest.raises(LayerError, match=f"no model 'other' inside.*{found.model.name}"):
+        cnnviz.extract_model(path, "other")
 
 
 # --- Models of another kind -----------------------------------------------------------------

@@ -43,13 +43,15 @@ WEB_SIDE: dict[str, set[str]] = {
         "preprocessing",
         "results",
     },
-    "workers": {"lib:loky", "cards", "settings"},
+    "model_files": {"cards", "settings"},
+    "workers": {"lib:loky", "model_files", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
+    "confinement": set(),
     "inspection": {"lib:h5py"},
     "layouts": {"lib:keras"},
     "layers": {"lib:keras", "layouts", "results"},
-    "loading": {"lib:keras", "lib:h5py", "cards", "layers", "layouts", "results", "settings"},
+    "loading": {"lib:keras", "cards", "inspection", "layers", "layouts", "results"},
     "graph": {"lib:keras", "lib:tensorflow", "layers", "layouts", "loading", "results"},
     "kernels": {"arrays", "layers", "loading", "results"},
     "predictions": {"graph", "layers", "loading", "preprocessing", "results"},
@@ -88,7 +90,7 @@ SHELL: dict[str, set[str]] = {
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}
 # Inside functions alone: what runs in a worker's own process, where TensorFlow belongs.
-INSIDE = {"workers": {"lib:tensorflow", DYNAMIC, *NETWORK_SIDE}}
+INSIDE = {"workers": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE}}
 
 
 def modules() -> list[Path]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +23,17 @@ import pytest
 import cnnviz
 from cnnviz import workers
 from cnnviz.cards import card_path, write_card
-from cnnviz.errors import CardError, LayerError, ModelError, TargetError, WorkerError
+from cnnviz.errors import (
+    CardError,
+    LayerError,
+    ModelError,
+    RefusedModelError,
+    TargetError,
+    WorkerError,
+)
+from cnnviz.model_files import ModelFile, model_file
 from cnnviz.outlines import outline
-from cnnviz.workers import ModelFile
+from tests.corpus import models
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("conv1", "conv2")
@@ -43,9 +53,14 @@ def folder(tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+def trusted(path: Path) -> ModelFile:
+    """A model that shares the workers."""
+    return replace(model_file(path), trusted=True)
+
+
 @pytest.fixture(scope="module")
 def flat(folder: Path) -> ModelFile:
-    return workers.model_file(folder / "flat.keras")
+    return trusted(folder / "flat.keras")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -65,13 +80,18 @@ def anew() -> Iterator[None]:
 
 
 def _end_processes() -> None:
-    if workers._executor is not None:
-        workers._discard(workers._executor)
+    for home in list(workers._homes.values()):
+        workers._discard(home)
+
+
+def shared() -> Any:
+    """What runs the processes of all trusted models."""
+    return workers._home("").executor
 
 
 def _worker_id() -> int:
     """The process id of the one worker."""
-    return workers._current().submit(os.getpid).result(60)
+    return shared().submit(os.getpid).result(60)
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 15) -> bool:
@@ -91,7 +111,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 15) -> bool:
 def test_a_worker_answers_as_the_public_api_does(
     folder: Path, name: str, photo: np.ndarray
 ) -> None:
-    model = workers.model_file(folder / f"{name}.keras")
+    model = trusted(folder / f"{name}.keras")
     network = cnnviz.load_model(model.path)
     convolution = next(layer.path for layer in network.layers if layer.kernel_shape)
     paths = [layer.path for layer in network.layers if layer.spatial]
@@ -153,10 +173,10 @@ def test_a_file_that_was_replaced_is_another_model(
 ) -> None:
     path = tmp_path / "model.keras"
     tiny("flat").model.save(path)
-    before = workers.model_file(path)
+    before = trusted(path)
     assert workers.call("predict", before, photo).labels == ("class 0", "class 1", "class 2")
     tiny("two_classes").model.save(path)
-    after = workers.model_file(path)
+    after = trusted(path)
     assert after != before
     assert workers.call("predict", after, photo).labels == ("class 0", "class 1")
 
@@ -176,17 +196,15 @@ def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray
 
 
 def test_an_error_of_a_file_names_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model file at .*nothing"):
-        workers.model_file(tmp_path / "nothing.keras")
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"damaged\.keras cannot be loaded"):
-        workers.call("outline", workers.model_file(damaged))
+        workers.call("outline", trusted(damaged))
     wrong = tmp_path / "wrong.keras"
     wrong.write_bytes((folder / "flat.keras").read_bytes())
     card_path(wrong).write_text('{"title": "no more"}')
     with pytest.raises(CardError, match=r"wrong\.json needs a correction.*labels: field required"):
-        workers.call("outline", workers.model_file(wrong))
+        workers.call("outline", trusted(wrong))
 
 
 def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: ModelFile) -> None:
@@ -210,10 +228,10 @@ def test_a_worker_killed_while_idle_is_replaced(flat: ModelFile, photo: np.ndarr
 
 def test_all_who_wait_for_a_killed_worker_are_told(flat: ModelFile, photo: np.ndarray) -> None:
     killed = _worker_id()
-    workers._current().submit(time.sleep, 60)
+    shared().submit(time.sleep, 60)
     with ThreadPoolExecutor(3) as people:
         waiting = [people.submit(workers.call, "predict", flat, photo) for _ in range(3)]
-        assert _wait(lambda: len(workers._current()._pending_work_items) == 4)
+        assert _wait(lambda: len(shared()._pending_work_items) == 4)
         os.kill(killed, signal.SIGKILL)
         for one in waiting:
             assert isinstance(one.exception(30), WorkerError)
@@ -225,11 +243,11 @@ def test_an_answer_that_never_comes_is_given_up(
     flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = _worker_id()
-    workers._current().submit(time.sleep, 60)
+    shared().submit(time.sleep, 60)
     with ThreadPoolExecutor(1) as people:
         # This one has more patience, and waits in the same queue.
         other = people.submit(workers.call, "predict", flat, photo)
-        assert _wait(lambda: len(workers._current()._pending_work_items) == 2)
+        assert _wait(lambda: len(shared()._pending_work_items) == 2)
         monkeypatch.setattr(workers, "_SECONDS", 0.5)
         with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
             workers.call("predict", flat, photo)
@@ -242,14 +260,14 @@ def test_an_answer_that_never_comes_is_given_up(
 def test_who_comes_while_the_processes_are_left_is_told_too(
     flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = workers._current()
+    left = workers._home("")
     workers._discard(left)
     with monkeypatch.context() as patch:
         # As for somebody who had asked for the processes just before.
-        patch.setattr(workers, "_current", lambda: left)
+        patch.setattr(workers, "_home", lambda name: left)
         with pytest.raises(WorkerError):
             workers.call("predict", flat, photo)
-    assert workers._current() is not left
+    assert workers._home("") is not left
 
 
 # --- Memory and start -------------------------------------------------------------------------
@@ -266,12 +284,12 @@ def test_a_worker_keeps_the_networks_used_last(
 ) -> None:
     monkeypatch.setenv("CNNVIZ_NETWORKS", "2")
     for name in ("flat", "two_classes", "flat", "nested_functional"):
-        workers.call("predict", workers.model_file(folder / f"{name}.keras"), photo)
-    assert workers._current().submit(_kept).result(60) == ["flat", "nested_functional"]
+        workers.call("predict", trusted(folder / f"{name}.keras"), photo)
+    assert shared().submit(_kept).result(60) == ["flat", "nested_functional"]
     # One that was let go of is loaded again.
-    again = workers.call("predict", workers.model_file(folder / "two_classes.keras"), photo)
+    again = workers.call("predict", trusted(folder / "two_classes.keras"), photo)
     assert again.labels == ("cat", "dog")
-    assert workers._current().submit(_kept).result(60) == ["nested_functional", "two_classes"]
+    assert shared().submit(_kept).result(60) == ["nested_functional", "two_classes"]
 
 
 @pytest.mark.usefixtures("anew")
@@ -287,17 +305,16 @@ def test_a_start_prepares_every_model_that_can_be(
     damaged.write_bytes(b"not a model")
     gone = replace(flat, path=str(tmp_path / "gone.keras"))
     other, fifth = (
-        workers.model_file(folder / f"{name}.keras")
-        for name in ("two_classes", "nested_functional")
+        trusted(folder / f"{name}.keras") for name in ("two_classes", "nested_functional")
     )
     with caplog.at_level(logging.WARNING):
         began = time.monotonic()
-        workers.start([workers.model_file(damaged), gone, flat, other, fifth])
+        workers.start([trusted(damaged), gone, flat, other, fifth])
         # To wait for the import of TensorFlow alone would take longer.
         assert time.monotonic() - began < 1
         # There is room for four: the fifth would drive out the first.
-        assert _wait(lambda: workers._current().submit(_kept).result(60) == ["flat", other.name])
-        assert not _wait(lambda: workers._current().submit(_kept).result(60)[-1] == fifth.name, 1)
+        assert _wait(lambda: shared().submit(_kept).result(60) == ["flat", other.name])
+        assert not _wait(lambda: shared().submit(_kept).result(60)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text
     assert "damaged.keras" in caplog.text
     assert "gone.keras" in caplog.text
@@ -305,10 +322,95 @@ def test_a_start_prepares_every_model_that_can_be(
 
 def test_a_second_start_changes_nothing(flat: ModelFile) -> None:
     workers.start([flat])
-    first = workers._executor
+    first = workers._home("")
     workers.start([flat])
-    assert first is not None
-    assert workers._executor is first
+    assert workers._home("") is first
+
+
+# --- Guests: models that are not trusted --------------------------------------------------------
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
+    folder: Path, flat: ModelFile, photo: np.ndarray
+) -> None:
+    guest = model_file(folder / "flat.keras")
+    there, here = workers.call("predict", guest, photo), workers.call("predict", flat, photo)
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
+    home = workers._homes[guest.path]
+    before = home.executor.submit(os.getpid).result(60)
+    os.kill(before, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="needs more memory than there is for it"):
+        workers.call("predict", guest, photo)
+    # Nobody else noticed.
+    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
+    assert _wait(lambda: not Path(home.folder.name).exists())
+
+
+def _tries() -> dict[str, str]:
+    """Runs inside a guest's process: what it tries, and what comes of it."""
+    found = {}
+    for name, action in {
+        "network": lambda: socket.create_connection(("127.0.0.1", 9), 1),
+        "program": lambda: subprocess.run(["true"], check=True),
+        "memory": lambda: bytearray(8 << 30),
+    }.items():
+        try:
+            found[name] = repr(action())
+        except (OSError, MemoryError) as error:
+            found[name] = type(error).__name__
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limits")
+@pytest.mark.usefixtures("anew")
+def test_a_guest_has_no_network_no_programs_and_little_memory(folder: Path) -> None:
+    guest = model_file(folder / "flat.keras")
+    workers.call("outline", guest)
+    found = workers._homes[guest.path].executor.submit(_tries).result(60)
+    assert found == {
+        "network": "PermissionError",
+        "program": "PermissionError",
+        "memory": "MemoryError",
+    }
+
+
+@pytest.mark.usefixtures("anew")
+def test_of_many_guests_the_one_used_longest_ago_leaves(
+    folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNVIZ_GUESTS", "1")
+    first, second = (model_file(folder / f"{name}.keras") for name in ("flat", "two_classes"))
+    workers.call("predict", first, photo)
+    home = workers._homes[first.path]
+    process = home.executor.submit(os.getpid).result(60)
+    home.waiting += 1
+    with pytest.raises(WorkerError, match="All 1 places for people's own models are busy"):
+        workers.call("predict", second, photo)
+    home.waiting -= 1
+    assert workers.call("predict", second, photo).labels == ("cat", "dog")
+    assert list(workers._homes) == [second.path]
+    assert _wait(lambda: not _runs(process))
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_refused_guest_leaves_nothing_when_it_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    bomb = next(case for case in models.CASES if case.expected == "zip-bomb")
+    path = tmp_path / "bomb.keras"
+    path.write_bytes(bomb.make())
+    guest = model_file(path)
+    with pytest.raises(RefusedModelError) as refused:
+        workers.call("outline", guest)
+    assert refused.value.code == "zip-bomb"
+    process = workers._homes[guest.path].executor.submit(os.getpid).result(60)
+    workers.forget(guest)
+    assert _wait(lambda: not _runs(process))
+    assert _wait(lambda: not list(temporary.iterdir()))
 
 
 # --- When the parent dies ---------------------------------------------------------------------
@@ -316,17 +418,19 @@ def test_a_second_start_changes_nothing(flat: ModelFile) -> None:
 _PARENT = """
 import sys, time
 from cnnviz import workers
-outline = workers.call("outline", workers.model_file(sys.argv[1]))
+from cnnviz.model_files import model_file
+outline = workers.call("outline", model_file(sys.argv[1]))
 print(len(outline.layers), {"tensorflow", "keras", "h5py"} & set(sys.modules), flush=True)
 time.sleep(600)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it reads /proc")
-def test_a_killed_parent_leaves_no_orphan(flat: ModelFile) -> None:
+def test_a_killed_parent_leaves_no_orphan_and_no_file(flat: ModelFile, tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, flat.path],
         cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
@@ -339,6 +443,7 @@ def test_a_killed_parent_leaves_no_orphan(flat: ModelFile) -> None:
         parent.kill()
         parent.wait()
         assert _wait(lambda: not _session(parent.pid), 10), _session(parent.pid)
+        assert list(tmp_path.glob("cnnviz-*")) == []
     finally:
         parent.kill()
         parent.stdout.close()
@@ -379,6 +484,6 @@ def test_threads_do_not_start_two_sets_of_processes(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", slow)
     with ThreadPoolExecutor(6) as people:
-        executors = list(people.map(lambda _: workers._current(), range(6)))
+        executors = list(people.map(lambda _: shared(), range(6)))
     assert len(started) == 1
     assert len({id(executor) for executor in executors}) == 1

@@ -13,11 +13,11 @@ from cnnviz import figures
 from cnnviz.arrays import centre, largest_magnitude
 from cnnviz.cards import Preprocessing
 from cnnviz.channels import ChannelRanking, rank_channels
+from cnnviz.model_files import ModelFile
 from cnnviz.preprocessing import network_view
 from cnnviz.results import Floats, LayerInfo
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.shell import Scene
-from cnnviz.workers import ModelFile
 
 _ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
 _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}

@@ -8,10 +8,10 @@ import streamlit as st
 
 from cnnviz import workers
 from cnnviz.errors import WorkerError
+from cnnviz.model_files import ModelFile
 from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.text import plain
-from cnnviz.workers import ModelFile
 
 
 def outline(model: ModelFile) -> Outline:
@@ -52,6 +52,8 @@ def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) 
         with st.spinner(f"{text} …", show_time=True):
             return _answer(*question)
     except WorkerError as error:
+        if not error.again:
+            raise
         st.warning(plain(str(error)), icon=":material/restart_alt:")
     with st.spinner("Starting a new process, which takes a few seconds …", show_time=True):
         return _answer(*question)

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cnnviz import images, workers
+from cnnviz import images
 from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.errors import CardError
+from cnnviz.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
-from cnnviz.workers import ModelFile
 
 _ENDINGS = (".keras", ".h5", ".hdf5")
 
@@ -22,7 +22,7 @@ def models() -> list[ModelFile]:
     if not folder.is_dir():
         return []
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _ENDINGS]
-    return [workers.model_file(path) for path in files]
+    return [model_file(path) for path in files]
 
 
 def by_name(models: Sequence[ModelFile]) -> dict[str, ModelFile]:

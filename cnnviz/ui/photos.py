@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cnnviz.errors import PhotoError
 from cnnviz.images import EXTENSIONS, Sample, encode_png, open_photo, shrink
+from cnnviz.model_files import ModelFile
 from cnnviz.ui import choices, library
 from cnnviz.ui.text import plain
-from cnnviz.workers import ModelFile
 
 # The longest side of what a chart shows, and of the thumbnail in the sidebar.
 _SHOWN = 1000

@@ -11,12 +11,12 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz import workers
 from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError
+from cnnviz.model_files import ModelFile
 from cnnviz.results import Outline
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import ask, choices, library, photos
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.text import plain
-from cnnviz.workers import ModelFile
 
 # A picture of our own: the browser would look for a named icon on the internet.
 ICON = str(ROOT / "cnnviz" / "ui" / "icon.png")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnviz import workers
+from cnnviz import model_files, workers
 from cnnviz.cards import card_path, read_card
 from cnnviz.images import open_photo, samples
 from cnnviz.settings import ROOT
@@ -24,7 +24,7 @@ SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 
 def asked(function: str, model: str, sample: str = "", *args: Any, **kwargs: Any) -> Any:
     """The same question, asked of a worker past all pages."""
-    file = workers.model_file(ROOT / "models" / f"{model}.keras")
+    file = model_files.model_file(ROOT / "models" / f"{model}.keras")
     photos = [open_photo(one.path) for one in samples() if one.name == sample]
     return workers.call(function, file, *photos, *args, **kwargs)
 

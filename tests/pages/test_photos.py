@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnviz import workers
+from cnnviz import model_files, workers
 from cnnviz.images import open_photo
 
 
@@ -20,7 +20,7 @@ def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes)
     seen = visit().upload("mine.png", picture).fine()
     assert "mine.png" in seen.text
     assert "Your photo" in seen.text
-    file = workers.model_file(folder / "flat.keras")
+    file = model_files.model_file(folder / "flat.keras")
     answer = workers.call("explain", file, open_photo(picture))
     assert f"“{answer.prediction.label}”" in seen.app.subheader[0].value
     np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)

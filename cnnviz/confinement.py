@@ -1,0 +1,99 @@
+"""Limits that a process puts on itself, for good, before it opens a stranger's model.
+
+The code that reads models is native and large. Where a file finds a hole in it, what it reaches
+is a process with little memory, without a network, and without a way to start programs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import platform
+import resource
+import struct
+import sys
+
+_log = logging.getLogger(__name__)
+
+# More than any file that a copy of a model needs: see `inspection.limits`.
+_MOST_FILE_BYTES = 3 << 30
+
+# Numbers of Linux's system calls: what the filter needs to know of a processor.
+_PROCESSORS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
+    # architecture, seccomp, socket, and what is refused whatever its arguments are: execve,
+    # execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup.
+    "x86_64": (0xC000003E, 317, 41, (59, 322, 101, 310, 311, 425)),
+    "aarch64": (0xC00000B7, 277, 198, (221, 281, 117, 270, 271, 425)),
+}
+
+# The few instructions of the kernel's packet filter that are used, and what it may answer.
+_LOAD, _EQUAL, _AT_LEAST, _ANSWER = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
+# Where the kernel puts number, architecture and first argument of a call.
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+# Calls of the 32-bit way into a 64-bit kernel begin here.
+_OTHER_WAY_IN = 0x40000000
+_LOCAL_SOCKET = 1
+_NO_NEW_PRIVILEGES, _SET_FILTER, _ALL_THREADS = 38, 1, 1
+
+
+def confine(memory: int) -> None:
+    """Puts the limits on this process, and on all that it starts; they cannot be taken back.
+
+    Args:
+        memory: bytes of address space. Where the system knows no such limit, as on macOS, it has
+            no effect; neither have those on network and programs outside Linux.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, _MOST_FILE_BYTES),
+    ):
+        _, ceiling = resource.getrlimit(kind)
+        allowed = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+        try:
+            resource.setrlimit(kind, (allowed, allowed))
+        except (ValueError, OSError):
+            _log.warning("This system does not limit the memory of a process.")
+    if not _forbid_network_and_programs():
+        _log.warning("This system does not keep a process from the network (no seccomp).")
+
+
+def _forbid_network_and_programs() -> bool:
+    """Has the kernel refuse sockets to other machines, and other programs; whether it does."""
+    known = _PROCESSORS.get(platform.machine())
+    if sys.platform != "linux" or known is None:
+        return False
+    architecture, seccomp, socket, refused = known
+    program = _filter(architecture, socket, refused)
+    instructions = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Without this a process that is not root may not filter its calls.
+    if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+        return False
+    return int(libc.syscall(seccomp, _SET_FILTER, _ALL_THREADS, described)) == 0
+
+
+def _filter(architecture: int, socket: int, refused: tuple[int, ...]) -> bytes:
+    """The kernel's program: called for every system call, it answers allow, refuse or kill."""
+    steps = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, architecture),
+        (_ANSWER, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
+    for number in refused:
+        steps += [(_EQUAL, 0, 1, number), (_ANSWER, 0, 0, _REFUSE)]
+    steps += [
+        (_AT_LEAST, 0, 1, _OTHER_WAY_IN),
+        (_ANSWER, 0, 0, _REFUSE),
+        (_EQUAL, 0, 3, socket),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_EQUAL, 1, 0, _LOCAL_SOCKET),
+        (_ANSWER, 0, 0, _REFUSE),
+        (_ANSWER, 0, 0, _ALLOW),
+    ]
+    # Of a jump: the code, how many to skip when it holds, how many when not, the value.
+    return b"".join(struct.pack("=HBBI", code, yes, no, value) for code, yes, no, value in steps)

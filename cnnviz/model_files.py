@@ -1,0 +1,87 @@
+"""Saved models on disk, by what tells one state of a file from the next, and whom to trust."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnviz.cards import card_path
+from cnnviz.errors import ModelError
+from cnnviz.settings import ROOT, read_settings
+
+# The models that the project ships, in the form of the command sha256sum.
+CHECKSUMS = ROOT / "cnnviz" / "shipped_models.sha256"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A saved model on disk, as it is now: a change of it, or of its card, makes it another one.
+
+    Attributes:
+        path: the file.
+        modified: when it was written, in nanoseconds since 1970.
+        size: in bytes.
+        card_modified: when the card beside it was written; 0 without a card.
+        trusted: whether Keras may have the file as it is, in a process with other models.
+        card: a card that takes the place of the one beside it, as JSON; "" for none.
+        inner: whether the model inside a file for several graphics cards is meant.
+    """
+
+    path: str
+    modified: int
+    size: int
+    card_modified: int
+    trusted: bool = False
+    card: str = ""
+    inner: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.path).stem
+
+
+def model_file(path: str | Path) -> ModelFile:
+    """Looks at a model file.
+
+    Trusted are the models that the project ships, whatever their folder, and with the switch
+    ``CNNVIZ_TRUST`` all in the folder of models.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelError(f"There is no model file at {path}.") from error
+    card = card_path(path)
+    card_modified = card.stat().st_mtime_ns if card.exists() else 0
+    settings = read_settings()
+    switched = settings.trust and path.parent.resolve() == settings.models.resolve()
+    return ModelFile(
+        str(path),
+        status.st_mtime_ns,
+        status.st_size,
+        card_modified,
+        trusted=switched or _is_shipped(str(path), status.st_mtime_ns, status.st_size),
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _is_shipped(path: str, _modified: int, _size: int) -> bool:
+    """Whether a file is byte for byte one that the project ships; read anew when it changed."""
+    known = shipped()
+    if Path(path).name not in known:
+        return False
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == known[Path(path).name]
+
+
+@functools.cache
+def shipped() -> dict[str, str]:
+    """The SHA-256 of each model that the project ships, by its file's name."""
+    lines = CHECKSUMS.read_text(encoding="ascii").splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
