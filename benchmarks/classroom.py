@@ -10,8 +10,9 @@ A session's time runs from its message until the run of the page is over and all
 that of an upload holds the transfer of the file. A browser's time runs from the click until the
 page is painted. All of it runs on the same cores as the app.
 
-After every step the photo's name in the sidebar must be the session's own, and no thumbnail, whose
-address is made from its pixels, may ever be seen under the names of two photos.
+After every step the photo's name in the sidebar must be the session's own. No thumbnail, whose
+address is made from its pixels, and no chart of a photo's activations or class activation map may
+ever be seen under the names of two photos: that one would be another session's, or an old one.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ PAGES = (
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )
-
-
+# The charts that show nothing but numbers worked out from the photo, by the start of their keys.
+RESULTS = ("activations:", "map alone")
 # What no page of a browser may hold.
 WRONG = ("stException", "stAlertContentError", "stAlertContentWarning")
 # What a process is, by a part of its command line; every other one is a worker.
@@ -71,7 +72,7 @@ class Lesson:
         photos: JPEG files that nobody has had yet.
         seconds: what each kind of step took.
         problems: everything that should not have been, in words.
-        owners: the photo's name under which each thumbnail was seen first.
+        owners: the photo's name under which each picture was seen first.
         shown: the names of the photos that were uploaded.
     """
 
@@ -132,28 +133,31 @@ async def think(person: Visitor, lesson: Lesson, chance: random.Random, name: st
     lesson.problems += person.problems
     person.problems.clear()
     if name:
-        lesson.problems += foreign(name, person.captions, person.thumbnails, lesson.owners)
+        results = [spec for key, spec in person.charts.items() if key.startswith(RESULTS)]
+        digests = [hashlib.sha256(spec.encode()).hexdigest() for spec in results]
+        pictures = person.thumbnails + digests
+        lesson.problems += foreign(name, person.captions, pictures, lesson.owners)
     await asyncio.sleep(chance.uniform(0.8, 1.2) * THINKING)
 
 
 def foreign(
-    name: str, captions: list[str], thumbnails: list[str], owners: dict[str, str]
+    name: str, captions: list[str], pictures: list[str], owners: dict[str, str]
 ) -> list[str]:
     """Tells what is on a session's page that belongs to another photo than its own.
 
     Args:
         name: the session's photo.
         captions: the small texts on its page; one must begin with the name.
-        thumbnails: the addresses of the pictures on its page.
-        owners: under which name each thumbnail was seen; new ones are added.
+        pictures: what stands for each thumbnail and result on its page, such as its digest.
+        owners: under which name each picture was seen; new ones are added.
     """
     told = []
     if not any(text.startswith(name) for text in captions):
         told.append(f"the session of {name} was shown {captions[:1]}")
     told += [
-        f"the session of {name} was shown the thumbnail of {owners[address]}"
-        for address in thumbnails
-        if owners.setdefault(address, name) != name
+        f"the session of {name} was shown a picture of {owners[picture]}"
+        for picture in pictures
+        if owners.setdefault(picture, name) != name
     ]
     return told
 
@@ -358,7 +362,7 @@ def report(lesson: Lesson, seen: list[dict[str, Usage]]) -> None:
         print(f"| {name} | {' | '.join(sizes)} | {spent} |")
     early, end = (sum(one.megabytes for one in moment.values()) for moment in (seen[1], seen[-1]))
     p95 = float(np.percentile(sessions, 95))
-    print(f"\n{len(lesson.shown)} photos, no two alike, and {len(lesson.owners)} thumbnails.")
+    print(f"\n{len(lesson.shown)} photos, no two alike; {len(lesson.owners)} pictures of them.")
     print(f"Problems: {len(lesson.problems)}, goal none: {_met(not lesson.problems)}.")
     print(f"p95 of the sessions: {p95:.2f} s, goal ≤ {GOAL} s: {_met(p95 <= GOAL)}.")
     print(f"Memory, end ÷ 1 min: {end / early:.2f}, goal ≤ {FLAT}: {_met(end / early <= FLAT)}.")
@@ -384,14 +388,17 @@ def main() -> None:
     load = os.getloadavg()[0]
     with running_app() as server:
         warm_up(server.url)
+        begun = time.process_time()
         lesson, seen = asyncio.run(
             teach(server, options.sessions, options.browsers, options.minutes, files)
         )
+        spent = time.process_time() - begun
         if "Traceback" in server.log.read_text(errors="replace"):
             lesson.problems.append("the server's log holds a traceback")
     print(
         f"{options.sessions} sessions and {options.browsers} browsers for {options.minutes:g} "
-        f"minutes on {os.cpu_count()} cores; load average before: {load:.1f}\n"
+        f"minutes on {os.cpu_count()} cores; load average before: {load:.1f}. The sessions' own "
+        f"client took {spent:.0f} s of processor time.\n"
     )
     report(lesson, seen)
 

@@ -138,6 +138,12 @@ class Visitor:
         """The addresses of the pictures; each is made from the picture's content."""
         return [image.url for one in self._of("imgs") for image in one.imgs.imgs]
 
+    @property
+    def charts(self) -> dict[str, str]:
+        """The figures of the charts as JSON, by the keys that the app gave them."""
+        charts = [one.plotly_chart for one in self._of("plotly_chart")]
+        return {chart.id.partition("-chart:")[2]: chart.spec for chart in charts}
+
     def _box(self, label: str) -> Selectbox | MultiSelect:
         boxes: list[Selectbox | MultiSelect] = [one.selectbox for one in self._of("selectbox")]
         boxes += [one.multiselect for one in self._of("multiselect")]

@@ -18,13 +18,13 @@ def test_a_session_that_is_shown_its_own_photo_is_in_order() -> None:
     assert owners == {"/media/1": "a.jpg"}
 
 
-def test_another_session_s_name_or_thumbnail_is_noticed() -> None:
+def test_another_session_s_name_or_picture_is_noticed() -> None:
     owners = {"/media/1": "a.jpg"}
     assert foreign("b.jpg", ["a.jpg  \nYour photo"], ["/media/2"], owners) == [
         "the session of b.jpg was shown ['a.jpg  \\nYour photo']"
     ]
     assert foreign("b.jpg", ["b.jpg  \nYour photo"], ["/media/1"], owners) == [
-        "the session of b.jpg was shown the thumbnail of a.jpg"
+        "the session of b.jpg was shown a picture of a.jpg"
     ]
     assert foreign("b.jpg", [], [], owners) == ["the session of b.jpg was shown []"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -27,11 +28,14 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             another = person.options("Layers")[3]
             await person.choose("Layers", another)
             assert person.chosen("Layers") == [another]
+            assert f"activations:{another.split(' ')[0]}" in person.charts
             assert person.link == f"activations{MODEL}&layer={another.split(' ')[0]}"
             await other.choose("Network", person.chosen("Network")[0])
             assert person.captions[0].startswith("mine.png")
             assert person.thumbnails == own != other.thumbnails
             assert not other.captions[0].startswith("mine.png")
+            await person.turn_to("class_activation_map")
+            assert json.loads(person.charts["map alone"])["data"]
             assert person.problems + other.problems == []
 
     asyncio.run(visit())
