@@ -56,7 +56,7 @@ def running_nginx(ports: tuple[int, int, int]) -> Iterator[str]:
     """Starts nginx with the project's configuration, and gives its address."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        raise ProofError("nginx is not installed: sudo apt-get install nginx-light")
+        raise ProofError("nginx is not installed: sudo apt-get install nginx")
     with tempfile.TemporaryDirectory() as folder:
         # As root nginx gives its workers to a user who has to reach its temporary files.
         Path(folder).chmod(0o711)
