@@ -196,7 +196,7 @@ def browser_round(
     time.sleep(THINKING)
     file = FilePayload(name=name, mimeType="image/jpeg", buffer=next(lesson.photos))
     with painted(page, lesson, "browser: upload a photo"):
-        page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+        page.locator(".st-key-uploaded-photo input[type=file]").set_input_files(file)
         page.get_by_test_id("stCaptionContainer").filter(has_text=name).wait_for()
     lesson.shown.add(name)
     for _, title, label in PAGES:
@@ -231,14 +231,24 @@ new MutationObserver(changes => {
 
 @contextmanager
 def painted(page: Page, lesson: Lesson, step: str) -> Iterator[None]:
-    """Notes the time until what is done inside has made the app run, and all is painted."""
+    """Notes the time until what is done inside has made the app run, and all is painted.
+
+    Raises:
+        BrowserError: it did not come to that; the message says in which step, and how it stands.
+    """
     opened = page.url == "about:blank"
     before = 0 if opened else page.evaluate("window.runs")
     begun = time.monotonic()
-    yield
-    page.wait_for_function("before => window.runs > before", arg=before)
-    page.get_by_text("About this network").wait_for()
-    settle(page)
+    try:
+        yield
+        if not opened:
+            page.wait_for_function("before => window.runs > before", arg=before)
+        page.get_by_text("About this network").wait_for()
+        settle(page)
+    except BrowserError as error:
+        state = page.evaluate("JSON.stringify(document.querySelector('.stApp')?.dataset)")
+        reason = error.message.splitlines()[0]
+        raise BrowserError(f"{step}: {reason} {page.url.partition('?')[0]} {state}") from error
     lesson.seconds[step].append(time.monotonic() - begun)
 
 
