@@ -703,6 +703,7 @@ _BUILDERS = (
 )
 BUILDERS = {builder.__name__: builder for builder in _BUILDERS}
 TURNED = {builder.__name__: builder for builder in _TURNED}
+NAMES = sorted(BUILDERS) + sorted(TURNED)
 
 # Those that average maps straight into their logits: the class activation map applies.
 AVERAGED = (
@@ -816,6 +817,18 @@ def any_network(request: pytest.FixtureRequest) -> Any:
     return _network(request.param)
 
 
+@pytest.fixture(params=sorted(TURNED), scope="session")
+def turned_network(request: pytest.FixtureRequest) -> Any:
+    """Each of the tiny networks with channels first, and their twins, in turn."""
+    return _network(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_names() -> list[str]:
+    """The names of all tiny networks."""
+    return NAMES
+
+
 @pytest.fixture(params=AVERAGED, scope="session")
 def averaged_network(request: pytest.FixtureRequest) -> Any:
     """Each of the tiny networks whose class activation map comes from the dense weights."""
@@ -924,9 +937,13 @@ def eager_outputs() -> Callable[[Any, Any], tuple[Any, dict[Any, list[Any]]]]:
 # --- Photos ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def photo() -> np.ndarray:
-    """A photo (40, 60, 3) with some of every colour; read-only, as one that was opened is."""
+def make_photo() -> np.ndarray:
     pixels = np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     pixels.setflags(write=False)
     return pixels
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A photo (40, 60, 3) with some of every colour; read-only, as one that was opened is."""
+    return make_photo()
