@@ -198,7 +198,7 @@ def ready(page: Page) -> None:
 def upload(page: Page, data: bytes, number: int = 0) -> None:
     """Hands a file to the uploader."""
     name = f"photo-{number}.jpg"
-    field = page.get_by_test_id("stFileUploaderDropzoneInput")
+    field = page.locator(".st-key-uploaded-photo input[type=file]")
     field.set_input_files(FilePayload(name=name, mimeType="image/jpeg", buffer=data))
     page.get_by_test_id("stCaptionContainer").filter(has_text=name).wait_for()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -142,8 +142,24 @@ def read_card(path: str | Path) -> ModelCard:
 
 def write_card(card: ModelCard, path: str | Path) -> None:
     """Writes a card as readable JSON."""
-    text = json.dumps(card.model_dump(), indent=2, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    Path(path).write_text(card_text(card), encoding="utf-8")
+
+
+def card_text(card: ModelCard) -> str:
+    """A card as readable JSON."""
+    return json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+
+def changed(card: ModelCard, **fields: Any) -> ModelCard:
+    """A card with other values in some fields, checked as a whole.
+
+    Raises:
+        CardError: a field is wrong; the message names it.
+    """
+    try:
+        return ModelCard.model_validate(card.model_dump() | fields)
+    except ValidationError as error:
+        raise CardError(_explain(repr(card.title), error)) from error
 
 
 def _explain(name: str, error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import logging
@@ -68,9 +69,9 @@ class Network:
         return damaged(self.model)
 
     @functools.cached_property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs that give class scores; the card's ``output`` chooses one."""
-        return tuple(_fitting(self.model))
+    def outputs(self) -> dict[str, int]:
+        """The outputs that give class scores, and how many; the card's ``output`` chooses one."""
+        return _fitting(self.model)
 
     @functools.cached_property
     def output(self) -> str | None:
@@ -203,6 +204,16 @@ def network(
         card = infer_card(model, path.stem if path else model.name)
     _check_fit(model, card, card_path(path).name if path else repr(card.title))
     return Network(model, card, path, fingerprint)
+
+
+def with_card(known: Network, card: ModelCard) -> Network:
+    """The same network by another card; what was compiled is shared.
+
+    Raises:
+        CardError: the card's output, labels or channels do not fit the model.
+    """
+    _check_fit(known.model, card, repr(card.title))
+    return dataclasses.replace(known, card=card)
 
 
 def infer_card(model: keras.Model, title: str, output: str | None = None) -> ModelCard:

@@ -205,7 +205,7 @@ class Outline:
         features: path of the maps whose averages the scores are made of, or None.
         last_spatial: path of the last layer with maps, or None.
         makers: for a layer with maps, the path of the convolution that made its channels.
-        outputs: names of the outputs that give class scores; ``card.output`` chooses one.
+        outputs: the outputs that give class scores, and how many; ``card.output`` chooses one.
         damaged: paths of the layers that hold a weight that is NaN or infinite.
     """
 
@@ -217,5 +217,5 @@ class Outline:
     features: str | None
     last_spatial: str | None
     makers: dict[str, str]
-    outputs: tuple[str, ...]
+    outputs: dict[str, int]
     damaged: tuple[str, ...]

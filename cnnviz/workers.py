@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,6 +29,7 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
+from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
@@ -241,6 +242,9 @@ def _close(home: _Home) -> None:
 _GUEST_THREADS = 2
 
 _networks: OrderedDict[ModelFile, Any] = OrderedDict()
+# The same by the cards that people set in the app: little more than the cards.
+_carded: OrderedDict[ModelFile, Any] = OrderedDict()
+_MOST_CARDS = 8
 _most = 1
 
 
@@ -290,6 +294,21 @@ def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict
 
 
 def _network(model: ModelFile) -> Any:
+    base = _loaded(replace(model, card=""))
+    if not model.card:
+        return base
+    known = _carded.get(model)
+    if known is None or known.model is not base.model:
+        from cnnviz.loading import with_card
+
+        while len(_carded) >= _MOST_CARDS:
+            _carded.popitem(last=False)
+        card = ModelCard.model_validate_json(model.card)
+        known = _carded[model] = with_card(base, card)
+    return known
+
+
+def _loaded(model: ModelFile) -> Any:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]

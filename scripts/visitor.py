@@ -87,8 +87,9 @@ class Visitor:
         await self._run()
 
     async def upload(self, name: str, data: bytes) -> None:
-        """Gives a file to the page's first uploader."""
-        uploader = next(self._of("file_uploader")).file_uploader
+        """Gives a file to the uploader for photos."""
+        found = (one.file_uploader for one in self._of("file_uploader"))
+        uploader = next(one for one in found if one.label == "Your photo")
         request = FileURLsRequest(request_id=name, file_names=[name], session_id=self._session)
         await self._socket.send(BackMsg(file_urls_request=request).SerializeToString())
         while (message := await self._receive()).WhichOneof("type") != "file_urls_response":

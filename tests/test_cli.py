@@ -16,6 +16,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from corpus import models
+from corpus import networks as n
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -23,8 +25,6 @@ from typer.testing import CliRunner, Result
 import cnnviz
 from cnnviz import cams, cli
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
-from tests.corpus import models
-from tests.corpus import networks as n
 
 # Keras saves its weights in a way that NumPy will give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

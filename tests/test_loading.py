@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corpus import models
+from corpus import networks as n
 
 import cnnviz
 from cnnviz.cards import write_card
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
-from tests.corpus import models
-from tests.corpus import networks as n
 
 Tiny = Callable[[str], Any]
 

@@ -44,7 +44,7 @@ WEB_SIDE: dict[str, set[str]] = {
         "results",
     },
     "model_files": {"cards", "settings"},
-    "workers": {"lib:loky", "model_files", "settings"},
+    "workers": {"lib:loky", "cards", "model_files", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "confinement": set(),

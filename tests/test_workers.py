@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corpus import models
 
 import cnnviz
 from cnnviz import workers
@@ -33,7 +34,6 @@ from cnnviz.errors import (
 )
 from cnnviz.model_files import ModelFile, model_file
 from cnnviz.outlines import outline
-from tests.corpus import models
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("conv1", "conv2")

@@ -8,7 +8,7 @@ import importlib
 import sys
 
 from cnnviz import workers
-from cnnviz.settings import ROOT
+from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import library
 
 
@@ -19,7 +19,12 @@ def main() -> None:
     importlib.import_module("cnnviz.figures")
     from streamlit.web import cli
 
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *sys.argv[1:]]
+    settings = read_settings()
+    # The one limit for photos is in the configuration file; a model may be larger.
+    larger = (
+        [] if settings.uploads is False else ["--server.maxUploadSize", str(settings.upload_mb)]
+    )
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *larger, *sys.argv[1:]]
     sys.exit(cli.main())
 
 

@@ -17,7 +17,7 @@ from cnnviz.model_files import ModelFile
 from cnnviz.preprocessing import network_view
 from cnnviz.results import Floats, LayerInfo
 from cnnviz.ui import ask, choices, parts
-from cnnviz.ui.shell import Scene
+from cnnviz.ui.scene import Scene
 
 _ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
 _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}

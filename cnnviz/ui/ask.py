@@ -19,6 +19,13 @@ def outline(model: ModelFile) -> Outline:
     return _ask("Loading the network", "outline", model)
 
 
+def first_look(model: ModelFile, name: str) -> Outline:
+    """What there is to see in a model that may be refused; it is asked for once only."""
+    with st.spinner(f"Inspecting {plain(name)} …", show_time=True):
+        answer: Outline = _answer("outline", model, (), (), None)
+    return answer
+
+
 def filters(model: ModelFile, layer: str) -> Filters:
     """A convolution's kernels, biases and statistics."""
     return _ask("Reading the filters", "filters", model, layer)

@@ -11,7 +11,7 @@ from cnnviz.arrays import largest_magnitude, scale_filters
 from cnnviz.exports import filters_csv
 from cnnviz.results import Filters
 from cnnviz.ui import choices, parts
-from cnnviz.ui.shell import Scene
+from cnnviz.ui.scene import Scene
 
 _SCALINGS = {
     "layer": "0–1 over the layer",

@@ -11,7 +11,7 @@ from cnnviz.images import encode_png
 from cnnviz.overlays import overlay
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
 from cnnviz.ui import ask, choices, parts
-from cnnviz.ui.shell import Scene
+from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 _BESIDE = 4

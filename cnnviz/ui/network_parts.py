@@ -10,7 +10,7 @@ import streamlit as st
 from cnnviz.figures import Stage
 from cnnviz.results import LayerInfo, Outline
 from cnnviz.ui import choices, parts, shell
-from cnnviz.ui.shell import Scene
+from cnnviz.ui.scene import Scene
 
 # What changes neither a map's size nor the number of maps is left out of the picture.
 _SILENT = {"BatchNormalization", "Activation", "ReLU", "Dropout", "Rescaling", "ZeroPadding2D"}

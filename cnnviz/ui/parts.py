@@ -13,7 +13,7 @@ from cnnviz.descriptions import nothing_to_see
 from cnnviz.exports import npy
 from cnnviz.results import ClassActivationMap, Floats, LayerInfo
 from cnnviz.ui import choices
-from cnnviz.ui.shell import Scene
+from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 
@@ -135,7 +135,8 @@ def about(scene: Scene) -> None:
     if card.inferred:
         st.warning(
             "This model has no card. Its class names and the way photos are prepared for it "
-            "are inferred, so the answers may be wrong. A card beside the model puts it right.",
+            "are inferred, so the answers may be wrong. Set them in the sidebar, under "
+            "“Class names and preprocessing”.",
             icon=":material/help:",
         )
     with st.expander("About this network", icon=":material/info:"):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cnnviz.errors import PhotoError
 from cnnviz.images import EXTENSIONS, Sample, encode_png, open_photo, shrink
 from cnnviz.model_files import ModelFile
+from cnnviz.photo_checks import MAX_BYTES
 from cnnviz.ui import choices, library
 from cnnviz.ui.text import plain
 
@@ -48,6 +49,7 @@ def pick(model: ModelFile) -> Photo:
         "Your photo",
         type=list(EXTENSIONS),
         key="uploaded photo",
+        max_upload_size=MAX_BYTES >> 20,
         help="It stays on this server's memory for as long as this page is open, and is not "
         "saved anywhere.",
     )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from cnnviz import workers
-from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError
 from cnnviz.model_files import ModelFile
-from cnnviz.results import Outline
 from cnnviz.settings import ROOT, read_settings
-from cnnviz.ui import ask, choices, library, photos
+from cnnviz.ui import card_parts, choices, library, own_models, photos
 from cnnviz.ui.photos import Photo
+from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 # A picture of our own: the browser would look for a named icon on the internet.
@@ -28,24 +24,6 @@ _PAGES = {
     "activations": ("Activations", ":material/blur_on:"),
     "class_activation_map": ("Class activation map", ":material/center_focus_strong:"),
 }
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a page is about: a model and a photo."""
-
-    model: ModelFile
-    photo: Photo
-
-    @functools.cached_property
-    def outline(self) -> Outline:
-        """What there is to see in the network; who asks first waits until it is loaded."""
-        return ask.outline(self.model)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self.outline.card
 
 
 def pages() -> list[StreamlitPage]:
@@ -68,7 +46,7 @@ def run(page: StreamlitPage) -> None:
             st.session_state["scene"] = _sidebar()
         page.run()
     except CnnvizError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(plain(own_models.readable(str(error))), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
 
 
@@ -89,21 +67,28 @@ def enter(title: str, lead: str) -> Scene:
 
 
 def _sidebar() -> tuple[ModelFile, Photo]:
+    """The choice of network and photo, and for a network without a card what a card would say."""
     offered = library.models()
     workers.start(offered)
-    if not offered:
+    above = st.container()
+    if own_models.allowed():
+        own_models.pick()
+    by_name = {**library.by_name(offered), **own_models.models()}
+    if not by_name:
         raise CnnvizError(
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
             ".h5 file there and reload the page."
         )
-    by_name = library.by_name(offered)
     titles = library.titles(by_name)
-    name = choices.choose(
-        st.selectbox,
-        "Network",
-        "model",
-        list(by_name),
-        next(iter(by_name)),
-        format_func=titles.__getitem__,
-    )
-    return by_name[name], photos.pick(by_name[name])
+    with above:
+        name = choices.choose(
+            st.selectbox,
+            "Network",
+            "model",
+            list(by_name),
+            next(iter(by_name)),
+            format_func=titles.__getitem__,
+        )
+    model = by_name[name]
+    photo = photos.pick(model)
+    return card_parts.pick(model, photo), photo

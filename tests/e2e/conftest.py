@@ -130,7 +130,7 @@ class Tab:
         """Drops a file on the uploader, and waits for its name."""
         files = [{"name": name, "mimeType": "image/png", "buffer": data}]
         with self.run():
-            self.page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(files)
+            self.page.locator(".st-key-uploaded-photo input[type=file]").set_input_files(files)
             # To replace a file, the browser takes the old one away in a run of its own.
             self.sidebar.filter(has_text=name).wait_for()
         self.page.wait_for_function(

@@ -32,7 +32,7 @@ def test_a_link_is_the_first_thing_that_a_new_server_is_asked_for(new_tab: Any, 
         # Before each name stands that of its icon, which a font turns into a picture.
         assert [link.splitlines()[-1] for link in links] == [name for name, _ in PAGES.values()]
         assert tab.page.title() == title
-        tab.page.get_by_test_id("stFileUploaderDropzone").wait_for()
+        tab.page.get_by_text("Your photo").wait_for()
         assert tab.errors == []
 
 

@@ -78,11 +78,20 @@ class Visit:
 
     def upload(self, name: str, data: bytes) -> Visit:
         """Gives the uploader a file, as a person who drops one on it."""
-        return self.run(self.app.file_uploader[0].set_value((name, data, "image/png")))
+        return self.run(self._uploader("Your photo").set_value((name, data, "image/png")))
 
     def take_away(self) -> Visit:
         """Takes the uploaded file away again."""
-        return self.run(self.app.file_uploader[0].set_value(None))
+        return self.run(self._uploader("Your photo").set_value(None))
+
+    def give_model(self, name: str, data: bytes) -> Visit:
+        """Uploads a model."""
+        uploader = self._uploader("A saved Keras model")
+        return self.run(uploader.set_value((name, data, "application/octet-stream")))
+
+    def _uploader(self, label: str) -> Any:
+        (found,) = [one for one in self.app.file_uploader if one.label == label]
+        return found
 
     def _widget(self, label: str) -> Any:
         kinds = ("selectbox", "multiselect", "toggle", "button")

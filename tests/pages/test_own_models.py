@@ -1,0 +1,144 @@
+"""People's own models: uploaded, refused, set right by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from corpus import models as corpus
+
+import cnnviz
+from cnnviz import workers
+from cnnviz.images import open_photo, samples
+from cnnviz.ui import own_models
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept() -> Iterator[Path]:
+    """The folder with the uploaded files; their processes serve all tests, and none longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
+        yield Path(own_models._store().folder.name)
+    for name, home in list(workers._homes.items()):
+        if name:
+            workers._discard(home)
+    st.cache_resource.clear()
+
+
+def file_of(name: str) -> bytes:
+    return next(case for case in corpus.CASES if case.name == name).make()
+
+
+def chelsea() -> np.ndarray:
+    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
+
+
+def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    assert seen.chosen("Network") == "mine.keras"
+    network = cnnviz.load_model(saved("flat"))
+    best = cnnviz.predict(network, chelsea()).top(1)[0]
+    assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
+    assert "This model has no card" in seen.text
+    # It is the network of every page.
+    for page in ("network", "filters", "activations", "class_activation_map"):
+        seen.turn_to(page).fine()
+        assert seen.chosen("Network") == "mine.keras"
+    # Nobody else sees it.
+    assert len(visit().fine()._widget("Network").options) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("lambda", "lambda-code"),
+        ("bomb", "zip-bomb"),
+    ],
+)
+def test_a_refused_model_leaves_the_network_and_no_file(
+    visit: Any, models: Any, kept: Path, name: str, code: str
+) -> None:
+    models("flat")
+    seen = visit().fine()
+    before, files, homes = seen.values("overlay"), set(kept.iterdir()), set(workers._homes)
+    seen.give_model("theirs.keras", file_of(name))
+    (message,) = [one.value for one in seen.app.error]
+    assert "theirs" in message
+    assert code in message.replace("\\", "")
+    assert seen.chosen("Network") == "flat"
+    np.testing.assert_array_equal(seen.values("overlay"), before)
+    assert set(kept.iterdir()) == files
+    assert set(workers._homes) <= homes
+
+
+def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit().fine()
+    seen.give_model("cards.h5", file_of("multi-gpu"))
+    seen.run(seen._widget("Open the model inside").click()).fine()
+    assert seen.chosen("Network") == "cards.h5 (inside)"
+    assert "class 2" in seen.text
+
+
+def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
+    visit: Any, models: Any, saved: Any
+) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    seen.app.text_area[0].set_value("lion\ntiger\nbear")
+    seen._widget("Values of the pixels").set_value("tf")
+    seen.run(seen._widget("Use these").click()).fine()
+    assert "the answers may be wrong" not in seen.text
+    network = cnnviz.load_model(saved("flat"))
+    card = network.card.model_copy(
+        update={
+            "labels": ["lion", "tiger", "bear"],
+            "preprocessing": network.card.preprocessing.model_copy(update={"scaling": "tf"}),
+        }
+    )
+    from cnnviz.loading import with_card
+
+    best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
+    assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
+    assert f"{best.probability:.1%}".replace("%", " %") in seen.text
+    # The wrong number of names is said at once, and nothing is lost.
+    seen.app.text_area[0].set_value("lion\ntiger")
+    seen.run(seen._widget("Use these").click())
+    assert "tells 3 classes apart, and here are 2 names" in seen.text
+    assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
+
+
+def test_an_output_is_chosen(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("several_outputs").read_bytes()).fine()
+    assert seen.chosen("Output") == "scores"
+    seen.choose("Output", "mood").fine()
+    network = cnnviz.load_model(saved("several_outputs"))
+    assert seen.app.query_params["output"] == "mood"
+    assert f"({max(network.outputs['mood'], 2)})" in seen.app.text_area[0].label
+
+
+@pytest.mark.parametrize(("switch", "offered"), [("off", False), ("on", True)])
+def test_the_switch_decides(
+    visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch, switch: str, offered: bool
+) -> None:
+    models("flat")
+    monkeypatch.setenv("CNNVIZ_UPLOADS", switch)
+    labels = [one.label for one in visit().fine().app.file_uploader]
+    assert ("A saved Keras model" in labels) is offered
+
+
+def test_a_public_address_offers_no_uploads_by_itself(
+    visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models("flat")
+    monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
+    assert [one.label for one in visit().fine().app.file_uploader] == ["Your photo"]
