@@ -30,6 +30,10 @@ _lock = threading.RLock()
 # Compiled passes kept for one network: each holds a graph of some megabytes.
 _KEPT = 16
 
+# Values that one operation, and all together, may give for one photo: VGG16 gives 15 million.
+_MOST_VALUES = 60_000_000
+_MOST_IN_ALL = 400_000_000
+
 # What leaves values as they are while a network is not trained.
 _UNCHANGED = (
     "ActivityRegularization",
@@ -295,6 +299,22 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
         return made[direction, wanted, view]
 
 
+def _check_size(calls: list[Call]) -> None:
+    """Refuses what would need all of a machine's memory, before anything is computed.
+
+    Raises:
+        ModelError: one operation, or all together, give too many values for one photo.
+    """
+    shapes = [getattr(call.output, "shape", None) for call in _leaves(calls)]
+    sizes = [shape.num_elements() or 0 for shape in shapes if shape is not None]
+    if max(sizes, default=0) > _MOST_VALUES or sum(sizes) > _MOST_IN_ALL:
+        raise ModelError(
+            f"The layers of this network give {sum(sizes) / 1e6:,.0f} million values, "
+            f"one of them {max(sizes) / 1e6:,.0f} million; at most {_MOST_IN_ALL / 1e6:,.0f} and "
+            f"{_MOST_VALUES / 1e6:,.0f} million can be shown of a photo. A smaller picture may help."
+        )
+
+
 def _view(network: Network) -> tuple[Any, ...]:
     """What of a card a compiled pass depends on: two cards of one model can share the rest."""
     size = network.card.preprocessing
@@ -309,6 +329,7 @@ def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]
         # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
         with tf.name_scope("network"):
             values, calls = trace(network, inputs, wanted, *target)
+        _check_size(calls)
         found.append((head(calls, values["output"]), makers(calls)))
         first = {call.path: call.first for call in calls}
         for maps in (values["layers"], values.get("gradients", {})):

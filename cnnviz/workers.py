@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -254,18 +255,22 @@ def _initialise(settings: Settings, parent: int, folder: str | None) -> None:
     _most = 1 if guest else settings.networks
     threading.Thread(target=_follow, args=(parent, folder), daemon=True).start()
     if guest:
+        # TensorFlow comes later, so that a file that is refused is refused at once.
         from cnnviz.confinement import confine
 
         confine(settings.guest_gb << 30)
+    else:
+        _import_tensorflow(settings.threads)
+
+
+def _import_tensorflow(threads: int) -> None:
     # TensorFlow makes hundreds of thousands of objects that stay: to count them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
     import tensorflow as tf
 
-    threads = settings.threads or (_GUEST_THREADS if guest else 0)
+    # 0 leaves the choice to TensorFlow.
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    if guest:
-        tf.config.threading.set_inter_op_parallelism_threads(_GUEST_THREADS)
     importlib.import_module("cnnviz.outlines")
     gc.enable()
 
@@ -281,8 +286,9 @@ def _follow(parent: int, folder: str | None) -> None:
 
 def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
+        network = _network(model)
         home = importlib.import_module(f"cnnviz.{_FUNCTIONS[function]}")
-        return getattr(home, function)(_network(model), *args, **kwargs)
+        return getattr(home, function)(network, *args, **kwargs)
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
@@ -322,6 +328,12 @@ def _loaded(model: ModelFile) -> Any:
 
 
 def _load(model: ModelFile) -> Any:
+    if not model.trusted:
+        from cnnviz import inspection
+
+        look = inspection.inspect_inner_model if model.inner else inspection.inspect_model
+        look(Path(model.path))
+        _import_tensorflow(read_settings().threads or _GUEST_THREADS)
     from cnnviz import loading
 
     if model.inner:

@@ -391,3 +391,14 @@ def test_the_convolution_that_made_each_layer_s_channels(tiny: Tiny) -> None:
 def test_where_branches_meet_no_one_filter_made_the_channels(tiny: Tiny) -> None:
     makers = graph.any_pass(tiny("skip_connections")).makers
     assert makers == {"stem": "stem", "block1": "block1", "block2": "block2"}
+
+
+def test_a_network_that_would_fill_the_memory_is_not_run() -> None:
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    huge = layers.UpSampling2D(1024)(layers.Conv2D(4, 3, padding="same")(image))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(huge)))
+    with pytest.raises(ModelError, match="one of them 268 million; at most 400 and 60 million"):
+        graph.forward(cnnviz.network(model))
