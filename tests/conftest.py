@@ -580,7 +580,7 @@ def _sided(channels: str) -> Any:
 
     axis = 1 if channels == "channels_first" else -1
     how = {"data_format": channels}
-    # No width equals a number of filters: Keras 3.15 then adds biases along the width.
+    # No width equals a number of filters: called directly, Keras 3.15 then misplaces biases.
     image = keras.Input((3, SIZE, 14) if axis == 1 else (SIZE, 14, 3), name="image")
     x = layers.Rescaling(1 / 255, name="scale")(image)
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv1", **how)(x)

@@ -62,7 +62,13 @@ that
 - the filters of the first convolution are the weights of that layer;
 - the best method gives a map for the predicted class, from the layer that is named.
 
-Weights are random: what is shown is that such a network works, not what it knows.
+Weights are random: what is shown is that such a network works, not what it knows. Of a model
+written as a class of its own the layers and filters are shown, and a sentence says why there is no
+more.
+
+One thing to know of Keras 3.15: with channels first, where a convolution's maps are as wide as it
+has filters, a model that is called directly adds the bias along the width. Its `predict`, which
+TensorFlow compiles, does not, and neither does cnnviz.
 """
 HEADING = """
 | network | input | classes | layers | with maps | first filters | best method | of layer |

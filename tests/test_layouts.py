@@ -133,6 +133,18 @@ def test_the_plain_model_agrees(tiny: Tiny, photo: np.ndarray) -> None:
     np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, expected, atol=1e-5)
 
 
+def test_maps_as_wide_as_there_are_filters_are_those_of_predict(photo: np.ndarray) -> None:
+    """Keras 3.15, called directly, then adds the bias along the width; its `predict` does not."""
+    how = {"data_format": "channels_first"}
+    image = keras.Input((3, 8, 7))
+    x = keras.layers.Conv2D(5, 3, **how, bias_initializer="random_normal", name="conv")(image)
+    x = keras.layers.GlobalAveragePooling2D(**how)(x)
+    network = cnnviz.network(keras.Model(image, keras.layers.Dense(4, "softmax")(x)))
+    inputs = cnnviz.activations(network, photo, [network.layers[0].path])[network.layers[0].path]
+    expected = network.model.predict(inputs.transpose(2, 0, 1)[None], verbose=0)[0]
+    np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, expected, atol=1e-6)
+
+
 def test_layers_that_are_turned_inside_leave_with_channels_last(
     tiny: Tiny, photo: np.ndarray, eager_outputs: Any
 ) -> None:
