@@ -51,6 +51,12 @@ _RESHAPED = ("Flatten", "Reshape")
 
 _CONVOLUTIONS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
 
+# Activations that turn logits into probabilities.
+_SQUASHING = ("sigmoid", "softmax")
+
+# Layers whose output before their activation can be computed.
+_CAN_DO_WITHOUT_ACTIVATION = (keras.layers.Conv2D, keras.layers.Dense)
+
 # What treats every channel by itself and keeps their order.
 _CHANNEL_BY_CHANNEL = (
     *_UNCHANGED,
@@ -169,7 +175,7 @@ def logits(calls: list[Call], output: Any, end: Head) -> Any | None:
         return output
     leaves = _leaves(calls)
     place = _producer(leaves, output, _RESHAPED)
-    if place is None or end.activation not in {"softmax", "sigmoid"}:
+    if place is None or end.activation not in _SQUASHING:
         return None
     scores = _before_activation(leaves[place])
     return None if scores is None else keras.ops.reshape(scores, keras.ops.shape(output))
@@ -184,9 +190,8 @@ def features(calls: list[Call], end: Head) -> Any | None:
     call = next((call for call in calls if call.path == end.features), None)
     if call is None:
         return None
-    squashed = end.activation == "combined" and hasattr(call.operation, "kernel")
-    maps = _before_activation(call) if squashed else call.output
-    return None if maps is None else _channels_last(maps, call.first)
+    squashed = end.activation == "combined" and _activation(call.operation) in _SQUASHING
+    return _channels_last(_before_activation(call) if squashed else call.output, call.first)
 
 
 @dataclass(frozen=True)
@@ -311,7 +316,7 @@ def _check_size(calls: list[Call]) -> None:
         raise ModelError(
             f"The layers of this network give {sum(sizes) / 1e6:,.0f} million values, "
             f"one of them {max(sizes) / 1e6:,.0f} million; at most {_MOST_IN_ALL / 1e6:,.0f} and "
-            f"{_MOST_VALUES / 1e6:,.0f} million can be shown of a photo. A smaller picture may help."
+            f"{_MOST_VALUES / 1e6:,.0f} million can be shown. A smaller picture may help."
         )
 
 
@@ -509,11 +514,9 @@ def _output_activation(leaves: list[Call], place: int | None) -> str:
 
 def _score_maker(leaves: list[Call], place: int | None) -> int | None:
     """The place of what makes the scores before the last activation."""
-    if place is None or hasattr(leaves[place].operation, "kernel"):
+    if place is None or not _only_activates(leaves[place].operation):
         return place
-    if _averages_maps(leaves, place):
-        return place
-    if _activation(leaves[place].operation) not in {"softmax", "sigmoid"}:
+    if _activation(leaves[place].operation) not in _SQUASHING:
         return None
     maker = _producer(leaves[:place], leaves[place].inputs[0], _RESHAPED)
     if maker is None or _activation(leaves[maker].operation) != "linear":
@@ -524,9 +527,9 @@ def _score_maker(leaves: list[Call], place: int | None) -> int | None:
 def _before_activation(call: Call) -> Any | None:
     """What an operation gives without its activation; None where that cannot be told."""
     operation, given = call.operation, call.inputs[0]
-    if not hasattr(operation, "kernel"):
+    if _only_activates(operation):
         return given
-    if not isinstance(operation, keras.layers.Dense | keras.layers.Conv2D):
+    if not isinstance(operation, _CAN_DO_WITHOUT_ACTIVATION):
         return None
     kernel = keras.ops.cast(operation.kernel, operation.compute_dtype)
     if isinstance(operation, keras.layers.Dense):
@@ -539,10 +542,15 @@ def _before_activation(call: Call) -> Any | None:
     return scores + (keras.ops.reshape(bias, (1, -1, 1, 1)) if call.first else bias)
 
 
+def _only_activates(operation: Any) -> bool:
+    """Whether an operation does nothing but apply its activation."""
+    return type(operation).__name__ in {"Activation", "Sigmoid", "Softmax"}
+
+
 def _gives_scores(call: Call, output: Any) -> bool:
     """Whether a call is of a dense layer, or what stands in for it, with a unit for each class."""
     operation = call.operation
-    if _activation(operation) not in {"softmax", "sigmoid", "linear"}:
+    if _activation(operation) not in (*_SQUASHING, "linear"):
         return False
     if isinstance(operation, keras.layers.Dense):
         return operation.units == output.shape[-1]
@@ -576,9 +584,11 @@ def _averages_maps(leaves: list[Call], place: int) -> bool:
 def _class_maps(leaves: list[Call], place: int, of_probabilities: bool) -> int | None:
     """The place of what makes the maps that a call averages; of probabilities, the logits."""
     maps = _producer(leaves[:place], leaves[place].inputs[0])
-    if maps is None or not of_probabilities or hasattr(leaves[maps].operation, "kernel"):
+    if maps is None or not of_probabilities:
         return maps
-    return _producer(leaves[:maps], leaves[maps].inputs[0])
+    if _only_activates(leaves[maps].operation):
+        return _producer(leaves[:maps], leaves[maps].inputs[0])
+    return maps if isinstance(leaves[maps].operation, _CAN_DO_WITHOUT_ACTIVATION) else None
 
 
 def _channels(call: Call) -> int | None:

@@ -1,0 +1,90 @@
+"""Bad files through the real uploader: each refused in words, and nothing lost."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from corpus import models, photos
+
+# One of each kind of attack and of each kind of damage.
+MODELS = (
+    "not-a-model",
+    "missing-member",
+    "extra-member",
+    "duplicate-member",
+    "path-traversal",
+    "zip-bomb",
+    "huge-number",
+    "lambda-code",
+    "function-reference",
+    "too-many-layers",
+    "external-link",
+    "weights-bomb",
+)
+
+
+def first_case(code: str) -> models.Case:
+    return next(case for case in models.CASES if case.expected == code)
+
+
+def bad_photos() -> list[photos.Case]:
+    """A dozen, one of each code before any second one."""
+    # A file of too many bytes never leaves the browser.
+    codes = [case for case in photos.CASES if isinstance(case.expected, str)]
+    bad = [case for case in codes if case.expected != "bytes"]
+    firsts = list({case.expected: case for case in reversed(bad)}.values())
+    return (firsts + [case for case in bad if case not in firsts])[:12]
+
+
+def test_a_dozen_bad_models_are_refused_and_the_network_stays(tab: Any) -> None:
+    tab.open()
+    before, network = tab.pixels("overlay"), tab.chosen("Network")
+    tab.page.get_by_text("Your own model").click()
+    for number, code in enumerate(MODELS):
+        case = first_case(code)
+        name = f"bad-{number}{case.suffix}"
+        field = tab.page.locator("[class*=st-key-uploaded-model] input[type=file]")
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
+        field.set_input_files([file])
+        alert = tab.sidebar.get_by_test_id("stAlert").filter(has_text=name)
+        alert.wait_for()
+        assert f"({code})" in alert.inner_text()
+        tab.settled()
+    assert tab.chosen("Network") == network
+    np.testing.assert_array_equal(tab.pixels("overlay"), before)
+    tab.turn_to("Filters")
+    assert tab.chosen("Network") == network
+
+
+def test_a_dozen_bad_photos_are_refused_and_the_photo_stays(tab: Any, photo: bytes) -> None:
+    tab.open().upload("rings.png", photo)
+    before = tab.pixels("overlay")
+    for case in bad_photos():
+        tab.upload(f"{case.name}.png", case.make())
+        alert = tab.sidebar.get_by_test_id("stAlert").inner_text()
+        assert re.search(rf"{re.escape(case.name)}\.png: [A-Z].*\.$", alert)
+    assert "rings.png" in tab.sidebar.get_by_test_id("stCaptionContainer").first.inner_text()
+    np.testing.assert_array_equal(tab.pixels("overlay"), before)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_good_model_becomes_the_network_of_every_page(tab: Any, ending: str) -> None:
+    case = next(
+        case for case in models.CASES if case.expected == models.LOADS and case.suffix == ending
+    )
+    tab.open("/network")
+    tab.page.get_by_text("Your own model").click()
+    field = tab.page.locator("[class*=st-key-uploaded-model] input[type=file]")
+    name = f"good{ending}"
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
+    field.set_input_files([file])
+    tab.page.wait_for_url(f"**model=good{ending}**")
+    tab.settled()
+    assert tab.chosen("Network") == name
+    tab.turn_to("Filters")
+    assert tab.chosen("Network") == name
+    tab.turn_to("Explore")
+    assert "class" in tab.page.get_by_test_id("stMain").get_by_role("heading").nth(1).inner_text()
