@@ -235,6 +235,45 @@ def test_logits_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str)
     np.testing.assert_allclose(prediction.probabilities, softmax(expected), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["Conv2DTranspose", "SeparableConv2D"])
+def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str) -> None:
+    """The last convolution has a softmax of its own, and as many channels as the one before."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((12, 12, 3))
+    x = layers.Conv2D(3, 3, activation="relu", name="before")(image)
+    x = getattr(layers, kind)(3, 3, activation="softmax", name="last")(x)
+    for model in (
+        keras.Model(image, x),
+        keras.Model(image, layers.GlobalAveragePooling2D()(x)),
+    ):
+        network = cnnviz.network(model)
+        assert cnnviz.methods(network) == ("grad-cam",)
+        explained = cnnviz.explain(network, photo)
+        maps = cnnviz.activations(network, photo, ["last"])["last"]
+        assert explained.prediction.logits is None
+        np.testing.assert_allclose(
+            explained.prediction.probabilities, maps.mean(axis=(0, 1)), atol=1e-6
+        )
+        assert explained.maps[0].layer == "last"
+
+
+def test_what_a_softmax_at_each_place_is_given_is_the_map_as_it_is_given(photo: np.ndarray) -> None:
+    """A ReLU between the convolution and the softmax belongs to the map."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((12, 12, 3))
+    x = layers.Conv2D(3, 3, activation="relu", name="maps")(image)
+    network = cnnviz.network(keras.Model(image, layers.Softmax()(x)))
+    maps = cnnviz.activations(network, photo, ["maps"])["maps"]
+    for place in range(3):
+        cam = cnnviz.class_activation_map(network, photo, place)
+        assert (cam.method, cam.layer) == ("cam", "maps")
+        np.testing.assert_allclose(cam.values, maps[..., place], atol=1e-6)
+
+
 def test_one_map_speaks_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("one_sigmoid_map")
     logits = class_logits(network, photo)[..., 0]
