@@ -77,15 +77,16 @@ def test_a_file_needs_the_token_and_a_session(server: Any) -> None:
     assert "Invalid session_id" in without_session.text
 
 
-def test_a_file_that_is_too_large_is_refused_by_the_server(server: Any) -> None:
+def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server() -> None:
     async def visit(size: int) -> None:
         async with visitor(server.url) as person:
             await person.open("?model=mnist_cnn")
             await person.upload("large.jpg", bytes(size))
 
-    asyncio.run(visit(14 << 20))
-    with pytest.raises(requests.HTTPError, match="413"):
-        asyncio.run(visit((15 << 20) + 1))
+    with running_app(CNNVIZ_UPLOADS="off") as server:
+        asyncio.run(visit(14 << 20))
+        with pytest.raises(requests.HTTPError, match="413"):
+            asyncio.run(visit((15 << 20) + 1))
 
 
 def test_no_file_of_the_folder_is_served(server: Any) -> None:
