@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.figures.frame import FAINT, TEXT, empty_figure, plain_text
+from cnnviz.figures.frame import FAINT, TEXT, empty_drawing, plain_text
 from cnnviz.results import percent
 
 # From one bar to the next, and how much of that is coloured.
@@ -29,8 +29,9 @@ def confidence_bars(
     """
     ordered = sorted(((name, _probability(score)) for name, score in scores), key=lambda s: -s[1])
     places = list(range(len(ordered)))
-    figure = empty_figure(title, _PITCH * len(ordered), below=30)
-    figure.add_bar(
+    drawing = empty_drawing(title, _PITCH * len(ordered), below=30)
+    drawing.add(
+        "bar",
         x=[1] * len(ordered),
         y=places,
         orientation="h",
@@ -38,7 +39,8 @@ def confidence_bars(
         marker={"color": _TRACK},
         hoverinfo="skip",
     )
-    figure.add_bar(
+    drawing.add(
+        "bar",
         x=[score for _, score in ordered],
         y=places,
         orientation="h",
@@ -50,7 +52,8 @@ def confidence_bars(
     for place, (name, score) in zip(places, ordered, strict=True):
         weight = "bold" if name == highlight else "normal"
         for text, x, anchor in ((plain_text(name), 0, "left"), (percent(score), 1, "right")):
-            figure.add_annotation(
+            drawing.append(
+                "annotations",
                 text=text,
                 x=x,
                 y=place - _SHARE / 2,
@@ -61,8 +64,9 @@ def confidence_bars(
                 font={"size": 15, "weight": weight},
                 borderpad=1,
             )
-    figure.update_layout(barmode="overlay", bargap=0)
-    figure.update_xaxes(
+    drawing.layout |= {"barmode": "overlay", "bargap": 0}
+    drawing.set(
+        "xaxis",
         range=[0, 1],
         tickvals=[0, 0.25, 0.5, 0.75, 1],
         ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
@@ -71,9 +75,9 @@ def confidence_bars(
         showgrid=False,
         zeroline=False,
     )
-    figure.update_yaxes(range=[len(ordered) - 0.5, -0.85], visible=False, fixedrange=True)
-    figure.update_layout(margin={"l": 16, "r": 24})
-    return figure
+    drawing.set("yaxis", range=[len(ordered) - 0.5, -0.85], visible=False, fixedrange=True)
+    drawing.set("margin", l=16, r=24)
+    return drawing.figure()
 
 
 def _probability(score: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
@@ -47,15 +48,41 @@ def css_height(figure: go.Figure) -> str:
     return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
 
 
-def empty_figure(
-    title: str, plot_height: float, *, above: float = 0, below: float = 8
-) -> go.Figure:
+@dataclass
+class Drawing:
+    """A figure while it is drawn: plain dictionaries, as Plotly's own script takes them.
+
+    Plotly's classes for Python check and copy each property several times, which took more than
+    half of what a page costs; here a finished figure is checked by the tests alone.
+    """
+
+    layout: dict[str, Any]
+    data: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, kind: str, **properties: Any) -> None:
+        """Adds a trace."""
+        self.data.append({"type": kind, **properties})
+
+    def append(self, kind: str, **properties: Any) -> None:
+        """Adds one of the layout's ``annotations``, ``images`` or ``shapes``."""
+        self.layout.setdefault(kind, []).append(properties)
+
+    def set(self, part: str, **properties: Any) -> None:
+        """Sets properties of a part of the layout, such as ``xaxis`` or ``margin``."""
+        self.layout.setdefault(part, {}).update(properties)
+
+    def figure(self) -> go.Figure:
+        """The finished figure."""
+        return go.Figure(self.data, self.layout, _validate=False)
+
+
+def empty_drawing(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> Drawing:
     """An empty figure, with room above its plot for the title and more, and below it."""
     lines = broken_text(title, _TITLE_LETTERS)
     breaks = lines.count("<br>")
     top = 12 + _TITLE_LINE * (breaks + 1) + above
-    return go.Figure(
-        layout={
+    return Drawing(
+        {
             "height": round(top + max(plot_height, 60) + below),
             "margin": {"l": 2, "r": 2, "t": top, "b": below, "pad": 0},
             "title": {
@@ -79,36 +106,31 @@ def empty_figure(
     )
 
 
-def picture_figure(
+def picture_drawing(
     title: str, width: float, height: float, largest: tuple[int, int], *, below: float = 8
-) -> go.Figure:
+) -> Drawing:
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
-    figure = empty_figure(title, plot_height, above=BAR_SPACE, below=below)
-    fit(figure, 0, height / width)
-    xaxis, yaxis = figure.layout.xaxis, figure.layout.yaxis
-    square_axes(xaxis, yaxis, [0, width], [height, 0], "x")
-    return figure
+    drawing = empty_drawing(title, plot_height, above=BAR_SPACE, below=below)
+    fit(drawing, 0, height / width)
+    square_axes(drawing, "", [0, width], [height, 0])
+    return drawing
 
 
-def fit(figure: go.Figure, fixed: float, per_width: float) -> None:
+def fit(drawing: Drawing, fixed: float, per_width: float) -> None:
     """Notes for ``css_height`` how high the plot is: so many pixels, and a share of its width."""
-    margin = figure.layout.margin
-    fixed += margin.t + margin.b - per_width * (margin.l + margin.r)
-    figure.update_layout(meta=[fixed, per_width])
+    margin = drawing.layout["margin"]
+    fixed += margin["t"] + margin["b"] - per_width * (margin["l"] + margin["r"])
+    drawing.layout["meta"] = [fixed, per_width]
 
 
-def square_axes(
-    xaxis: go.layout.XAxis,
-    yaxis: go.layout.YAxis,
-    across: list[float],
-    down: list[float],
-    anchor: str,
-) -> None:
+def square_axes(drawing: Drawing, number: str, across: list[float], down: list[float]) -> None:
     """Hides two axes and keeps a cell square; what does not fill its room stays top left."""
-    xaxis.update(range=across, visible=False, constrain="domain", constraintoward="left")
-    yaxis.update(range=down, visible=False, constrain="domain", constraintoward="top")
-    yaxis.update(scaleanchor=anchor)
+    hidden = {"visible": False, "constrain": "domain"}
+    drawing.set("xaxis" + number, range=across, constraintoward="left", **hidden)
+    drawing.set(
+        "yaxis" + number, range=down, constraintoward="top", scaleanchor="x" + number, **hidden
+    )
 
 
 def cell_hover(name: str, row: str, column: str) -> str:

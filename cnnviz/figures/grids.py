@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from cnnviz.arrays import tile
 from cnnviz.colours import DIVERGING, table
-from cnnviz.figures.frame import PAGE, TEXT, picture_figure, plain_text
+from cnnviz.figures.frame import PAGE, TEXT, picture_drawing, plain_text
 from cnnviz.figures.shading import (
     Floats,
     Limits,
@@ -39,8 +39,6 @@ def channel_grid(
     hovers: Sequence[str],
     colours: str,
     limits: Limits | None = None,
-    columns: int | None = None,
-    pixelated: bool = True,
 ) -> go.Figure:
     """All channels (h, w, K) as one picture; each can be pointed at and clicked.
 
@@ -56,8 +54,6 @@ def channel_grid(
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         limits: the values of the first and the last colour; if None, the smallest and the
             largest value, or the same distance to both sides of zero for diverging colours.
-        columns: channels in a row; chosen to fill a wide page if None.
-        pixelated: keeps the cells' edges sharp; otherwise the browser blurs them.
 
     Raises:
         ValueError: names or hovers are not K.
@@ -70,7 +66,7 @@ def channel_grid(
             f"Received: {len(names)} names and {len(hovers)} hovers"
         )
     low, high = colour_limits(maps, limits, centred=colours in DIVERGING)
-    columns = columns or _columns(count, maps.shape[0] / maps.shape[1])
+    columns = _columns(count, maps.shape[0] / maps.shape[1])
     maps = _averaged(maps, math.ceil(columns * maps.shape[1] / PAGE))
     # A gap is a whole number of cells: very small tiles are magnified to make it thin.
     maps = magnify(maps, round(8 / max(maps.shape[:2])))
@@ -83,16 +79,18 @@ def channel_grid(
     x, y = mosaic.centres()
     rows_high, columns_wide = mosaic.values.shape
 
-    figure = picture_figure(title, columns_wide, rows_high, (PAGE, _TALLEST))
-    figure.add_image(
+    drawing = picture_drawing(title, columns_wide, rows_high, (PAGE, _TALLEST))
+    drawing.add(
+        "image",
         source=coloured(mosaic.values, table(colours), low, high),
         x0=0.5,
         y0=0.5,
         # Shrunk by the browser, sharp cells would drop out.
-        zsmooth=False if pixelated and columns_wide <= PAGE else "fast",
+        zsmooth=False if columns_wide <= PAGE else "fast",
         hoverinfo="skip",
     )
-    figure.add_scatter(
+    drawing.add(
+        "scatter",
         x=x + 0.5,
         y=y + 0.5,
         # To draw invisible marks would take the browser a fifth of a second for a thousand.
@@ -103,7 +101,8 @@ def channel_grid(
         hoverinfo="text",
     )
     # Plotly gives a colour bar to marks alone.
-    figure.add_scatter(
+    drawing.add(
+        "scatter",
         x=[None],
         y=[None],
         mode="markers",
@@ -111,7 +110,8 @@ def channel_grid(
         hoverinfo="skip",
     )
     if labelled:
-        figure.add_scatter(
+        drawing.add(
+            "scatter",
             x=x - (width - 1) / 2,
             y=y - (height + strip - 1) / 2 + strip / 2,
             mode="text",
@@ -123,10 +123,10 @@ def channel_grid(
             hoverinfo="skip",
         )
     # The nearest centre is that of the tile under the mouse, however far it is.
-    figure.update_layout(hoverdistance=-1, clickmode="event+select")
-    figure.update_xaxes(fixedrange=True)
-    figure.update_yaxes(fixedrange=True)
-    return figure
+    drawing.layout |= {"hoverdistance": -1, "clickmode": "event+select"}
+    drawing.set("xaxis", fixedrange=True)
+    drawing.set("yaxis", fixedrange=True)
+    return drawing.figure()
 
 
 def _averaged(maps: Floats, size: int) -> Floats:

@@ -15,16 +15,14 @@ from cnnviz.figures.frame import (
     TEXT,
     broken_text,
     cell_hover,
-    empty_figure,
+    empty_drawing,
     fit,
-    picture_figure,
-    plain_text,
+    picture_drawing,
     square_axes,
 )
 from cnnviz.figures.shading import Floats, Limits, colour_limits, colour_scale, finite
 
-# One map: room for an axis with numbers, and the longest side whose values are printed.
-_AXIS_SPACE = 48
+# The longest side of a map whose values are printed.
 _LARGEST_PRINTED = 7
 # Maps side by side: the gap is a share of the width.
 _WIDEST_ROW = 4
@@ -42,8 +40,6 @@ def heatmap(
     colours: str,
     centred: bool = False,
     limits: Limits | None = None,
-    x_title: str | None = None,
-    y_title: str | None = None,
     hover: str = "value",
 ) -> go.Figure:
     """One map (h, w) with its raw values under the mouse; rows go down, cells are square.
@@ -55,33 +51,26 @@ def heatmap(
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
-        x_title: what a column is; without it the columns have no numbers.
-        y_title: what a row is; without it the rows have no numbers.
         hover: the name of a value under the mouse.
     """
     values = finite(values)
     height, width = values.shape
     low, high = colour_limits(values, limits, centred=centred)
-    figure = picture_figure(title, width, height, (HALF_PAGE, TALLEST_PICTURE))
+    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE))
     printed = max(height, width) <= _LARGEST_PRINTED
-    figure.add_heatmap(
+    texts = {"texttemplate": "%{z:.3~g}"} if printed else {}
+    drawing.add(
+        "heatmap",
         z=values,
         **colour_scale(colours, low, high, unit),
+        **texts,
         hoverongaps=False,
         hovertemplate=cell_hover(hover, "%{y}", "%{x}"),
-        texttemplate="%{z:.3~g}" if printed else None,
         textfont={"size": 16 if max(height, width) <= 4 else 13},
     )
-    figure.update_xaxes(range=[-0.5, width - 0.5])
-    figure.update_yaxes(range=[height - 0.5, -0.5])
-    if x_title is not None:
-        _name_axis(figure.layout.xaxis, x_title, width)
-        figure.layout.margin.b = _AXIS_SPACE
-    if y_title is not None:
-        _name_axis(figure.layout.yaxis, y_title, height)
-        figure.layout.margin.l = _AXIS_SPACE
-    fit(figure, 0, height / width)
-    return figure
+    drawing.set("xaxis", range=[-0.5, width - 0.5])
+    drawing.set("yaxis", range=[height - 0.5, -0.5])
+    return drawing.figure()
 
 
 def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) -> go.Figure:
@@ -105,14 +94,15 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     plot_height = rows * pitch - label_space
 
     # The labels of the first row stand in the margin, those of others below the row before.
-    figure = empty_figure(title, plot_height, above=BAR_SPACE + first_space)
+    drawing = empty_drawing(title, plot_height, above=BAR_SPACE + first_space)
     places = plot_height / pitch
-    fit(figure, places * label_space, places * share * aspect)
+    fit(drawing, places * label_space, places * share * aspect)
     for index, values in enumerate(cleaned):
         row, column = divmod(index, columns)
         left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height
         number = str(index + 1) if index else ""
-        figure.add_heatmap(
+        drawing.add(
+            "heatmap",
             z=values,
             xaxis="x" + number,
             yaxis="y" + number,
@@ -121,12 +111,12 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             hovertemplate=cell_hover(maps[index][0], "%{y}", "%{x}"),
         )
         height, width = values.shape
-        xaxis, yaxis = go.layout.XAxis(), go.layout.YAxis()
-        square_axes(xaxis, yaxis, [-0.5, width - 0.5], [height - 0.5, -0.5], "x" + number)
-        xaxis.update(domain=[left, left + share], anchor="y" + number)
-        yaxis.update(domain=[max(0, top - tile_height / plot_height), top], anchor="x" + number)
-        figure.update_layout({"xaxis" + number: xaxis, "yaxis" + number: yaxis})
-        figure.add_annotation(
+        square_axes(drawing, number, [-0.5, width - 0.5], [height - 0.5, -0.5])
+        drawing.set("xaxis" + number, domain=[left, left + share], anchor="y" + number)
+        bottom = max(0, top - tile_height / plot_height)
+        drawing.set("yaxis" + number, domain=[bottom, top], anchor="x" + number)
+        drawing.append(
+            "annotations",
             text=labels[index],
             x=left,
             y=top,
@@ -140,19 +130,8 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
         )
     scale = colour_scale("balance", -limit, limit, unit, letter="c")
     scale["colorbar"]["ypad"] += first_space
-    figure.update_layout(coloraxis=scale)
-    return figure
-
-
-def _name_axis(axis: go.layout.XAxis | go.layout.YAxis, title: str, cells: int) -> None:
-    axis.update(
-        visible=True,
-        title={"text": plain_text(title), "font": TEXT, "standoff": 6},
-        tickvals=list(range(0, cells, -(-cells // 8))),
-        tickfont=TEXT,
-        showgrid=False,
-        zeroline=False,
-    )
+    drawing.layout["coloraxis"] = scale
+    return drawing.figure()
 
 
 def _label_space(labels: Sequence[str]) -> int:

@@ -15,8 +15,9 @@ from cnnviz.figures.frame import (
     HALF_PAGE,
     TALLEST_PICTURE,
     TEXT,
+    Drawing,
     cell_hover,
-    picture_figure,
+    picture_drawing,
 )
 from cnnviz.figures.shading import (
     Bytes,
@@ -36,6 +37,8 @@ _SLIDER_SPACE = 92
 _PHOTO_SIDE = 1000
 _OVERLAY_SIDE = 400
 _TINY_PHOTO = 100
+# Where the slider stands at first.
+_OPACITY = 0.7
 
 
 def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
@@ -46,18 +49,23 @@ def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
             keeps its pixels' edges.
         title: plain text.
     """
+    return _photo_drawing(photo, title).figure()
+
+
+def _photo_drawing(photo: Bytes, title: str) -> Drawing:
     photo = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
     height, width = photo.shape[:2]
-    figure = picture_figure(title, width, height, (HALF_PAGE, TALLEST_PICTURE), below=_SLIDER_SPACE)
+    size = (HALF_PAGE, TALLEST_PICTURE)
+    drawing = picture_drawing(title, width, height, size, below=_SLIDER_SPACE)
     if max(height, width) < _TINY_PHOTO:
         sharp = magnify(photo, round(_OVERLAY_SIDE / max(height, width)))
         source = data_uri(encode_png(sharp), "png")
     else:
         source = data_uri(encode_jpeg(shrink(photo, _PHOTO_SIDE)), "jpeg")
-    figure.add_layout_image(_placed(source, width, height))
+    drawing.append("images", **_placed(source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
-    figure.add_scatter(x=[None], y=[None], hoverinfo="skip")
-    return figure
+    drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
+    return drawing
 
 
 def map_overlay(
@@ -68,7 +76,6 @@ def map_overlay(
     title: str,
     unit: str,
     signed: bool = False,
-    opacity: float = 0.7,
     label: str = "",
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
@@ -83,7 +90,6 @@ def map_overlay(
         title: plain text.
         unit: what the colours mean, above the colour bar.
         signed: whether evidence against the class is shown too, in the other colour.
-        opacity: 0 to 1, where the slider starts.
         label: the name of a value under the mouse.
     """
     values = finite(values)
@@ -93,15 +99,16 @@ def map_overlay(
     strongest = float(np.nanmax(values, initial=0))
     low, high = colour_limits(values, None if signed else (0, strongest), centred=signed)
 
-    figure = photo_figure(photo, title=title)
+    drawing = _photo_drawing(photo, title)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     # One missing cell must not spread over the others.
     placed = place_on_photo(np.nan_to_num(values), *size, preprocessing)
     layer = coloured(placed, overlay_table(colours), low, high)
-    figure.add_layout_image(_placed(layer, width, height, above=True, opacity=opacity))
+    drawing.append("images", **_placed(layer, width, height, above=True, opacity=_OPACITY))
     cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
-    figure.add_heatmap(
+    drawing.add(
+        "heatmap",
         z=values,
         x0=region.left + cell_width / 2,
         dx=cell_width,
@@ -114,7 +121,8 @@ def map_overlay(
         hovertemplate=cell_hover(label or "value", "%{customdata[0]}", "%{customdata[1]}"),
     )
     if _is_part(region, height, width):
-        figure.add_shape(
+        drawing.append(
+            "shapes",
             type="rect",
             x0=region.left,
             y0=region.top,
@@ -122,29 +130,29 @@ def map_overlay(
             y1=region.top + region.height,
             line={"color": "white", "width": 1, "dash": "dot"},
         )
-    figure.update_layout(sliders=[_opacity_slider(opacity)])
-    return figure
+    drawing.append("sliders", **_opacity_slider())
+    return drawing.figure()
 
 
 def _placed(
     source: str, width: float, height: float, *, above: bool = False, opacity: float = 1
-) -> go.layout.Image:
+) -> dict[str, Any]:
     """A picture that fills the axes from (0, 0) to (width, height).
 
     Of two at the same place in the same layer Plotly draws only one.
     """
-    return go.layout.Image(
-        source=source,
-        xref="x",
-        yref="y",
-        x=0,
-        y=0,
-        sizex=width,
-        sizey=height,
-        sizing="stretch",
-        layer="above" if above else "below",
-        opacity=opacity,
-    )
+    return {
+        "source": source,
+        "xref": "x",
+        "yref": "y",
+        "x": 0,
+        "y": 0,
+        "sizex": width,
+        "sizey": height,
+        "sizing": "stretch",
+        "layer": "above" if above else "below",
+        "opacity": opacity,
+    }
 
 
 def _is_part(region: Region, height: int, width: int) -> bool:
@@ -157,10 +165,10 @@ def _is_part(region: Region, height: int, width: int) -> bool:
     )
 
 
-def _opacity_slider(opacity: float) -> dict[str, Any]:
+def _opacity_slider() -> dict[str, Any]:
     percents = list(range(0, 101, 5))
     return {
-        "active": int(np.argmin([abs(percent / 100 - opacity) for percent in percents])),
+        "active": percents.index(round(100 * _OPACITY)),
         "currentvalue": {"prefix": "Opacity: ", "font": {"size": 14}, "xanchor": "left"},
         "pad": {"t": 8, "l": 8, "r": 8},
         "x": 0,

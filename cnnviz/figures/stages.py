@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cnnviz.figures.frame import FAINT, TEXT, empty_figure, plain_text
+from cnnviz.figures.frame import FAINT, TEXT, empty_drawing, plain_text
 
 # A gap is one doubling of channels and a half; a slim box is a share of the tallest.
 _HEIGHT = 260
@@ -74,10 +74,11 @@ def architecture(
     widths = [1 + math.log2(max(1, stage.channels)) for stage in stages]
     rights = list(itertools.accumulate(width + _GAP for width in widths))
     centres = [right - _GAP - width / 2 for right, width in zip(rights, widths, strict=True)]
-    figure = empty_figure(title, _HEIGHT + _TEXT_SPACE, below=_LEGEND_SPACE)
+    drawing = empty_drawing(title, _HEIGHT + _TEXT_SPACE, below=_LEGEND_SPACE)
     for kind in dict.fromkeys(stage.kind for stage in stages):
         chosen = [index for index, stage in enumerate(stages) if stage.kind == kind]
-        figure.add_bar(
+        drawing.add(
+            "bar",
             name=plain_text(kind),
             x=[centres[index] for index in chosen],
             y=[heights[index] for index in chosen],
@@ -91,7 +92,8 @@ def architecture(
             hoverinfo="text",
         )
     for index in _labelled(stages, centres, rights[-1] / _MOST_LABELS):
-        figure.add_annotation(
+        drawing.append(
+            "annotations",
             text=_shape(stages[index]),
             x=centres[index],
             y=-heights[index] / 2,
@@ -103,25 +105,22 @@ def architecture(
             font=TEXT,
         )
     below = tallest * (0.5 + _TEXT_SPACE / _HEIGHT)
-    figure.update_layout(
-        barmode="overlay",
-        clickmode="event+select",
-        margin={"l": 12, "r": 12},
-        showlegend=True,
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "font": TEXT,
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
+    drawing.layout |= {"barmode": "overlay", "clickmode": "event+select", "showlegend": True}
+    drawing.set("margin", l=12, r=12)
+    drawing.set(
+        "legend",
+        orientation="h",
+        x=0,
+        y=0,
+        yref="container",
+        yanchor="bottom",
+        font=TEXT,
+        itemclick=False,
+        itemdoubleclick=False,
     )
-    figure.update_xaxes(range=[0, rights[-1] - _GAP], visible=False, fixedrange=True)
-    figure.update_yaxes(range=[-below, tallest / 2], visible=False, fixedrange=True)
-    return figure
+    drawing.set("xaxis", range=[0, rights[-1] - _GAP], visible=False, fixedrange=True)
+    drawing.set("yaxis", range=[-below, tallest / 2], visible=False, fixedrange=True)
+    return drawing.figure()
 
 
 def _labelled(stages: Sequence[Stage], centres: Sequence[float], least: float) -> list[int]:

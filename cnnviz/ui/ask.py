@@ -66,7 +66,7 @@ def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) 
         return _answer(*question)
 
 
-@st.cache_data(show_spinner=False, max_entries=48)
+@st.cache_data(show_spinner=False, max_size="256MB")
 def _answer(
     function: str,
     model: ModelFile,

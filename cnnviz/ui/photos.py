@@ -19,7 +19,7 @@ from cnnviz.ui.text import plain
 
 # The longest side of what a chart shows, and of the thumbnail in the sidebar.
 _SHOWN = 1000
-_THUMBNAIL = 320
+_THUMBNAIL = 160
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def pick(model: ModelFile) -> Photo:
     photo = st.session_state.get("own photo") or _read_sample(sample)
     if "photo problem" in st.session_state:
         st.error(plain(st.session_state["photo problem"]))
-    st.image(photo.thumbnail, width=160)
+    st.image(photo.thumbnail, width=_THUMBNAIL)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo
 
