@@ -21,6 +21,7 @@ with controls[0]:
     first = suggested if suggested in paths else None
     layer = parts.pick_layer("Layer", convolutions, first, scope)
 found = ask.filters(scene.model, layer)
+kernel_parts.tell_damage(found)
 with controls[1]:
     names = kernel_parts.input_names(scene, found)
     channel = kernel_parts.pick_input(names, f"{scope} {layer}")

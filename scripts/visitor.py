@@ -221,6 +221,8 @@ async def visitor(url: str, cookies: RequestsCookieJar | None = None) -> AsyncIt
         OSError, WebSocketException, RequestException: the server does not answer, or refuses.
     """
     with requests.Session() as http:
+        # The server closes a connection that rests for seconds; a browser would ask again.
+        http.headers["Connection"] = "close"
         http.cookies.update(cookies or RequestsCookieJar())
         first = await asyncio.to_thread(http.get, f"{url}/_stcore/health", timeout=SECONDS)
         first.raise_for_status()

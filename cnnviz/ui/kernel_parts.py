@@ -8,10 +8,12 @@ import streamlit as st
 
 from cnnviz import figures
 from cnnviz.arrays import largest_magnitude, scale_filters
+from cnnviz.descriptions import damage
 from cnnviz.exports import filters_csv
 from cnnviz.results import Filters
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
 
 _SCALINGS = {
     "layer": "0–1 over the layer",
@@ -33,6 +35,12 @@ def input_names(scene: Scene, found: Filters) -> list[str]:
             colours.reverse()
         return [f"input {number} ({colour})" for number, colour in enumerate(colours)]
     return [f"input {number}" for number in range(count)]
+
+
+def tell_damage(found: Filters) -> None:
+    """Says so where weights are not numbers; their cells stay empty."""
+    if text := damage(found):
+        st.warning(plain(text), icon=":material/warning:")
 
 
 def pick_input(names: list[str], scope: str) -> int:

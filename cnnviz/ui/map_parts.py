@@ -87,9 +87,11 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
         text = f"The score of “{cam.target}” is {cam.score:.3f}."
     else:
         text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
-            f"the network's logit for “{cam.target}”."
-            if cam.method == "cam"
-            else "the logit less the mean logit of the other classes."
+            "the logit less the mean logit of the other classes."
+            if cam.method == "contrastive-cam"
+            else f"the network's logit for “{cam.target}”."
+            if prediction.logits is not None
+            else f"the mean logit of all places for “{cam.target}”."
         )
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
     st.caption(plain(f"{text} Its probability is {percent(probability)}."))

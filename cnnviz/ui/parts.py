@@ -132,6 +132,13 @@ def file_stem(*names: str) -> str:
 def about(scene: Scene) -> None:
     """The model's card, folded; an inferred card says so in the open."""
     card = scene.card
+    if scene.outline.damaged:
+        named = ", ".join(scene.outline.damaged[:5])
+        st.warning(
+            f"Weights of this network are not numbers (NaN or infinite), in: {plain(named)}. What "
+            "comes after these layers means nothing.",
+            icon=":material/warning:",
+        )
     if card.inferred:
         st.warning(
             "This model has no card. Its class names and the way photos are prepared for it "

@@ -203,3 +203,28 @@ def test_a_sigmoid_unit_has_two_classes(visit: Any, models: Any) -> None:
     first = seen.choose("Class", "cat").values("map alone")
     second = seen.choose("Class", "dog").values("map alone")
     np.testing.assert_allclose(first, -second, atol=1e-6)
+
+
+def test_weights_that_are_no_numbers_are_named_and_nothing_is_answered(
+    visit: Any, models: Any, save: Any, tiny: Any
+) -> None:
+    import keras
+
+    folder = models("flat")
+    model = keras.models.clone_model(tiny("flat").model)
+    model.set_weights(tiny("flat").model.get_weights())
+    kernel = np.asarray(model.get_layer("conv1").kernel).copy()
+    kernel[0, 0, 0, 0] = np.nan
+    model.get_layer("conv1").kernel.assign(kernel)
+    save(model, folder / "flat.keras")
+    seen = visit("filters").fine()
+    assert "1 weight of the layer “conv1” is not a number" in seen.text
+    drawn = seen.values("one filter")
+    np.testing.assert_array_equal(np.isnan(drawn), np.isnan(kernel[:, :, 0, 0]))
+    assert "not numbers (NaN or infinite), in: conv1" in seen.text
+    assert "not numbers (NaN or infinite), in: conv1" in seen.turn_to("activations").fine().text
+    for page in ("explore", "class_activation_map"):
+        seen.turn_to(page)
+        (error,) = [one.value for one in seen.app.error]
+        assert "conv1" in error
+        assert seen.app.exception == []
