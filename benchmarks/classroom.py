@@ -225,6 +225,20 @@ new MutationObserver(changes => {
   // Every change of the state: a slow browser goes through a short run without painting it.
   window.runs += changes.length;
 }).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
+// A browser that is slower still draws neither the beginning nor the end of a short run: then what
+// counts is that the server has answered, and is silent again for a second.
+window.answers = 0;
+window.WebSocket = class extends WebSocket {
+  constructor(...told) {
+    super(...told);
+    this.addEventListener('message', () => {
+      window.answers += 1;
+      window.answered = performance.now();
+    });
+  }
+};
+window.ran = ([runs, answers]) => window.runs > runs
+  || (window.answers > answers && performance.now() > window.answered + 1000);
 """
 
 
@@ -236,12 +250,12 @@ def painted(page: Page, lesson: Lesson, step: str) -> Iterator[None]:
         BrowserError: it did not come to that; the message says in which step, and how it stands.
     """
     opened = page.url == "about:blank"
-    before = 0 if opened else page.evaluate("window.runs")
+    before = None if opened else page.evaluate("[window.runs, window.answers]")
     begun = time.monotonic()
     try:
         yield
         if not opened:
-            page.wait_for_function("before => window.runs > before", arg=before)
+            page.wait_for_function("window.ran", arg=before)
         page.get_by_text("About this network").wait_for()
         settle(page)
     except BrowserError as error:

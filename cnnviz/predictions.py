@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from cnnviz.results import Floats, Prediction
 
 # How far half precision may carry a probability from where it belongs.
 _ROUNDING = 0.01
+# Classes that an error lists all.
+_FEW = 5
 
 
 def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:
@@ -89,8 +93,13 @@ def class_index(network: Network, target: str | int) -> int:
         return int(target)
     if isinstance(target, str) and target in labels:
         return labels.index(target)
-    shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
-    raise TargetError(f"This network has no class {target!r}. Its {len(labels)} are: {shown}.")
+    near = difflib.get_close_matches(str(target), labels, n=5, cutoff=0.5)
+    near += [label for label in labels if str(target).lower() in label.lower()][:5]
+    if near and len(labels) > _FEW:
+        named = f"Near it: {', '.join(dict.fromkeys(near))}"
+    else:
+        named = f"Its {len(labels)} are: {', '.join(labels[:5])}" + ", …" * (len(labels) > _FEW)
+    raise TargetError(f"This network has no class {target!r}. {named}.")
 
 
 def _softmax(scores: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -308,3 +309,13 @@ def test_an_unknown_class_lists_those_that_are(tiny: Tiny, target: Any) -> None:
     with pytest.raises(TargetError, match="Its 3 are: cat, dog, owl") as error:
         class_index(tiny("flat"), target)
     assert repr(target) in str(error.value)
+
+
+def test_of_many_classes_the_nearest_are_named(fresh: Any) -> None:
+    network = fresh("flat")
+    labels = [f"kind {number} of {'owl' if number % 400 else 'cat'}" for number in range(900)]
+    crowd: Any = SimpleNamespace(card=SimpleNamespace(labels=labels))
+    with pytest.raises(TargetError, match="Near it: .*kind 400 of cat"):
+        class_index(crowd, "of cat")
+    with pytest.raises(TargetError, match="Its 3 are: cat, dog, owl"):
+        class_index(network, "tiger")
