@@ -16,7 +16,9 @@ sentence = st.container()
 left, right = st.columns(2, gap="large")
 with left:
     # The photo is there at once, however long the network takes to load.
-    parts.chart(figures.photo_figure(scene.photo.shown, title="The photo"), "photo")
+    parts.chart(
+        figures.photo_figure(scene.photo.shown, title="The photo", beside_overlay=True), "photo"
+    )
 with sentence:
     preprocessing = scene.card.preprocessing
     explanation = ask.explanation(scene.model, scene.photo)

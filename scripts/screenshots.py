@@ -16,7 +16,7 @@ from cnnviz.settings import ROOT
 from scripts.browse import chromium, running_app, settle
 
 FOLDER = ROOT / "docs" / "images"
-LARGEST = 250_000
+LARGEST = 600_000
 CAT = "model=cat_dog&sample=chelsea"
 DIGIT = "model=mnist_cnn&sample=digit-7"
 

@@ -128,6 +128,9 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
         some_photo(28, 28), ODD, STRETCH, title=title, unit="u", signed=True
     ),
     "photo": lambda title: figures.photo_figure(some_photo(300, 200), title=title),
+    "photo beside an overlay": lambda title: figures.photo_figure(
+        some_photo(300, 200), title=title, beside_overlay=True
+    ),
     "evidence": lambda title: figures.evidence_maps(
         [(title, some_maps(7, 7, 1, seed)[..., 0]) for seed in range(5)], title=title, unit=title
     ),
@@ -550,7 +553,7 @@ def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
 @pytest.mark.parametrize("size", [(28, 28), (300, 451), (3000, 1000)])
 def test_a_photo_stands_beside_its_overlay_in_the_same_frame(size: tuple[int, int]) -> None:
     photo = some_photo(*size)
-    alone = figures.photo_figure(photo, title="t").layout
+    alone = figures.photo_figure(photo, title="t", beside_overlay=True).layout
     covered = figures.map_overlay(photo, np.eye(3), CROP, title="t", unit="u").layout
     assert alone.height == covered.height
     assert alone.margin == covered.margin

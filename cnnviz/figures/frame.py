@@ -107,11 +107,17 @@ def empty_drawing(title: str, plot_height: float, *, above: float = 0, below: fl
 
 
 def picture_drawing(
-    title: str, width: float, height: float, largest: tuple[int, int], *, below: float = 8
+    title: str,
+    width: float,
+    height: float,
+    largest: tuple[int, int],
+    *,
+    above: float = BAR_SPACE,
+    below: float = 8,
 ) -> Drawing:
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
-    drawing = empty_drawing(title, plot_height, above=BAR_SPACE, below=below)
+    drawing = empty_drawing(title, plot_height, above=above, below=below)
     fit(drawing, 0, height / width)
     square_axes(drawing, "", [0, width], [height, 0])
     return drawing

@@ -172,20 +172,20 @@ def _one_channel(
         hover="activation",
     )
     parts.chart(figure, f"channel:{layer.path}")
-    seen, made = st.columns(2)
+    _filter_of(scene, layer, channel)
+    photo = scene.photo
+    view = _view(scene.model, photo.key, scene.card.preprocessing, photo.pixels)
+    seen, download = st.columns(2, vertical_alignment="bottom")
     with seen:
-        photo = scene.photo
-        view = _view(scene.model, photo.key, scene.card.preprocessing, photo.pixels)
         picture = figures.photo_figure(view, title="What the network sees")
         parts.chart(picture, f"seen:{layer.path}")
-    with made:
-        _filter_of(scene, layer, channel)
-    parts.download_array(
-        "This channel (.npy)",
-        values,
-        parts.file_stem(layer.path, f"channel-{channel}"),
-        f"channel npy:{layer.path}",
-    )
+    with download:
+        parts.download_array(
+            "This channel (.npy)",
+            values,
+            parts.file_stem(layer.path, f"channel-{channel}"),
+            f"channel npy:{layer.path}",
+        )
 
 
 @st.cache_data(show_spinner=False, max_entries=48)
