@@ -20,21 +20,26 @@ _log = logging.getLogger(__name__)
 _MOST_FILE_BYTES = 3 << 30
 
 # Numbers of Linux's system calls: what the filter needs to know of a processor.
-_PROCESSORS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
-    # architecture, seccomp, socket, and what is refused whatever its arguments are: execve,
-    # execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup.
-    "x86_64": (0xC000003E, 317, 41, (59, 322, 101, 310, 311, 425)),
-    "aarch64": (0xC00000B7, 277, 198, (221, 281, 117, 270, 271, 425)),
+_PROCESSORS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
+    # architecture, seccomp, socket, clone, and what is refused whatever its arguments are:
+    # connect, execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup, and,
+    # where there are these, fork and vfork.
+    "x86_64": (0xC000003E, 317, 41, 56, (42, 59, 322, 101, 310, 311, 425, 57, 58)),
+    "aarch64": (0xC00000B7, 277, 198, 220, (203, 221, 281, 117, 270, 271, 425)),
 }
+# It makes threads and processes alike, and a filter cannot read which: glibc then takes clone.
+_CLONE3 = 435
 
 # The few instructions of the kernel's packet filter that are used, and what it may answer.
-_LOAD, _EQUAL, _AT_LEAST, _ANSWER = 0x20, 0x15, 0x35, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
+_UNKNOWN = 0x00050000 | errno.ENOSYS
 # Where the kernel puts number, architecture and first argument of a call.
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 # Calls of the 32-bit way into a 64-bit kernel begin here.
 _OTHER_WAY_IN = 0x40000000
 _LOCAL_SOCKET = 1
+_A_THREAD = 0x10000
 _NO_NEW_PRIVILEGES, _SET_FILTER, _ALL_THREADS = 38, 1, 1
 
 
@@ -65,8 +70,8 @@ def _forbid_network_and_programs() -> bool:
     known = _PROCESSORS.get(platform.machine())
     if sys.platform != "linux" or known is None:
         return False
-    architecture, seccomp, socket, refused = known
-    program = _filter(architecture, socket, refused)
+    architecture, seccomp, socket, clone, refused = known
+    program = _filter(architecture, socket, clone, refused)
     instructions = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -76,7 +81,7 @@ def _forbid_network_and_programs() -> bool:
     return int(libc.syscall(seccomp, _SET_FILTER, _ALL_THREADS, described)) == 0
 
 
-def _filter(architecture: int, socket: int, refused: tuple[int, ...]) -> bytes:
+def _filter(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
     """The kernel's program: called for every system call, it answers allow, refuse or kill."""
     steps = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -88,6 +93,12 @@ def _filter(architecture: int, socket: int, refused: tuple[int, ...]) -> bytes:
         steps += [(_EQUAL, 0, 1, number), (_ANSWER, 0, 0, _REFUSE)]
     steps += [
         (_AT_LEAST, 0, 1, _OTHER_WAY_IN),
+        (_ANSWER, 0, 0, _REFUSE),
+        (_EQUAL, 0, 1, _CLONE3),
+        (_ANSWER, 0, 0, _UNKNOWN),
+        (_EQUAL, 0, 3, clone),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_ANY_BIT, 5, 0, _A_THREAD),
         (_ANSWER, 0, 0, _REFUSE),
         (_EQUAL, 0, 3, socket),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),

@@ -26,6 +26,7 @@ class ModelFile:
         card_modified: when the card beside it was written; 0 without a card.
         trusted: whether Keras may have the file as it is, in a process with other models.
         card: a card that takes the place of the one beside it, as JSON; "" for none.
+        title: what a card that is inferred calls it; "" for the file's name.
         inner: whether the model inside a file for several graphics cards is meant.
     """
 
@@ -35,6 +36,7 @@ class ModelFile:
     card_modified: int
     trusted: bool = False
     card: str = ""
+    title: str = ""
     inner: bool = False
 
     @property

@@ -30,7 +30,8 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
-from cnnviz.cards import ModelCard
+from cnnviz.answers import GuardedConnection
+from cnnviz.cards import ModelCard, changed
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
@@ -120,11 +121,18 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
 
 
 def forget(model: ModelFile) -> None:
-    """Ends the process of a guest, if it has one."""
+    """Ends the process of a guest, if it has one and nobody waits for its answer."""
+    with _lock:
+        home = None if model.trusted else _homes.get(_home_name(model))
+        if home is not None and not home.waiting:
+            _discard(home)
+
+
+def is_busy(model: ModelFile) -> bool:
+    """Whether somebody waits for an answer of a guest."""
     with _lock:
         home = _homes.get(_home_name(model))
-    if home is not None and not model.trusted:
-        _discard(home)
+        return home is not None and home.waiting > 0
 
 
 def start(models: Sequence[ModelFile]) -> None:
@@ -219,6 +227,9 @@ def _open_home(settings: Settings, *, guest: bool) -> _Home:
         initargs=(settings, os.getpid(), folder.name if folder else None),
         env=environment,
     )
+    if guest:
+        # Whoever took over the process must not be able to have this one run anything.
+        executor._result_queue._reader = GuardedConnection(executor._result_queue._reader)
     return _Home(executor, folder)
 
 
@@ -300,8 +311,8 @@ def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict
 
 
 def _network(model: ModelFile) -> Any:
-    base = _loaded(replace(model, card=""))
-    if not model.card:
+    base = _loaded(replace(model, card="", title=""))
+    if not model.card and not model.title:
         return base
     known = _carded.get(model)
     if known is None or known.model is not base.model:
@@ -309,7 +320,10 @@ def _network(model: ModelFile) -> Any:
 
         while len(_carded) >= _MOST_CARDS:
             _carded.popitem(last=False)
-        card = ModelCard.model_validate_json(model.card)
+        if model.card:
+            card = ModelCard.model_validate_json(model.card)
+        else:
+            card = changed(base.card, title=model.title)
         known = _carded[model] = with_card(base, card)
     return known
 
@@ -331,6 +345,10 @@ def _load(model: ModelFile) -> Any:
     if not model.trusted:
         from cnnviz import inspection
 
+        if not Path(model.path).exists():
+            raise ModelError(
+                "This model was put away, because others needed the room. Upload it again."
+            )
         look = inspection.inspect_inner_model if model.inner else inspection.inspect_model
         look(Path(model.path))
         _import_tensorflow(read_settings().threads or _GUEST_THREADS)

@@ -44,7 +44,8 @@ WEB_SIDE: dict[str, set[str]] = {
         "results",
     },
     "model_files": {"cards", "settings"},
-    "workers": {"lib:loky", "cards", "model_files", "settings"},
+    "answers": set(),
+    "workers": {"lib:loky", "answers", "cards", "model_files", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "confinement": set(),

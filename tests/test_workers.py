@@ -354,6 +354,8 @@ def _tries() -> dict[str, str]:
         "network": lambda: socket.create_connection(("127.0.0.1", 9), 1),
         "program": lambda: subprocess.run(["true"], check=True),
         "memory": lambda: bytearray(8 << 30),
+        "process": os.fork,
+        "local service": lambda: socket.socket(socket.AF_UNIX).connect("/run/service"),
     }.items():
         try:
             found[name] = repr(action())
@@ -372,7 +374,35 @@ def test_a_guest_has_no_network_no_programs_and_little_memory(folder: Path) -> N
         "network": "PermissionError",
         "program": "PermissionError",
         "memory": "MemoryError",
+        "process": "PermissionError",
+        "local service": "PermissionError",
     }
+
+
+def _trap() -> Any:
+    """Runs inside a guest's process; what it gives would run in the one that asked."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(Path(tempfile.gettempdir()).parent / "sprung"),)
+
+    return Trap()
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_guest_s_answer_runs_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    guest = model_file(folder / "flat.keras")
+    workers.call("outline", guest)
+    asked = workers._homes[guest.path].executor.submit(_trap)
+    assert asked.exception(60) is not None
+    assert not (tmp_path / "sprung").exists()
+    # The process that answered so is left behind.
+    with pytest.raises(WorkerError):
+        workers.call("outline", guest)
+    assert workers.call("outline", guest).parameters > 0
 
 
 @pytest.mark.usefixtures("anew")

@@ -24,13 +24,21 @@ def main() -> None:
     importlib.import_module("cnnviz.figures")
     from streamlit.web import cli
 
-    settings = read_settings()
-    # The one limit for photos is in the configuration file; a model may be larger.
-    larger = (
-        [] if settings.uploads is False else ["--server.maxUploadSize", str(settings.upload_mb)]
-    )
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *larger, *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(sys.argv[1:]), *sys.argv[1:]]
     sys.exit(cli.main())
+
+
+def _limit(options: list[str]) -> list[str]:
+    """The limit for uploads: that for photos is in the configuration, a model may be larger."""
+    from streamlit import config
+
+    from cnnviz.ui.own_models import LOCAL
+
+    settings = read_settings()
+    moved = any(option.startswith("--server.address") for option in options)
+    local = config.get_option("server.address") in LOCAL and not moved
+    wanted = local if settings.uploads is None else settings.uploads
+    return ["--server.maxUploadSize", str(settings.upload_mb)] if wanted else []
 
 
 def _give_memory_back() -> None:

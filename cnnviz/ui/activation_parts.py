@@ -81,7 +81,8 @@ def draw_grid(
         _name_dead(ranking, maps.shape[-1])
 
     def draw_channel() -> None:
-        if clicked is not None:
+        # A click may be older than the model that is shown now.
+        if clicked is not None and int(clicked) < len(places):
             choices.put(address, str(places[int(clicked)]), scope=scope)
         with beside:
             channel = _pick_channel(ranking, places, address, scope)

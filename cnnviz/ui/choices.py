@@ -88,6 +88,13 @@ def link_names(name: str) -> bool:
     return name in st.query_params and st.query_params.get_all(name) != _written().get(name)
 
 
+def forget(name: str, scope: str = "") -> None:
+    """Takes a choice back, as if it had never been made."""
+    forget_address(name)
+    _kept().pop((name, scope), None)
+    st.session_state.pop(_key(name, scope), None)
+
+
 def forget_address(name: str) -> None:
     """Takes a choice out of the address bar."""
     if name in st.query_params:

@@ -46,7 +46,7 @@ def run(page: StreamlitPage) -> None:
             st.session_state["scene"] = _sidebar()
         page.run()
     except CnnvizError as error:
-        st.error(plain(own_models.readable(str(error))), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
 
 
@@ -89,6 +89,7 @@ def _sidebar() -> tuple[ModelFile, Photo]:
             next(iter(by_name)),
             format_func=titles.__getitem__,
         )
+    own_models.forget_problem(name)
     model = by_name[name]
     photo = photos.pick(model)
     return card_parts.pick(model, photo), photo

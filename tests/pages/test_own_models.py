@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +80,49 @@ def test_a_refused_model_leaves_the_network_and_no_file(
     np.testing.assert_array_equal(seen.values("overlay"), before)
     assert set(kept.iterdir()) == files
     assert set(workers._homes) <= homes
+
+
+def test_two_who_upload_the_same_bad_file_are_told_the_same(
+    visit: Any, models: Any, kept: Path
+) -> None:
+    models("flat")
+    data = file_of("lambda")
+    store, path = own_models._store(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
+    # As for somebody who is opening it at this moment.
+    store.opening[str(path)] += 1
+    seen = visit().fine()
+    seen.give_model("theirs.keras", data)
+    assert "lambda-code" in seen.app.error[0].value.replace("\\", "")
+    assert path.exists()
+    store.opening[str(path)] -= 1
+    other = visit().fine()
+    other.give_model("ours.keras", data)
+    assert "lambda-code" in other.app.error[0].value.replace("\\", "")
+    assert not path.exists()
+
+
+def test_of_many_files_the_one_not_looked_at_for_longest_leaves(
+    visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_models, "_MOST_FILES", 1)
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    visit().fine().give_model("theirs.keras", saved("several_outputs").read_bytes()).fine()
+    seen.turn_to("network")
+    assert "mine.keras was put away" in seen.text + seen.app.error[0].value.replace("\\", "")
+    assert seen.chosen("Network") == "two_classes"
+    assert seen.app.exception == []
+
+
+def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for owner in (gone.pid, os.getpid()):
+        (tmp_path / f"cnnviz-models-{owner}-x").mkdir()
+    own_models._delete_what_killed_servers_left()
+    assert [path.name for path in tmp_path.iterdir()] == [f"cnnviz-models-{os.getpid()}-x"]
 
 
 def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
