@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from websockets.typing import Origin
 
 from scripts.browse import running_app
 from scripts.visitor import visitor
+from tests.e2e.in_a_thread import run
 
 
 def lets_in(url: str, host: str, origin: str | None = None) -> bool:
@@ -31,7 +31,7 @@ def lets_in(url: str, host: str, origin: str | None = None) -> bool:
                 raise
             return False
 
-    return asyncio.run(knock())
+    return run(knock())
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server()
             await person.upload("large.jpg", bytes(size))
 
     with running_app(CNNVIZ_UPLOADS="off") as server:
-        asyncio.run(visit(14 << 20))
+        run(visit(14 << 20))
         with pytest.raises(requests.HTTPError, match="413"):
-            asyncio.run(visit((15 << 20) + 1))
+            run(visit((15 << 20) + 1))
 
 
 def test_no_file_of_the_folder_is_served(server: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -11,6 +10,7 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from scripts.visitor import visitor
+from tests.e2e.in_a_thread import run
 
 MODEL = "?model=imagenet_efficientnet_lite0"
 
@@ -38,7 +38,7 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             assert json.loads(person.charts["map alone"])["data"]
             assert person.problems + other.problems == []
 
-    asyncio.run(visit())
+    run(visit())
 
 
 def test_a_visitor_tells_what_goes_wrong(server: Any) -> None:
@@ -48,7 +48,7 @@ def test_a_visitor_tells_what_goes_wrong(server: Any) -> None:
             await person.upload("broken.jpg", b"no photo at all")
             return person.problems
 
-    page, file = asyncio.run(visit())
+    page, file = run(visit())
     assert page == "there is no such page"
     assert file.startswith("broken.jpg: ")
 
@@ -59,4 +59,4 @@ def test_a_visitor_of_a_server_that_is_gone_waits_for_nothing() -> None:
             pytest.fail("Nobody listens there.")
 
     with pytest.raises((requests.RequestException, ConnectionClosed, InvalidStatus)):
-        asyncio.run(visit())
+        run(visit())
