@@ -41,7 +41,7 @@ from websockets.exceptions import WebSocketException
 
 from cnnviz.images import open_photo, samples
 from cnnviz.settings import ROOT
-from scripts.browse import Server, chromium, running_app, settle
+from scripts.browse import COUNT_RUNS, HAS_RUN, SEEN_RUNS, Server, chromium, running_app, settle
 from scripts.visitor import SECONDS, Visitor, visitor
 
 # Between two steps, in seconds. The goals: seconds that 95 of 100 steps take at most, and how
@@ -189,7 +189,7 @@ def browser_round(
     """A new browser profile: open, upload, and on every page another layer or class."""
     page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
     page.set_default_timeout(SECONDS * 1000)
-    page.add_init_script(_COUNT_RUNS)
+    page.add_init_script(COUNT_RUNS)
     page.on("pageerror", lambda error: lesson.problems.append(f"{name}: {error}"))
     with painted(page, lesson, "browser: open the app"):
         page.goto(f"{url}/?model={chance.choice(MODELS)}")
@@ -219,29 +219,6 @@ def browser_round(
     page.context.close()
 
 
-_COUNT_RUNS = """
-window.runs = 0;
-new MutationObserver(changes => {
-  // Every change of the state: a slow browser goes through a short run without painting it.
-  window.runs += changes.length;
-}).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
-// A browser that is slower still draws neither the beginning nor the end of a short run: then what
-// counts is that the server has answered, and is silent again for a second.
-window.answers = 0;
-window.WebSocket = class extends WebSocket {
-  constructor(...told) {
-    super(...told);
-    this.addEventListener('message', () => {
-      window.answers += 1;
-      window.answered = performance.now();
-    });
-  }
-};
-window.ran = ([runs, answers]) => window.runs > runs
-  || (window.answers > answers && performance.now() > window.answered + 1000);
-"""
-
-
 @contextmanager
 def painted(page: Page, lesson: Lesson, step: str) -> Iterator[None]:
     """Notes the time until what is done inside has made the app run, and all is painted.
@@ -250,12 +227,12 @@ def painted(page: Page, lesson: Lesson, step: str) -> Iterator[None]:
         BrowserError: it did not come to that; the message says in which step, and how it stands.
     """
     opened = page.url == "about:blank"
-    before = None if opened else page.evaluate("[window.runs, window.answers]")
+    before = None if opened else page.evaluate(SEEN_RUNS)
     begun = time.monotonic()
     try:
         yield
         if not opened:
-            page.wait_for_function("window.ran", arg=before)
+            page.wait_for_function(HAS_RUN, arg=before)
         page.get_by_text("About this network").wait_for()
         settle(page)
     except BrowserError as error:

@@ -7,7 +7,7 @@ process would so come out of it; here only plain data and a few names can.
 from __future__ import annotations
 
 import io
-import pickle  # nosec B403: read with a list of names, which is what this room is for
+import pickle  # nosec B403
 from typing import Any
 
 # The data that cnnviz's own functions give, and what NumPy, exceptions and loky are made of.

@@ -43,6 +43,28 @@ _SETTLED = """() => {
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'));
 }"""
+# For a page before it loads: notes the runs of the app that begin or end, and what the server says.
+COUNT_RUNS = """
+window.runs = 0;
+new MutationObserver(changes => {
+  window.runs += changes.length;
+}).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
+window.answers = 0;
+window.WebSocket = class extends WebSocket {
+  constructor(...told) {
+    super(...told);
+    this.addEventListener('message', () => {
+      window.answers += 1;
+      window.answered = performance.now();
+    });
+  }
+};
+"""
+# What has been seen of both so far, and whether the app has run since. A short run may be over
+# before the browser draws that it began: then the server has answered, and is silent again.
+SEEN_RUNS = "[window.runs, window.answers]"
+HAS_RUN = """([runs, answers]) => window.runs > runs
+  || (window.answers > answers && performance.now() > window.answered + 500)"""
 _NEXT_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 

@@ -85,6 +85,10 @@ def draw_grid(
         if clicked is not None and int(clicked) < len(places):
             choices.put(address, str(places[int(clicked)]), scope=scope)
         with beside:
+            # A further layer is there to be compared: only its grid is waited for.
+            if not first and not choices.is_made(address, scope):
+                st.caption("Click on a channel to look closer.")
+                return
             channel = _pick_channel(ranking, places, address, scope)
             shown = "balance" if signed else colours
             _one_channel(scene, layer, maps[..., channel], channel, shown)

@@ -18,22 +18,13 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
 from cnnviz.settings import ROOT
-from scripts.browse import Server, chromium, running_app, settle
+from scripts.browse import COUNT_RUNS, HAS_RUN, SEEN_RUNS, Server, chromium, running_app, settle
 from scripts.find_browser import MISSING, find_browser
 
 # A link to a page makes Streamlit's script look for the server beside the page, then at the root.
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
 _MILLISECONDS = 60_000
-# Counts the runs that the app begins, of which each ends in new pixels.
-_COUNT_RUNS = """
-window.runs = 0;
-new MutationObserver(changes => {
-  for (const {target} of changes) {
-    if (target.dataset.testScriptState === 'running') window.runs += 1;
-  }
-}).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
-"""
 MARKUP = ["[x](https://evil.example)", "<b>bold</b>", "![i](https://evil.example/i.png)"]
 
 
@@ -87,7 +78,7 @@ class Tab:
         self.errors: list[str] = []
         # Messages to the server since the page was opened.
         self.sent = 0
-        page.add_init_script(_COUNT_RUNS)
+        page.add_init_script(COUNT_RUNS)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("websocket", lambda socket: socket.on("framesent", self._count))
@@ -114,9 +105,9 @@ class Tab:
     @contextmanager
     def run(self) -> Iterator[None]:
         """Waits until what is done inside has made the app run, and all is painted."""
-        before = self.page.evaluate("window.runs")
+        before = self.page.evaluate(SEEN_RUNS)
         yield
-        self.page.wait_for_function("before => window.runs > before", arg=before)
+        self.page.wait_for_function(HAS_RUN, arg=before)
         self.settled()
 
     def turn_to(self, title: str) -> Tab:

@@ -131,6 +131,19 @@ def test_activations_shows_the_most_activated_channel_first(visit: Any, model: s
     assert said in seen.text
 
 
+def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:
+    layers = ["stem_act", "top_act"]
+    seen = visit("activations", model="cat_dog", layer=layers).fine()
+    assert seen.values("channel:stem_act").shape == (112, 112)
+    assert "Click on a channel to look closer." in seen.text
+    with pytest.raises(AssertionError, match="no 'channel:top_act'"):
+        seen.values("channel:top_act")
+    link = {"layer": layers, "channel of top_act": "7"}
+    seen = visit("activations", model="cat_dog", **link).fine()
+    maps = asked("activations", "cat_dog", first_sample("cat_dog"), ["top_act"])["top_act"]
+    np.testing.assert_allclose(seen.values("channel:top_act"), maps[..., 7], atol=1e-4)
+
+
 @pytest.mark.parametrize("model", SHIPPED)
 def test_the_map_of_any_class_is_that_of_the_api(visit: Any, model: str) -> None:
     seen = visit("class_activation_map", model=model).fine()
