@@ -150,8 +150,11 @@ def _keep(path: Path, data: memoryview) -> ModelFile:
 
 def _make_room(folder: Path) -> None:
     """Lets the files go that no session has looked at for longest, and nobody waits for."""
+    opening = _store().opening
     kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_atime_ns)
-    idle = [path for path in kept if not workers.is_busy(model_file(path))]
+    idle = [
+        path for path in kept if not opening[str(path)] and not workers.is_busy(model_file(path))
+    ]
     for path in idle[: max(0, len(kept) + 1 - _MOST_FILES)]:
         workers.forget(model_file(path))
         path.unlink()
