@@ -115,6 +115,11 @@ class ModelCard(_Part):
         return labels
 
 
+def numbered_labels(units: int) -> list[str]:
+    """Names for the classes of an output of so many units; one unit speaks for two classes."""
+    return [f"class {index}" for index in range(max(units, 2))]
+
+
 def card_path(model_path: str | Path) -> Path:
     """The place of the card that belongs to a model file."""
     return Path(model_path).with_suffix(".json")

@@ -21,6 +21,7 @@ from cnnviz.cards import (
     SuggestedLayers,
     Training,
     card_path,
+    numbered_labels,
     read_card,
 )
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
@@ -228,21 +229,21 @@ def infer_card(model: keras.Model, title: str, output: str | None = None) -> Mod
         CardError: there is no such output.
     """
     sizes: Shape = (None, None, None, 3)
-    classes = 1
+    labels = ["class 0"]
     description = (
         "A model written as a class of its own: its layers and filters can be shown, and "
         "nothing is known of its classes and its input."
     )
     if graph_of(model):
         sizes = input_shape(model)
-        classes = max(_units(model, output), 2)
+        labels = numbered_labels(_units(model, output))
         description = "A saved Keras model without a card: what stands here is inferred."
     _, height, width, channels = sizes
     return ModelCard(
         title=title,
         description=description,
         output=output,
-        labels=[f"class {index}" for index in range(classes)],
+        labels=labels,
         preprocessing=Preprocessing(
             height=height or 224,
             width=width or 224,

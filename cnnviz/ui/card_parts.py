@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from cnnviz.cards import ModelCard, card_text, changed
+from cnnviz.cards import ModelCard, card_text, changed, numbered_labels
 from cnnviz.errors import CardError
 from cnnviz.model_files import ModelFile
 from cnnviz.preprocessing import network_view, scale_pixels
@@ -57,9 +57,7 @@ def _base(model: ModelFile, found: Outline) -> ModelCard:
     )
     if output == first:
         return found.card
-    classes = max(found.outputs[output], 2)
-    labels = [f"class {index}" for index in range(classes)]
-    return changed(found.card, output=output, labels=labels)
+    return changed(found.card, output=output, labels=numbered_labels(found.outputs[output]))
 
 
 def _form(model: ModelFile, found: Outline, base: ModelCard, card: ModelCard) -> None:
