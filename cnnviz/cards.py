@@ -71,12 +71,33 @@ class Accuracy(_Part):
     on: Text
 
 
+class Confusion(_Part):
+    """How often photos of each class were taken for each.
+
+    Attributes:
+        counts: a row for each true class, a column for each predicted one, as the labels stand.
+        on: which photos.
+    """
+
+    counts: list[list[int]]
+    on: Text
+
+
 class Training(_Part):
-    """Where the weights come from: the data, how they were split, what was measured."""
+    """Where the weights come from: the data, how they were split, what was measured.
+
+    Attributes:
+        seconds: how long the training took.
+        versions: of what it was trained with.
+    """
 
     data: Text
     split: Text
     accuracy: list[Accuracy] = []
+    confusion: Confusion | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    versions: dict[str, str] = {}
 
 
 class SuggestedLayers(_Part):

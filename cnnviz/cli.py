@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import importlib
 import json
 import logging
 import os
@@ -17,7 +16,6 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,7 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 import cnnviz
-from cnnviz.errors import CnnvizError, LayerError, PhotoError, TargetError
+from cnnviz import training_cli
+from cnnviz.errors import CnnvizError, LayerError, TargetError
+from cnnviz.terminal import clear_errors, import_keras, say
 
 if TYPE_CHECKING:
     from cnnviz.loading import Network
@@ -90,10 +90,14 @@ def main() -> None:
     app(prog_name="python -m cnnviz")
 
 
+app.command()(training_cli.prepare)
+app.command()(training_cli.train)
+
+
 @app.command()
 def predict(model: _Model, photos: _Photos, as_json: _Json = False, trust: _Trust = False) -> None:
     """Tell the class of photos, and how sure the network is."""
-    with _clear_errors():
+    with clear_errors():
         paths, failures = _expand(photos)
         network = _load(model, trust)
 
@@ -136,7 +140,7 @@ def explain(
     contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
     -2, -3, … after it; files of an earlier run are replaced.
     """
-    with _clear_errors():
+    with clear_errors():
         paths, failures = _expand(photos)
         network = _load(model, trust)
         wanted = [] if target is None else [_class(network, target)]
@@ -171,7 +175,7 @@ def explain(
 @app.command()
 def layers(model: _Model, as_json: _Json = False, trust: _Trust = False) -> None:
     """List the layers of a model, nested ones included."""
-    with _clear_errors():
+    with clear_errors():
         network = _load(model, trust)
         rows = (dataclasses.asdict(info) for info in network.layers)
         _show(rows, ("path", "kind", "output_shape", "parameters", "kernel_shape"), as_json)
@@ -194,14 +198,14 @@ def filters(
 ) -> None:
     """Save the kernels and biases of a convolution."""
     ending = _ending(out, (".npy", ".npz", ".csv"))
-    with _clear_errors():
+    with clear_errors():
         network = _load(model, trust)
         found = cnnviz.filters(network, layer)
         from cnnviz import exports
 
         makers = {".npz": exports.filters_npz, ".csv": exports.filters_csv}
         _write(out, makers[ending](found) if ending in makers else exports.npy(found.kernels))
-    _say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
+    say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
 
 
 @app.command()
@@ -217,12 +221,12 @@ def activations(
 ) -> None:
     """Save the activations of a layer for a photo."""
     _ending(out, (".npy",))
-    with _clear_errors():
+    with clear_errors():
         pixels = cnnviz.open_photo(photo)
         network = _load(model, trust)
         maps = cnnviz.activations(network, pixels, [layer])[layer]
         _write(out, _npy(maps))
-    _say(f"Wrote {out}: activations {maps.shape} of {layer}.")
+    say(f"Wrote {out}: activations {maps.shape} of {layer}.")
 
 
 @app.command()
@@ -235,57 +239,24 @@ def extract(
 ) -> None:
     """Take the real model out of a file that was saved for several graphics cards."""
     _ending(out, (".keras",))
-    with _clear_errors():
-        _import_keras()
+    with clear_errors():
+        import_keras("loading")
         found = cnnviz.extract_model(model, layer)
         with tempfile.TemporaryDirectory() as folder:
             found.model.save(Path(folder) / "real.keras")
             _write(out, (Path(folder) / "real.keras").read_bytes())
-    _say(f"Wrote {out}: {found.model.name!r}, {found.model.count_params():,} parameters.")
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Ends the command with an error's own words instead of a traceback."""
-    try:
-        yield
-    except CnnvizError as error:
-        _say(f"Error: {error}")
-        raise typer.Exit(1 if isinstance(error, PhotoError) else 2) from error
-
-
-def _import_keras() -> None:
-    """Imports Keras in silence. Call it before a function that needs TensorFlow."""
-    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Starting Keras …"):  # noqa: SIM117
-        with _silence():
-            importlib.import_module("cnnviz.loading")
+    say(f"Wrote {out}: {found.model.name!r}, {found.model.count_params():,} parameters.")
 
 
 def _load(path: Path, trusted: bool) -> Network:
-    _import_keras()
+    import_keras("loading")
     network = cnnviz.load_model(path, trusted=trusted)
     if network.card.inferred:
-        _say(
+        say(
             f"Note: there is no card beside {path.name}, so its class names and the way a photo "
             "becomes its input are inferred."
         )
     return network
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Turns the process's stderr off, below Python.
-
-    TensorFlow's libraries write to it while they are imported, whatever their log level.
-    """
-    stderr = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _class(network: Network, text: str) -> str | int:
@@ -419,9 +390,9 @@ def _finish(failures: dict[str, str]) -> None:
     """Names what failed, and lets the exit code say so."""
     if not failures:
         return
-    _say(f"Failed: {len(failures)}")
+    say(f"Failed: {len(failures)}")
     for name, message in failures.items():
-        _say(f"  {name}: {message}")
+        say(f"  {name}: {message}")
     raise typer.Exit(1)
 
 
@@ -473,7 +444,3 @@ def _ending(path: Path, known: Iterable[str]) -> str:
     if ending not in known:
         raise typer.BadParameter(f"{path} must end in {' or '.join(known)}.", param_hint="'--out'")
     return ending
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

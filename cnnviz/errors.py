@@ -12,6 +12,14 @@ class CardError(CnnvizError):
     """A model's card cannot be read or has a wrong field."""
 
 
+class DataError(CnnvizError):
+    """Photos or prepared data cannot be trained on."""
+
+
+class TrainingError(CnnvizError):
+    """A training cannot begin, go on, or be found."""
+
+
 class ModelError(CnnvizError):
     """A model file cannot be found, read, or used."""
 

@@ -45,6 +45,17 @@ WEB_SIDE: dict[str, set[str]] = {
     },
     "model_files": {"cards", "settings"},
     "answers": set(),
+    "data": {
+        "lib:loky",
+        "lib:pydantic",
+        DYNAMIC,
+        "cards",
+        "images",
+        "photo_checks",
+        "preprocessing",
+    },
+    "recipes": {"cards"},
+    "runs": {"cards"},
     "workers": {"lib:loky", "answers", "cards", "model_files", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
@@ -77,6 +88,18 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "predictions",
         "results",
     },
+    "architectures": {"lib:keras", "settings"},
+    "pipelines": {"lib:tensorflow", "data", "recipes"},
+    "training": {
+        "lib:keras",
+        "lib:tensorflow",
+        "architectures",
+        "cards",
+        "data",
+        "pipelines",
+        "recipes",
+        "runs",
+    },
 }
 _BACKEND_FOR_PEOPLE = WEB_SIDE.keys() - {"__init__"}
 FRONT: dict[str, set[str]] = {
@@ -86,7 +109,17 @@ FRONT: dict[str, set[str]] = {
 }
 SHELL: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"lib:typer", "lib:rich", "__init__", *_BACKEND_FOR_PEOPLE, *NETWORK_SIDE},
+    "cli": {
+        "lib:typer",
+        "lib:rich",
+        "__init__",
+        "terminal",
+        "training_cli",
+        *_BACKEND_FOR_PEOPLE,
+        *NETWORK_SIDE,
+    },
+    "terminal": {"lib:typer", "lib:rich", DYNAMIC},
+    "training_cli": {"lib:typer", "lib:rich", "data", "runs", "terminal"},
 }
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}

@@ -1,0 +1,233 @@
+"""The manifest of prepared data: which row is which photo, and what it is for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from cnnviz.cards import Preprocessing
+from cnnviz.errors import DataError
+
+Split = Literal["training", "validation", "test"]
+
+MANIFEST = "manifest.json"
+VALIDATION_SHARE = 0.2
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a class's array.
+
+    Attributes:
+        file: the photo's path inside the folder, with slashes, or its place in an array file.
+        sha256: of the file's bytes, or of the array's row, in hexadecimal.
+        height: of the photo in pixels, before it was scaled to the data's size.
+        width: likewise.
+        split: what the photo is for.
+    """
+
+    file: str
+    sha256: str
+    height: int
+    width: int
+    split: Split = "training"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data to train on.
+
+    Attributes:
+        folder: where it lies.
+        source: name of the folder or file that it was made of.
+        preprocessing: how a photo became a row; ``scaling`` says what the values are: ``none``
+            for 0 to 255, ``unit`` for 0 to 1.
+        seed: of the split.
+        rows: for each class its rows, in the order of its array.
+        left_out: for each file that could not be read the reason.
+        key: SHA-256 of what the data was made of, and how.
+    """
+
+    folder: Path
+    source: str
+    preprocessing: Preprocessing
+    seed: int
+    rows: dict[str, tuple[Row, ...]]
+    left_out: dict[str, str]
+    key: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in order."""
+        return tuple(self.rows)
+
+    def count(self, split: Split) -> int:
+        """How many photos are for that."""
+        return sum(row.split == split for rows in self.rows.values() for row in rows)
+
+    def places(self, split: Split) -> NDArray[np.int64]:
+        """Where the photos of a split are: (N, 2), the class and the row in its array."""
+        found = [
+            (index, place)
+            for index, rows in enumerate(self.rows.values())
+            for place, row in enumerate(rows)
+            if row.split == split
+        ]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """The classes' arrays (N, h, w, C), mapped into memory and not read.
+
+        Raises:
+            DataError: one is missing, damaged, or not of the shape that the manifest says.
+        """
+        sizes = self.preprocessing
+        found: list[NDArray[Any]] = []
+        for label, rows in self.rows.items():
+            path = array_path(self.folder, label)
+            try:
+                found.append(np.load(path, mmap_mode="r", allow_pickle=False))
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(f"{path} is missing or damaged. Prepare the data again.") from error
+            shape = (len(rows), sizes.height, sizes.width, sizes.channels)
+            if found[-1].shape != shape:
+                raise DataError(
+                    f"{path} holds {found[-1].shape}, and its manifest says {shape}. "
+                    "Prepare the data again."
+                )
+        return found
+
+
+def array_path(folder: Path, label: str) -> Path:
+    """The file of a class."""
+    return folder / f"{label}.npy"
+
+
+def new_array(path: Path, shape: Sequence[int], dtype: Any) -> None:
+    """Makes an array file of zeros, with all its room on the disk taken at once.
+
+    A file that is mapped into memory and has no room on the disk would end the process.
+
+    Raises:
+        OSError: the disk is full or cannot be written to.
+    """
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=tuple(shape))
+    del array
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def split_rows(rows: Iterable[Row], seed: int, share: float = VALIDATION_SHARE) -> list[Row]:
+    """The rows of one class, split into training and validation; those for a test stay so.
+
+    The order of the hashes of seed and content decides, so that the split is the same on every
+    machine, and copies of a photo are on the same side.
+    """
+    rows = list(rows)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if row.split != "test":
+            groups[hashlib.sha256(f"{seed}:{row.sha256}".encode()).hexdigest()].append(place)
+    wanted = max(1, round(share * sum(map(len, groups.values()))))
+    chosen: set[int] = set()
+    for key in sorted(groups)[: len(groups) - 1]:
+        if len(chosen) >= wanted:
+            break
+        chosen.update(groups[key])
+    return [
+        replace(row, split="validation") if place in chosen else row
+        for place, row in enumerate(rows)
+    ]
+
+
+def check_classes(counts: dict[str, int], source: str) -> None:
+    """Raises ``DataError`` where there is nothing to tell apart or nothing to learn from."""
+    if len(counts) < 2:
+        raise DataError(
+            f"{source} has {'one class' if counts else 'no classes'}: {', '.join(counts) or '–'}. "
+            "A network learns to tell at least two apart: make a sub-folder with photos for each "
+            "class, such as cat/ and dog/."
+        )
+    for label, count in counts.items():
+        if count < 2:
+            raise DataError(
+                f"The class {label!r} has {count or 'no'} photo{'s' if count != 1 else ''} that "
+                "can be read. Each class needs at least 2: one to learn from, one to be measured "
+                "with."
+            )
+
+
+def in_several_classes(rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Files of the same content that stand in different classes."""
+    classes: dict[str, set[str]] = defaultdict(set)
+    for label, found in rows.items():
+        for row in found:
+            classes[row.sha256].add(label)
+    both = {sha for sha, labels in classes.items() if len(labels) > 1}
+    return [row.file for found in rows.values() for row in found if row.sha256 in both]
+
+
+def write_manifest(prepared: Prepared) -> None:
+    """Writes the manifest: the last step, which makes a folder prepared data."""
+    content = {
+        "format": _FORMAT,
+        "source": prepared.source,
+        "preprocessing": prepared.preprocessing.model_dump(),
+        "seed": prepared.seed,
+        "photos": Counter(row.split for rows in prepared.rows.values() for row in rows),
+        "classes": {label: [asdict(row) for row in rows] for label, rows in prepared.rows.items()},
+        "left_out": prepared.left_out,
+        "key": prepared.key,
+    }
+    part = prepared.folder / f"{MANIFEST}.part"
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(prepared.folder / MANIFEST)
+
+
+def read_prepared(folder: str | Path) -> Prepared:
+    """Reads the manifest of prepared data.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataError(
+            f"There is no prepared data in {folder}: no {MANIFEST}. Make it with "
+            "'python -m cnnviz prepare PHOTOS --out DATA'."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}")
+        rows = {
+            label: tuple(Row(**row) for row in found) for label, found in content["classes"].items()
+        }
+        return Prepared(
+            folder,
+            content["source"],
+            Preprocessing.model_validate(content["preprocessing"]),
+            content["seed"],
+            rows,
+            content["left_out"],
+            content["key"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise DataError(
+            f"{path} is damaged or of another version. Prepare the data again."
+        ) from error

@@ -1,0 +1,383 @@
+"""Photos in class folders, or in a zip of them, to arrays: in parallel, and bounded in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool
+from numpy.lib.format import open_memmap
+
+from cnnviz.cards import Preprocessing
+from cnnviz.data.manifest import (
+    MANIFEST,
+    Prepared,
+    Row,
+    array_path,
+    check_classes,
+    new_array,
+    read_prepared,
+    split_rows,
+    write_manifest,
+)
+from cnnviz.errors import DataError, PhotoError
+from cnnviz.images import EXTENSIONS, open_photo
+from cnnviz.photo_checks import MAX_BYTES
+from cnnviz.preprocessing import network_view, scale_pixels
+
+# Photos that a process decodes between two entries in the journal.
+_CHUNK = 32
+_JOURNAL = ".preparing.jsonl"
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A few photos of one class, and where they go.
+
+    Attributes:
+        source: the folder or zip.
+        names: their paths in it.
+        array: the file of the class's array.
+        start: the row of the first one.
+        preprocessing: how a photo becomes a row.
+    """
+
+    source: Path
+    names: tuple[str, ...]
+    array: Path
+    start: int
+    preprocessing: Preprocessing
+
+    @property
+    def key(self) -> str:
+        """What the journal knows it by."""
+        return f"{self.array.name} {self.start}"
+
+
+def prepare_photos(
+    source: str | Path,
+    out: str | Path,
+    *,
+    size: int = 224,
+    scale: bool = False,
+    seed: int = 0,
+    most: int | None = None,
+    processes: int | None = None,
+    report: Report | None = None,
+) -> Prepared:
+    """Turns photos, sorted into a sub-folder for each class, into one array for each class.
+
+    Of each photo the largest centred square is kept and scaled to ``size``. Photos that cannot
+    be read are left out and named. When it is interrupted, the same call goes on where it was.
+
+    Args:
+        source: a folder, or a zip of one.
+        out: the folder for the arrays (N, size, size, 3) and the manifest; made if missing.
+        size: pixels a side.
+        scale: writes float32 of 0 to 1 in place of uint8 of 0 to 255.
+        seed: of the split: 20 % of each class are for validation.
+        most: the most photos that are taken.
+        processes: that decode at once; one for each core if None.
+        report: is told how many photos are done, and of how many.
+
+    Raises:
+        DataError: the source has no two classes, the folder holds something else, or the disk
+            is full.
+    """
+    source, out = Path(source), Path(out)
+    preprocessing = Preprocessing(
+        height=size,
+        width=size,
+        fit="crop",
+        interpolation="bicubic",
+        scaling="unit" if scale else "none",
+    )
+    listing = list_photos(source)
+    count = sum(map(len, listing.values()))
+    if most is not None and count > most:
+        raise DataError(f"{source.name} holds {count:,} photos; at most {most:,} are taken here.")
+    check_classes({label: len(names) for label, names in listing.items()}, source.name)
+    key = _key(source, listing, preprocessing, seed)
+    if (out / MANIFEST).exists():
+        known = read_prepared(out)
+        if known.key == key:
+            return known
+        raise DataError(
+            f"{out} already holds other prepared data. Choose another folder, or delete it."
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        done = _begin(out, key, listing, preprocessing)
+        chunks = _chunks(source, out, listing, preprocessing)
+        _decode(chunks, out, done, processes, report)
+        return _finish(source.name, out, listing, chunks, done, preprocessing, seed, key)
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written: {error.strerror}. What is done is kept: make room, then "
+            "run the same command again."
+        ) from error
+
+
+def list_photos(source: Path) -> dict[str, list[str]]:
+    """The photos of each class, in order: paths inside the folder or zip, with slashes.
+
+    A class is a folder at the top, with everything below it. Hidden files are left out. Above
+    the classes a zip may hold folders of its own.
+
+    Raises:
+        DataError: there is no such folder or zip.
+    """
+    if source.is_dir():
+        names = [
+            Path(folder, name).relative_to(source).as_posix()
+            for folder, _, files in os.walk(source)
+            for name in files
+        ]
+        folders = [path.name for path in source.iterdir() if path.is_dir()]
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        folders = []
+    else:
+        raise DataError(f"{source} is neither a folder nor a zip file.")
+    photos = [PurePosixPath(name) for name in sorted(set(names)) if _is_photo(name)]
+    above = 0 if source.is_dir() else _folders_above(photos)
+    listing: dict[str, list[str]] = {
+        name: [] for name in sorted(folders) if not name.startswith((".", "__MACOSX"))
+    }
+    for photo in photos:
+        if len(photo.parts) > above + 1:
+            listing.setdefault(photo.parts[above], []).append(str(photo))
+    return dict(sorted(listing.items()))
+
+
+def _is_photo(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    # A zip may hold a path from the root, which is nobody's class.
+    hidden = any(part.startswith((".", "/", "__MACOSX")) for part in parts)
+    return not hidden and name.lower().endswith(tuple(f".{ending}" for ending in EXTENSIONS))
+
+
+def _folders_above(photos: Sequence[PurePosixPath]) -> int:
+    """How many folders all photos of a zip share, and so are no class."""
+    parents = [photo.parent for photo in photos]
+    return len(PurePosixPath(os.path.commonpath(parents)).parts) if parents else 0
+
+
+def _key(
+    source: Path, listing: dict[str, list[str]], preprocessing: Preprocessing, seed: int
+) -> str:
+    """What tells these photos, prepared in this way, from all others."""
+    sizes: dict[str, int]
+    if source.is_dir():
+        sizes = {
+            name: (source / name).stat().st_size for names in listing.values() for name in names
+        }
+    else:
+        with zipfile.ZipFile(source) as archive:
+            sizes = {entry.filename: entry.CRC for entry in archive.infolist()}
+    told = json.dumps([listing, sizes, preprocessing.model_dump(), seed])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _part(out: Path, label: str) -> Path:
+    """Where a class's array is written until it is complete."""
+    return array_path(out, label).with_suffix(".part")
+
+
+def _begin(
+    out: Path, key: str, listing: dict[str, list[str]], preprocessing: Preprocessing
+) -> dict[str, list[dict[str, Any]]]:
+    """Takes the room on the disk; gives what an earlier, interrupted run has done."""
+    journal = out / _JOURNAL
+    if journal.exists():
+        head, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
+        if head != key:
+            raise DataError(
+                f"{out} holds the unfinished preparation of other photos, or of the same ones in "
+                "another way. Choose another folder, or delete it."
+            )
+        # The last line may be half a line.
+        return dict(json.loads(line) for line in lines if line.endswith("]]"))
+    for label in listing:
+        if array_path(out, label).exists():
+            raise DataError(
+                f"{array_path(out, label)} is already there, and no manifest with it. Choose "
+                "another folder, or delete it."
+            )
+    sizes = (preprocessing.height, preprocessing.width, preprocessing.channels)
+    try:
+        for label, names in listing.items():
+            new_array(_part(out, label), (len(names), *sizes), _dtype(preprocessing))
+    except OSError:
+        for label in listing:
+            _part(out, label).unlink(missing_ok=True)
+        raise
+    journal.write_text(f"{key}\n", encoding="utf-8")
+    return {}
+
+
+def _dtype(preprocessing: Preprocessing) -> Any:
+    return np.uint8 if preprocessing.scaling == "none" else np.float32
+
+
+def _chunks(
+    source: Path, out: Path, listing: dict[str, list[str]], preprocessing: Preprocessing
+) -> list[_Chunk]:
+    return [
+        _Chunk(source, tuple(names[at : at + _CHUNK]), _part(out, label), at, preprocessing)
+        for label, names in listing.items()
+        for at in range(0, len(names), _CHUNK)
+    ]
+
+
+def _decode(
+    chunks: list[_Chunk],
+    out: Path,
+    done: dict[str, list[dict[str, Any]]],
+    processes: int | None,
+    report: Report | None,
+) -> None:
+    """Decodes what is not done yet; ``done`` and the journal grow with every chunk."""
+    total = sum(len(chunk.names) for chunk in chunks)
+    ready = sum(map(len, done.values()))
+    left = [chunk for chunk in chunks if chunk.key not in done]
+    if report:
+        report(ready, total)
+    if not left:
+        return
+    with (
+        (out / _JOURNAL).open("a", encoding="utf-8") as journal,
+        ProcessPoolExecutor(processes or os.cpu_count()) as executor,
+    ):
+        # A line that was cut off must not swallow the next one.
+        journal.write("\n")
+        try:
+            for chunk, rows in zip(left, executor.map(_fill, left), strict=True):
+                done[chunk.key] = rows
+                journal.write(json.dumps([chunk.key, rows]) + "\n")
+                journal.flush()
+                ready += len(rows)
+                if report:
+                    report(ready, total)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "A process that decodes photos ended before it was done: it was killed, or the "
+                "memory is full. Run the same command again: what is done is kept."
+            ) from error
+        except BaseException:
+            executor.shutdown(wait=False, kill_workers=True)
+            raise
+
+
+def _fill(chunk: _Chunk) -> list[dict[str, Any]]:
+    """Decodes photos into their rows: for each what a ``Row`` holds, or the reason it has none."""
+    found: list[dict[str, Any]] = []
+    array = open_memmap(chunk.array, mode="r+")
+    with ExitStack() as stack:
+        archive = None
+        if not chunk.source.is_dir():
+            archive = stack.enter_context(zipfile.ZipFile(chunk.source))
+        for place, name in enumerate(chunk.names, chunk.start):
+            try:
+                data = _read(chunk.source, archive, name)
+                photo = open_photo(data)
+            except PhotoError as error:
+                found.append({"file": name, "reason": str(error)})
+                continue
+            view = network_view(photo, chunk.preprocessing)
+            scaling = chunk.preprocessing.scaling
+            array[place] = view if scaling == "none" else scale_pixels(view, scaling)
+            sha256 = hashlib.sha256(data).hexdigest()
+            found.append(asdict(Row(name, sha256, photo.shape[0], photo.shape[1])))
+    return found
+
+
+def _read(source: Path, archive: zipfile.ZipFile | None, name: str) -> bytes:
+    """A photo's bytes, and never more than one too many.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    try:
+        with archive.open(name) if archive else (source / name).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise PhotoError(
+            "This file cannot be read: it is damaged, encrypted, or not yours to open.",
+            "unreadable",
+        ) from error
+
+
+def _finish(
+    source: str,
+    out: Path,
+    listing: dict[str, list[str]],
+    chunks: list[_Chunk],
+    done: dict[str, list[dict[str, Any]]],
+    preprocessing: Preprocessing,
+    seed: int,
+    key: str,
+) -> Prepared:
+    """Closes the gaps that damaged photos left, and writes the manifest."""
+    found: dict[str, list[dict[str, Any]]] = {label: [] for label in listing}
+    for chunk in chunks:
+        found[chunk.array.stem] += done[chunk.key]
+    readable = {
+        label: [place for place, row in enumerate(rows) if "reason" not in row]
+        for label, rows in found.items()
+    }
+    check_classes({label: len(places) for label, places in readable.items()}, source)
+    for label, places in readable.items():
+        _close_gaps(_part(out, label), array_path(out, label), places)
+    rows = {
+        label: tuple(split_rows((Row(**found[label][place]) for place in places), seed))
+        for label, places in readable.items()
+    }
+    left_out = {row["file"]: row["reason"] for row in _flat(found) if "reason" in row}
+    prepared = Prepared(out, source, preprocessing, seed, rows, left_out, key)
+    write_manifest(prepared)
+    (out / _JOURNAL).unlink()
+    return prepared
+
+
+def _flat(found: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for rows in found.values():
+        yield from rows
+
+
+def _close_gaps(part: Path, array: Path, places: list[int]) -> None:
+    """Makes the array of its rows in these places; done already where the part is gone."""
+    if not part.exists():
+        return
+    rows = np.load(part, mmap_mode="r")
+    if len(places) == len(rows):
+        del rows
+        part.replace(array)
+        return
+    whole = array.with_suffix(".whole")
+    new_array(whole, (len(places), *rows.shape[1:]), rows.dtype)
+    kept = open_memmap(whole, mode="r+")
+    for at in range(0, len(places), _CHUNK):
+        kept[at : at + _CHUNK] = rows[places[at : at + _CHUNK]]
+    del kept, rows
+    whole.replace(array)
+    part.unlink()

@@ -1,0 +1,192 @@
+"""Recipes: the networks that can be trained, and how. Plain data, which needs no TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cnnviz.cards import SuggestedLayers
+from cnnviz.errors import DataError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of each training photo, drawn anew in every epoch.
+
+    Attributes:
+        flip: mirrors half of the photos.
+        turn: the largest angle, in degrees.
+        shift: the largest shift, as a share of a side.
+        zoom: the smallest and the largest part of a side that is kept; above 1 the photo shrinks.
+        contrast: the largest change of contrast, as a share.
+        brightness: the largest change of brightness, as a share of the range.
+        invert: the share of photos whose values are turned around.
+        border: what is outside the photo: its mirror image, or black.
+    """
+
+    flip: bool = False
+    turn: float = 0
+    shift: float = 0
+    zoom: tuple[float, float] = (1, 1)
+    contrast: float = 0
+    brightness: float = 0
+    invert: float = 0
+    border: Literal["reflect", "constant"] = "reflect"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network's architecture, by name, and how it is trained.
+
+    Attributes:
+        name: what the command line calls it; the function that builds it has this name.
+        title: what a person reads.
+        about: one sentence on the network.
+        scaling: what it takes, as in ``Preprocessing.scaling``: ``none`` (0 to 255) or ``unit``.
+        channels: of the photos that it takes; 0 where it takes any.
+        sides: the smallest and the largest side of its input in pixels.
+        size: the side that it is best trained with.
+        epochs: how many, where nobody says.
+        rate: the learning rate at the start; it falls to 0 along a cosine.
+        augmentation: of the training photos.
+        layers: which are worth a look.
+        frozen: in how many epochs only the new dense layer learns.
+        fine_rate: the learning rate after these.
+        origin: whose weights it starts from, and under which licence; "" where from none.
+    """
+
+    name: str
+    title: str
+    about: str
+    scaling: Literal["none", "unit"]
+    channels: int
+    sides: tuple[int, int]
+    size: int
+    epochs: int
+    rate: float
+    augmentation: Augmentation
+    layers: SuggestedLayers
+    frozen: int = 0
+    fine_rate: float = 0
+    origin: str = ""
+
+
+_PHOTOS = Augmentation(
+    flip=True, turn=15, shift=0.05, zoom=(0.7, 1.0), contrast=0.2, brightness=0.1
+)
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "lesson-mnist",
+            "Lesson: digits",
+            "Two convolutions and two dense layers, for small grey pictures.",
+            scaling="unit",
+            channels=0,
+            sides=(12, 64),
+            size=28,
+            epochs=30,
+            rate=1e-3,
+            # Ink on paper is read as well as MNIST's white on black.
+            augmentation=Augmentation(
+                turn=10,
+                shift=0.08,
+                zoom=(0.83, 1.11),
+                contrast=0.6,
+                invert=1 / 3,
+                border="constant",
+            ),
+            layers=SuggestedLayers(
+                filters="conv1", activations=["conv1", "conv2", "pool"], cam="pool"
+            ),
+        ),
+        Recipe(
+            "lesson-cam",
+            "Lesson: class activation map",
+            "Convolutions growing to 128 filters, averaged straight into one dense layer: its "
+            "weights say what each map speaks for.",
+            scaling="unit",
+            channels=0,
+            sides=(32, 512),
+            size=128,
+            epochs=60,
+            rate=2e-3,
+            augmentation=_PHOTOS,
+            layers=SuggestedLayers(
+                filters="conv1", activations=["conv1", "conv2", "conv3", "conv4"], cam="relu4"
+            ),
+        ),
+        Recipe(
+            "transfer",
+            "Transfer learning",
+            "EfficientNet-Lite0, which knows ImageNet's photos, with a dense layer of your own.",
+            scaling="none",
+            channels=3,
+            sides=(224, 224),
+            size=224,
+            epochs=8,
+            rate=3e-3,
+            augmentation=_PHOTOS,
+            layers=SuggestedLayers(
+                filters="stem_conv",
+                activations=[
+                    "stem_act",
+                    "block2a_expand_act",
+                    "block3b_expand_act",
+                    "block4b_expand_act",
+                    "block6b_expand_act",
+                    "top_act",
+                ],
+                cam="top_act",
+            ),
+            frozen=4,
+            fine_rate=2e-5,
+            origin="the convolutions of EfficientNet-Lite0, trained on ImageNet-1k (Apache-2.0)",
+        ),
+        Recipe(
+            "tiny-vgg",
+            "Tiny VGG",
+            "Four convolutions of ten filters each, small enough to follow every number.",
+            scaling="unit",
+            channels=0,
+            sides=(16, 256),
+            size=64,
+            epochs=30,
+            rate=1e-3,
+            augmentation=_PHOTOS,
+            layers=SuggestedLayers(
+                filters="conv_1_1",
+                activations=["conv_1_1", "conv_1_2", "conv_2_1", "conv_2_2"],
+                cam="conv_2_2",
+            ),
+        ),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in RECIPES:
+        raise DataError(f"There is no architecture {name!r}. Choose from {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def check_input(recipe: Recipe, side: tuple[int, int], channels: int) -> None:
+    """Raises ``DataError`` where data of that size is nothing for the recipe's network."""
+    least, most = recipe.sides
+    if min(side) < least or max(side) > most:
+        allowed = f"{least}" if least == most else f"{least} to {most}"
+        raise DataError(
+            f"The architecture {recipe.name!r} takes photos of {allowed} pixels a side, and this "
+            f"data has {side[0]} × {side[1]}. Prepare the photos with --size {recipe.size}."
+        )
+    if recipe.channels and channels != recipe.channels:
+        raise DataError(
+            f"The architecture {recipe.name!r} takes photos with {recipe.channels} channels, and "
+            f"this data has {channels}."
+        )
