@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,15 +18,10 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from cnnviz.data import (
-    KERAS_DATASETS,
-    in_several_classes,
-    prepare_photos,
-    prepare_pixels,
-    read_prepared,
-)
-from cnnviz.runs import Progress, best_of, run_folder
 from cnnviz.terminal import clear_errors, import_keras, say
+
+if TYPE_CHECKING:
+    from cnnviz.runs import Progress
 
 # The keys of recipes.RECIPES, spelled out for --help.
 _Architecture = Literal["lesson-mnist", "lesson-cam", "transfer", "tiny-vgg"]
@@ -38,7 +33,7 @@ def prepare(
         typer.Argument(
             metavar="PHOTOS",
             help="A folder or zip with a sub-folder of photos for each class; or an .npz file as "
-            f"Keras keeps MNIST; or, where there is a network, {', '.join(KERAS_DATASETS)}.",
+            "Keras keeps MNIST; or, where there is a network, mnist, fashion_mnist or cifar10.",
         ),
     ],
     out: Annotated[
@@ -60,6 +55,8 @@ def prepare(
     Writes one CLASS.npy for each class and manifest.json. When it is interrupted, the same
     command goes on where it was.
     """
+    from cnnviz.data import KERAS_DATASETS, in_several_classes, prepare_photos, prepare_pixels
+
     with clear_errors(), _goes_on("run the same command again"):
         if source in KERAS_DATASETS or source.endswith(".npz"):
             found = prepare_pixels(source, out, scale=scale, seed=seed)
@@ -119,6 +116,9 @@ def train(
     """
     if out.suffix != ".keras":
         raise typer.BadParameter(f"{out} must end in .keras.", param_hint="--out")
+    from cnnviz.data import read_prepared
+    from cnnviz.runs import run_folder
+
     with (
         clear_errors(),
         _goes_on("go on by the same command with --resume"),
@@ -174,6 +174,8 @@ def _bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
 @contextmanager
 def _told() -> Iterator[Callable[[Progress], None]]:
     """Bars for the epoch and for the whole on a terminal; a line for each epoch in any case."""
+    from cnnviz.runs import best_of
+
     with _bars(TextColumn("{task.fields[figures]}")) as bars:
         whole = bars.add_task("All epochs", total=None, figures="")
         part = bars.add_task("Epoch", total=None, figures="")
@@ -200,6 +202,7 @@ def _told() -> Iterator[Callable[[Progress], None]]:
                     f"validation: loss {last.val_loss:.4f}  accuracy {last.val_accuracy:.2%}  "
                     f"{last.seconds:.1f} s",
                     highlight=False,
+                    soft_wrap=True,
                 )
 
         yield report
