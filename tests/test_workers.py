@@ -22,7 +22,7 @@ import pytest
 from corpus import models
 
 import cnnviz
-from cnnviz import workers
+from cnnviz import inside_worker, workers
 from cnnviz.cards import card_path, write_card
 from cnnviz.errors import (
     CardError,
@@ -275,7 +275,7 @@ def test_who_comes_while_the_processes_are_left_is_told_too(
 
 def _kept() -> list[str]:
     """Runs inside a worker: the networks in its memory."""
-    return [model.name for model in workers._networks]
+    return [model.name for model in inside_worker._networks]
 
 
 @pytest.mark.usefixtures("anew")
