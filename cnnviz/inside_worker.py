@@ -147,10 +147,11 @@ def _load(model: ModelFile) -> Any:
                 "This model was put away, because others needed the room. Upload it again."
             )
         look = inspection.inspect_inner_model if model.inner else inspection.inspect_model
-        look(Path(model.path))
+        found = look(Path(model.path))
         _import_tensorflow(read_settings().threads or _GUEST_THREADS)
-    from cnnviz import loading
+        from cnnviz.loading import load_inspected
 
-    if model.inner:
-        return loading.extract_model(model.path)
-    return loading.load_model(model.path, trusted=model.trusted)
+        return load_inspected(model.path, found)
+    from cnnviz.loading import load_model
+
+    return load_model(model.path, trusted=True)

@@ -22,7 +22,7 @@ import pytest
 from corpus import models
 
 import cnnviz
-from cnnviz import inside_worker, workers
+from cnnviz import inside_worker, inspection, workers
 from cnnviz.cards import card_path, write_card
 from cnnviz.errors import (
     CardError,
@@ -345,6 +345,32 @@ def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
     # Nobody else noticed.
     assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
     assert _wait(lambda: not Path(home.folder.name).exists())
+
+
+@pytest.mark.parametrize(("case", "inner"), [("flat", False), ("multi-gpu", True)])
+def test_a_guest_is_inspected_once_and_before_tensorflow(
+    folder: Path, tmp_path: Path, case: str, inner: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "flat.keras"
+    if inner:
+        path = tmp_path / "cards.h5"
+        path.write_bytes(next(one for one in models.CASES if one.name == case).make())
+    steps: list[str] = []
+    for reader in ("_inspect_keras", "_inspect_hdf5"):
+        original = getattr(inspection, reader)
+
+        def look(*args: Any, original: Any = original, **kwargs: Any) -> Any:
+            steps.append("inspected")
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(inspection, reader, look)
+    # It is here already, and its threads run.
+    monkeypatch.setattr(inside_worker, "_import_tensorflow", lambda _: steps.append("imported"))
+    found = inside_worker._load(replace(model_file(path), inner=inner))
+    assert steps == ["inspected", "imported"]
+    expected = cnnviz.extract_model(path) if inner else cnnviz.load_model(path)
+    assert (found.layers, found.card) == (expected.layers, expected.card)
+    assert found.fingerprint == expected.fingerprint
 
 
 def _tries() -> dict[str, str]:
