@@ -25,6 +25,7 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
+from cnnviz import scratch
 from cnnviz.answers import GuardedConnection
 from cnnviz.errors import WorkerError
 from cnnviz.inside_worker import answer, initialise
@@ -203,7 +204,7 @@ def _open_home(settings: Settings, *, guest: bool) -> _Home:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     folder = None
     if guest:
-        folder = TemporaryDirectory(prefix="cnnviz-guest-", ignore_cleanup_errors=True)
+        folder = scratch.make("guest")
         # Each of glibc's heaps takes address space, which is what is limited.
         environment |= {"TMPDIR": folder.name, "MALLOC_ARENA_MAX": "4"}
     executor = ProcessPoolExecutor(

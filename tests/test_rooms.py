@@ -45,8 +45,9 @@ WEB_SIDE: dict[str, set[str]] = {
     },
     "model_files": {"cards", "settings"},
     "answers": set(),
+    "scratch": set(),
     "inside_worker": {"cards", "model_files", "settings"},
-    "workers": {"lib:loky", "answers", "inside_worker", "model_files", "settings"},
+    "workers": {"lib:loky", "answers", "inside_worker", "model_files", "scratch", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "confinement": set(),

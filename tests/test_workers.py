@@ -338,6 +338,7 @@ def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
     there, here = workers.call("predict", guest, photo), workers.call("predict", flat, photo)
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
     home = workers._homes[guest.path]
+    assert Path(home.folder.name).name.startswith(f"cnnviz-guest-{os.getpid()}-")
     before = home.executor.submit(os.getpid).result(60)
     os.kill(before, signal.SIGKILL)
     with pytest.raises(WorkerError, match="needs more memory than there is for it"):
