@@ -14,8 +14,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -32,7 +32,8 @@ from cnnviz.inside_worker import answer, initialise
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# A call takes a small part of this, others before it included; one that does not is stuck.
+# A call takes a small part of this; one that does not is stuck. The time in line counts at the
+# shared processes, where the line is short; a guest may need most of its time for one answer.
 _SECONDS = 120
 _GUEST_SECONDS = 60
 
@@ -54,11 +55,13 @@ class _Home:
         executor: runs them.
         folder: where a guest's process puts temporary files; it goes with the process.
         waiting: how many wait for an answer.
+        turn: what a guest's question holds from when it is its turn until it is answered.
     """
 
     executor: ProcessPoolExecutor
     folder: TemporaryDirectory[str] | None = None
     waiting: int = 0
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
 # By name; the one that was used last stands last.
@@ -87,7 +90,8 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
     seconds = _SECONDS if model.trusted else _GUEST_SECONDS
     with _waiting(model) as home:
         try:
-            return home.executor.submit(answer, function, model, args, kwargs).result(seconds)
+            with home.turn:
+                return home.executor.submit(answer, function, model, args, kwargs).result(seconds)
         except _GONE as error:
             _discard(home)
             raise WorkerError(
@@ -216,7 +220,7 @@ def _open_home(settings: Settings, *, guest: bool) -> _Home:
     if guest:
         # Whoever took over the process must not be able to have this one run anything.
         executor._result_queue._reader = GuardedConnection(executor._result_queue._reader)
-    return _Home(executor, folder)
+    return _Home(executor, folder, turn=threading.Lock() if guest else nullcontext())
 
 
 def _discard(home: _Home) -> None:

@@ -374,6 +374,33 @@ def test_a_guest_is_inspected_once_and_before_tensorflow(
     assert found.fingerprint == expected.fingerprint
 
 
+def _think(*question: Any) -> Any:
+    """Runs inside a guest's process in the place of the function that answers."""
+    time.sleep(2)
+    return inside_worker.answer(*question)
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_guest_s_clock_starts_when_it_is_the_question_s_turn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = model_file(folder / "flat.keras")
+    workers.call("outline", guest)
+    monkeypatch.setattr(workers, "answer", _think)
+    # Enough for one question, and too little for one that waits for another one.
+    monkeypatch.setattr(workers, "_GUEST_SECONDS", 3.5)
+    with ThreadPoolExecutor(3) as people:
+        outlines = [people.submit(workers.call, "outline", guest) for _ in range(3)]
+        assert len({one.result(60).parameters for one in outlines}) == 1
+    # One that takes too long by itself is stopped, and who waits behind it is told.
+    monkeypatch.setattr(workers, "_GUEST_SECONDS", 1)
+    with ThreadPoolExecutor(2) as people:
+        outlines = [people.submit(workers.call, "outline", guest) for _ in range(2)]
+        found = [one.exception(60) for one in outlines]
+    assert all(isinstance(error, WorkerError) for error in found)
+    assert any("no answer within 1 seconds" in str(error) for error in found)
+
+
 def _tries() -> dict[str, str]:
     """Runs inside a guest's process: what it tries, and what comes of it."""
     found = {}
