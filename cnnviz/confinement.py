@@ -43,6 +43,11 @@ _A_THREAD = 0x10000
 _NO_NEW_PRIVILEGES, _SET_FILTER, _ALL_THREADS = 38, 1, 1
 
 
+# A step of a program: its label, the code, the value, and the labels of the steps to go on at
+# when what it asks holds, and when not.
+_Step = tuple[str, int, int] | tuple[str, int, int, str, str]
+
+
 def confine(memory: int) -> None:
     """Puts the limits on this process, and on all that it starts; they cannot be taken back.
 
@@ -83,28 +88,34 @@ def _forbid_network_and_programs() -> bool:
 
 def _filter(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
     """The kernel's program: called for every system call, it answers allow, refuse or kill."""
-    steps = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_EQUAL, 1, 0, architecture),
-        (_ANSWER, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER),
-    ]
-    for number in refused:
-        steps += [(_EQUAL, 0, 1, number), (_ANSWER, 0, 0, _REFUSE)]
-    steps += [
-        (_AT_LEAST, 0, 1, _OTHER_WAY_IN),
-        (_ANSWER, 0, 0, _REFUSE),
-        (_EQUAL, 0, 1, _CLONE3),
-        (_ANSWER, 0, 0, _UNKNOWN),
-        (_EQUAL, 0, 3, clone),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_ANY_BIT, 5, 0, _A_THREAD),
-        (_ANSWER, 0, 0, _REFUSE),
-        (_EQUAL, 0, 3, socket),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_EQUAL, 1, 0, _LOCAL_SOCKET),
-        (_ANSWER, 0, 0, _REFUSE),
-        (_ANSWER, 0, 0, _ALLOW),
-    ]
-    # Of a jump: the code, how many to skip when it holds, how many when not, the value.
-    return b"".join(struct.pack("=HBBI", code, yes, no, value) for code, yes, no, value in steps)
+    return _assembled(
+        [
+            ("", _LOAD, _ARCHITECTURE),
+            ("", _EQUAL, architecture, "", "kill"),
+            ("", _LOAD, _NUMBER),
+            *(("", _EQUAL, number, "refuse", "") for number in refused),
+            ("", _AT_LEAST, _OTHER_WAY_IN, "refuse", ""),
+            ("", _EQUAL, _CLONE3, "unknown", ""),
+            ("", _EQUAL, clone, "clone", ""),
+            ("", _EQUAL, socket, "socket", "allow"),
+            ("clone", _LOAD, _FIRST_ARGUMENT),
+            ("", _ANY_BIT, _A_THREAD, "allow", "refuse"),
+            ("socket", _LOAD, _FIRST_ARGUMENT),
+            ("", _EQUAL, _LOCAL_SOCKET, "allow", "refuse"),
+            ("kill", _ANSWER, _KILL),
+            ("refuse", _ANSWER, _REFUSE),
+            ("unknown", _ANSWER, _UNKNOWN),
+            ("allow", _ANSWER, _ALLOW),
+        ]
+    )
+
+
+def _assembled(steps: list[_Step]) -> bytes:
+    """The bytes of a program whose jumps go to a step by its label, or with "" to the next one."""
+    places = {label: place for place, (label, *_) in enumerate(steps) if label}
+    program = b""
+    for place, (_, code, value, *jumps) in enumerate(steps):
+        # The kernel counts how many steps to skip, and only forwards.
+        skipped = [places[label] - place - 1 if label else 0 for label in jumps] or [0, 0]
+        program += struct.pack("=HBBI", code, *skipped, value)
+    return program

@@ -14,8 +14,11 @@ from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction,
 # Below this a network is not sure, and says which other class it thinks of.
 _SURE = 0.6
 
+# A float32 keeps no change that is smaller than this share of it.
+_RESOLUTION = float(np.finfo(np.float32).eps)
+
 # What is nearer to 1 than this is 1 in float32.
-_CERTAIN = 1 - float(np.finfo(np.float32).eps)
+_CERTAIN = 1 - _RESOLUTION
 
 # So many classes are named of those that are judged by themselves.
 _NAMED = 3
@@ -80,6 +83,12 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
             f"The map for “{cam.target}” is zero everywhere: the maps that it weighs are zero, "
             "or have no weight."
         )
+    if _is_lost(cam):
+        most = f"{np.abs(values).max():.0e}"
+        return (
+            f"No cell speaks for or against “{cam.target}” by more than {most}: "
+            "too little to change the network's answer in float32, so this map says nothing."
+        )
     if values.max() <= 0:
         return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
@@ -88,6 +97,18 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
             "from another."
         )
     return ""
+
+
+def _is_lost(cam: ClassActivationMap) -> bool:
+    """Whether all cells together are lost by rounding in what they are summed with.
+
+    That is the score and its bias. On the way to a probability a logit z becomes exp(z), and a
+    change of z by d changes that by the share d: there, what is summed with is 1.
+    """
+    # The mean of a map is a part of the logit; of Grad-CAM, to first order, it is the sum.
+    cells = cam.values.size if cam.method == "grad-cam" else 1
+    terms = (cam.score, cam.bias or 0, 1 if cam.logit else 0)
+    return bool(np.abs(cam.values).max() * cells < _RESOLUTION * max(map(abs, terms)))
 
 
 def damage(filters: Filters) -> str:

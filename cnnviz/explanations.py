@@ -181,6 +181,7 @@ def _explain_by_gradients(
             None,
             float(np.abs(run.gradients).max()),
             run.logits is None and not 0 < run.scores[0] < _CERTAIN,
+            run.logits is not None,
         )
         for run, index in zip(runs, wanted or [prediction.index], strict=True)
     ]

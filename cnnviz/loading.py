@@ -8,6 +8,8 @@ import hashlib
 import logging
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -105,12 +107,26 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"There is no model file at {path}.")
-    card = card_path(path)
-    known = read_card(card) if card.exists() else None
-    model = _load(path, path.name) if trusted else _load_clean_copy(path)
-    with path.open("rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-    return network(model, known, path=path, fingerprint=fingerprint)
+    if trusted:
+        return _of_file(path, _load(path, path.name))
+    with _refusing_by_name(path):
+        found = inspect_model(path)
+    return load_inspected(path, found)
+
+
+def load_inspected(path: str | Path, found: Inspection) -> Network:
+    """Loads the model that ``inspection`` found in a file, without another look at it.
+
+    Raises:
+        RefusedModelError: the weights cannot be read, or the file is another one by now.
+        ModelError: Keras cannot load it.
+        CardError: the card beside it has a wrong field.
+    """
+    path = Path(path)
+    with _refusing_by_name(path):
+        model = _load_clean_copy(path, found)
+    # Card and fingerprint belong to the whole file, not to a model inside it.
+    return network(model, path=path) if found.inner else _of_file(path, model)
 
 
 def extract_model(path: str | Path, layer: str | None = None) -> Network:
@@ -132,17 +148,27 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
     name = found.config["config"]["name"]
     if layer not in {None, name}:
         raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
-    return network(_load_inspected(path, found), path=path)
+    return load_inspected(path, found)
 
 
-def _load_clean_copy(path: Path) -> keras.Model:
+def _of_file(path: Path, model: keras.Model) -> Network:
+    """The network of a whole file, with the card beside it."""
+    card = card_path(path)
+    known = read_card(card) if card.exists() else None
+    with path.open("rb") as file:
+        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    return network(model, known, path=path, fingerprint=fingerprint)
+
+
+@contextmanager
+def _refusing_by_name(path: Path) -> Iterator[None]:
     try:
-        return _load_inspected(path, inspect_model(path))
+        yield
     except RefusedModelError as error:
         raise RefusedModelError(f"{path.name} is refused. {error}", error.code) from error
 
 
-def _load_inspected(path: Path, found: Inspection) -> keras.Model:
+def _load_clean_copy(path: Path, found: Inspection) -> keras.Model:
     settings = _keras_settings()
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
         copy = Path(folder) / f"model{found.suffix}"

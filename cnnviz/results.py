@@ -153,6 +153,7 @@ class ClassActivationMap:
             methods that need no gradient.
         saturated: whether the score is a probability that float32 rounds to 0 or 1: its
             gradient is rounded away, and what is left of it says nothing.
+        logit: whether the score is a logit, and not the network's output for want of one.
     """
 
     values: Floats
@@ -163,6 +164,7 @@ class ClassActivationMap:
     bias: float | None
     gradient: float | None = None
     saturated: bool = False
+    logit: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,14 @@ replaced; who waited for its answer gets a ``WorkerError``, and the next call fi
 
 from __future__ import annotations
 
-import gc
-import importlib
 import logging
 import os
-import shutil
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -30,23 +25,15 @@ from loky.process_executor import (
     ShutdownExecutorError,
 )
 
+from cnnviz import scratch
 from cnnviz.answers import GuardedConnection
-from cnnviz.cards import ModelCard, changed
-from cnnviz.errors import CnnvizError, ModelError, WorkerError
+from cnnviz.errors import WorkerError
+from cnnviz.inside_worker import answer, initialise
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# What may be asked of a worker, and where it lives.
-_FUNCTIONS = {
-    "activations": "feature_maps",
-    "explain": "explanations",
-    "filters": "kernels",
-    "outline": "outlines",
-    "predict": "predictions",
-    "prepare": "outlines",
-}
-
-# A call takes a small part of this, others before it included; one that does not is stuck.
+# A call takes a small part of this; one that does not is stuck. The time in line counts at the
+# shared processes, where the line is short; a guest may need most of its time for one answer.
 _SECONDS = 120
 _GUEST_SECONDS = 60
 
@@ -68,11 +55,13 @@ class _Home:
         executor: runs them.
         folder: where a guest's process puts temporary files; it goes with the process.
         waiting: how many wait for an answer.
+        turn: what a guest's question holds from when it is its turn until it is answered.
     """
 
     executor: ProcessPoolExecutor
     folder: TemporaryDirectory[str] | None = None
     waiting: int = 0
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
 # By name; the one that was used last stands last.
@@ -101,7 +90,8 @@ def call(function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
     seconds = _SECONDS if model.trusted else _GUEST_SECONDS
     with _waiting(model) as home:
         try:
-            return home.executor.submit(_answer, function, model, args, kwargs).result(seconds)
+            with home.turn:
+                return home.executor.submit(answer, function, model, args, kwargs).result(seconds)
         except _GONE as error:
             _discard(home)
             raise WorkerError(
@@ -164,7 +154,7 @@ def _next_step(home: _Home, steps: list[tuple[str, ModelFile]]) -> None:
         if steps[1:]:
             _next_step(home, steps[1:])
 
-    home.executor.submit(_answer, function, model, (), {}).add_done_callback(go_on)
+    home.executor.submit(answer, function, model, (), {}).add_done_callback(go_on)
 
 
 def _home_name(model: ModelFile) -> str:
@@ -218,19 +208,19 @@ def _open_home(settings: Settings, *, guest: bool) -> _Home:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     folder = None
     if guest:
-        folder = TemporaryDirectory(prefix="cnnviz-guest-", ignore_cleanup_errors=True)
+        folder = scratch.make("guest")
         # Each of glibc's heaps takes address space, which is what is limited.
         environment |= {"TMPDIR": folder.name, "MALLOC_ARENA_MAX": "4"}
     executor = ProcessPoolExecutor(
         1 if guest else settings.workers,
-        initializer=_initialise,
+        initializer=initialise,
         initargs=(settings, os.getpid(), folder.name if folder else None),
         env=environment,
     )
     if guest:
         # Whoever took over the process must not be able to have this one run anything.
         executor._result_queue._reader = GuardedConnection(executor._result_queue._reader)
-    return _Home(executor, folder)
+    return _Home(executor, folder, turn=threading.Lock() if guest else nullcontext())
 
 
 def _discard(home: _Home) -> None:
@@ -246,114 +236,3 @@ def _close(home: _Home) -> None:
     home.executor.shutdown(wait=True, kill_workers=True)
     if home.folder is not None:
         home.folder.cleanup()
-
-
-# From here on: what runs inside a worker.
-
-# Each thread of a guest takes address space; a stranger's model need not have all cores.
-_GUEST_THREADS = 2
-
-_networks: OrderedDict[ModelFile, Any] = OrderedDict()
-# The same by the cards that people set in the app: little more than the cards.
-_carded: OrderedDict[ModelFile, Any] = OrderedDict()
-_MOST_CARDS = 8
-_most = 1
-
-
-def _initialise(settings: Settings, parent: int, folder: str | None) -> None:
-    global _most
-    guest = folder is not None
-    _most = 1 if guest else settings.networks
-    threading.Thread(target=_follow, args=(parent, folder), daemon=True).start()
-    if guest:
-        # TensorFlow comes later, so that a file that is refused is refused at once.
-        from cnnviz.confinement import confine
-
-        confine(settings.guest_gb << 30)
-    else:
-        _import_tensorflow(settings.threads)
-
-
-def _import_tensorflow(threads: int) -> None:
-    # TensorFlow makes hundreds of thousands of objects that stay: to count them again
-    # and again in the middle of the import takes a sixth of its time.
-    gc.disable()
-    import tensorflow as tf
-
-    # 0 leaves the choice to TensorFlow.
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    importlib.import_module("cnnviz.outlines")
-    gc.enable()
-
-
-def _follow(parent: int, folder: str | None) -> None:
-    """Ends this process when the one that started it is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-    os._exit(0)
-
-
-def _answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    try:
-        network = _network(model)
-        home = importlib.import_module(f"cnnviz.{_FUNCTIONS[function]}")
-        return getattr(home, function)(network, *args, **kwargs)
-    except CnnvizError:
-        raise
-    # An error of TensorFlow's could not be read without TensorFlow.
-    except Exception as error:  # noqa: BLE001
-        _log.exception("%s failed on %s", function, model.path)
-        raise ModelError(
-            f"The network could not be run: {type(error).__name__}. The server's log says more."
-        ) from None
-
-
-def _network(model: ModelFile) -> Any:
-    base = _loaded(replace(model, card="", title=""))
-    if not model.card and not model.title:
-        return base
-    known = _carded.get(model)
-    if known is None or known.model is not base.model:
-        from cnnviz.loading import with_card
-
-        while len(_carded) >= _MOST_CARDS:
-            _carded.popitem(last=False)
-        if model.card:
-            card = ModelCard.model_validate_json(model.card)
-        else:
-            card = changed(base.card, title=model.title)
-        known = _carded[model] = with_card(base, card)
-    return known
-
-
-def _loaded(model: ModelFile) -> Any:
-    if model in _networks:
-        _networks.move_to_end(model)
-        return _networks[model]
-    while len(_networks) >= _most:
-        _networks.popitem(last=False)
-    _networks[model] = _load(model)
-    # loky collects garbage after a call; what stays need not be looked at every time.
-    gc.collect()
-    gc.freeze()
-    return _networks[model]
-
-
-def _load(model: ModelFile) -> Any:
-    if not model.trusted:
-        from cnnviz import inspection
-
-        if not Path(model.path).exists():
-            raise ModelError(
-                "This model was put away, because others needed the room. Upload it again."
-            )
-        look = inspection.inspect_inner_model if model.inner else inspection.inspect_model
-        look(Path(model.path))
-        _import_tensorflow(read_settings().threads or _GUEST_THREADS)
-    from cnnviz import loading
-
-    if model.inner:
-        return loading.extract_model(model.path)
-    return loading.load_model(model.path, trusted=model.trusted)

@@ -146,11 +146,53 @@ def test_what_became_of_the_gradient_is_said(values: object, known: Any, reason:
 
 @pytest.mark.parametrize(
     "values",
-    [[[0.0, 1e-9]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
+    [[[0.0, 1e-6]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
     ids=["faint", "mostly against", "nearly even", "one cell"],
 )
 def test_a_map_with_evidence_has_nothing_to_excuse(values: object) -> None:
     assert nothing_to_see(cam(values)) == ""
+
+
+EPS = 2.0**-23  # the distance from 1 to the next float32
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "lost"),
+    [
+        # A logit z becomes exp(z), which is 1 plus about z.
+        ([[0.0, 0.9 * EPS]], {"score": 0.0, "bias": 0.0}, True),
+        ([[0.0, 1.1 * EPS]], {"score": 0.0, "bias": 0.0}, False),
+        ([[-3e-11, 1e-11]], {"score": -1e-11, "bias": 0.0}, True),
+        ([[-1e-11, -1e-11]], {"score": -1e-11, "bias": 0.0}, True),
+        # Beside a large bias, or a large score, what would count otherwise is lost.
+        ([[0.0, 900 * EPS]], {"score": 1000.0, "bias": 1000.0}, True),
+        ([[0.0, 1100 * EPS]], {"score": 1000.0, "bias": 1000.0}, False),
+        ([[0.0, 900 * EPS]], {"score": 0.0, "bias": -1000.0}, True),
+        # Of Grad-CAM the sum of the cells counts, here of two.
+        ([[0.0, 0.4 * EPS]], {"score": 0.0, "method": "grad-cam"}, True),
+        ([[0.0, 0.6 * EPS]], {"score": 0.0, "method": "grad-cam"}, False),
+        # A probability has no such 1: a small one has a small map.
+        ([[0.0, 1e-12]], {"score": 1e-9, "method": "grad-cam", "logit": False}, False),
+        ([[0.0, 1e-17]], {"score": 1e-9, "method": "grad-cam", "logit": False}, True),
+    ],
+)
+def test_evidence_that_rounding_loses_is_not_given_a_place(
+    values: object, known: Any, lost: bool
+) -> None:
+    shown = cam(values, **known)
+    text = where(shown, photo(), SQUARE)
+    assert ("too little to change the network's answer in float32" in text) is lost
+    assert ("is strongest" in text) is not lost
+    # The threshold is that of the arithmetic itself: half of it can be lost in a single sum.
+    largest = np.float32(np.abs(shown.values).max() * (2 if shown.method == "grad-cam" else 1))
+    terms = [shown.score, shown.bias or 0] + [1.0] * shown.logit
+    if not lost:
+        assert all(np.float32(term) + largest != np.float32(term) for term in terms)
+
+
+def test_the_size_of_evidence_that_is_lost_is_told() -> None:
+    text = nothing_to_see(cam([[-3e-11, 1e-11]], score=-1e-11, bias=0.0))
+    assert text.startswith("No cell speaks for or against “cat” by more than 3e-11: ")
 
 
 # --- What the network says --------------------------------------------------------------------

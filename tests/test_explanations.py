@@ -395,6 +395,32 @@ def test_a_saturated_softmax_with_logits_is_explained_all_the_same(
         np.testing.assert_allclose(cam.values, expected.values, atol=1e-6)
 
 
+# --- Evidence that rounding loses -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_evidence_that_changes_no_probability_is_said_to_say_nothing(
+    fresh: Any, photo: np.ndarray, method: str
+) -> None:
+    network = fresh("flat")
+    assert nothing_to_see(cnnviz.class_activation_map(network, photo, method=method)) == ""
+    layer = network.model.get_layer("conv2")
+    layer.set_weights([1e-10 * weights for weights in layer.get_weights()])
+    # The photo makes no difference to the answer, whatever the map of it looks like.
+    one, other = (cnnviz.predict(network, shown) for shown in (photo, 255 - photo))
+    np.testing.assert_array_equal(
+        one.probabilities.astype(np.float32), other.probabilities.astype(np.float32)
+    )
+    cam = cnnviz.class_activation_map(network, photo, method=method)
+    assert cam.values.any()
+    assert "too little to change the network's answer" in nothing_to_see(cam)
+
+
+def test_whether_the_score_is_a_logit_is_said(tiny: Tiny, photo: np.ndarray) -> None:
+    assert cnnviz.class_activation_map(tiny("flat"), photo, method="grad-cam").logit
+    assert not cnnviz.class_activation_map(tiny("averaged_probabilities"), photo).logit
+
+
 # --- Choices --------------------------------------------------------------------------------
 
 

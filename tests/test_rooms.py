@@ -56,7 +56,9 @@ WEB_SIDE: dict[str, set[str]] = {
     },
     "recipes": {"cards"},
     "runs": {"cards"},
-    "workers": {"lib:loky", "answers", "cards", "model_files", "settings"},
+    "scratch": set(),
+    "inside_worker": {"cards", "model_files", "settings"},
+    "workers": {"lib:loky", "answers", "inside_worker", "model_files", "scratch", "settings"},
 }
 NETWORK_SIDE: dict[str, set[str]] = {
     "confinement": set(),
@@ -124,7 +126,7 @@ SHELL: dict[str, set[str]] = {
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}
 # Inside functions alone: what runs in a worker's own process, where TensorFlow belongs.
-INSIDE = {"workers": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE}}
+INSIDE = {"inside_worker": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE}}
 
 
 def modules() -> list[Path]:
@@ -257,8 +259,9 @@ def test_relative_imports_inside_a_room_of_several_files() -> None:
         ("pages", "from cnnviz import predict", ["__init__"]),
         ("ui", "from cnnviz.loading import load_model", ["loading"]),
         ("cams", "import numpy, math\nfrom cnnviz.errors import LayerError", []),
-        ("workers", "import tensorflow", ["lib:tensorflow at import"]),
-        ("workers", "def f():\n    import tensorflow", []),
+        ("inside_worker", "import tensorflow", ["lib:tensorflow at import"]),
+        ("inside_worker", "def f():\n    import tensorflow", []),
+        ("workers", "def f():\n    import tensorflow", ["lib:tensorflow"]),
     ],
 )
 def test_a_wrong_import_is_named(room: str, source: str, wrong: list[str]) -> None:

@@ -22,7 +22,7 @@ import pytest
 from corpus import models
 
 import cnnviz
-from cnnviz import workers
+from cnnviz import inside_worker, inspection, workers
 from cnnviz.cards import card_path, write_card
 from cnnviz.errors import (
     CardError,
@@ -275,7 +275,7 @@ def test_who_comes_while_the_processes_are_left_is_told_too(
 
 def _kept() -> list[str]:
     """Runs inside a worker: the networks in its memory."""
-    return [model.name for model in workers._networks]
+    return [model.name for model in inside_worker._networks]
 
 
 @pytest.mark.usefixtures("anew")
@@ -338,6 +338,7 @@ def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
     there, here = workers.call("predict", guest, photo), workers.call("predict", flat, photo)
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
     home = workers._homes[guest.path]
+    assert Path(home.folder.name).name.startswith(f"cnnviz-guest-{os.getpid()}-")
     before = home.executor.submit(os.getpid).result(60)
     os.kill(before, signal.SIGKILL)
     with pytest.raises(WorkerError, match="needs more memory than there is for it"):
@@ -345,6 +346,59 @@ def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
     # Nobody else noticed.
     assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
     assert _wait(lambda: not Path(home.folder.name).exists())
+
+
+@pytest.mark.parametrize(("case", "inner"), [("flat", False), ("multi-gpu", True)])
+def test_a_guest_is_inspected_once_and_before_tensorflow(
+    folder: Path, tmp_path: Path, case: str, inner: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "flat.keras"
+    if inner:
+        path = tmp_path / "cards.h5"
+        path.write_bytes(next(one for one in models.CASES if one.name == case).make())
+    steps: list[str] = []
+    for reader in ("_inspect_keras", "_inspect_hdf5"):
+        original = getattr(inspection, reader)
+
+        def look(*args: Any, original: Any = original, **kwargs: Any) -> Any:
+            steps.append("inspected")
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(inspection, reader, look)
+    # It is here already, and its threads run.
+    monkeypatch.setattr(inside_worker, "_import_tensorflow", lambda _: steps.append("imported"))
+    found = inside_worker._load(replace(model_file(path), inner=inner))
+    assert steps == ["inspected", "imported"]
+    expected = cnnviz.extract_model(path) if inner else cnnviz.load_model(path)
+    assert (found.layers, found.card) == (expected.layers, expected.card)
+    assert found.fingerprint == expected.fingerprint
+
+
+def _think(*question: Any) -> Any:
+    """Runs inside a guest's process in the place of the function that answers."""
+    time.sleep(2)
+    return inside_worker.answer(*question)
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_guest_s_clock_starts_when_it_is_the_question_s_turn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = model_file(folder / "flat.keras")
+    workers.call("outline", guest)
+    monkeypatch.setattr(workers, "answer", _think)
+    # Enough for one question, and too little for one that waits for another one.
+    monkeypatch.setattr(workers, "_GUEST_SECONDS", 3.5)
+    with ThreadPoolExecutor(3) as people:
+        outlines = [people.submit(workers.call, "outline", guest) for _ in range(3)]
+        assert len({one.result(60).parameters for one in outlines}) == 1
+    # One that takes too long by itself is stopped, and who waits behind it is told.
+    monkeypatch.setattr(workers, "_GUEST_SECONDS", 1)
+    with ThreadPoolExecutor(2) as people:
+        outlines = [people.submit(workers.call, "outline", guest) for _ in range(2)]
+        found = [one.exception(60) for one in outlines]
+    assert all(isinstance(error, WorkerError) for error in found)
+    assert any("no answer within 1 seconds" in str(error) for error in found)
 
 
 def _tries() -> dict[str, str]:

@@ -46,6 +46,7 @@ class Inspection:
         parameters: values of all arrays, without those of the optimizer.
         keras_version: the version that wrote the file, "" where it does not say.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
+        inner: whether it is the model inside a file for several graphics cards.
     """
 
     format: Literal["keras", "hdf5"]
@@ -54,6 +55,7 @@ class Inspection:
     parameters: int
     keras_version: str
     arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
+    inner: bool = False
 
     @property
     def suffix(self) -> str:
@@ -180,7 +182,7 @@ def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
     # The model inside comes first: where it is refused, its own reason says more.
     if real and not inner:
         raise refusal("multi-gpu")
-    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays)
+    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner)
 
 
 def _description(file: h5py.File, found: weights.Survey) -> str:

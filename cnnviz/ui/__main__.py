@@ -8,7 +8,7 @@ import ctypes
 import importlib
 import sys
 
-from cnnviz import workers
+from cnnviz import scratch, workers
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import library
 
@@ -19,6 +19,7 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
     _give_memory_back()
+    scratch.delete_leftovers()
     workers.start(library.models())
     importlib.import_module("pandas")
     importlib.import_module("cnnviz.figures")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -16,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from cnnviz import workers
+from cnnviz import scratch, workers
 from cnnviz.errors import CnnvizError, RefusedModelError
 from cnnviz.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
@@ -26,7 +24,6 @@ from cnnviz.ui.text import plain
 _HDF5 = b"\x89HDF"
 # On this server's disk at once, of all people together; the one used longest ago leaves.
 _MOST_FILES = 8
-_PREFIX = "cnnviz-models-"
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -35,7 +32,7 @@ class _Store:
     """The files of all people's models, by content.
 
     Attributes:
-        folder: where they lie; its name tells whose server it is.
+        folder: where they lie.
         lock: for the other two, and for what happens in the folder.
         opening: how many are opening a file just now.
         opened: the files that somebody has opened.
@@ -198,23 +195,4 @@ def _drop_unless_used(path: Path) -> None:
 
 @st.cache_resource(show_spinner=False, on_release=lambda store: store.folder.cleanup())
 def _store() -> _Store:
-    _delete_what_killed_servers_left()
-    return _Store(TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-"))
-
-
-def _delete_what_killed_servers_left() -> None:
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
-        ours = left.stat().st_uid == os.getuid() and not left.is_symlink()
-        if ours and owner.isdecimal() and not _runs(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return _Store(scratch.make("models"))

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,16 +109,6 @@ def test_of_many_files_the_one_not_looked_at_for_longest_leaves(
     assert "mine.keras was put away" in seen.text + seen.app.error[0].value.replace("\\", "")
     assert seen.chosen("Network") == "two_classes"
     assert seen.app.exception == []
-
-
-def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    for owner in (gone.pid, os.getpid()):
-        (tmp_path / f"cnnviz-models-{owner}-x").mkdir()
-    own_models._delete_what_killed_servers_left()
-    assert [path.name for path in tmp_path.iterdir()] == [f"cnnviz-models-{os.getpid()}-x"]
 
 
 def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:

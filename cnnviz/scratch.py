@@ -1,0 +1,68 @@
+"""Temporary folders whose names tell whose they are, so that none outlives a server for long.
+
+A process that is killed deletes nothing. The next one that makes a folder, or starts, sees from
+the process's number in the name that the owner is gone, and deletes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+# cnnviz-KIND-PROCESS-RANDOM; Python's random part holds no "-".
+_NAME = re.compile(r"cnnviz-[a-z]+-(\d+)-[^-]+")
+
+# The names that this process gave. In a container each server has the number of the last one.
+_made: set[str] = set()
+_lock = threading.Lock()
+
+
+def make(kind: str) -> TemporaryDirectory[str]:
+    """Makes a folder of this process, and deletes those whose process is gone.
+
+    Args:
+        kind: what it is for, in small letters; it stands in the name.
+    """
+    delete_leftovers()
+    prefix = f"cnnviz-{kind}-{os.getpid()}-"
+    with _lock:
+        folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        _made.add(Path(folder.name).name)
+    return folder
+
+
+def delete_leftovers() -> None:
+    """Deletes the folders, of whatever kind, of this user's processes that are gone."""
+    with _lock:
+        for folder in Path(tempfile.gettempdir()).glob("cnnviz-*"):
+            name = _NAME.fullmatch(folder.name)
+            if name and not _in_use(folder.name, int(name[1])) and _is_ours(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_use(name: str, owner: int) -> bool:
+    return name in _made if owner == os.getpid() else _runs(owner)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        # Anybody may put a link into a shared folder; another process may just have deleted it.
+        return folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+    except FileNotFoundError:
+        return False
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    # No process can have a number as long as some name may hold.
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
