@@ -154,8 +154,10 @@ def shrink(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # For the screen: the sharpest filter would take twice as long.
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    # For the screen: the mean of whole blocks of pixels first, and the rest by a quick filter.
+    # The sharpest filter, on all pixels, would take ten times as long.
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
 
 
 def _read(path: Path) -> bytes:
@@ -200,7 +202,7 @@ def _upright_rgb(image: ImageFile.ImageFile) -> Image.Image:
         layered = plain.convert("RGBA")
         plain = Image.new("RGBA", layered.size, "white")
         plain.alpha_composite(layered)
-    rgb = plain.convert("RGB")
+    rgb = plain if plain.mode == "RGB" else plain.convert("RGB")
     turn = _UPRIGHT.get(_orientation(image))
     return rgb if turn is None else rgb.transpose(turn)
 

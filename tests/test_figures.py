@@ -207,6 +207,31 @@ def test_no_colour_is_one_that_streamlit_replaces(make: Callable[[str], go.Figur
     assert not re.search(r"#0000\d\d", json.dumps(figure, default=str))
 
 
+def test_what_is_sent_is_what_plotly_would_send(
+    make: Callable[[str], go.Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings: list[frame.Drawing] = []
+    checked = frame.Drawing.figure
+    monkeypatch.setattr(
+        frame.Drawing, "figure", lambda drawing: drawings.append(drawing) or checked(drawing)
+    )
+    figure = make("A title")
+    sent = frame.PlainFigure(drawings[0].data, drawings[0].layout)
+    assert figures.css_height(sent) == figures.css_height(figure)
+    found, expected = (json.loads(one.to_json(), object_hook=numbers) for one in (sent, figure))
+    assert found == expected
+
+
+def numbers(part: dict[str, Any]) -> Any:
+    """An array that travels as its bytes, as (nested) lists of numbers; NaN as text."""
+    if "bdata" not in part:
+        return part
+    array = np.frombuffer(base64.b64decode(part["bdata"]), part["dtype"])
+    if "shape" in part:
+        array = array.reshape([int(size) for size in part["shape"].split(",")])
+    return json.loads(json.dumps(array.tolist()), parse_constant=str)
+
+
 def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
     figure = make("A title")
     css = figures.css_height(figure)

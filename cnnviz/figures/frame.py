@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import html
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+import plotly.io
 
 CHART_CONFIG: dict[str, Any] = {
     "displaylogo": False,
@@ -41,10 +45,11 @@ def css_height(figure: go.Figure) -> str:
     A figure's own height suits a wide page. In a narrow container a picture gets lower, and
     a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
     """
-    height = f"{figure.layout.height}px"
-    if figure.layout.meta is None:
+    layout = figure.to_dict()["layout"]
+    height = f"{layout['height']}px"
+    if "meta" not in layout:
         return height
-    fixed, per_width = figure.layout.meta
+    fixed, per_width = layout["meta"]
     return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
 
 
@@ -73,7 +78,44 @@ class Drawing:
 
     def figure(self) -> go.Figure:
         """The finished figure."""
-        return go.Figure(self.data, self.layout, _validate=False)
+        return PlainFigure(self.data, self.layout)
+
+
+class PlainFigure(go.Figure):  # type: ignore[misc]
+    """A figure that is nothing but its dictionary: all that Streamlit asks of a figure.
+
+    Plotly's own checks and copies what it is given, and copies it again for each who asks.
+    """
+
+    def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any]) -> None:
+        super().__init__(layout={"template": "none"}, _validate=False)
+        look = {"template": _template(plotly.io.templates.default)}
+        self._dictionary = {
+            "data": [{name: _sent(value) for name, value in trace.items()} for trace in data],
+            "layout": look | layout,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The traces and the layout, as ``plotly.js`` takes them; nobody may change them."""
+        return self._dictionary
+
+
+@functools.cache
+def _template(name: str) -> dict[str, Any]:
+    """A look that Plotly knows by its name, such as the one that Streamlit brings."""
+    template: dict[str, Any] = plotly.io.templates[name].to_plotly_json()
+    return template
+
+
+def _sent(value: Any) -> Any:
+    """An array of numbers in the form that ``plotly.js`` decodes; anything else as it is."""
+    if not isinstance(value, np.ndarray) or not value.size:
+        return value
+    # It knows no whole numbers of 8 bytes.
+    known = value.astype(np.int32) if value.dtype == np.int64 else value
+    data = known.astype(known.dtype.newbyteorder("<")).tobytes()
+    array = {"dtype": known.dtype.str[1:], "bdata": base64.b64encode(data).decode("ascii")}
+    return array if known.ndim == 1 else {**array, "shape": ", ".join(map(str, known.shape))}
 
 
 def empty_drawing(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> Drawing:

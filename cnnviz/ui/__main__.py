@@ -5,12 +5,12 @@ pages draw with is imported before the server answers, so that no visitor waits 
 """
 
 import ctypes
+import gc
 import importlib
+import os
 import sys
 
-from cnnviz import scratch, workers
 from cnnviz.settings import ROOT, read_settings
-from cnnviz.ui import library
 
 # Options of glibc's mallopt: what is larger gets pages of its own, and the most heaps.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
@@ -19,11 +19,19 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
     _give_memory_back()
+    _calculate_alone()
+    from cnnviz import scratch, workers
+    from cnnviz.ui import library
+
     scratch.delete_leftovers()
     workers.start(library.models())
     importlib.import_module("pandas")
     importlib.import_module("cnnviz.figures")
     from streamlit.web import cli
+
+    # What has been imported stays: no collection of garbage need look at it again.
+    gc.collect()
+    gc.freeze()
 
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(sys.argv[1:]), *sys.argv[1:]]
     sys.exit(cli.main())
@@ -40,6 +48,15 @@ def _limit(options: list[str]) -> list[str]:
     local = config.get_option("server.address") in LOCAL and not moved
     wanted = local if settings.uploads is None else settings.uploads
     return ["--server.maxUploadSize", str(settings.upload_mb)] if wanted else []
+
+
+def _calculate_alone() -> None:
+    """Has NumPy, which must not be loaded yet, multiply matrices in the thread that asks.
+
+    A page's matrices are small. OpenBLAS's own threads would wait for the next one without
+    sleeping, for longer than it takes.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _give_memory_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -37,6 +38,29 @@ def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
     *titles, loaded = done.stdout.splitlines() or [""]
     assert loaded == "set()", done.stderr[-2000:]
     assert len(set(titles)) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
+def test_numpy_starts_no_threads_of_its_own() -> None:
+    # Not what this process was told.
+    environment = {name: text for name, text in os.environ.items() if "NUM_THREADS" not in name}
+    code = """
+import os
+from cnnviz.ui import __main__ as start
+start._calculate_alone()
+import numpy
+numpy.ones((400, 400)) @ numpy.ones((400, 400))
+print(len(os.listdir("/proc/self/task")))
+"""
+    counted = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert counted.stdout == "1\n"
 
 
 @pytest.fixture
