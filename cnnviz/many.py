@@ -59,6 +59,7 @@ def explain_many(
             from the call itself, before a photo is read.
         LayerError: there is no such layer, or it has no maps; from the call itself too.
     """
+    check_choices(network, targets, method=method, layer=layer)
     steps = network.card.preprocessing
 
     def explain(inputs: NDArray[np.float32]) -> list[Explanation | ModelError]:
@@ -81,7 +82,7 @@ def explain_many(
 
     def results() -> Iterator[PhotoResult]:
         size = min(graph.any_pass(network).batch, len(paths))
-        with _threads() as pool:
+        with threads("decode") as pool:
             photos = in_order(pool, read, paths, _AHEAD * size)
             while group := list(islice(photos, size)):
                 inputs = [given for _, given in group if given is not None]
@@ -89,8 +90,25 @@ def explain_many(
                 for result, given in group:
                     yield result if given is None else complete(result, next(found))
 
-    explain(np.zeros((1, steps.height, steps.width, steps.channels), np.float32))
     return results()
+
+
+def check_choices(
+    network: Network,
+    targets: Sequence[str | int] = (),
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+) -> None:
+    """Looks whether ``explain`` can do what is asked of it, on a black picture.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit.
+        LayerError: there is no such layer, or it has no maps.
+    """
+    steps = network.card.preprocessing
+    black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
+    explain_inputs(network, black, targets, method=method, layer=layer)
 
 
 def in_order(
@@ -107,9 +125,9 @@ def in_order(
 
 
 @contextmanager
-def _threads() -> Iterator[Executor]:
-    """Threads for decoding: Pillow and NumPy let others run while they work."""
-    pool = ThreadPoolExecutor(os.cpu_count(), "decode")
+def threads(name: str) -> Iterator[Executor]:
+    """A thread for each processor: Pillow and NumPy let others run while they work."""
+    pool = ThreadPoolExecutor(os.cpu_count(), name)
     try:
         yield pool
     finally:

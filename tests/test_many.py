@@ -149,7 +149,7 @@ def test_few_photos_are_in_memory(
     tiny: Tiny, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more are read than two batches beyond the one that is handed out."""
-    monkeypatch.setattr(many, "_threads", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(many, "threads", lambda _: ThreadPoolExecutor(1))
     read = []
 
     def noted(path: Path) -> np.ndarray:
