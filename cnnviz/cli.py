@@ -1,7 +1,8 @@
 """The command line, ``python -m cnnviz``: the functions of the public API, from a shell.
 
 Results go to stdout, everything else to stderr. The exit code is 0 when all went well, 1 when
-some photos failed, 2 when the command itself, the model, a layer or a class was wrong.
+some photos failed, 2 when the command itself, the model, a layer or a class was wrong, or the
+disk full, 130 when ``explain`` was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -27,19 +30,23 @@ from rich.text import Text
 
 import cnnviz
 from cnnviz import training_cli
-from cnnviz.errors import CnnvizError, LayerError, TargetError
+from cnnviz.errors import CnnvizError, LayerError, StorageError, TargetError
+from cnnviz.storage import CONTRAST, OVERLAY, write_whole
 from cnnviz.terminal import clear_errors, import_keras, say
 
 if TYPE_CHECKING:
     from cnnviz.loading import Network
     from cnnviz.results import Prediction
+    from cnnviz.runs import Job
 
 Row = dict[str, Any]
+Item = TypeVar("Item")
 
 # Classes in a JSON answer.
 _TOP = 5
-_OVERLAY = ".overlay.png"
-_CONTRAST = ".contrast.png"
+# Photos whose answers still make a table, and failures that are all named.
+_IN_TABLE = 200
+_NAMED = 20
 
 app = typer.Typer(
     help="Look inside saved Keras CNNs: filters, activations and class activation maps.",
@@ -131,6 +138,12 @@ def explain(
         str | None,
         typer.Option(metavar="PATH", help="The layer, for grad-cam; else the last with maps."),
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Also write each photo's overlay and raw map.")
+    ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
     as_json: _Json = False,
     trust: _Trust = False,
 ) -> None:
@@ -139,37 +152,41 @@ def explain(
     Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
     contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
     -2, -3, … after it; files of an earlier run are replaced.
+
+    The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
+    the box of the strongest evidence, in pixels of a photo of width × height. A run that was
+    stopped goes on with --resume.
     """
     with clear_errors():
         paths, failures = _expand(photos)
         network = _load(model, trust)
         wanted = [] if target is None else [_class(network, target)]
-        stems = _free_stems(paths, out)
+        from cnnviz import many, runs
+
+        many.check_choices(network, wanted, method=method, layer=layer)
         _check_folder(out)
-
-        def answer(path: Path) -> Row:
-            photo = cnnviz.open_photo(path)
-            explanation = cnnviz.explain(network, photo, wanted, method=method, layer=layer)
-            cam = explanation.maps[0]
-            picture = cnnviz.overlay(photo, cam, network.card.preprocessing)
-            files = {
-                "overlay": out / (stems[path] + _OVERLAY),
-                "cam": out / f"{stems[path]}.cam.npy",
-            }
-            _write(files["overlay"], _png(picture))
-            _write(files["cam"], _npy(cam.values))
-            if cam.method == "contrastive-cam":
-                files["contrast"] = out / (stems[path] + _CONTRAST)
-                _write(files["contrast"], _png(cnnviz.contrast_picture(cam.values)))
-            found = {"method": cam.method, "layer": cam.layer, "target": cam.target}
-            named = {kind: str(file) for kind, file in files.items()}
-            return {**_answer(path, explanation.prediction), **found, **named}
-
-        contrast = " contrast" if method == "contrastive-cam" else ""
-        files = f"file overlay cam{contrast}"
-        columns = (files, "class", "confidence", "target", "method", "layer")
-        _show(_each(paths, answer, failures, as_json), columns, as_json)
-    _finish(failures)
+        job = runs.Job(out, tuple(wanted), method, layer, pictures)
+        stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
+        parts = runs.split(paths, list(stems.values()), runs.PART)
+        waiting = runs.begin(job, network, parts, resume=resume) if parts else []
+        finished = [part for part in parts if part not in waiting]
+        failures.update(runs.failures(job, finished))
+        if finished:
+            done = sum(len(part.paths) for part in finished)
+            say(f"{done:,} of {len(paths):,} photos were done before.")
+        rows = (row for part in waiting for row in runs.explain_part(network, job, part))
+        count = sum(len(part.paths) for part in waiting)
+        with _resumable(job):
+            found = _without_failures(_progress(rows, count, as_json), failures)
+            files = "file" + " overlay cam" * pictures
+            contrast = " contrast" if pictures and method == "contrastive-cam" else ""
+            columns = (files + contrast, "class", "confidence", "target", "method", "layer")
+            if as_json or count <= _IN_TABLE:
+                _show(found, columns, as_json)
+            else:
+                explained = sum(1 for _ in found)
+                say(f"Explained {explained:,} photos; their rows are in {job.results}.")
+    _finish(failures, f"the column 'error' in {out / 'results'} names them all")
 
 
 @app.command()
@@ -204,7 +221,7 @@ def filters(
         from cnnviz import exports
 
         makers = {".npz": exports.filters_npz, ".csv": exports.filters_csv}
-        _write(out, makers[ending](found) if ending in makers else exports.npy(found.kernels))
+        write_whole(out, makers[ending](found) if ending in makers else exports.npy(found.kernels))
     say(f"Wrote {out}: kernels {found.kernels.shape} of {layer}.")
 
 
@@ -225,7 +242,7 @@ def activations(
         pixels = cnnviz.open_photo(photo)
         network = _load(model, trust)
         maps = cnnviz.activations(network, pixels, [layer])[layer]
-        _write(out, _npy(maps))
+        write_whole(out, _npy(maps))
     say(f"Wrote {out}: activations {maps.shape} of {layer}.")
 
 
@@ -244,7 +261,7 @@ def extract(
         found = cnnviz.extract_model(model, layer)
         with tempfile.TemporaryDirectory() as folder:
             found.model.save(Path(folder) / "real.keras")
-            _write(out, (Path(folder) / "real.keras").read_bytes())
+            write_whole(out, (Path(folder) / "real.keras").read_bytes())
     say(f"Wrote {out}: {found.model.name!r}, {found.model.count_params():,} parameters.")
 
 
@@ -259,8 +276,8 @@ def _load(path: Path, trusted: bool) -> Network:
     return network
 
 
-def _class(network: Network, text: str) -> str | int:
-    """A class as the API takes it: a label if there is one of that name, else a number.
+def _class(network: Network, text: str) -> int:
+    """The number of a class: of the label of that name if there is one, else the text itself.
 
     Raises:
         TargetError: there is no such class.
@@ -303,7 +320,7 @@ def _photos_at(path: Path) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
             known = name.lower().endswith(tuple(f".{ending}" for ending in EXTENSIONS))
-            if known and not name.startswith(".") and not name.endswith((_OVERLAY, _CONTRAST)):
+            if known and not name.startswith(".") and not name.endswith((OVERLAY, CONTRAST)):
                 yield Path(folder, name)
 
 
@@ -317,7 +334,7 @@ def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     for path in paths:
         stem = path.stem
         while stem.lower() in taken or any(
-            os.path.realpath(out / (stem + ending)) in photos for ending in (_OVERLAY, _CONTRAST)
+            os.path.realpath(out / (stem + ending)) in photos for ending in (OVERLAY, CONTRAST)
         ):
             count[path.stem] += 1
             stem = f"{path.stem}-{count[path.stem] + 1}"
@@ -330,16 +347,43 @@ def _each(
     paths: list[Path], answer: Callable[[Path], Row], failures: dict[str, str], as_json: bool
 ) -> Iterator[Row]:
     """The answer for each photo in turn; a photo that fails goes to ``failures`` instead."""
-    console = Console(stderr=True)
-    # On a terminal that shows the JSON lines, a bar would stand between them.
-    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
-    for path in track(paths, "Photos", console=console, transient=True, disable=hidden):
+    for path in _progress(paths, len(paths), as_json):
         try:
             yield answer(path)
         except (LayerError, TargetError):
             raise
         except CnnvizError as error:
             failures[str(path)] = str(error)
+
+
+def _progress(items: Iterable[Item], count: int, as_json: bool) -> Iterable[Item]:
+    """The items, with a bar for the person who waits for them."""
+    console = Console(stderr=True)
+    # On a terminal that shows the JSON lines, a bar would stand between them.
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
+    return track(items, "Photos", count, console=console, transient=True, disable=hidden)
+
+
+def _without_failures(rows: Iterable[Row], failures: dict[str, str]) -> Iterator[Row]:
+    """The rows of photos that were explained; the others go to ``failures``."""
+    for row in rows:
+        if "error" in row:
+            failures[row["file"]] = row["error"]
+        else:
+            yield row
+
+
+@contextmanager
+def _resumable(job: Job) -> Iterator[None]:
+    """Says how a run goes on that is stopped, by Ctrl-C or a full disk."""
+    how = f"What is finished stays in {job.results}; the same command with --resume goes on."
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        say(f"Stopped. {how}")
+        raise typer.Exit(130) from error
+    except StorageError as error:
+        raise StorageError(f"{error} {how}") from error
 
 
 def _answer(path: Path, prediction: Prediction) -> Row:
@@ -386,32 +430,19 @@ def _cell(value: Any) -> str:
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in value or "")
 
 
-def _finish(failures: dict[str, str]) -> None:
-    """Names what failed, and lets the exit code say so."""
+def _finish(failures: dict[str, str], elsewhere: str = "") -> None:
+    """Names what failed, and lets the exit code say so.
+
+    All of it, unless it is said where else it is named.
+    """
     if not failures:
         return
-    say(f"Failed: {len(failures)}")
-    for name, message in failures.items():
+    say(f"Failed: {len(failures):,}")
+    for name, message in islice(failures.items(), _NAMED if elsewhere else None):
         say(f"  {name}: {message}")
+    if elsewhere and len(failures) > _NAMED:
+        say(f"  … and {len(failures) - _NAMED:,} more: {elsewhere}.")
     raise typer.Exit(1)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file that is there whole or not at all, in a folder that is made if missing.
-
-    Raises:
-        CnnvizError: it cannot be written.
-    """
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise CnnvizError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _check_folder(path: Path) -> None:

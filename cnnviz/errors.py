@@ -40,6 +40,18 @@ class PhotoError(CnnvizError):
         self.code = code
 
 
+class StorageError(CnnvizError):
+    """A file cannot be written.
+
+    Attributes:
+        full: whether there is no room for any other file either.
+    """
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
+
+
 class TargetError(CnnvizError):
     """A class, a method or another choice does not exist for this network."""
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz import cams, graph
 from cnnviz.cams import METHODS
-from cnnviz.errors import LayerError, TargetError
+from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.gradients import layer_gradients
 from cnnviz.layers import find
 from cnnviz.loading import Network
 from cnnviz.predictions import class_index, read_prediction
 from cnnviz.preprocessing import network_input
-from cnnviz.results import ClassActivationMap, Explanation, Floats
+from cnnviz.results import ClassActivationMap, Explanation, Floats, LayerGradients
 
 # From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
 _CERTAIN = 1 - float(np.finfo(np.float32).eps)
@@ -75,10 +76,32 @@ def explain(
         LayerError: there is no such layer, or it has no maps.
         ModelError: the network's answer is not a number.
     """
+    inputs = network_input(photo, network.card.preprocessing)
+    (found,) = explain_inputs(network, inputs, targets, method=method, layer=layer)
+    if isinstance(found, ModelError):
+        raise found
+    return found
+
+
+def explain_inputs(
+    network: Network,
+    inputs: NDArray[np.float32],
+    targets: Sequence[str | int] = (),
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+) -> list[Explanation | ModelError]:
+    """``explain`` for several photos in one run, as network inputs (N, h, w, C).
+
+    A photo whose answer is not a number gets the error in its place.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit.
+        LayerError: there is no such layer, or it has no maps.
+    """
     wanted = [class_index(network, target) for target in targets]
     head = graph.any_pass(network).head
     chosen = _method(head, method, layer)
-    inputs = network_input(photo, network.card.preprocessing)
     if chosen == "grad-cam":
         return _explain_by_gradients(network, head, inputs, wanted, layer)
     return _explain_by_dense_weights(network, head, inputs, wanted, chosen)
@@ -138,18 +161,27 @@ def _explain_by_dense_weights(
     inputs: NDArray[np.float32],
     wanted: list[int],
     method: str,
-) -> Explanation:
+) -> list[Explanation | ModelError]:
     values = graph.forward(network).run(inputs)
-    prediction = read_prediction(network, head, values["output"], values.get("logits"))
-    features = values["features"].numpy()[0]
-    maps = []
-    for index in wanted or [prediction.index]:
-        weights, bias = _class_weights(network, head, index, method, features.shape[-1])
-        evidence = cams.class_activation_map(features, weights)
+    features = values["features"].numpy()
+    weights_of = functools.cache(
+        lambda index: _class_weights(network, head, index, method, features.shape[-1])
+    )
+
+    def make_map(place: int, index: int) -> ClassActivationMap:
+        weights, bias = weights_of(index)
+        evidence = cams.class_activation_map(features[place], weights)
         score = float(evidence.mean(dtype=np.float64) + bias)
         target = network.card.labels[index]
-        maps.append(ClassActivationMap(evidence, method, str(head.features), target, score, bias))
-    return Explanation(prediction, tuple(maps))
+        return ClassActivationMap(evidence, method, str(head.features), target, score, bias)
+
+    logits = values["logits"].numpy() if "logits" in values else None
+    return _explain_each(
+        network,
+        head,
+        (values["output"].numpy(), logits),
+        lambda place, likely: [make_map(place, index) for index in wanted or [likely]],
+    )
 
 
 def _explain_by_gradients(
@@ -158,7 +190,7 @@ def _explain_by_gradients(
     inputs: NDArray[np.float32],
     wanted: list[int],
     layer: str | None,
-) -> Explanation:
+) -> list[Explanation | ModelError]:
     path = layer or head.last_spatial
     if path is None:
         raise LayerError("This network has no layer with maps, so there is nothing to draw.")
@@ -170,19 +202,49 @@ def _explain_by_gradients(
             f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
             "where. Choose a layer before it."
         )
-    prediction = read_prediction(network, head, runs[0].output, runs[0].logits)
-    maps = [
-        ClassActivationMap(
-            cams.grad_cam(run.activations, run.gradients)[0],
+
+    def make_map(run: LayerGradients, place: int, index: int) -> ClassActivationMap:
+        score = float(run.scores[place])
+        return ClassActivationMap(
+            cams.grad_cam(run.activations[place], run.gradients[place]),
             "grad-cam",
             path,
             network.card.labels[index],
-            float(run.scores[0]),
+            score,
             None,
-            float(np.abs(run.gradients).max()),
-            run.logits is None and not 0 < run.scores[0] < _CERTAIN,
+            float(np.abs(run.gradients[place]).max()),
+            run.logits is None and not 0 < score < _CERTAIN,
             run.logits is not None,
         )
-        for run, index in zip(runs, wanted or [prediction.index], strict=True)
-    ]
-    return Explanation(prediction, tuple(maps))
+
+    return _explain_each(
+        network,
+        head,
+        (runs[0].output, runs[0].logits),
+        lambda place, likely: [
+            make_map(run, place, index) for run, index in zip(runs, wanted or [likely], strict=True)
+        ],
+    )
+
+
+def _explain_each(
+    network: Network,
+    head: graph.Head,
+    answers: tuple[Floats, Floats | None],
+    maps: Callable[[int, int], list[ClassActivationMap]],
+) -> list[Explanation | ModelError]:
+    """The explanation of each photo of a batch, from outputs and logits, each (N, C).
+
+    ``maps`` makes the maps of the photo at a place, given its most probable class.
+    """
+    outputs, logits = answers
+    found: list[Explanation | ModelError] = []
+    for place, output in enumerate(outputs):
+        scores = None if logits is None else logits[place]
+        try:
+            prediction = read_prediction(network, head, output, scores)
+        except ModelError as error:
+            found.append(error)
+            continue
+        found.append(Explanation(prediction, tuple(maps(place, prediction.index))))
+    return found

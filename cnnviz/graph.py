@@ -34,6 +34,9 @@ _KEPT = 16
 _MOST_VALUES = 60_000_000
 _MOST_IN_ALL = 400_000_000
 
+# Photos run at once: more are no faster.
+_MOST_PHOTOS = 32
+
 # What leaves values as they are while a network is not trained.
 _UNCHANGED = (
     "ActivityRegularization",
@@ -202,11 +205,14 @@ class Pass:
         run: the function; see ``forward`` and ``backward``.
         head: how the network ends.
         makers: for a layer with maps, the path of the convolution that made its channels.
+        batch: how many photos may be run at once, so that all their values together are no
+            more than one photo of the largest network may have; 32 at most.
     """
 
     run: Callable[..., dict[str, Any]]
     head: Head
     makers: dict[str, str]
+    batch: int
 
 
 def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
@@ -304,8 +310,11 @@ def _compiled(network: Network, direction: str, wanted: frozenset[str]) -> Pass:
         return made[direction, wanted, view]
 
 
-def _check_size(calls: list[Call]) -> None:
+def _check_size(calls: list[Call]) -> int:
     """Refuses what would need all of a machine's memory, before anything is computed.
+
+    Returns:
+        How many values all operations together give for one photo.
 
     Raises:
         ModelError: one operation, or all together, give too many values for one photo.
@@ -318,6 +327,15 @@ def _check_size(calls: list[Call]) -> None:
             f"one of them {max(sizes) / 1e6:,.0f} million; at most {_MOST_IN_ALL / 1e6:,.0f} and "
             f"{_MOST_VALUES / 1e6:,.0f} million can be shown. A smaller picture may help."
         )
+    return sum(sizes)
+
+
+def _photos_at_once(network: Network, values: int) -> int:
+    """How many photos of so many values each make a batch."""
+    # A model may have been built for batches of one size only.
+    if network.model.inputs[0].shape[0] is not None:
+        return 1
+    return max(1, min(_MOST_PHOTOS, _MOST_IN_ALL // max(values, 1)))
 
 
 def _view(network: Network) -> tuple[Any, ...]:
@@ -327,15 +345,18 @@ def _view(network: Network) -> tuple[Any, ...]:
 
 
 def _compile(network: Network, trace: Callable[..., Any], wanted: frozenset[str]) -> Pass:
-    found: list[tuple[Head, dict[str, str]]] = []
+    found: list[tuple[Head, dict[str, str], int]] = []
 
     @tf.function(autograph=False)
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
         # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
         with tf.name_scope("network"):
             values, calls = trace(network, inputs, wanted, *target)
-        _check_size(calls)
-        found.append((head(calls, values["output"]), makers(calls)))
+        # The first trace is for one photo; another one for a batch of them.
+        if not found:
+            size = _check_size(calls)
+            batch = _photos_at_once(network, size)
+            found.append((head(calls, values["output"]), makers(calls), batch))
         first = {call.path: call.first for call in calls}
         for maps in (values["layers"], values.get("gradients", {})):
             maps.update({path: _channels_last(maps[path], first[path]) for path in maps})

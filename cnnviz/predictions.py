@@ -31,13 +31,14 @@ def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:
     inputs = network_input(photo, network.card.preprocessing)
     run = graph.forward(network)
     values = run.run(inputs)
-    return read_prediction(network, run.head, values["output"], values.get("logits"))
+    logits = values["logits"][0] if "logits" in values else None
+    return read_prediction(network, run.head, values["output"][0], logits)
 
 
 def read_prediction(
     network: Network, head: graph.Head, output: Floats, logits: Floats | None
 ) -> Prediction:
-    """A ``Prediction`` of a network's output (1, C) and logits (1, C) for one photo.
+    """A ``Prediction`` of a network's output (C,) and logits (C,) for one photo.
 
     A single sigmoid unit speaks for two classes: the second has its probability and logit,
     the first what is left and the negated logit.
@@ -49,8 +50,8 @@ def read_prediction(
     # A ReLU may turn NaN into 0, so a damaged network can give an answer that looks sound.
     if network.damaged:
         raise ModelError(_damage(network.damaged))
-    raw = np.asarray(output)[0].astype(np.float64)
-    scores = None if logits is None else np.asarray(logits)[0].astype(np.float64)
+    raw: Floats = np.asarray(output).astype(np.float64)
+    scores = None if logits is None else np.asarray(logits).astype(np.float64)
     if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
         raise ModelError(
             "The network's answer is not a number (NaN or infinite), so it says nothing about "

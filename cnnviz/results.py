@@ -7,11 +7,13 @@ read what a worker sends.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.cards import ModelCard
+from cnnviz.errors import CnnvizError
 
 Floats = NDArray[np.floating]
 
@@ -173,6 +175,38 @@ class Explanation:
 
     prediction: Prediction
     maps: tuple[ClassActivationMap, ...]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of whole pixels of a photo; ``right`` and ``bottom`` are the first beyond it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What became of one of many photos.
+
+    Attributes:
+        path: the photo's file.
+        size: (H, W) of the photo as it was read, (0, 0) where it could not be.
+        explanation: None where the photo failed.
+        box: where the class of the explanation's first map is, in pixels of ``size``; None
+            without evidence for it.
+        error: why the photo failed, None where it did not.
+        photo: (H, W, 3) uint8, where it was asked for.
+    """
+
+    path: Path
+    size: tuple[int, int] = (0, 0)
+    explanation: Explanation | None = None
+    box: Box | None = None
+    error: CnnvizError | None = None
+    photo: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,15 @@ from cnnviz.cards import (
 from cnnviz.data import Prepared, Split
 from cnnviz.errors import TrainingError
 from cnnviz.recipes import Recipe, check_input, find_recipe
-from cnnviz.runs import Epoch, Progress, Run, best_of, read_history, run_folder, write_history
+from cnnviz.training_runs import (
+    Epoch,
+    Progress,
+    Run,
+    best_of,
+    read_history,
+    run_folder,
+    write_history,
+)
 
 # Epochs without a better one, after which the training stops.
 _PATIENCE = 12

@@ -21,7 +21,7 @@ from rich.progress import Progress as Bars
 from cnnviz.terminal import clear_errors, import_keras, say
 
 if TYPE_CHECKING:
-    from cnnviz.runs import Progress
+    from cnnviz.training_runs import Progress
 
 # The keys of recipes.RECIPES, spelled out for --help.
 _Architecture = Literal["lesson-mnist", "lesson-cam", "transfer", "tiny-vgg"]
@@ -117,7 +117,7 @@ def train(
     if out.suffix != ".keras":
         raise typer.BadParameter(f"{out} must end in .keras.", param_hint="--out")
     from cnnviz.data import read_prepared
-    from cnnviz.runs import run_folder
+    from cnnviz.training_runs import run_folder
 
     with (
         clear_errors(),
@@ -174,7 +174,7 @@ def _bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
 @contextmanager
 def _told() -> Iterator[Callable[[Progress], None]]:
     """Bars for the epoch and for the whole on a terminal; a line for each epoch in any case."""
-    from cnnviz.runs import best_of
+    from cnnviz.training_runs import best_of
 
     with _bars(TextColumn("{task.fields[figures]}")) as bars:
         whole = bars.add_task("All epochs", total=None, figures="")

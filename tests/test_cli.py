@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import errno
 import functools
 import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from corpus import models
 from corpus import networks as n
@@ -23,8 +28,9 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import cnnviz
-from cnnviz import cams, cli
+from cnnviz import cams, cli, runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
+from cnnviz.localization import find_box
 
 # Keras saves its weights in a way that NumPy will give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -227,13 +233,15 @@ def test_explain_writes_the_map_and_the_overlay(
         "method": "cam",
         "layer": "conv",
         "target": found["class"],
+        "size": [14, 20],
+        "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
         "overlay": str(out / "b.overlay.png"),
         "cam": str(out / "b.cam.npy"),
     }
     np.testing.assert_array_equal(np.load(found["cam"]), cam.values)
     picture = np.asarray(Image.open(found["overlay"]))
     np.testing.assert_array_equal(picture, cnnviz.overlay(photo, cam, network.card.preprocessing))
-    assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
 
 
 @pytest.mark.parametrize("method", get_args(cli._Method))
@@ -345,6 +353,226 @@ def test_a_folder_that_cannot_be_made_ends_the_command(
     result = run("explain", averaged, photos, "--out", tmp_path / "taken" / "deep")
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
+
+
+# --- explain: many photos -----------------------------------------------------------------------
+
+
+def rows_in(out: Path) -> list[dict]:
+    """The rows of a run, as a reader of the folder gets them."""
+    return pq.read_table(out / "results").to_pylist()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "PART", 2)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_the_table_holds_what_the_lines_say(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").write_bytes(b"no photo")
+    result = run("explain", averaged, photos, "--out", tmp_path, "--json", "--no-pictures")
+    assert result.exit_code == 1
+    first, bad, last = rows_in(tmp_path)
+    for row, line in zip((first, last), lines(result), strict=True):
+        place = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
+        shared = ("file", "class", "confidence", "target", "method", "layer")
+        assert row == {**{name: line[name] for name in shared}, **place}
+    assert bad.pop("file") == str(photos / "b.png")
+    assert "cannot be read as a photo" in bad.pop("error")
+    assert set(bad.values()) == {None}
+    assert len(list((tmp_path / "results").glob("part-*.parquet"))) == 2
+
+
+def test_without_pictures_there_is_the_table_alone(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "out", "--no-pictures")
+    assert result.exit_code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results"]
+    assert len([line for line in result.stdout.splitlines() if "cam" in line]) == 3
+
+
+def test_many_photos_make_no_table_on_the_screen(
+    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_IN_TABLE", 2)
+    result = run("explain", averaged, photos, "--out", tmp_path, "--no-pictures")
+    assert result.stdout == ""
+    assert f"Explained 3 photos; their rows are in {tmp_path / 'results'}." in result.stderr
+
+
+def test_many_failures_are_counted_and_some_named(
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_NAMED", 2)
+    gone = [tmp_path / f"{number}.png" for number in range(5)]
+    result = run("explain", averaged, *gone, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert len([line for line in result.stderr.splitlines() if "No such file" in line]) == 2
+    assert "and 3 more: the column 'error' in" in result.stderr
+    assert len(run("predict", averaged, *gone).stderr.splitlines()) == 6
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_resuming_does_what_is_left_and_repeats_what_failed(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    for number in range(4):
+        save_photo(photos / f"d{number}.png", number)
+    (photos / "a.PNG").write_bytes(b"no photo")
+    options = ("--out", tmp_path, "--no-pictures", "--json")
+    assert run("explain", averaged, photos, *options).exit_code == 1
+    whole = rows_in(tmp_path)
+    parts = sorted((tmp_path / "results").glob("part-*.parquet"))
+    assert len(parts) == 4
+    parts[1].unlink()
+    parts[3].write_bytes(parts[3].read_bytes()[:-9])
+    kept = parts[0].stat().st_mtime_ns
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert result.exit_code == 1
+    assert "4 of 7 photos were done before." in result.stderr
+    assert str(photos / "a.PNG") in result.stderr
+    assert names(result) == ["d0.png", "d1.png", "c.jpg"]
+    assert rows_in(tmp_path) == whole
+    assert parts[0].stat().st_mtime_ns == kept
+
+
+def test_without_resume_an_earlier_run_is_replaced(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    run("explain", averaged, photos, *options)
+    run("explain", averaged, photos / "b.png", *options)
+    assert [row["file"] for row in rows_in(tmp_path)] == [str(photos / "b.png")]
+
+
+def test_resuming_what_never_began_begins(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path, "--no-pictures", "--resume")
+    assert result.exit_code == 0
+    assert len(rows_in(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (("--class", "dog"), "class"),
+        (("--method", "grad-cam"), "method"),
+        (("--pictures",), "pictures"),
+        (("more photos",), "photos, listing"),
+        (("another model",), "model, card"),
+    ],
+)
+def test_another_run_is_not_resumed(
+    averaged: Path,
+    flattened: Path,
+    photos: Path,
+    tmp_path: Path,
+    changed: tuple[str, ...],
+    named: str,
+) -> None:
+    options = ("--out", tmp_path / "out", "--no-pictures")
+    run("explain", averaged, photos, *options)
+    before = rows_in(tmp_path / "out")
+    if changed == ("more photos",):
+        save_photo(photos / "new.png", 3)
+    model = flattened if changed == ("another model",) else averaged
+    more = changed if changed[0].startswith("--") else ()
+    result = run("explain", model, photos, *options, *more, "--resume")
+    assert result.exit_code == 2
+    assert f"is another one: not the same {named}." in result.stderr
+    assert rows_in(tmp_path / "out") == before
+
+
+def test_a_damaged_manifest_is_not_resumed(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    run("explain", averaged, photos, *options)
+    (tmp_path / "results" / "_run.json").write_text("{")
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert result.exit_code == 2
+    assert "cannot be read, so the run in this folder cannot be resumed" in result.stderr
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("ending", [".parquet", ".overlay.png"])
+def test_a_full_disk_ends_the_run_and_resuming_ends_it_well(
+    averaged: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+) -> None:
+    for number in range(3):
+        save_photo(photos / f"d{number}.png", number)
+    whole = tmp_path / "whole"
+    run("explain", averaged, photos, "--out", whole)
+    replace, written = Path.replace, []
+
+    def run_full(path: Path, target: Path) -> Path:
+        written.append(target)
+        if len([file for file in written if file.name.endswith(ending)]) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(path, target)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", run_full)
+        result = run("explain", averaged, photos, "--out", out)
+    assert result.exit_code == 2
+    message = " ".join(result.stderr.split())
+    assert "cannot be written: No space left on device." in message
+    assert "the same command with --resume goes on" in message
+    assert not list(out.rglob(".*.part"))
+    kept = rows_in(out)
+    assert 2 <= len(kept) < 6
+    assert kept == rows_in(whole)[: len(kept)]
+    again = run("explain", averaged, photos, "--out", out, "--resume")
+    assert again.exit_code == 0
+    assert rows_in(out) == rows_in(whole)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_half_way_is_resumed(
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+) -> None:
+    """Nothing is lost, nothing is there twice, and what was done is not done again."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    for number in range(300):
+        save_photo(folder / f"{number:03}.png", number)
+    options = ["explain", str(averaged), str(folder), "--out", str(out), "--no-pictures"]
+    code = f"import sys\nfrom cnnviz import cli, runs\nruns.PART = 4\nsys.argv[1:] = {options!r}\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + "cli.main()"],
+        cwd=Path(cnnviz.__file__).parent.parent,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("results/part-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(blow)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("results/part-*")}
+    assert 1 <= len(finished) < 75
+    if blow == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Stopped. What is finished stays in" in stderr.decode()
+        assert not list(out.rglob(".*.part"))
+    monkeypatch.setattr(runs, "PART", 4)
+    result = run(*options, "--resume")
+    assert result.exit_code == 0
+    assert [row["file"] for row in rows_in(out)] == [str(path) for path in sorted(folder.iterdir())]
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    monkeypatch.setattr(runs, "PART", 1000)
+    run(*options[:4], tmp_path / "at once", "--no-pictures")
+    for found, expected in zip(rows_in(out), rows_in(tmp_path / "at once"), strict=True):
+        assert found.pop("confidence") == pytest.approx(expected.pop("confidence"), rel=1e-4)
+        assert found == expected
 
 
 # --- Wrong words --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def head(activation: str) -> Head:
 
 
 def test_softmax_outputs_are_probabilities_as_they_are(tiny: Tiny) -> None:
-    output = np.array([[0.2, 0.5, 0.3]], np.float32)
+    output = np.array([0.2, 0.5, 0.3], np.float32)
     prediction = read_prediction(tiny("flat"), head("softmax"), output, np.log(output))
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.5, 0.3], rtol=1e-6)
     np.testing.assert_allclose(prediction.logits, np.log([0.2, 0.5, 0.3]), rtol=1e-6)
@@ -39,20 +39,20 @@ def test_softmax_outputs_are_probabilities_as_they_are(tiny: Tiny) -> None:
 
 
 def test_linear_outputs_go_through_a_softmax(tiny: Tiny) -> None:
-    output = np.log(np.array([[2.0, 5.0, 3.0]], np.float32))
+    output = np.log(np.array([2.0, 5.0, 3.0], np.float32))
     prediction = read_prediction(tiny("flat"), head("linear"), output, output)
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.5, 0.3], rtol=1e-6)
 
 
 def test_sigmoid_outputs_of_several_classes_are_independent(tiny: Tiny) -> None:
-    output = np.array([[0.9, 0.8, 0.1]], np.float32)
+    output = np.array([0.9, 0.8, 0.1], np.float32)
     prediction = read_prediction(tiny("many_sigmoids"), head("sigmoid"), output, None)
     np.testing.assert_allclose(prediction.probabilities, [0.9, 0.8, 0.1], rtol=1e-6)
     assert prediction.logits is None
 
 
 def test_one_sigmoid_unit_speaks_for_two_classes(tiny: Tiny) -> None:
-    output, logit = np.array([[0.8]]), np.log([[4.0]])
+    output, logit = np.array([0.8]), np.log([4.0])
     prediction = read_prediction(tiny("one_sigmoid"), head("sigmoid"), output, logit)
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.8])
     np.testing.assert_allclose(prediction.logits, [-np.log(4), np.log(4)])
@@ -60,7 +60,7 @@ def test_one_sigmoid_unit_speaks_for_two_classes(tiny: Tiny) -> None:
 
 
 def test_one_linear_unit_is_the_logit_of_a_sigmoid(tiny: Tiny) -> None:
-    logit = -np.log([[4.0]])
+    logit = -np.log([4.0])
     prediction = read_prediction(tiny("one_logit"), head("linear"), logit, logit)
     np.testing.assert_allclose(prediction.probabilities, [0.8, 0.2])
     assert prediction.label == "cat"
@@ -72,8 +72,8 @@ def test_huge_logits_saturate_and_do_not_overflow(tiny: Tiny, name: str, size: f
     network = tiny(name)
     units = network.model.outputs[0].shape[-1]
     for sign in (-1, 1):
-        logits = np.zeros((1, units))
-        logits[0, -1] = sign * size
+        logits = np.zeros(units)
+        logits[-1] = sign * size
         found = read_prediction(network, head("linear"), logits, logits).probabilities
         assert found.sum() == pytest.approx(1)
         assert found[-1] == pytest.approx(1 if sign > 0 else 0)
@@ -81,7 +81,7 @@ def test_huge_logits_saturate_and_do_not_overflow(tiny: Tiny, name: str, size: f
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_an_answer_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> None:
-    output = np.array([[0.5, wrong, 0.5]])
+    output = np.array([0.5, wrong, 0.5])
     with pytest.raises(ModelError, match="not a number"):
         read_prediction(tiny("flat"), head("linear"), output, output)
 
@@ -178,13 +178,13 @@ def test_numbers_that_grow_too_large_on_the_way_are_told_from_damaged_weights(
 def test_outputs_that_are_no_probabilities_are_refused_in_words(
     tiny: Tiny, activation: str
 ) -> None:
-    output = np.array([[7.0, -1.0, 0.5]])
+    output = np.array([7.0, -1.0, 0.5])
     with pytest.raises(ModelError, match=f"end in '{activation}' and reach from -1 to 7"):
         read_prediction(tiny("flat"), head(activation), output, None)
 
 
 def test_logarithms_of_probabilities_become_probabilities(tiny: Tiny) -> None:
-    output = np.log([[0.2, 0.5, 0.3]])
+    output = np.log([0.2, 0.5, 0.3])
     prediction = read_prediction(tiny("flat"), head("log_softmax"), output, None)
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.5, 0.3])
 
@@ -202,12 +202,12 @@ def test_logarithms_of_probabilities_become_probabilities(tiny: Tiny) -> None:
 def test_whether_one_class_excludes_the_others(
     tiny: Tiny, activation: str, output: list[float], exclusive: bool
 ) -> None:
-    prediction = read_prediction(tiny("flat"), head(activation), np.array([output]), None)
+    prediction = read_prediction(tiny("flat"), head(activation), np.array(output), None)
     assert prediction.exclusive is exclusive
 
 
 def test_one_unit_s_two_classes_exclude_each_other(tiny: Tiny) -> None:
-    found = read_prediction(tiny("one_sigmoid"), head("sigmoid"), np.array([[0.7]]), None)
+    found = read_prediction(tiny("one_sigmoid"), head("sigmoid"), np.array([0.7]), None)
     assert found.exclusive
 
 

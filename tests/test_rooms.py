@@ -21,6 +21,7 @@ WEB_SIDE: dict[str, set[str]] = {
     "__init__": {DYNAMIC},
     "errors": set(),
     "settings": set(),
+    "storage": set(),
     "cards": {"lib:pydantic"},
     "results": {"cards"},
     "arrays": {"results"},
@@ -30,6 +31,7 @@ WEB_SIDE: dict[str, set[str]] = {
     "images": {"lib:PIL", "lib:pillow_heif", "photo_checks"},
     "cams": {"arrays", "results"},
     "preprocessing": {"lib:PIL", "arrays", "cards"},
+    "localization": {"cards", "preprocessing", "results"},
     "overlays": {"arrays", "cards", "colours", "preprocessing", "results"},
     "descriptions": {"cards", "preprocessing", "results"},
     "exports": {"results"},
@@ -55,7 +57,7 @@ WEB_SIDE: dict[str, set[str]] = {
         "preprocessing",
     },
     "recipes": {"cards"},
-    "runs": {"cards"},
+    "training_runs": {"cards"},
     "scratch": set(),
     "inside_worker": {"cards", "model_files", "settings"},
     "workers": {"lib:loky", "answers", "inside_worker", "model_files", "scratch", "settings"},
@@ -81,6 +83,26 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "preprocessing",
         "results",
     },
+    "many": {
+        "explanations",
+        "graph",
+        "images",
+        "loading",
+        "localization",
+        "preprocessing",
+        "results",
+    },
+    "runs": {
+        "lib:pyarrow",
+        "cams",
+        "exports",
+        "images",
+        "loading",
+        "many",
+        "overlays",
+        "results",
+        "storage",
+    },
     "outlines": {
         "explanations",
         "graph",
@@ -100,7 +122,7 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "data",
         "pipelines",
         "recipes",
-        "runs",
+        "training_runs",
     },
 }
 _BACKEND_FOR_PEOPLE = WEB_SIDE.keys() - {"__init__"}
@@ -121,7 +143,7 @@ SHELL: dict[str, set[str]] = {
         *NETWORK_SIDE,
     },
     "terminal": {"lib:typer", "lib:rich", DYNAMIC},
-    "training_cli": {"lib:typer", "lib:rich", "data", "runs", "terminal"},
+    "training_cli": {"lib:typer", "lib:rich", "data", "terminal", "training_runs"},
 }
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}

@@ -1,0 +1,139 @@
+"""Many photos explained: threads decode them while the network runs on the batch before."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz import graph
+from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.explanations import explain_inputs
+from cnnviz.images import open_photo
+from cnnviz.loading import Network
+from cnnviz.localization import find_box
+from cnnviz.preprocessing import network_input
+from cnnviz.results import Explanation, PhotoResult
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+# A photo as it was read, and its network input (1, h, w, C); None where it could not be.
+_Photo = tuple[PhotoResult, NDArray[np.float32] | None]
+
+# Batches that are decoded ahead, so that the network does not wait for them.
+_AHEAD = 2
+
+
+def explain_many(
+    network: Network,
+    paths: Sequence[Path],
+    targets: Sequence[str | int] = (),
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+    keep_photos: bool = False,
+) -> Iterator[PhotoResult]:
+    """``explain`` for many photos, in their order, and the box of the first class of each.
+
+    A photo that fails does not stop the others. Only a few batches are in memory at a time.
+
+    Args:
+        network: the network.
+        paths: the photos' files.
+        targets: as in ``explain``.
+        method: as in ``explain``.
+        layer: as in ``explain``.
+        keep_photos: whether the results hold the photos too.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit. It comes
+            from the call itself, before a photo is read.
+        LayerError: there is no such layer, or it has no maps; from the call itself too.
+    """
+    check_choices(network, targets, method=method, layer=layer)
+    steps = network.card.preprocessing
+
+    def explain(inputs: NDArray[np.float32]) -> list[Explanation | ModelError]:
+        return explain_inputs(network, inputs, targets, method=method, layer=layer)
+
+    def read(path: Path) -> _Photo:
+        try:
+            photo = open_photo(path)
+            inputs = network_input(photo, steps)
+        except CnnvizError as error:
+            return PhotoResult(path, error=error), None
+        height, width = photo.shape[:2]
+        return PhotoResult(path, (height, width), photo=photo if keep_photos else None), inputs
+
+    def complete(result: PhotoResult, found: Explanation | ModelError) -> PhotoResult:
+        if isinstance(found, ModelError):
+            return replace(result, error=found)
+        box = find_box(found.maps[0].values, *result.size, steps)
+        return replace(result, explanation=found, box=box)
+
+    def results() -> Iterator[PhotoResult]:
+        size = min(graph.any_pass(network).batch, len(paths))
+        with threads("decode") as pool:
+            photos = in_order(pool, read, paths, _AHEAD * size)
+            while group := list(islice(photos, size)):
+                inputs = [given for _, given in group if given is not None]
+                found = iter(explain(_fill(inputs, size)) if inputs else ())
+                for result, given in group:
+                    yield result if given is None else complete(result, next(found))
+
+    return results()
+
+
+def check_choices(
+    network: Network,
+    targets: Sequence[str | int] = (),
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+) -> None:
+    """Looks whether ``explain`` can do what is asked of it, on a black picture.
+
+    Raises:
+        TargetError: there is no such class or method, or the method does not fit.
+        LayerError: there is no such layer, or it has no maps.
+    """
+    steps = network.card.preprocessing
+    black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
+    explain_inputs(network, black, targets, method=method, layer=layer)
+
+
+def in_order(
+    pool: Executor, make: Callable[[Item], Made], items: Iterable[Item], ahead: int
+) -> Iterator[Made]:
+    """Each item's result in the items' order, with ``ahead`` of them under way or waiting."""
+    waiting: deque[Future[Made]] = deque()
+    for item in items:
+        waiting.append(pool.submit(make, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextmanager
+def threads(name: str) -> Iterator[Executor]:
+    """A thread for each processor: Pillow and NumPy let others run while they work."""
+    pool = ThreadPoolExecutor(os.cpu_count(), name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fill(inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
+    """A full batch, repeating the last photo: for a smaller one the network is traced again."""
+    return np.concatenate([*inputs, *(inputs[-1:] * (size - len(inputs)))])
