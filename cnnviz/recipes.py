@@ -111,7 +111,7 @@ RECIPES = {
             sides=(32, 512),
             size=128,
             epochs=60,
-            rate=2e-3,
+            rate=1e-3,
             augmentation=_PHOTOS,
             layers=SuggestedLayers(
                 filters="conv1", activations=["conv1", "conv2", "conv3", "conv4"], cam="relu4"

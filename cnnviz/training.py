@@ -46,8 +46,10 @@ from cnnviz.training_runs import (
     write_history,
 )
 
-# Epochs without a better one, after which the training stops.
-_PATIENCE = 12
+# The share of all epochs without a better one after which the training stops: while the learning
+# rate is high the figures go up and down.
+_PATIENCE = 1 / 3
+_LEAST_PATIENCE = 5
 _STATE = "state.npz"
 
 Report = Callable[[Progress], None]
@@ -276,7 +278,8 @@ def _finished(job: _Job, history: Sequence[Epoch]) -> bool:
     if not history:
         return False
     waited = len(history) - best_of(history).number
-    return len(history) >= job.plan.epochs or waited >= _PATIENCE
+    patience = max(_LEAST_PATIENCE, round(_PATIENCE * job.plan.epochs))
+    return len(history) >= job.plan.epochs or waited >= patience
 
 
 def _tunes(job: _Job, number: int) -> bool:
