@@ -56,7 +56,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
     global _most
     guest = folder is not None
     _most = 1 if guest else settings.networks
-    threading.Thread(target=_follow, args=(parent, folder), daemon=True).start()
+    follow(parent, folder)
     if guest:
         # TensorFlow comes later, so that a file that is refused is refused at once.
         from cnnviz.confinement import confine
@@ -78,13 +78,22 @@ def _import_tensorflow(threads: int) -> None:
     gc.enable()
 
 
-def _follow(parent: int, folder: str | None) -> None:
-    """Ends this process when the one that started it is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-    os._exit(0)
+def follow(parent: int, folder: str | None = None) -> None:
+    """Ends this process, from now on, when the one that started it is gone, however it went.
+
+    Args:
+        parent: the id of the process that started this one.
+        folder: is deleted then.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -132,7 +141,9 @@ def _loaded(model: ModelFile) -> Any:
     while len(_networks) >= _most:
         _networks.popitem(last=False)
     _networks[model] = _load(model)
-    # loky collects garbage after a call; what stays need not be looked at every time.
+    # loky collects garbage after a call; what stays need not be looked at every time. What was
+    # kept out of sight before, and has left, must be seen once more to be let go.
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     return _networks[model]

@@ -28,6 +28,8 @@ class ModelFile:
         card: a card that takes the place of the one beside it, as JSON; "" for none.
         title: what a card that is inferred calls it; "" for the file's name.
         inner: whether the model inside a file for several graphics cards is meant.
+        checkpoint: whether it is one of many that a training left, which are looked at in turn
+            and must not drive out the models that everybody uses.
     """
 
     path: str
@@ -38,6 +40,7 @@ class ModelFile:
     card: str = ""
     title: str = ""
     inner: bool = False
+    checkpoint: bool = False
 
     @property
     def name(self) -> str:

@@ -12,6 +12,9 @@ variable                   meaning                                           def
 ``CNNVIZ_UPLOADS``         ``on`` or ``off``: whether people may bring       on where the server
                            their own models                                  is on localhost
 ``CNNVIZ_UPLOAD_MB``       the largest model that may be uploaded, MB        200
+``CNNVIZ_TRAINING``        ``on`` or ``off``: whether people may train       on where the server
+                           networks, one at a time                           is on localhost
+``CNNVIZ_REPLAY``          folder of a training to watch again               none
 ``CNNVIZ_GUESTS``          models that are not trusted in memory at once,     2
                            each in a process of its own
 ``CNNVIZ_GUEST_GB``        memory of such a process, GB                      4
@@ -39,6 +42,8 @@ class Settings:
     networks: int
     threads: int
     uploads: bool | None
+    training: bool | None
+    replay: Path | None
     upload_mb: int
     guests: int
     guest_gb: int
@@ -57,6 +62,8 @@ def read_settings() -> Settings:
         networks=_whole_number("CNNVIZ_NETWORKS", default=3, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
         uploads=_switch("CNNVIZ_UPLOADS"),
+        training=_switch("CNNVIZ_TRAINING"),
+        replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,
         upload_mb=_whole_number("CNNVIZ_UPLOAD_MB", default=200, least=1),
         guests=_whole_number("CNNVIZ_GUESTS", default=2, least=1),
         guest_gb=_whole_number("CNNVIZ_GUEST_GB", default=4, least=2),

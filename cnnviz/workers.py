@@ -1,8 +1,9 @@
 """Worker processes: networks live there, and whoever asks never imports TensorFlow.
 
-Trusted models share the workers. A model that is not trusted, a guest, has a process of its own,
-confined for good before it opens the file, so that not even a crash in native code reaches what
-anybody else is looking at. loky runs the processes. One that dies, whatever the reason, is
+Trusted models share the workers; the checkpoints of trainings have one of their own, so that they
+do not drive out what everybody uses. A model that is not trusted, a guest, has a process of its
+own, confined for good before it opens the file, so that not even a crash in native code reaches
+what anybody else is looking at. loky runs the processes. One that dies, whatever the reason, is
 replaced; who waited for its answer gets a ``WorkerError``, and the next call finds a new one.
 """
 
@@ -40,8 +41,9 @@ _GUEST_SECONDS = 60
 # The processes died, or somebody else's question was stuck in them and they were stopped.
 _GONE = (BrokenProcessPool, ShutdownExecutorError)
 
-# The home of all trusted models; a guest's home is its file.
+# The home of all trusted models, and that of a training's checkpoints; a guest's home is its file.
 _SHARED = ""
+_CHECKPOINTS = "checkpoints"
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
@@ -158,7 +160,13 @@ def _next_step(home: _Home, steps: list[tuple[str, ModelFile]]) -> None:
 
 
 def _home_name(model: ModelFile) -> str:
-    return _SHARED if model.trusted else model.path
+    if not model.trusted:
+        return model.path
+    return _CHECKPOINTS if model.checkpoint else _SHARED
+
+
+def _is_guest(name: str) -> bool:
+    return name not in {_SHARED, _CHECKPOINTS}
 
 
 @contextmanager
@@ -179,9 +187,9 @@ def _home(name: str) -> _Home:
     with _lock:
         if name not in _homes:
             settings = read_settings()
-            if name != _SHARED:
+            if _is_guest(name):
                 _make_room(settings.guests)
-            _homes[name] = _open_home(settings, guest=name != _SHARED)
+            _homes[name] = _open_home(settings, name)
         _homes.move_to_end(name)
         return _homes[name]
 
@@ -192,7 +200,7 @@ def _make_room(most: int) -> None:
     Raises:
         WorkerError: somebody waits for an answer of each.
     """
-    guests = [name for name in _homes if name != _SHARED]
+    guests = [name for name in _homes if _is_guest(name)]
     idle = [name for name in guests if not _homes[name].waiting]
     surplus = len(guests) + 1 - most
     if surplus > len(idle):
@@ -204,7 +212,8 @@ def _make_room(most: int) -> None:
         _discard(_homes[name])
 
 
-def _open_home(settings: Settings, *, guest: bool) -> _Home:
+def _open_home(settings: Settings, name: str) -> _Home:
+    guest = _is_guest(name)
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     folder = None
     if guest:
@@ -212,7 +221,7 @@ def _open_home(settings: Settings, *, guest: bool) -> _Home:
         # Each of glibc's heaps takes address space, which is what is limited.
         environment |= {"TMPDIR": folder.name, "MALLOC_ARENA_MAX": "4"}
     executor = ProcessPoolExecutor(
-        1 if guest else settings.workers,
+        settings.workers if name == _SHARED else 1,
         initializer=initialise,
         initargs=(settings, os.getpid(), folder.name if folder else None),
         env=environment,

@@ -58,6 +58,8 @@ WEB_SIDE: dict[str, set[str]] = {
     },
     "recipes": {"cards"},
     "training_runs": {"cards"},
+    "trainer": {"cards", "model_files", "scratch", "training_runs"},
+    "inside_trainer": {DYNAMIC, "data", "inside_worker", "recipes", "trainer", "training_runs"},
     "scratch": set(),
     "inside_worker": {"cards", "model_files", "settings"},
     "workers": {"lib:loky", "answers", "inside_worker", "model_files", "scratch", "settings"},
@@ -148,7 +150,10 @@ SHELL: dict[str, set[str]] = {
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}
 # Inside functions alone: what runs in a worker's own process, where TensorFlow belongs.
-INSIDE = {"inside_worker": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE}}
+INSIDE = {
+    "inside_worker": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE},
+    "inside_trainer": {"lib:tensorflow", "training"},
+}
 
 
 def modules() -> list[Path]:

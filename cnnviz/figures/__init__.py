@@ -6,6 +6,7 @@ the mouse is the value that was computed. A cell that is not a number stays empt
 """
 
 from cnnviz.figures.bars import confidence_bars
+from cnnviz.figures.curves import learning_curve
 from cnnviz.figures.frame import CHART_CONFIG, css_height
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
@@ -21,6 +22,7 @@ __all__ = [
     "css_height",
     "evidence_maps",
     "heatmap",
+    "learning_curve",
     "map_overlay",
     "photo_figure",
 ]

@@ -1,4 +1,4 @@
-"""Starts the app: ``python -m cnnviz.ui [options of "streamlit run"]``.
+"""Starts the app: ``python -m cnnviz.ui [--replay FOLDER] [options of "streamlit run"]``.
 
 The worker processes start first, so that TensorFlow loads while the server comes up. What the
 pages draw with is imported before the server answers, so that no visitor waits for it.
@@ -20,6 +20,7 @@ def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
     _give_memory_back()
     _calculate_alone()
+    _take_replay(sys.argv)
     from cnnviz import scratch, workers
     from cnnviz.ui import library
 
@@ -35,6 +36,17 @@ def main() -> None:
 
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(sys.argv[1:]), *sys.argv[1:]]
     sys.exit(cli.main())
+
+
+def _take_replay(words: list[str]) -> None:
+    """Takes ``--replay FOLDER`` out of the command: the rest is Streamlit's."""
+    if "--replay" not in words:
+        return
+    place = words.index("--replay")
+    if place + 1 == len(words):
+        sys.exit("--replay needs the folder of a training, such as models/my_model_training.")
+    os.environ["CNNVIZ_REPLAY"] = words[place + 1]
+    del words[place : place + 2]
 
 
 def _limit(options: list[str]) -> list[str]:

@@ -47,7 +47,12 @@ class _Store:
 def allowed() -> bool:
     """Whether people may bring models: as the switch says, else where the server is local."""
     switched = read_settings().uploads
-    return st.get_option("server.address") in LOCAL if switched is None else switched
+    return is_local() if switched is None else switched
+
+
+def is_local() -> bool:
+    """Whether this server can be reached from this machine alone."""
+    return st.get_option("server.address") in LOCAL
 
 
 def models() -> dict[str, ModelFile]:

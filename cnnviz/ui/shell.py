@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from cnnviz import workers
+from cnnviz import trainer, workers
 from cnnviz.errors import CnnvizError
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import ROOT, read_settings
@@ -23,6 +23,7 @@ _PAGES = {
     "filters": ("Filters", ":material/grid_on:"),
     "activations": ("Activations", ":material/blur_on:"),
     "class_activation_map": ("Class activation map", ":material/center_focus_strong:"),
+    "training": ("Training", ":material/model_training:"),
 }
 
 
@@ -73,7 +74,7 @@ def _sidebar() -> tuple[ModelFile, Photo]:
     above = st.container()
     if own_models.allowed():
         own_models.pick()
-    by_name = {**library.by_name(offered), **own_models.models()}
+    by_name = {**library.by_name([*offered, *trainer.models()]), **own_models.models()}
     if not by_name:
         raise CnnvizError(
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "

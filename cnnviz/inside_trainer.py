@@ -1,0 +1,155 @@
+"""The process of the app's training: ``python -m cnnviz.inside_trainer FOLDER PARENT``.
+
+It has limits on memory and time, and gives way to the processes that answer people's questions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnnviz.data import Prepared, prepare_photos, prepare_pixels
+from cnnviz.errors import CnnvizError
+from cnnviz.inside_worker import follow
+from cnnviz.recipes import find_recipe
+from cnnviz.trainer import MOST_PHOTOS, Order, Place, Status
+from cnnviz.training_runs import Progress
+
+# Bytes of address space, of which TensorFlow alone takes several billions.
+_MEMORY = 12 << 30
+_SECONDS = 3600
+_NICE = 10
+_BATCH = 32
+# Between two entries in the status file.
+_PAUSE = 0.3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Teller:
+    """Writes how far the training is, a few times a second at most.
+
+    Attributes:
+        place: where.
+        begun: when the process began, in seconds of a clock that only counts.
+        stopped: whether somebody asked for the end.
+    """
+
+    place: Place
+    begun: float = field(default_factory=time.monotonic)
+    stopped: bool = False
+    _last: float = 0
+
+    def prepared(self, done: int, total: int) -> None:
+        """So many photos are prepared."""
+        self._tell(Status("preparing", done=done, total=total), done == total)
+
+    def trained(self, now: Progress) -> None:
+        """So many steps are done."""
+        each = [epoch.seconds for epoch in now.history]
+        left = None
+        if each:
+            left = sum(each) / len(each) * (now.epochs - now.epoch + 1 - now.step / now.steps)
+        told = Status(
+            "training",
+            done=now.step,
+            total=now.steps,
+            epoch=now.epoch,
+            epochs=now.epochs,
+            loss=now.loss,
+            accuracy=now.accuracy,
+            seconds_left=left,
+        )
+        self._tell(told, now.step == now.steps)
+
+    def ends(self) -> bool:
+        """Whether the training must end now."""
+        return self.stopped or time.monotonic() - self.begun > _SECONDS
+
+    def _tell(self, status: Status, at_once: bool) -> None:
+        if at_once or time.monotonic() - self._last > _PAUSE:
+            self._last = time.monotonic()
+            self.place.tell(status)
+
+
+def main(folder: str, parent: str) -> None:
+    """Prepares the data and trains, as the folder's order says."""
+    follow(int(parent))
+    _limit()
+    order = Order(**json.loads(Path(folder, "order.json").read_text(encoding="utf-8")))
+    place = Place(Path(folder), order)
+    teller = _Teller(place)
+
+    def ask_to_end(*_: Any) -> None:
+        teller.stopped = True
+
+    signal.signal(signal.SIGTERM, ask_to_end)
+    try:
+        place.tell(_train(place, teller))
+    except CnnvizError as error:
+        place.tell(Status("stopped" if teller.stopped else "failed", str(error)))
+    except MemoryError:
+        place.tell(Status("failed", "There is not enough memory for this training."))
+    # TensorFlow raises whatever it likes; none of its texts is for people.
+    except Exception as error:  # noqa: BLE001
+        _log.exception("The training failed")
+        reason = f"The training failed: {type(error).__name__}. The server's log says more."
+        place.tell(Status("failed", reason))
+
+
+def _train(place: Place, teller: _Teller) -> Status:
+    order = place.order
+    prepared = _prepare(order, place.data, teller)
+    place.tell(Status("training", total=1))
+    tensorflow: Any = importlib.import_module("tensorflow")
+    # The other half is for the people who look at networks meanwhile.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+    training: Any = importlib.import_module("cnnviz.training")
+    training.train(
+        prepared,
+        place.model,
+        order.architecture,
+        epochs=order.epochs,
+        batch=_BATCH,
+        report=teller.trained,
+        stop=teller.ends,
+    )
+    left_out = len(prepared.left_out)
+    message = f"{left_out:,} files could not be read and were left out." if left_out else ""
+    return Status("stopped" if teller.ends() else "finished", message)
+
+
+def _prepare(order: Order, out: Path, teller: _Teller) -> Prepared:
+    if order.source.endswith(".npz"):
+        return prepare_pixels(order.source, out)
+    size = find_recipe(order.architecture).size
+    prepared = prepare_photos(
+        order.source, out, size=size, most=MOST_PHOTOS, processes=1, report=teller.prepared
+    )
+    # The photos themselves are not needed any more.
+    Path(order.source).unlink()
+    return prepared
+
+
+def _limit() -> None:
+    """Limits on memory, and a back seat: people's questions come first."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    os.nice(_NICE)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

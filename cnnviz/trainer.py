@@ -1,0 +1,261 @@
+"""The app's own training: one at a time, in a process of its own, seen by everybody.
+
+The process writes how far it is into a file, so that a page that is loaded again, or by somebody
+else, finds the running training. All of it goes when the server does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from cnnviz import scratch
+from cnnviz.cards import card_text
+from cnnviz.errors import TrainingError
+from cnnviz.model_files import ModelFile, model_file
+from cnnviz.training_runs import Run, open_run, run_folder
+
+# Trainings whose files are kept on this server's disk.
+_KEPT = 4
+MOST_PHOTOS = 5_000
+MOST_EPOCHS = 100
+
+State = Literal["preparing", "training", "finished", "stopped", "failed"]
+_GOING = ("preparing", "training")
+
+_log = logging.getLogger(__name__)
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody asked for.
+
+    Attributes:
+        name: of the model; letters, digits and the signs - and _.
+        source: the data: a zip of class folders, or an ``.npz`` in the form of Keras's MNIST.
+        source_name: what a person calls it.
+        architecture: name of a recipe.
+        epochs: the most.
+    """
+
+    name: str
+    source: str
+    source_name: str
+    architecture: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a training is.
+
+    Attributes:
+        state: what it is doing.
+        message: why it failed, or what was left out; "" for nothing to say.
+        done: photos that are prepared, or steps that are done in this epoch.
+        total: of so many.
+        epoch: the one that is going on, counted from 1.
+        epochs: the most there will be.
+        loss: mean of this epoch so far.
+        accuracy: likewise.
+        seconds_left: about how long it will still take; None where nobody knows.
+    """
+
+    state: State = "preparing"
+    message: str = ""
+    done: int = 0
+    total: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    loss: float = 0
+    accuracy: float = 0
+    seconds_left: float | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether it is not at its end yet."""
+        return self.state in _GOING
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a training in the app are.
+
+    Attributes:
+        folder: all of them.
+        order: what was asked for.
+    """
+
+    folder: Path
+    order: Order
+
+    @property
+    def data(self) -> Path:
+        """The prepared data."""
+        return self.folder / "data"
+
+    @property
+    def model(self) -> Path:
+        """The model, once it is finished."""
+        return self.folder / f"{self.order.name}.keras"
+
+    def run(self) -> Run | None:
+        """The training's own folder, once it has begun."""
+        try:
+            return open_run(run_folder(self.model))
+        except TrainingError:
+            return None
+
+    def status(self) -> Status:
+        """How far it is."""
+        try:
+            told = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
+            return Status(**told)
+        except FileNotFoundError:
+            return Status()
+
+    def tell(self, status: Status) -> None:
+        """Writes how far it is."""
+        part = self.folder / "status.part"
+        part.write_text(json.dumps(asdict(status)), encoding="utf-8")
+        part.replace(self.folder / "status.json")
+
+
+@dataclass
+class _Desk:
+    """What this server knows of its trainings.
+
+    Attributes:
+        folder: where their files lie.
+        places: of those that are kept, the last one last.
+        process: of the last one.
+    """
+
+    folder: TemporaryDirectory[str] = field(default_factory=lambda: scratch.make("training"))
+    places: list[Place] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+    begun: int = 0
+
+
+@cache
+def _desk() -> _Desk:
+    return _Desk()
+
+
+def start(order: Order, upload: bytes | memoryview | None = None) -> None:
+    """Starts a training; returns at once.
+
+    Args:
+        order: what is asked for.
+        upload: the bytes of a zip, which take the place of ``order.source``.
+
+    Raises:
+        TrainingError: another one is going on, or the disk is full.
+    """
+    with _lock:
+        if is_going():
+            raise TrainingError(
+                "Somebody is training a network just now, and this server trains one at a time."
+            )
+        desk = _desk()
+        desk.begun += 1
+        folder = Path(desk.folder.name) / f"{desk.begun:03}"
+        try:
+            folder.mkdir()
+            if upload is not None:
+                # The data's name stands in the card.
+                order = replace(order, source=str(folder / f"{order.source_name}.zip"))
+                Path(order.source).write_bytes(upload)
+            (folder / "order.json").write_text(json.dumps(asdict(order)), encoding="utf-8")
+            log = (folder / "log.txt").open("wb")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise TrainingError(f"The training cannot begin: {error.strerror}.") from error
+        with log:
+            desk.process = subprocess.Popen(
+                [sys.executable, "-m", "cnnviz.inside_trainer", str(folder), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        desk.places.append(Place(folder, order))
+        for old in desk.places[:-_KEPT]:
+            shutil.rmtree(old.folder, ignore_errors=True)
+        del desk.places[:-_KEPT]
+
+
+def is_going() -> bool:
+    """Whether a training is going on."""
+    with _lock:
+        process = _desk().process
+        return process is not None and process.poll() is None
+
+
+def count() -> int:
+    """How many trainings were begun on this server."""
+    with _lock:
+        return _desk().begun
+
+
+def stop() -> None:
+    """Asks the training to come to its end: the best epoch so far becomes the model."""
+    with _lock:
+        process = _desk().process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
+
+def places() -> list[Place]:
+    """The trainings of this server that are kept, the last one first."""
+    with _lock:
+        return _desk().places[::-1]
+
+
+def status(place: Place) -> Status:
+    """How far a training is; one whose process died has failed."""
+    with _lock:
+        last = bool(_desk().places) and _desk().places[-1] == place
+        over = not last or not is_going()
+        told = place.status()
+        if over and told.going:
+            _log.warning("A training ended without a word; its log: %s", place.folder / "log.txt")
+            told = replace(
+                told,
+                state="failed",
+                message="The process that trained stopped: the memory may be full. The epochs "
+                "that were finished can still be looked at.",
+            )
+            place.tell(told)
+        return told
+
+
+def models() -> list[ModelFile]:
+    """The models that were trained here and are finished."""
+    return [
+        replace(model_file(place.model), trusted=True)
+        for place in places()
+        if place.model.exists() and not place.status().going
+    ]
+
+
+def checkpoint(run: Run, name: str) -> ModelFile:
+    """A checkpoint of a training as a model that can be asked about.
+
+    Raises:
+        ModelError: it is not there any more.
+    """
+    path = run.folder / name
+    return replace(model_file(path), trusted=True, card=card_text(run.card), checkpoint=True)

@@ -1,0 +1,31 @@
+"""Training: watch a network learn, epoch by epoch."""
+
+import streamlit as st
+
+from cnnviz.ui import shell, training_parts
+
+scene = shell.enter(
+    "How does a network learn?",
+    "Train a small network, and see its filters, its activations and its evidence change after "
+    "each epoch: each time it has gone through all the photos.",
+)
+watched = training_parts.pick_training()
+if training_parts.allowed():
+    training_parts.order(open_at_once=watched is None)
+elif watched is None:
+    st.info(
+        "Training is switched off on this server, and there is no training to watch again.",
+        icon=":material/block:",
+    )
+if watched is None:
+    st.stop()
+epochs = watched.history()
+progress = st.container()
+epoch = training_parts.pick_epoch(watched, epochs) if epochs else None
+with progress:
+    training_parts.follow(watched, epochs, epoch.number if epoch else None)
+training_parts.downloads(watched)
+run = watched.run()
+if epoch is not None and run is not None:
+    photo = training_parts.pick_photo(watched, scene.photo)
+    training_parts.look(watched, run, epoch, photo)
