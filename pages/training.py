@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from cnnviz import trainer
 from cnnviz.ui import shell, training_parts
+from cnnviz.ui.scene import Scene
 
 scene = shell.enter(
     "How does a network learn?",
@@ -27,5 +29,9 @@ with progress:
 training_parts.downloads(watched)
 run = watched.run()
 if epoch is not None and run is not None:
-    photo = training_parts.pick_photo(watched, scene.photo)
-    training_parts.look(watched, run, epoch, photo)
+    of_photo, of_layer = st.columns(2, gap="large")
+    with of_photo:
+        photo = training_parts.pick_photo(watched, scene.photo)
+    with of_layer:
+        layer = training_parts.pick_activations(watched, run)
+    training_parts.look(Scene(trainer.checkpoint(run, epoch.checkpoint), photo), layer)

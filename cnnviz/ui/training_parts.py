@@ -17,6 +17,7 @@ from cnnviz.descriptions import describe
 from cnnviz.errors import CnnvizError, DataError, TrainingError
 from cnnviz.images import encode_png, shrink
 from cnnviz.recipes import RECIPES
+from cnnviz.results import Floats
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.training_runs import Epoch, Run, best_of, open_run, read_history, run_folder
 from cnnviz.ui import ask, choices, kernel_parts, own_models, parts
@@ -331,53 +332,43 @@ def _data_photo(key: str, label: str, _prepared: Prepared) -> Photo:
     return Photo(pixels, pixels, thumbnail, label, rows[row].file, f"{key} {rows[row].sha256}")
 
 
-def look(watched: Watched, run: Run, epoch: Epoch, photo: Photo) -> None:
-    """The network after an epoch: its answer, its filters, its activations and its map."""
-    scene = Scene(trainer.checkpoint(run, epoch.checkpoint), photo)
-    explanation = ask.explanation(scene.model, photo)
-    preprocessing = run.card.preprocessing
-    st.subheader(plain(describe(explanation, photo.pixels, preprocessing)), anchor=False)
-    on_photo, scores = st.columns(2, gap="large")
-    with on_photo:
-        parts.overlay(scene, explanation.maps[0], key="training overlay")
-    with scores:
-        found = [(score.label, score.probability) for score in explanation.prediction.top(5)]
-        parts.chart(
-            figures.confidence_bars(found, highlight=explanation.prediction.label),
-            "training scores",
-        )
-    kernels, maps = st.columns(2, gap="large")
-    with kernels:
-        _filters(scene, run)
-    with maps:
-        _activations(scene, run, watched)
-
-
-def _filters(scene: Scene, run: Run) -> None:
-    layer = run.card.suggested_layers.filters
-    if layer is None:
-        return
-    found = ask.filters(scene.model, layer)
-    figure = kernel_parts.grid(found, 0, "layer", "gray")
-    parts.chart(figure, "training filters")
-
-
-def _activations(scene: Scene, run: Run, watched: Watched) -> None:
+def pick_activations(watched: Watched, run: Run) -> str | None:
+    """The choice of the layer whose activations are drawn."""
     offered = run.card.suggested_layers.activations
     if not offered:
-        return
-    layer = choices.choose(
-        st.selectbox, "Layer", "layer", offered, offered[0], scope=f"training {watched.key}"
-    )
-    maps = ask.activations(scene.model, scene.photo, layer)
-    ranking = rank_channels(maps)
-    places = [int(channel) for channel in ranking.order("number")][:_MOST_CHANNELS]
+        return None
+    scope = f"training {watched.key}"
+    return choices.choose(st.selectbox, "Layer", "layer", offered, offered[0], scope=scope)
+
+
+def look(scene: Scene, layer: str | None) -> None:
+    """A network on a photo: its answer, its map, its filters and its activations."""
+    explanation = ask.explanation(scene.model, scene.photo)
+    text = describe(explanation, scene.photo.pixels, scene.card.preprocessing)
+    st.subheader(plain(text), anchor=False)
+    evidence, kernels, maps = st.columns(3, gap="medium")
+    with evidence:
+        parts.overlay(scene, explanation.maps[0], key="training overlay")
+    filters = scene.card.suggested_layers.filters
+    if filters is not None:
+        with kernels:
+            found = ask.filters(scene.model, filters)
+            parts.chart(kernel_parts.grid(found, 0, "layer", "gray"), "training filters")
+    if layer is not None:
+        with maps:
+            _activations(ask.activations(scene.model, scene.photo, layer), layer)
+
+
+def _activations(maps: Floats, layer: str) -> None:
+    """Channels in the order of their numbers: from epoch to epoch each stays in its place."""
+    count = min(maps.shape[-1], _MOST_CHANNELS)
+    peaks = rank_channels(maps).peak
     figure = figures.channel_grid(
-        maps[..., places],
-        title=f"{len(places)} of {maps.shape[-1]} activations of {layer}",
+        maps[..., :count],
+        title=f"{count} of {maps.shape[-1]} activations of {layer}",
         unit="activation",
-        names=[f"#{number}" for number in places],
-        hovers=[f"Channel {number}\npeak {ranking.peak[number]:.3g}" for number in places],
+        names=[f"#{number}" for number in range(count)],
+        hovers=[f"Channel {number}\npeak {peaks[number]:.3g}" for number in range(count)],
         colours="viridis",
     )
     parts.chart(figure, "training activations")
