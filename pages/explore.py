@@ -9,16 +9,16 @@ from cnnviz.ui.text import plain
 
 scene = shell.enter(
     "What does the network see?",
-    "Drop a photo into the sidebar. The network names it, and the second picture shows where "
-    "in the photo it found the evidence.",
+    "Drop a photo into the sidebar (:material/keyboard_double_arrow_right: opens it). "
+    "The network names it, and the second picture shows where in the photo it found the evidence.",
 )
 sentence = st.container()
 left, right = st.columns(2, gap="large")
 with left:
     # The photo is there at once, however long the network takes to load.
-    parts.chart(
-        figures.photo_figure(scene.photo.shown, title="The photo", beside_overlay=True), "photo"
-    )
+    photo = figures.photo_figure(scene.photo.shown, title="The photo")
+    # The picture beside it stands below a colour bar.
+    parts.chart(photo, "photo", above_in_columns=figures.BAR_SPACE)
 with sentence:
     preprocessing = scene.card.preprocessing
     explanation = ask.explanation(scene.model, scene.photo)
@@ -27,7 +27,9 @@ with sentence:
 cam = explanation.maps[0]
 with right:
     parts.overlay(scene, cam, key="overlay")
-with left:
+# A row of its own: in a narrow window the map comes right after the photo.
+below, _ = st.columns(2, gap="large")
+with below:
     scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
     parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
 parts.about(scene)

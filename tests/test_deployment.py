@@ -38,6 +38,16 @@ def test_nginx_lets_pass_what_the_app_takes_and_little_more() -> None:
     assert int(found[1]) == SERVER["maxUploadSize"] + 1
 
 
+def test_a_model_that_a_replica_takes_passes_nginx() -> None:
+    passes = re.findall(r"client_max_body_size (\d+)m;", NGINX)
+    takes = re.findall(r"CNNVIZ_UPLOAD_MB: \$\{CNNVIZ_UPLOAD_MB:-(\d+)\}", COMPOSE)
+    # One place to change here, and the same for each replica there.
+    assert len(passes) == 1
+    assert len(takes) == len(re.findall(r"^  cnnviz-\d:", COMPOSE, re.M)) == 2
+    assert {int(most) + 1 for most in takes} == {int(passes[0])}
+    assert COMPOSE.count('CNNVIZ_UPLOADS: "${CNNVIZ_UPLOADS:-off}"') == 2
+
+
 def test_the_health_of_an_image_is_asked_at_the_port_that_was_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

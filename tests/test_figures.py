@@ -128,9 +128,6 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
         some_photo(28, 28), ODD, STRETCH, title=title, unit="u", signed=True
     ),
     "photo": lambda title: figures.photo_figure(some_photo(300, 200), title=title),
-    "photo beside an overlay": lambda title: figures.photo_figure(
-        some_photo(300, 200), title=title, beside_overlay=True
-    ),
     "evidence": lambda title: figures.evidence_maps(
         [(title, some_maps(7, 7, 1, seed)[..., 0]) for seed in range(5)], title=title, unit=title
     ),
@@ -576,12 +573,16 @@ def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
 
 
 @pytest.mark.parametrize("size", [(28, 28), (300, 451), (3000, 1000)])
-def test_a_photo_stands_beside_its_overlay_in_the_same_frame(size: tuple[int, int]) -> None:
+def test_a_photo_beside_its_overlay_is_as_large_and_lower_by_the_bar(size: tuple[int, int]) -> None:
     photo = some_photo(*size)
-    alone = figures.photo_figure(photo, title="t", beside_overlay=True).layout
+    alone = figures.photo_figure(photo, title="t").layout
     covered = figures.map_overlay(photo, np.eye(3), CROP, title="t", unit="u").layout
-    assert alone.height == covered.height
-    assert alone.margin == covered.margin
+    assert covered.margin.t - alone.margin.t == figures.BAR_SPACE
+    plots = [one.height - one.margin.t - one.margin.b for one in (alone, covered)]
+    assert plots[0] == plots[1]
+    assert (alone.margin.l, alone.margin.r) == (covered.margin.l, covered.margin.r)
+    # In a narrow container, too: the share of its width is the same.
+    assert alone.meta[1] == covered.meta[1]
     assert (alone.xaxis, alone.yaxis) == (covered.xaxis, covered.yaxis)
     assert alone.images[0] == covered.images[0]
     assert alone.xaxis.range == (0, size[1])

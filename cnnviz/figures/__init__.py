@@ -7,13 +7,14 @@ the mouse is the value that was computed. A cell that is not a number stays empt
 
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.curves import learning_curve
-from cnnviz.figures.frame import CHART_CONFIG, css_height
+from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure
 from cnnviz.figures.stages import Stage, architecture
 
 __all__ = [
+    "BAR_SPACE",
     "CHART_CONFIG",
     "Stage",
     "architecture",

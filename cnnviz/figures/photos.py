@@ -42,24 +42,22 @@ _TINY_PHOTO = 100
 _OPACITY = 0.7
 
 
-def photo_figure(photo: Bytes, *, title: str, beside_overlay: bool = False) -> go.Figure:
+def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
     """A photo.
 
     Args:
         photo: (H, W, 3), grey (H, W, 1), or with an opaque alpha (H, W, 4) uint8; a tiny one
             keeps its pixels' edges.
         title: plain text.
-        beside_overlay: leaves the same room around it as ``map_overlay`` needs.
     """
-    return _photo_drawing(photo, title, roomy=beside_overlay).figure()
+    return _photo_drawing(photo, title, above=0, below=8).figure()
 
 
-def _photo_drawing(photo: Bytes, title: str, *, roomy: bool) -> Drawing:
+def _photo_drawing(photo: Bytes, title: str, *, above: float, below: float) -> Drawing:
     photo = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
     height, width = photo.shape[:2]
     size = (HALF_PAGE, TALLEST_PICTURE)
-    room = {"above": BAR_SPACE, "below": _SLIDER_SPACE} if roomy else {"above": 0, "below": 8}
-    drawing = picture_drawing(title, width, height, size, **room)
+    drawing = picture_drawing(title, width, height, size, above=above, below=below)
     if max(height, width) < _TINY_PHOTO:
         sharp = magnify(photo, round(_OVERLAY_SIDE / max(height, width)))
         source = data_uri(encode_png(sharp), "png")
@@ -102,7 +100,7 @@ def map_overlay(
     strongest = float(np.nanmax(values, initial=0))
     low, high = colour_limits(values, None if signed else (0, strongest), centred=signed)
 
-    drawing = _photo_drawing(photo, title, roomy=True)
+    drawing = _photo_drawing(photo, title, above=BAR_SPACE, below=_SLIDER_SPACE)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     # One missing cell must not spread over the others.

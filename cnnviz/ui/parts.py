@@ -16,10 +16,31 @@ from cnnviz.ui import choices
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
+# For CSS: a window in which Streamlit puts columns below one another.
+NARROW = "(max-width: 640px)"
 
-def chart(figure: go.Figure, key: str, on_click: Callable[[], None] | None = None) -> None:
-    """Draws a figure as wide as its place, and as high as it then needs to be."""
+
+def chart(
+    figure: go.Figure,
+    key: str,
+    on_click: Callable[[], None] | None = None,
+    *,
+    above_in_columns: int = 0,
+) -> None:
+    """Draws a figure as wide as its place, and as high as it then needs to be.
+
+    Args:
+        figure: the figure.
+        key: its name on the page.
+        on_click: what happens after a click on one of its points.
+        above_in_columns: pixels to leave free above it where columns stand side by side.
+    """
     name = file_stem(key).replace(".", "-")
+    if above_in_columns:
+        st.html(
+            f"<style>@media not all and {NARROW} {{.st-key-{name} "
+            f"{{padding-top: {above_in_columns}px}}}}</style>"
+        )
     st.html(
         f"<style>.st-key-{name} {{container-type: inline-size}} .st-key-{name} > "
         f".stElementContainer {{height: {figures.css_height(figure)}; flex: none}}</style>"

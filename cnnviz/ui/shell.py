@@ -9,7 +9,7 @@ from cnnviz import trainer, workers
 from cnnviz.errors import CnnvizError
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import ROOT, read_settings
-from cnnviz.ui import card_parts, choices, library, own_models, photos
+from cnnviz.ui import card_parts, choices, library, own_models, parts, photos
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -64,6 +64,8 @@ def enter(title: str, lead: str) -> Scene:
     model, photo = st.session_state.pop("scene")
     st.title(title, anchor=False)
     st.markdown(lead)
+    # Columns below one another need not keep the distance that they have side by side.
+    st.html(f"<style>@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}</style>")
     return Scene(model, photo)
 
 

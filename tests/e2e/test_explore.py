@@ -51,6 +51,37 @@ def test_the_opacity_changes_the_picture_without_a_word_to_the_server(tab: Any) 
     assert strengths[2] > strengths[1] + 5
 
 
+def test_a_telephone_shows_the_map_right_after_the_photo(tab: Any) -> None:
+    tab.open("/?sample=chelsea")
+    photo, overlay = _picture(tab, "photo"), _picture(tab, "overlay")
+    # Side by side, at the same height and of the same size, with the bars below them.
+    assert photo["x"] + photo["width"] < overlay["x"]
+    for side in ("y", "width", "height"):
+        assert abs(photo[side] - overlay[side]) < 2, side
+    assert tab.chart("scores").bounding_box()["y"] > _bottom(overlay)
+    tab.page.set_viewport_size({"width": 420, "height": 900})
+    tab.open("/?sample=chelsea")
+    photo, overlay = _picture(tab, "photo"), _picture(tab, "overlay")
+    titles = [tab.chart(key).locator(".gtitle").bounding_box() for key in ("photo", "overlay")]
+    assert 0 <= photo["y"] - _bottom(titles[0]) < 20
+    assert 0 <= titles[1]["y"] - _bottom(photo) < 60
+    assert tab.chart("scores").bounding_box()["y"] > _bottom(overlay)
+    # The sidebar is folded, and the sign that the page names opens it.
+    assert "opens it" in tab.page.get_by_test_id("stMain").inner_text()
+    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    # Where it could be clicked: in sight, at rest, and with nothing over it.
+    tab.page.locator(".st-key-uploaded-photo").get_by_role("button").first.click(trial=True)
+
+
+def _picture(tab: Any, key: str) -> dict[str, float]:
+    """Where on the page the photo in a chart lies."""
+    return tab.chart(key).locator(".layer-below .imagelayer image, image").first.bounding_box()
+
+
+def _bottom(box: dict[str, float]) -> float:
+    return box["y"] + box["height"]
+
+
 def test_a_bad_file_is_refused_and_the_photo_stays(tab: Any, photo: bytes) -> None:
     tab.open().upload("rings.png", photo)
     before = tab.pixels("overlay")
