@@ -9,11 +9,12 @@ from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.frame import CHART_CONFIG, css_height
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
-from cnnviz.figures.photos import map_overlay, photo_figure
+from cnnviz.figures.photos import Picture, map_overlay, photo_figure, picture
 from cnnviz.figures.stages import Stage, architecture
 
 __all__ = [
     "CHART_CONFIG",
+    "Picture",
     "Stage",
     "architecture",
     "channel_grid",
@@ -23,4 +24,5 @@ __all__ = [
     "heatmap",
     "map_overlay",
     "photo_figure",
+    "picture",
 ]
