@@ -15,7 +15,7 @@ from cnnviz.gradients import layer_gradients
 from cnnviz.layers import find
 from cnnviz.loading import Network
 from cnnviz.predictions import class_index, read_prediction
-from cnnviz.preprocessing import network_input
+from cnnviz.preprocessing import Photo, network_input
 from cnnviz.results import ClassActivationMap, Explanation, Floats, LayerGradients
 
 # From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
@@ -29,7 +29,7 @@ def methods(network: Network) -> tuple[str, ...]:
 
 def class_activation_map(
     network: Network,
-    photo: NDArray[np.uint8],
+    photo: Photo,
     target: str | int | None = None,
     *,
     method: str | None = None,
@@ -59,7 +59,7 @@ def class_activation_map(
 
 def explain(
     network: Network,
-    photo: NDArray[np.uint8],
+    photo: Photo,
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cnnviz import graph
 from cnnviz.loading import Network
-from cnnviz.preprocessing import network_input
+from cnnviz.preprocessing import Photo, network_input
 from cnnviz.results import Floats
 
 
-def activations(
-    network: Network, photo: NDArray[np.uint8], layers: Iterable[str]
-) -> dict[str, Floats]:
+def activations(network: Network, photo: Photo, layers: Iterable[str]) -> dict[str, Floats]:
     """The outputs of layers for a photo (H, W, 3), all from one forward pass.
 
     Returns:

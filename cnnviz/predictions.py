@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnviz import graph
 from cnnviz.errors import ModelError, TargetError
 from cnnviz.loading import Network
-from cnnviz.preprocessing import network_input
+from cnnviz.preprocessing import Photo, network_input
 from cnnviz.results import Floats, Prediction
 
 # How far half precision may carry a probability from where it belongs.
@@ -19,7 +18,7 @@ _ROUNDING = 0.01
 _FEW = 5
 
 
-def predict(network: Network, photo: NDArray[np.uint8]) -> Prediction:
+def predict(network: Network, photo: Photo) -> Prediction:
     """Classifies a photo (H, W, 3) uint8.
 
     Where the network gives maps of classes, its answer is the mean of them over all places.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,6 +23,24 @@ _FILTERS = {
 _TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _TORCH_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
+
+
+@dataclass(frozen=True)
+class NetworkView:
+    """A photo as a network sees it: what may stand for the photo where that network is asked.
+
+    It is made once, and is far smaller than the photo.
+
+    Attributes:
+        pixels: (h, w, C) uint8, what ``network_view`` gives.
+        preprocessing: how the photo became that.
+    """
+
+    pixels: NDArray[np.uint8]
+    preprocessing: Preprocessing
+
+
+Photo = NDArray[np.uint8] | NetworkView
 
 
 def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region:
@@ -81,13 +101,22 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
     return view if view.ndim == 3 else view[..., None]
 
 
-def network_input(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
+def network_input(photo: Photo, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says.
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
+        ValueError: it is the view of a network that sees photos otherwise.
     """
-    return scale_pixels(network_view(photo, preprocessing), preprocessing.scaling)[None]
+    if not isinstance(photo, NetworkView):
+        view = network_view(photo, preprocessing)
+    elif photo.preprocessing == preprocessing:
+        view = photo.pixels
+    else:
+        raise ValueError(
+            f"Expected a view made by {preprocessing!r}. Received: {photo.preprocessing!r}"
+        )
+    return scale_pixels(view, preprocessing.scaling)[None]
 
 
 def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:

@@ -229,6 +229,17 @@ def numbers(part: dict[str, Any]) -> Any:
     return json.loads(json.dumps(array.tolist()), parse_constant=str)
 
 
+@pytest.mark.parametrize("size", [(28, 20), (300, 1200)])
+def test_a_picture_made_before_stands_for_its_photo(size: tuple[int, int]) -> None:
+    photo = some_photo(*size)
+    values = some_maps(7, 7, 1)[..., 0]
+    for draw in (
+        lambda shown: figures.photo_figure(shown, title="A photo"),
+        lambda shown: figures.map_overlay(shown, values, CROP, title="A map", unit="u"),
+    ):
+        assert draw(figures.picture(photo)).to_json() == draw(photo).to_json()
+
+
 def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
     figure = make("A title")
     css = figures.css_height(figure)

@@ -13,6 +13,7 @@ from cnnviz.arrays import Region
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
 from cnnviz.preprocessing import (
+    NetworkView,
     network_input,
     network_view,
     place_on_photo,
@@ -239,3 +240,17 @@ def test_a_bright_spot_that_the_network_sees_is_put_back_over_itself(
     assert abs(x - true_x) <= 0.5 * max(1, region.width / input_size[1])
     peak_y, peak_x = np.unravel_index(placed.argmax(), placed.shape)
     assert photo[peak_y, peak_x, 0] == 255
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_view_stands_for_its_photo(fit: str) -> None:
+    settings = make(7, 9, fit=fit, crop_fraction=0.5, scaling="torch")
+    seen = NetworkView(network_view(noise(40, 60), settings), settings)
+    expected = network_input(noise(40, 60), settings)
+    np.testing.assert_array_equal(network_input(seen, settings), expected)
+
+
+def test_a_view_of_another_network_is_not_taken() -> None:
+    seen = NetworkView(network_view(noise(40, 60), make(7, 9)), make(7, 9))
+    with pytest.raises(ValueError, match="Expected a view made by .*crop"):
+        network_input(seen, make(7, 9, fit="crop"))

@@ -10,12 +10,13 @@ from cnnviz.figures.curves import learning_curve
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
-from cnnviz.figures.photos import map_overlay, photo_figure
+from cnnviz.figures.photos import Picture, map_overlay, photo_figure, picture
 from cnnviz.figures.stages import Stage, architecture
 
 __all__ = [
     "BAR_SPACE",
     "CHART_CONFIG",
+    "Picture",
     "Stage",
     "architecture",
     "channel_grid",
@@ -26,4 +27,5 @@ __all__ = [
     "learning_curve",
     "map_overlay",
     "photo_figure",
+    "picture",
 ]

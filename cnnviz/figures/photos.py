@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,35 +43,57 @@ _TINY_PHOTO = 100
 _OPACITY = 0.7
 
 
-def photo_figure(photo: Bytes, *, title: str) -> go.Figure:
+@dataclass(frozen=True)
+class Picture:
+    """A photo as a browser takes it, which is made once for many figures.
+
+    Attributes:
+        source: an address that holds the picture itself.
+        height: the photo's rows.
+        width: its columns.
+    """
+
+    source: str
+    height: int
+    width: int
+
+
+def picture(photo: Bytes | Picture) -> Picture:
+    """A photo, of the kinds that ``photo_figure`` takes, as a browser takes it."""
+    if isinstance(photo, Picture):
+        return photo
+    height, width = photo.shape[:2]
+    pixels = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
+    if max(height, width) < _TINY_PHOTO:
+        sharp = magnify(pixels, round(_OVERLAY_SIDE / max(height, width)))
+        return Picture(data_uri(encode_png(sharp), "png"), height, width)
+    source = data_uri(encode_jpeg(shrink(pixels, _PHOTO_SIDE)), "jpeg")
+    return Picture(source, height, width)
+
+
+def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
     """A photo.
 
     Args:
         photo: (H, W, 3), grey (H, W, 1), or with an opaque alpha (H, W, 4) uint8; a tiny one
-            keeps its pixels' edges.
+            keeps its pixels' edges. Or a ``picture`` of it.
         title: plain text.
     """
-    return _photo_drawing(photo, title, above=0, below=8).figure()
+    return _photo_drawing(picture(photo), title, above=0, below=8).figure()
 
 
-def _photo_drawing(photo: Bytes, title: str, *, above: float, below: float) -> Drawing:
-    photo = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
-    height, width = photo.shape[:2]
+def _photo_drawing(shown: Picture, title: str, *, above: float, below: float) -> Drawing:
+    height, width = shown.height, shown.width
     size = (HALF_PAGE, TALLEST_PICTURE)
     drawing = picture_drawing(title, width, height, size, above=above, below=below)
-    if max(height, width) < _TINY_PHOTO:
-        sharp = magnify(photo, round(_OVERLAY_SIDE / max(height, width)))
-        source = data_uri(encode_png(sharp), "png")
-    else:
-        source = data_uri(encode_jpeg(shrink(photo, _PHOTO_SIDE)), "jpeg")
-    drawing.append("images", **_placed(source, width, height))
+    drawing.append("images", **_placed(shown.source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
     drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
     return drawing
 
 
 def map_overlay(
-    photo: Bytes,
+    photo: Bytes | Picture,
     values: Floats,
     preprocessing: Preprocessing,
     *,
@@ -85,7 +108,7 @@ def map_overlay(
     the mouse. The slider works in the browser alone.
 
     Args:
-        photo: (H, W, 3) uint8, the original.
+        photo: (H, W, 3) uint8, the original, or a ``picture`` of it.
         values: (h, w) raw and signed.
         preprocessing: how the photo became the network input.
         title: plain text.
@@ -94,13 +117,14 @@ def map_overlay(
         label: the name of a value under the mouse.
     """
     values = finite(values)
-    height, width = photo.shape[:2]
+    shown = picture(photo)
+    height, width = shown.height, shown.width
     region = seen_region(height, width, preprocessing)
     colours = "balance" if signed else "inferno"
     strongest = float(np.nanmax(values, initial=0))
     low, high = colour_limits(values, None if signed else (0, strongest), centred=signed)
 
-    drawing = _photo_drawing(photo, title, above=BAR_SPACE, below=_SLIDER_SPACE)
+    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     # One missing cell must not spread over the others.

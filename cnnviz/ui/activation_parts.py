@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
-from numpy.typing import NDArray
 
 from cnnviz import figures
 from cnnviz.arrays import centre, largest_magnitude
-from cnnviz.cards import Preprocessing
 from cnnviz.channels import ChannelRanking, rank_channels
 from cnnviz.model_files import ModelFile
-from cnnviz.preprocessing import network_view
 from cnnviz.results import Floats, LayerInfo
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.scene import Scene
@@ -178,11 +174,10 @@ def _one_channel(
     )
     parts.chart(figure, f"channel:{layer.path}")
     _filter_of(scene, layer, channel)
-    photo = scene.photo
-    view = _view(scene.model, photo.key, scene.card.preprocessing, photo.pixels)
+    view = ask.view(scene.model, scene.photo.key, scene.photo)
     seen, download = st.columns(2, vertical_alignment="bottom")
     with seen:
-        picture = figures.photo_figure(view, title="What the network sees")
+        picture = figures.photo_figure(view.pixels, title="What the network sees")
         parts.chart(picture, f"seen:{layer.path}")
     with download:
         parts.download_array(
@@ -191,13 +186,6 @@ def _one_channel(
             parts.file_stem(layer.path, f"channel-{channel}"),
             f"channel npy:{layer.path}",
         )
-
-
-@st.cache_data(show_spinner=False, max_entries=48)
-def _view(
-    model: ModelFile, key: str, _preprocessing: Preprocessing, _pixels: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    return network_view(_pixels, _preprocessing)
 
 
 def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from cnnviz import workers
 from cnnviz.errors import WorkerError
 from cnnviz.model_files import ModelFile
+from cnnviz.preprocessing import NetworkView, network_view
 from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.text import plain
@@ -21,8 +22,7 @@ def outline(model: ModelFile) -> Outline:
 
 def first_look(model: ModelFile, name: str) -> Outline:
     """What there is to see in a model that may be refused; it is asked for once only."""
-    with st.spinner(f"Inspecting {plain(name)} …", show_time=True):
-        answer: Outline = _answer("outline", model, (), (), None)
+    answer: Outline = _answer("outline", model, (), (), None, f"Inspecting {plain(name)}")
     return answer
 
 
@@ -49,21 +49,27 @@ def explanation(
     return _ask(text, "explain", model, photo, targets, method=method, layer=layer)
 
 
+@st.cache_resource(show_spinner=False, max_entries=48)
+def view(model: ModelFile, key: str, _photo: Photo) -> NetworkView:
+    """A photo as a network sees it; ``key`` is the photo's own."""
+    preprocessing = outline(model).card.preprocessing
+    pixels = network_view(_photo.pixels, preprocessing)
+    pixels.setflags(write=False)
+    return NetworkView(pixels, preprocessing)
+
+
 def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
-    # The cache knows a photo by its key; the pixels go along unseen.
+    # The cache knows a photo by its key; the photo goes along unseen.
     photo = next((arg for arg in args if isinstance(arg, Photo)), None)
     known = tuple(arg.key if isinstance(arg, Photo) else arg for arg in args)
-    pixels = None if photo is None else photo.pixels
-    question = (function, model, known, tuple(kwargs.items()), pixels)
+    question = (function, model, known, tuple(kwargs.items()), photo)
     try:
-        with st.spinner(f"{text} …", show_time=True):
-            return _answer(*question)
+        return _answer(*question, text)
     except WorkerError as error:
         if not error.again:
             raise
         st.warning(plain(str(error)), icon=":material/restart_alt:")
-    with st.spinner("Starting a new process, which takes a few seconds …", show_time=True):
-        return _answer(*question)
+    return _answer(*question, "Starting a new process, which takes a few seconds")
 
 
 @st.cache_data(show_spinner=False, max_size="256MB")
@@ -72,8 +78,10 @@ def _answer(
     model: ModelFile,
     args: tuple[Any, ...],
     kwargs: tuple[tuple[str, Any], ...],
-    _pixels: Any,
+    _photo: Photo | None,
+    _text: str,
 ) -> Any:
-    # With a photo the first argument is its key: it stands for the pixels in the cache.
-    rest = args if _pixels is None else (_pixels, *args[1:])
-    return workers.call(function, model, *rest, **dict(kwargs))
+    # With a photo the first argument is its key: it stands for the photo in the cache.
+    rest = args if _photo is None else (view(model, _photo.key, _photo), *args[1:])
+    with st.spinner(f"{_text} …", show_time=True):
+        return workers.call(function, model, *rest, **dict(kwargs))

@@ -168,7 +168,6 @@ def about(scene: Scene) -> None:
             icon=":material/help:",
         )
     with st.expander("About this network", icon=":material/info:"):
-        st.markdown(f"**{plain(card.title)}.** {plain(card.description)}")
         rows = {
             "Trained on": card.training.data,
             "Split": card.training.split,
@@ -179,5 +178,6 @@ def about(scene: Scene) -> None:
             "Licence": card.licence,
             "Source": card.source,
         }
-        for name, text in rows.items():
-            st.markdown(f"**{plain(name)}:** {plain(text)}")
+        paragraphs = [f"**{plain(card.title)}.** {plain(card.description)}"]
+        paragraphs += [f"**{plain(name)}:** {plain(text)}" for name, text in rows.items()]
+        st.markdown("\n\n".join(paragraphs))

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from cnnviz import figures
 from cnnviz.errors import PhotoError
 from cnnviz.images import EXTENSIONS, Sample, encode_png, open_photo, shrink
 from cnnviz.model_files import ModelFile
@@ -28,7 +29,7 @@ class Photo:
 
     Attributes:
         pixels: (H, W, 3) uint8, for the network and for files.
-        shown: (h, w, 3) uint8, the same small enough for a chart.
+        shown: the same for charts.
         thumbnail: a PNG file for the sidebar.
         name: what a person reads.
         origin: where it comes from.
@@ -36,7 +37,7 @@ class Photo:
     """
 
     pixels: NDArray[np.uint8]
-    shown: NDArray[np.uint8]
+    shown: figures.Picture
     thumbnail: bytes
     name: str
     origin: str
@@ -131,4 +132,5 @@ def _read(data: bytes, name: str, origin: str) -> Photo:
     pixels = open_photo(data)
     shown = shrink(pixels, _SHOWN)
     thumbnail = encode_png(shrink(shown, _THUMBNAIL))
-    return Photo(pixels, shown, thumbnail, name, origin, hashlib.sha256(data).hexdigest())
+    key = hashlib.sha256(data).hexdigest()
+    return Photo(pixels, figures.picture(shown), thumbnail, name, origin, key)
