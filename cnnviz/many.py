@@ -31,6 +31,8 @@ _Photo = tuple[PhotoResult, NDArray[np.float32] | None]
 
 # Batches that are decoded ahead, so that the network does not wait for them.
 _AHEAD = 2
+# Batches that are run at once: where one leaves a processor idle, the other uses it.
+_TOGETHER = 2
 
 
 def explain_many(
@@ -80,16 +82,19 @@ def explain_many(
         box = find_box(found.maps[0].values, *result.size, steps)
         return replace(result, explanation=found, box=box)
 
-    def results() -> Iterator[PhotoResult]:
-        size = min(graph.any_pass(network).batch, len(paths))
-        with threads("decode") as pool:
-            photos = in_order(pool, read, paths, _AHEAD * size)
-            while group := list(islice(photos, size)):
-                inputs = [given for _, given in group if given is not None]
-                found = iter(explain(_fill(inputs, size)) if inputs else ())
-                for result, given in group:
-                    yield result if given is None else complete(result, next(found))
+    def explain_group(group: list[_Photo]) -> list[PhotoResult]:
+        inputs = [given for _, given in group if given is not None]
+        found = iter(explain(_fill(inputs, size)) if inputs else ())
+        return [photo if given is None else complete(photo, next(found)) for photo, given in group]
 
+    def results() -> Iterator[PhotoResult]:
+        with threads("decode") as readers, threads("network", _TOGETHER) as runners:
+            photos = in_order(readers, read, paths, _AHEAD * size)
+            groups = iter(lambda: list(islice(photos, size)), [])
+            for group in in_order(runners, explain_group, groups, _TOGETHER - 1):
+                yield from group
+
+    size = min(graph.any_pass(network).batch, len(paths))
     return results()
 
 
@@ -125,9 +130,9 @@ def in_order(
 
 
 @contextmanager
-def threads(name: str) -> Iterator[Executor]:
-    """A thread for each processor: Pillow and NumPy let others run while they work."""
-    pool = ThreadPoolExecutor(os.cpu_count(), name)
+def threads(name: str, count: int | None = None) -> Iterator[Executor]:
+    """Threads, one for each processor if None: Pillow and NumPy let others run meanwhile."""
+    pool = ThreadPoolExecutor(count or os.cpu_count(), name)
     try:
         yield pool
     finally:
