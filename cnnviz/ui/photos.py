@@ -129,8 +129,11 @@ def _read_sample(sample: Sample) -> Photo:
 
 
 def _read(data: bytes, name: str, origin: str) -> Photo:
-    pixels = open_photo(data)
+    return made(open_photo(data), name, origin, hashlib.sha256(data).hexdigest())
+
+
+def made(pixels: NDArray[np.uint8], name: str, origin: str, key: str) -> Photo:
+    """A photo of pixels (H, W, 3) uint8, and what pages need of it."""
     shown = shrink(pixels, _SHOWN)
     thumbnail = encode_png(shrink(shown, _THUMBNAIL))
-    key = hashlib.sha256(data).hexdigest()
     return Photo(pixels, figures.picture(shown), thumbnail, name, origin, key)

@@ -15,12 +15,11 @@ from cnnviz.channels import rank_channels
 from cnnviz.data import Prepared, read_prepared
 from cnnviz.descriptions import describe
 from cnnviz.errors import CnnvizError, DataError, TrainingError
-from cnnviz.images import encode_png, shrink
 from cnnviz.recipes import RECIPES
 from cnnviz.results import Floats
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.training_runs import Epoch, Run, best_of, open_run, read_history, run_folder
-from cnnviz.ui import ask, choices, kernel_parts, own_models, parts
+from cnnviz.ui import ask, choices, kernel_parts, own_models, parts, photos
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -32,7 +31,6 @@ _SIDEBAR = "The photo in the sidebar"
 # Seconds between two looks at a training that is going on.
 _PAUSE = 1.5
 _MOST_CHANNELS = 32
-_SHOWN = 400
 
 
 @dataclass(frozen=True)
@@ -328,8 +326,7 @@ def _data_photo(key: str, label: str, _prepared: Prepared) -> Photo:
     row = next(place for place, row in enumerate(rows) if row.split == "validation")
     view = np.asarray(_prepared.arrays()[index][row])
     pixels = np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
-    thumbnail = encode_png(shrink(pixels, _SHOWN))
-    return Photo(pixels, pixels, thumbnail, label, rows[row].file, f"{key} {rows[row].sha256}")
+    return photos.made(pixels, label, rows[row].file, f"{key} {rows[row].sha256}")
 
 
 def pick_activations(watched: Watched, run: Run) -> str | None:
