@@ -70,8 +70,13 @@ def pick_scaling() -> str:
     )
 
 
-def grid(found: Filters, channel: int, scaling: str, colours: str) -> go.Figure:
-    """All filters of a layer, (kh, kw) each, on one shared scale."""
+def grid(
+    found: Filters, channel: int, scaling: str, colours: str, *, named: bool = True
+) -> go.Figure:
+    """All filters of a layer, (kh, kw) each, on one shared scale.
+
+    Where there is little room, only the mouse tells their numbers.
+    """
     raw = found.kernels[:, :, channel, :]
     limits = {"symmetric": (-1.0, 1.0), "layer": (0.0, 1.0), "filter": (0.0, 1.0)}
     low, high = float(found.kernels.min()), float(found.kernels.max())
@@ -86,7 +91,7 @@ def grid(found: Filters, channel: int, scaling: str, colours: str) -> go.Figure:
         values,
         title=f"{raw.shape[-1]} filters of {found.layer}",
         unit="weight" if scaling == "raw" else "scaled weight",
-        names=[f"#{number}" for number in range(raw.shape[-1])],
+        names=[f"#{number}" if named else "" for number in range(raw.shape[-1])],
         hovers=hovers,
         colours=colours,
         limits=limits.get(scaling, (low, high)),

@@ -350,7 +350,8 @@ def look(scene: Scene, layer: str | None) -> None:
     if filters is not None:
         with kernels:
             found = ask.filters(scene.model, filters)
-            parts.chart(kernel_parts.grid(found, 0, "layer", "gray"), "training filters")
+            figure = kernel_parts.grid(found, 0, "layer", "gray", named=False)
+            parts.chart(figure, "training filters")
     if layer is not None:
         with maps:
             _activations(ask.activations(scene.model, scene.photo, layer), layer)
@@ -364,7 +365,7 @@ def _activations(maps: Floats, layer: str) -> None:
         maps[..., :count],
         title=f"{count} of {maps.shape[-1]} activations of {layer}",
         unit="activation",
-        names=[f"#{number}" for number in range(count)],
+        names=[""] * count,
         hovers=[f"Channel {number}\npeak {peaks[number]:.3g}" for number in range(count)],
         colours="viridis",
     )
