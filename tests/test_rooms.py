@@ -90,6 +90,7 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "results",
         "storage",
     },
+    "cluster": {"loading", "runs"},
     "outlines": {
         "explanations",
         "graph",
@@ -113,7 +114,11 @@ SHELL: dict[str, set[str]] = {
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}
 # Inside functions alone: what runs in a worker's own process, where TensorFlow belongs.
-INSIDE = {"workers": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE}}
+# And what a person need not have installed.
+INSIDE = {
+    "workers": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE},
+    "cluster": {"lib:tensorflow", "lib:ray"},
+}
 
 
 def modules() -> list[Path]:
