@@ -45,6 +45,7 @@ audit: $(VENV)/.made  ## look the pinned packages up in the list of known holes 
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-ray.txt
 
 lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
 	$(BIN)/python -m pip install --quiet uv

@@ -1,8 +1,9 @@
 """A run over many photos on a Ray cluster: its parts are the items that Ray Data hands out.
 
-Each part is a task: one whose machine dies is done again by another worker, and replaces its
-own file. An actor would be tied to its place: when a machine of a full cluster died, Ray Data
-gave up the run. A worker is a process that does one task after the other, so it keeps the network.
+Each part is a task: one whose worker or machine dies is done again elsewhere, three times at
+most by Ray's own rule, and replaces its own file. An actor would be tied to its place: when a
+machine of a full cluster died, Ray Data gave up the run. A worker is a process that does one
+task after the other, so it keeps the network.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.loading import Network, load_model
 from cnnviz.runs import Job, Part, explain_part
 
-# A part whose worker dies so often is taken for the reason.
-_RETRIES = 5
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -78,7 +77,7 @@ def explain_parts(address: str, asked: Asked, parts: list[Part]) -> Iterator[Don
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         items = ray.data.from_items([_pack(part) for part in parts], override_num_blocks=len(parts))
-        done = items.map(_explain, fn_args=[asked], num_cpus=1, max_retries=_RETRIES)
+        done = items.map(_explain, fn_args=[asked], num_cpus=1)
         # A part that is done is handed out at once, and not when the next one is done.
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
             for number, node, error in zip(

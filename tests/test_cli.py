@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -580,7 +580,10 @@ def test_without_ray_the_option_names_the_requirements(
     averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
-    missing = lambda name, *more: None if name == "ray" else find(name, *more)  # noqa: E731
+
+    def missing(name: str, package: str | None = None) -> Any:
+        return None if name == "ray" else find(name, package)
+
     monkeypatch.setattr(importlib.util, "find_spec", missing)
     result = run("explain", averaged, photos, "--out", tmp_path, "--ray", "auto")
     assert result.exit_code == 2
