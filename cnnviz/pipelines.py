@@ -90,8 +90,10 @@ def _reader(prepared: Prepared, recipe: Recipe) -> Callable[[tf.Tensor], tf.Tens
 
     def read(chosen: tf.Tensor) -> tf.Tensor:
         photos = tf.ensure_shape(tf.numpy_function(gather, [chosen], kind), shape)
-        whole = 255.0 if sizes.scaling == "unit" else 1.0
-        return tf.cast(photos, tf.float32) * whole
+        if sizes.scaling == "unit":
+            # They were whole numbers before they were divided.
+            return tf.round(photos * 255.0)
+        return tf.cast(photos, tf.float32)
 
     return read
 

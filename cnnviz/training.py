@@ -174,8 +174,8 @@ def train(
         return _finish(job, history, out) if job.writes else job.run.card
     except OSError as error:
         raise TrainingError(
-            f"{job.run.folder} cannot be written: {error.strerror}. The epochs that are finished "
-            "are kept: make room, then go on with --resume."
+            f"{job.run.folder} cannot be written: {error.strerror or error}. The epochs that are "
+            "finished are kept: make room, then go on with --resume."
         ) from error
 
 
@@ -237,7 +237,9 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
             )
         folder.mkdir(parents=True, exist_ok=True)
         job.run.write_card()
-        told.write_text(json.dumps(asdict(job.plan), indent=1) + "\n", encoding="utf-8")
+        part = told.with_suffix(".part")
+        part.write_text(json.dumps(asdict(job.plan), indent=1) + "\n", encoding="utf-8")
+        part.replace(told)
         return []
     if not told.exists():
         raise TrainingError(f"There is no training in {folder} to go on with.")
@@ -415,7 +417,10 @@ def _measure(
 def _save(job: _Job, learner: _Learner, history: list[Epoch]) -> None:
     """Writes the checkpoint of the last epoch, then the history, then what going on needs."""
     folder = job.run.folder
-    _plain(job, learner.network).save(folder / history[-1].checkpoint)
+    # Somebody may read the folder at any time: a checkpoint is there when it is whole.
+    part = folder / "checkpoint.part.keras"
+    _plain(job, learner.network).save(part)
+    part.replace(folder / history[-1].checkpoint)
     write_history(folder, history)
     _write_tensorboard(folder / "logs", history[-1])
     part = folder / f"{_STATE}.part.npz"
