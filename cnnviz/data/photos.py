@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import struct
 import zipfile
 import zlib
@@ -311,7 +312,7 @@ def _decode(
         return
     with (
         (out / _JOURNAL).open("a", encoding="utf-8") as journal,
-        ProcessPoolExecutor(processes or os.cpu_count()) as executor,
+        ProcessPoolExecutor(processes or os.cpu_count(), initializer=_leave_ctrl_c) as executor,
     ):
         # A line that was cut off must not swallow the next one.
         journal.write("\n")
@@ -331,6 +332,11 @@ def _decode(
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
+
+
+def _leave_ctrl_c() -> None:
+    """A terminal tells every process of a command: the first one stops the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _fill(chunk: _Chunk) -> list[dict[str, Any]]:
