@@ -485,7 +485,8 @@ def test_it_stops_when_nothing_gets_better(
         return 1.0, next(figures, accuracy), counts
 
     monkeypatch.setattr(training, "_measure", measured)
-    monkeypatch.setattr(training, "_PATIENCE", 2)
+    monkeypatch.setattr(training, "_PATIENCE", 0)
+    monkeypatch.setattr(training, "_LEAST_PATIENCE", 2)
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, keep_best=True)
     history = read_history(tmp_path / "a_training")
     assert [epoch.val_accuracy for epoch in history] == [0.5, 0.7, 0.7, 0.6]
