@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import time
+import tracemalloc
 import types
 import warnings
 import zipfile
@@ -23,6 +25,7 @@ import pytest
 from corpus import classes
 from PIL import Image
 
+from cnnviz.cards import Preprocessing
 from cnnviz.data import (
     Prepared,
     Row,
@@ -34,6 +37,7 @@ from cnnviz.data import (
     read_prepared,
 )
 from cnnviz.errors import DataError
+from cnnviz.photo_checks import MAX_BYTES
 
 SIDE = 8
 
@@ -148,6 +152,29 @@ def test_the_same_again_does_nothing(
     assert prepare(folder, prepared.folder) == prepared
 
 
+def test_photos_are_not_held_at_once(tmp_path: Path) -> None:
+    data = (classes.write_photos(tmp_path / "one", {"a": 1}, 64) / "a" / "000.png").read_bytes()
+    (tmp_path / "cat").mkdir()
+    names = tuple(f"cat/{number}.png" for number in range(400))
+    for name in names:
+        (tmp_path / name).write_bytes(data)
+    array = tmp_path / "cat.part"
+    manifest.new_array(array, (400, 64, 64, 3), np.uint8)
+    preprocessing = Preprocessing(height=64, width=64, fit="crop", interpolation="bicubic")
+    chunk = photos._Chunk(tmp_path, names, array, 0, preprocessing)
+    tracemalloc.start()
+    try:
+        rows = photos._fill(chunk)
+        photos._close_gaps(array, tmp_path / "cat.npy", list(range(1, 400)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(rows) == 400
+    assert np.load(tmp_path / "cat.npy").shape == (399, 64, 64, 3)
+    # Reading takes room for the largest photo; all of these would be 4.9 MB more.
+    assert most < MAX_BYTES + 1.5e6
+
+
 # --- The split ------------------------------------------------------------------------------
 
 
@@ -203,6 +230,18 @@ prepare_photos(sys.argv[1], sys.argv[2], size=8, processes=1, report=report)
 """
 
 
+def _alive(group: int) -> list[str]:
+    """The processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
     source = classes.write_photos(tmp_path / "photos", {"cat": 100, "dog": 70}, 9)
     (source / "cat" / "005.png").write_bytes(b"damaged")
@@ -214,7 +253,12 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
         assert process.stdout
         while (line := process.stdout.readline().strip()) != "64":
             assert line
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    for _ in range(100):
+        if not _alive(process.pid):
+            break
+        time.sleep(0.1)
+    assert not _alive(process.pid)
     assert not (out / "manifest.json").exists()
     with (out / ".preparing.jsonl").open("a") as journal:
         journal.write('["cat.part 64", [{"file": "]]')

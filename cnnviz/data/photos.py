@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import struct
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -312,7 +314,9 @@ def _decode(
         return
     with (
         (out / _JOURNAL).open("a", encoding="utf-8") as journal,
-        ProcessPoolExecutor(processes or os.cpu_count(), initializer=_leave_ctrl_c) as executor,
+        ProcessPoolExecutor(
+            processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
+        ) as executor,
     ):
         # A line that was cut off must not swallow the next one.
         journal.write("\n")
@@ -334,9 +338,17 @@ def _decode(
             raise
 
 
-def _leave_ctrl_c() -> None:
-    """A terminal tells every process of a command: the first one stops the others."""
+def _follow(parent: int) -> None:
+    """Leaves it to the first process to stop this one, and ends with it however it went."""
+    # A terminal tells every process of a command of Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fill(chunk: _Chunk) -> list[dict[str, Any]]:
