@@ -16,7 +16,7 @@ run: $(VENV)/.run  ## set up what is missing and open the app
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
 	$(BIN)/ruff check

@@ -505,7 +505,7 @@ def _write_tensorboard(folder: Path, epoch: Epoch) -> None:
 def _draft(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
     """The card as far as it is known before the training."""
     training, validation = prepared.count("training"), prepared.count("validation")
-    counts = ", ".join(f"{len(rows):,} {label}" for label, rows in prepared.rows.items())
+    counts = ", ".join(f"{len(rows):,} of {label}" for label, rows in prepared.rows.items())
     start = f"; starts from {recipe.origin}" if recipe.origin else ""
     known = prepared.preprocessing.model_dump() | {"scaling": recipe.scaling}
     test = prepared.count("test")
