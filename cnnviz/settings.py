@@ -7,7 +7,7 @@ variable                   meaning                                           def
 ``CNNVIZ_TRUST``           ``on``: its files are loaded as they are, without  ``off``
                            inspection; the shipped ones always are
 ``CNNVIZ_WORKERS``         worker processes that hold networks               1
-``CNNVIZ_NETWORKS``        networks kept in memory by each worker            3
+``CNNVIZ_NETWORKS``        networks kept in memory by each worker            4
 ``CNNVIZ_THREADS``         threads of TensorFlow in each worker              0 (its own choice)
 ``CNNVIZ_UPLOADS``         ``on`` or ``off``: whether people may bring       on where the server
                            their own models                                  is on localhost
@@ -59,7 +59,7 @@ def read_settings() -> Settings:
         models=Path(os.environ.get("CNNVIZ_MODELS") or ROOT / "models"),
         trust=bool(_switch("CNNVIZ_TRUST")),
         workers=_whole_number("CNNVIZ_WORKERS", default=1, least=1),
-        networks=_whole_number("CNNVIZ_NETWORKS", default=3, least=1),
+        networks=_whole_number("CNNVIZ_NETWORKS", default=4, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
         uploads=_switch("CNNVIZ_UPLOADS"),
         training=_switch("CNNVIZ_TRAINING"),

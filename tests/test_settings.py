@@ -36,7 +36,7 @@ def test_without_variables_the_defaults_hold() -> None:
         ROOT / "models",
         trust=False,
         workers=1,
-        networks=3,
+        networks=4,
         threads=0,
         uploads=None,
         upload_mb=200,

@@ -14,7 +14,7 @@ from cnnviz.images import open_photo, samples
 from cnnviz.preprocessing import network_input
 
 MODELS = Path(__file__).parent.parent / "models"
-NAMES = ("cat_dog", "imagenet_efficientnet_lite0", "mnist_cnn")
+NAMES = ("cat_dog", "cat_dog_lesson", "imagenet_efficientnet_lite0", "mnist_cnn")
 SAMPLES = {sample.name: sample for sample in samples()}
 
 
@@ -65,12 +65,35 @@ def test_efficientnet_lite0_is_the_one_of_the_paper(networks: dict[str, keras.Mo
     assert len(network.layers) == 1 + 144
 
 
-def test_cat_dog_shares_the_convolutions_of_its_base(networks: dict[str, keras.Model]) -> None:
+def test_cat_dog_is_its_base_finely_tuned(networks: dict[str, keras.Model]) -> None:
     base, network = networks["imagenet_efficientnet_lite0"], networks["cat_dog"]
-    for layer in network.layers[:-1]:
-        for mine, theirs in zip(layer.weights, base.get_layer(layer.name).weights, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
-    assert [layer.name for layer in network.layers[-3:]] == ["top_act", "avg_pool", "predictions"]
+    end = ["top_act", "avg_pool", "dropout", "predictions"]
+    assert [layer.name for layer in network.layers[-4:]] == end
+    moved = []
+    for layer in network.layers[:-2]:
+        known = base.get_layer(layer.name)
+        for mine, theirs in zip(layer.weights, known.weights, strict=True):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                np.testing.assert_array_equal(mine, theirs)
+            else:
+                moved.append(np.abs(mine.numpy() - theirs.numpy()).mean())
+                assert moved[-1] < 0.1 * np.abs(theirs).mean()
+    assert np.mean(moved) > 0
+
+
+def test_cat_dog_lesson_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]) -> None:
+    layers = networks["cat_dog_lesson"].layers
+    kernels = {
+        layer.name: layer.kernel.shape for layer in layers if isinstance(layer, keras.layers.Conv2D)
+    }
+    assert kernels == {
+        "conv1": (3, 3, 3, 32),
+        "conv2": (3, 3, 32, 64),
+        "conv3": (3, 3, 64, 128),
+        "conv4": (3, 3, 128, 128),
+    }
+    assert [layer.name for layer in layers[-3:]] == ["relu4", "average", "predictions"]
+    assert layers[-3].output.shape == (None, 16, 16, 128)
 
 
 def test_mnist_cnn_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]) -> None:
@@ -111,6 +134,7 @@ def test_cat_dog_knows_chelsea_and_the_mirrored_chelsea(networks: dict[str, kera
     photo = open_photo(SAMPLES["chelsea"].path)
     assert probabilities(networks, "cat_dog", photo)["cat"] > 0.98
     assert probabilities(networks, "cat_dog", photo[:, ::-1])["cat"] > 0.98
+    assert probabilities(networks, "cat_dog_lesson", photo)["cat"] > 0.5
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -134,3 +158,13 @@ def test_every_sample_suits_a_shipped_model_and_names_its_origin() -> None:
         assert sample.licence
         assert sample.path.name in notes or sample.path.name.startswith("digit_")
     assert {model for sample in SAMPLES.values() for model in sample.models} == set(NAMES)
+
+
+def test_the_cards_of_what_was_trained_here_hold_what_was_measured() -> None:
+    for name in ("cat_dog", "cat_dog_lesson", "mnist_cnn"):
+        training = card(name).training
+        assert training.confusion is not None
+        counts = np.array(training.confusion.counts)
+        assert training.accuracy[0].on == training.confusion.on
+        assert training.accuracy[0].value == round(counts.trace() / counts.sum(), 4)
+        assert "python -m cnnviz train" in card(name).source

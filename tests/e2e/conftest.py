@@ -55,7 +55,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def server(models: Path) -> Iterator[Server]:
     """One server for all tests that do not need a new one."""
-    with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_NETWORKS="4", CNNVIZ_TRUST="on") as server:
+    with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_NETWORKS="5", CNNVIZ_TRUST="on") as server:
         yield server
         assert "Traceback" not in server.log.read_text(errors="replace")
 
