@@ -6,7 +6,8 @@ FOLDER holds a sub-folder of photos for each class: a few hundred are enough. In
 do the same photos, one after the other, in changing order; a ratio is the median over rounds, so
 that a machine that gets slower or busier does so for both.
 
-- prepare: ``prepare_photos``, against Pillow that decodes the same files on all cores.
+- prepare: ``prepare_photos``, against Pillow that decodes the same files on all cores, and against
+  Pillow that also scales them.
 - train: the second epoch of the recipe ``transfer``, whose dense layer alone learns, against the
   same network by ``keras.utils.image_dataset_from_directory`` and ``model.fit``. Ours reads the
   prepared arrays and changes each photo at random; the other decodes files and changes nothing.
@@ -19,6 +20,8 @@ import argparse
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,8 +34,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from loky import ProcessPoolExecutor
-from PIL import Image
 
 import cnnviz
 from cnnviz import graph, training
@@ -84,21 +85,39 @@ def timed(run: Callable[[], Any]) -> Callable[[], float]:
     return measured
 
 
-def decode(paths: Sequence[Path]) -> None:
-    """Decodes photos with Pillow, and does nothing with them."""
+# What the processes of the bare way run: a program of its own, which imports Pillow alone.
+DECODE = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from PIL import Image
+
+def decode(paths):
     for path in paths:
         with Image.open(path) as image:
-            image.convert("RGB")
+            picture = image.convert("RGB")
+            if side:
+                edge = min(picture.size)
+                left, top = (picture.width - edge) / 2, (picture.height - edge) / 2
+                box = (left, top, left + edge, top + edge)
+                picture.resize((side, side), Image.Resampling.BICUBIC, box)
+
+side, count = int(sys.argv[1]), int(sys.argv[2])
+paths = sys.stdin.read().splitlines()
+with ProcessPoolExecutor(count) as executor:
+    list(executor.map(decode, [paths[at : at + 32] for at in range(0, len(paths), 32)]))
+"""
 
 
-def prepare(folder: Path, rounds: int) -> Comparison:
-    """``prepare_photos``, against Pillow on all cores, each with new processes."""
+def prepare(folder: Path, rounds: int, side: int) -> Comparison:
+    """``prepare_photos``, against Pillow on all cores, each with new processes.
+
+    Pillow decodes alone, or also scales to ``side`` pixels where that is not 0.
+    """
     paths = [folder / name for names in list_photos(folder).values() for name in names]
-    chunks = [paths[at : at + 32] for at in range(0, len(paths), 32)]
+    command = [sys.executable, "-c", DECODE, str(side), str(os.cpu_count())]
 
     def bare() -> None:
-        with ProcessPoolExecutor(os.cpu_count()) as executor:
-            list(executor.map(decode, chunks))
+        subprocess.run(command, input="\n".join(map(str, paths)), text=True, check=True)
 
     def ours() -> None:
         with TemporaryDirectory() as out:
@@ -176,7 +195,8 @@ def main() -> None:
     )
     print("\n| what | bare, photos/s | cnnviz, photos/s | ratio |\n|---|---|---|---|")
     for name, found in (
-        ("prepare: Pillow decodes", prepare(arguments.folder, arguments.rounds)),
+        ("prepare: Pillow decodes", prepare(arguments.folder, arguments.rounds, 0)),
+        ("prepare: Pillow decodes and scales", prepare(arguments.folder, arguments.rounds, 224)),
         ("train: Keras's own loop", train(arguments.folder, min(arguments.rounds, 3))),
         ("explain: bare forward pass", explain(network, paths, arguments.rounds)),
     ):

@@ -91,6 +91,15 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     Raises:
         PhotoError: the file is missing, damaged, of an unknown kind, or too large.
     """
+    return np.asarray(open_picture(source))
+
+
+def open_picture(source: str | Path | bytes) -> Image.Image:
+    """The same as ``open_photo``, as Pillow holds it: nothing is copied once more.
+
+    Raises:
+        PhotoError: the file is missing, damaged, of an unknown kind, or too large.
+    """
     data = source if isinstance(source, bytes) else _read(Path(source))
     check_bytes(len(data))
     kinds = kinds_of(data)
@@ -101,7 +110,9 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
         with Image.open(CountedReads(data), formats=kinds) as image:
             check_size(*image.size)
             with _large if _is_large(image) else nullcontext():
-                return np.asarray(_upright_rgb(image))
+                upright = _upright_rgb(image)
+                upright.load()
+                return upright
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -79,9 +79,13 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
             "Expected a photo as (height, width, 3) of type uint8, as open_photo gives it. "
             f"Received: {photo.shape} of type {photo.dtype}."
         )
+    return picture_view(Image.fromarray(photo), preprocessing)
+
+
+def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """``network_view`` of a photo that Pillow holds, in RGB."""
     size = (preprocessing.width, preprocessing.height)
     resample = _FILTERS[preprocessing.interpolation]
-    image = Image.fromarray(photo)
     if preprocessing.channels == 1:
         image = image.convert("L")
     if preprocessing.fit == "pad":

@@ -36,9 +36,9 @@ from cnnviz.data.manifest import (
     write_manifest,
 )
 from cnnviz.errors import DataError, PhotoError
-from cnnviz.images import EXTENSIONS, open_photo
+from cnnviz.images import EXTENSIONS, open_picture
 from cnnviz.photo_checks import MAX_BYTES
-from cnnviz.preprocessing import network_view, scale_pixels
+from cnnviz.preprocessing import picture_view, scale_pixels
 
 # Photos that a process decodes between two entries in the journal.
 _CHUNK = 32
@@ -362,15 +362,15 @@ def _fill(chunk: _Chunk) -> list[dict[str, Any]]:
         for place, name in enumerate(chunk.names, chunk.start):
             try:
                 data = _read(chunk.source, archive, name)
-                photo = open_photo(data)
+                photo = open_picture(data)
             except PhotoError as error:
                 found.append({"file": name, "reason": str(error)})
                 continue
-            view = network_view(photo, chunk.preprocessing)
+            view = picture_view(photo, chunk.preprocessing)
             scaling = chunk.preprocessing.scaling
             array[place] = view if scaling == "none" else scale_pixels(view, scaling)
             sha256 = hashlib.sha256(data).hexdigest()
-            found.append(asdict(Row(name, sha256, photo.shape[0], photo.shape[1])))
+            found.append(asdict(Row(name, sha256, photo.height, photo.width)))
     return found
 
 
