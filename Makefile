@@ -16,7 +16,7 @@ run: $(VENV)/.run  ## set up what is missing and open the app
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
 	$(BIN)/ruff check
@@ -45,6 +45,7 @@ audit: $(VENV)/.made  ## look the pinned packages up in the list of known holes 
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-ray.txt
 
 lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
 	$(BIN)/python -m pip install --quiet uv

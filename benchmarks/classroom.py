@@ -360,6 +360,10 @@ def report(lesson: Lesson, seen: list[dict[str, Usage]]) -> None:
         both = name in seen[0] and name in seen[-1]
         spent = f"{seen[-1][name].seconds - seen[0][name].seconds:.0f} s" if both else "–"
         print(f"| {name} | {' | '.join(sizes)} | {spent} |")
+    steps = sum(len(values) for values in lesson.seconds.values())
+    for name in sorted(seen[0].keys() & seen[-1].keys()):
+        share = (seen[-1][name].seconds - seen[0][name].seconds) / steps
+        print(f"\n{1000 * share:.0f} ms of processor time for each step: {name}.")
     early, end = (sum(one.megabytes for one in moment.values()) for moment in (seen[1], seen[-1]))
     p95 = float(np.percentile(sessions, 95))
     print(f"\n{len(lesson.shown)} photos, no two alike; {len(lesson.owners)} pictures of them.")

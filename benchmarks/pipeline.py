@@ -1,16 +1,21 @@
-"""How fast many photos are explained, beside the bare compiled forward pass.
+"""How fast photos are prepared, trained on and explained, beside the barest way to do each.
 
     python -m benchmarks.pipeline FOLDER
 
-FOLDER holds photos: a few hundred are enough. In each round both do the same number of photos,
-one after the other, in changing order; a ratio is the median over rounds, so that a machine
-that gets slower or busier does so for both.
+FOLDER holds a sub-folder of photos for each class: a few hundred are enough. In each round both
+do the same photos, one after the other, in changing order; a ratio is the median over rounds, so
+that a machine that gets slower or busier does so for both.
+
+- prepare: ``prepare_photos``, against Pillow that decodes the same files on all cores.
+- train: the second epoch of the recipe ``transfer``, whose dense layer alone learns, against the
+  same network by ``keras.utils.image_dataset_from_directory`` and ``model.fit``. Ours reads the
+  prepared arrays and changes each photo at random; the other decodes files and changes nothing.
+- explain: ``explain_many`` from files, against forward passes over a batch that is in memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import platform
 import statistics
@@ -18,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,11 +31,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from loky import ProcessPoolExecutor
+from PIL import Image
 
 import cnnviz
-from cnnviz import graph
+from cnnviz import graph, training
+from cnnviz.architectures import freeze, transfer
+from cnnviz.data import prepare_photos
+from cnnviz.data.photos import list_photos
 from cnnviz.many import explain_many
 from cnnviz.preprocessing import network_input
+from cnnviz.training_runs import read_history, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "cat_dog.keras"
@@ -45,13 +57,13 @@ class Comparison:
 
 
 def compare(
-    bare: Callable[[], Any], ours: Callable[[], Any], photos: int, rounds: int
+    bare: Callable[[], float], ours: Callable[[], float], photos: int, rounds: int
 ) -> Comparison:
-    """Times two ways to do the same photos, after one round that fills caches."""
+    """Compares two ways to do the same photos, which tell their seconds, after one round more."""
     pairs = []
     for turn in range(rounds + 1):
         order = (bare, ours) if turn % 2 else (ours, bare)
-        taken = {run: seconds(run) for run in order}
+        taken = {run: run() for run in order}
         if turn:
             pairs.append((taken[bare], taken[ours]))
     return Comparison(
@@ -61,10 +73,67 @@ def compare(
     )
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def timed(run: Callable[[], Any]) -> Callable[[], float]:
+    """The same, telling how many seconds it took."""
+
+    def measured() -> float:
+        start = time.perf_counter()
+        run()
+        return time.perf_counter() - start
+
+    return measured
+
+
+def decode(paths: Sequence[Path]) -> None:
+    """Decodes photos with Pillow, and does nothing with them."""
+    for path in paths:
+        with Image.open(path) as image:
+            image.convert("RGB")
+
+
+def prepare(folder: Path, rounds: int) -> Comparison:
+    """``prepare_photos``, against Pillow on all cores, each with new processes."""
+    paths = [folder / name for names in list_photos(folder).values() for name in names]
+    chunks = [paths[at : at + 32] for at in range(0, len(paths), 32)]
+
+    def bare() -> None:
+        with ProcessPoolExecutor(os.cpu_count()) as executor:
+            list(executor.map(decode, chunks))
+
+    def ours() -> None:
+        with TemporaryDirectory() as out:
+            prepare_photos(folder, Path(out, "data"))
+
+    return compare(timed(bare), timed(ours), len(paths), rounds)
+
+
+def train(folder: Path, rounds: int) -> Comparison:
+    """The second epoch of ``transfer``'s dense layer, against Keras's own loop."""
+    with TemporaryDirectory() as out:
+        prepared = prepare_photos(folder, Path(out, "data"))
+
+        def ours() -> float:
+            with TemporaryDirectory() as run:
+                training.train(prepared, Path(run, "model.keras"), "transfer", epochs=2)
+                return read_history(run_folder(Path(run, "model.keras")))[1].seconds
+
+        def bare() -> float:
+            batches = keras.utils.image_dataset_from_directory(
+                folder,
+                validation_split=0.2,
+                subset="training",
+                seed=0,
+                image_size=(224, 224),
+                batch_size=64,
+                verbose=False,
+            )
+            network = transfer((224, 224, 3), len(prepared.labels))
+            freeze(network, all_but_scores=True)
+            network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+            network.fit(batches, verbose=0)
+            return timed(lambda: network.fit(batches, verbose=0))()
+
+        return compare(bare, ours, prepared.count("training"), rounds)
 
 
 def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
@@ -84,33 +153,34 @@ def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
         failed = [result.path for result in explain_many(network, chosen) if result.error]
         assert not failed, f"These photos cannot be explained: {failed}"
 
-    return compare(bare, ours, len(chosen), rounds)
+    return compare(timed(bare), timed(ours), len(chosen), rounds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--photos", type=int, default=300)
+    parser.add_argument("--photos", type=int, default=300, help="that are explained")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
 
     network = cnnviz.load_model(MODEL)
-    found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
-    known = [path for path in found if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
-    # Spread over the folder, so that every class is there.
-    step = max(1, len(known) // arguments.photos)
-    paths = list(itertools.islice(known[::step], arguments.photos))
+    listing = list_photos(arguments.folder)
+    # Of every class as many.
+    each = arguments.photos // len(listing)
+    paths = [arguments.folder / name for names in listing.values() for name in names[:each]]
     print(
-        f"{MODEL.stem}, {len(paths)} photos, batches of {graph.any_pass(network).batch}, "
-        f"{arguments.rounds} rounds; {os.cpu_count()} CPUs, Python {platform.python_version()}, "
-        f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+        f"{MODEL.stem}, {len(paths)} photos explained in batches of "
+        f"{graph.any_pass(network).batch}, {sum(map(len, listing.values()))} prepared and trained "
+        f"on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
+        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )
     print("\n| what | bare, photos/s | cnnviz, photos/s | ratio |\n|---|---|---|---|")
-    found_out = explain(network, paths, arguments.rounds)
-    print(
-        f"| explain: bare forward pass | {found_out.bare:.1f} | {found_out.ours:.1f} "
-        f"| {found_out.ratio:.2f} |"
-    )
+    for name, found in (
+        ("prepare: Pillow decodes", prepare(arguments.folder, arguments.rounds)),
+        ("train: Keras's own loop", train(arguments.folder, min(arguments.rounds, 3))),
+        ("explain: bare forward pass", explain(network, paths, arguments.rounds)),
+    ):
+        print(f"| {name} | {found.bare:.1f} | {found.ours:.1f} | {found.ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cnnviz.arrays import scale_filters
     from cnnviz.cams import contrast_picture
     from cnnviz.channels import rank_channels
+    from cnnviz.data import prepare_photos, prepare_pixels, read_prepared
     from cnnviz.explanations import class_activation_map, explain, methods
     from cnnviz.feature_maps import activations
     from cnnviz.images import encode_png, open_photo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cnnviz.outlines import outline
     from cnnviz.overlays import overlay
     from cnnviz.predictions import predict
+    from cnnviz.training import train
 
 __version__ = "0.1.0"
 
@@ -42,8 +44,12 @@ _HOMES = {
     "outline": "outlines",
     "overlay": "overlays",
     "predict": "predictions",
+    "prepare_photos": "data",
+    "prepare_pixels": "data",
     "rank_channels": "channels",
+    "read_prepared": "data",
     "scale_filters": "arrays",
+    "train": "training",
 }
 
 __all__ = [
@@ -61,8 +67,12 @@ __all__ = [
     "outline",
     "overlay",
     "predict",
+    "prepare_photos",
+    "prepare_pixels",
     "rank_channels",
+    "read_prepared",
     "scale_filters",
+    "train",
 ]
 
 

@@ -79,8 +79,14 @@ class Confusion(_Part):
         on: which photos.
     """
 
-    counts: list[list[int]]
+    counts: list[list[Annotated[int, Field(ge=0)]]]
     on: Text
+
+    @model_validator(mode="after")
+    def _as_many_rows_as_columns(self) -> Self:
+        if any(len(row) != len(self.counts) for row in self.counts):
+            raise ValueError("a confusion matrix needs as many rows as columns")
+        return self
 
 
 class Training(_Part):
@@ -96,7 +102,7 @@ class Training(_Part):
     accuracy: list[Accuracy] = []
     confusion: Confusion | None = None
     epochs: int | None = None
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     versions: dict[str, str] = {}
 
 
@@ -134,6 +140,14 @@ class ModelCard(_Part):
         if count > 1:
             raise ValueError(f"every class needs a name of its own; {name!r} stands {count} times")
         return labels
+
+    @model_validator(mode="after")
+    def _confusion_of_these_labels(self) -> Self:
+        confusion = self.training.confusion
+        if confusion and len(confusion.counts) != len(self.labels):
+            rows = len(confusion.counts)
+            raise ValueError(f"the confusion matrix has {rows} rows for {len(self.labels)} labels")
+        return self
 
 
 def numbered_labels(units: int) -> list[str]:

@@ -30,14 +30,15 @@ from rich.text import Text
 
 import cnnviz
 from cnnviz import training_cli
-from cnnviz.errors import CnnvizError, LayerError, StorageError, TargetError
+from cnnviz.errors import CnnvizError, LayerError, TargetError
 from cnnviz.storage import CONTRAST, OVERLAY, write_whole
 from cnnviz.terminal import clear_errors, import_keras, say
 
 if TYPE_CHECKING:
+    from cnnviz.cluster import Asked
     from cnnviz.loading import Network
     from cnnviz.results import Prediction
-    from cnnviz.runs import Job
+    from cnnviz.runs import Job, Part
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
@@ -144,6 +145,13 @@ def explain(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on a Ray cluster: host:port, 'auto' on one of its machines, or 'local'.",
+        ),
+    ] = None,
     as_json: _Json = False,
     trust: _Trust = False,
 ) -> None:
@@ -155,13 +163,17 @@ def explain(
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height. A run that was
-    stopped goes on with --resume.
+    stopped goes on with --resume. On a Ray cluster the workers write all files.
     """
+    if ray is not None and as_json:
+        raise typer.BadParameter(
+            "With --ray the rows are in the files alone.", param_hint="'--json'"
+        )
     with clear_errors():
         paths, failures = _expand(photos)
         network = _load(model, trust)
         wanted = [] if target is None else [_class(network, target)]
-        from cnnviz import many, runs
+        from cnnviz import cluster, many, runs
 
         many.check_choices(network, wanted, method=method, layer=layer)
         _check_folder(out)
@@ -174,18 +186,12 @@ def explain(
         if finished:
             done = sum(len(part.paths) for part in finished)
             say(f"{done:,} of {len(paths):,} photos were done before.")
-        rows = (row for part in waiting for row in runs.explain_part(network, job, part))
-        count = sum(len(part.paths) for part in waiting)
         with _resumable(job):
-            found = _without_failures(_progress(rows, count, as_json), failures)
-            files = "file" + " overlay cam" * pictures
-            contrast = " contrast" if pictures and method == "contrastive-cam" else ""
-            columns = (files + contrast, "class", "confidence", "target", "method", "layer")
-            if as_json or count <= _IN_TABLE:
-                _show(found, columns, as_json)
-            else:
-                explained = sum(1 for _ in found)
-                say(f"Explained {explained:,} photos; their rows are in {job.results}.")
+            if ray is None:
+                _explain_here(network, job, waiting, failures, as_json)
+            elif waiting:
+                asked = cluster.Asked(Path.cwd(), model, trust, network.fingerprint, job)
+                _explain_there(ray, asked, waiting, failures)
     _finish(failures, f"the column 'error' in {out / 'results'} names them all")
 
 
@@ -356,12 +362,14 @@ def _each(
             failures[str(path)] = str(error)
 
 
-def _progress(items: Iterable[Item], count: int, as_json: bool) -> Iterable[Item]:
+def _progress(
+    items: Iterable[Item], count: int, as_json: bool, what: str = "Photos"
+) -> Iterable[Item]:
     """The items, with a bar for the person who waits for them."""
     console = Console(stderr=True)
     # On a terminal that shows the JSON lines, a bar would stand between them.
     hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
-    return track(items, "Photos", count, console=console, transient=True, disable=hidden)
+    return track(items, what, count, console=console, transient=True, disable=hidden)
 
 
 def _without_failures(rows: Iterable[Row], failures: dict[str, str]) -> Iterator[Row]:
@@ -373,17 +381,50 @@ def _without_failures(rows: Iterable[Row], failures: dict[str, str]) -> Iterator
             yield row
 
 
+def _explain_here(
+    network: Network, job: Job, parts: list[Part], failures: dict[str, str], as_json: bool
+) -> None:
+    """Explains the photos of some parts and shows them; very many are only counted."""
+    from cnnviz.runs import explain_part
+
+    count = sum(len(part.paths) for part in parts)
+    rows = (row for part in parts for row in explain_part(network, job, part))
+    found = _without_failures(_progress(rows, count, as_json), failures)
+    if as_json or count <= _IN_TABLE:
+        files = "file" + " overlay cam" * job.pictures
+        files += " contrast" * (job.pictures and job.method == "contrastive-cam")
+        _show(found, (files, "class", "confidence", "target", "method", "layer"), as_json)
+    else:
+        _say_explained(sum(1 for _ in found), job)
+
+
+def _explain_there(address: str, asked: Asked, parts: list[Part], failures: dict[str, str]) -> None:
+    """Explains the photos of some parts on a Ray cluster, and counts them."""
+    from cnnviz import cluster, runs
+
+    failed: dict[str, str] = {}
+    done = cluster.explain_parts(address, asked, parts)
+    for there in _progress(done, len(parts), False, "Parts"):
+        failed.update(runs.failures(asked.job, [there.part]))
+    _say_explained(sum(len(part.paths) for part in parts) - len(failed), asked.job)
+    failures.update(failed)
+
+
+def _say_explained(count: int, job: Job) -> None:
+    say(f"Explained {count:,} photos; their rows are in {job.results}.")
+
+
 @contextmanager
 def _resumable(job: Job) -> Iterator[None]:
-    """Says how a run goes on that is stopped, by Ctrl-C or a full disk."""
+    """Says how a run goes on that is stopped, by Ctrl-C, a full disk or a lost cluster."""
     how = f"What is finished stays in {job.results}; the same command with --resume goes on."
     try:
         yield
     except KeyboardInterrupt as error:
         say(f"Stopped. {how}")
         raise typer.Exit(130) from error
-    except StorageError as error:
-        raise StorageError(f"{error} {how}") from error
+    except CnnvizError as error:
+        raise CnnvizError(f"{error} {how}") from error
 
 
 def _answer(path: Path, prediction: Prediction) -> Row:

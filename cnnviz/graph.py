@@ -34,7 +34,7 @@ _KEPT = 16
 _MOST_VALUES = 60_000_000
 _MOST_IN_ALL = 400_000_000
 
-# Photos run at once: on two processors 32 took a fifth longer each than 8 or 16.
+# Photos run at once: on two processors each took longer in batches of 32 than of 8 or 16.
 _MOST_PHOTOS = 16
 
 # What leaves values as they are while a network is not trained.

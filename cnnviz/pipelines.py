@@ -17,7 +17,13 @@ from cnnviz.recipes import Augmentation, Recipe
 
 
 def training_batches(
-    prepared: Prepared, recipe: Recipe, weights: list[float], batch: int, seed: int, epoch: int
+    prepared: Prepared,
+    recipe: Recipe,
+    weights: list[float],
+    batch: int,
+    seed: int,
+    epoch: int,
+    devices: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches of training photos, from the start of an epoch on.
 
@@ -28,6 +34,8 @@ def training_batches(
         batch: photos in a batch; the last one of an epoch may hold fewer.
         seed: of the order and the changes.
         epoch: the first one, counted from 1.
+        devices: that share a batch. So that none is left without photos, some photos of a batch
+            that does not come out even are repeated, with weight 0.
 
     Returns:
         Batches of (photos (N, h, w, C) float32, classes (N,), weights (N,)); the weights are
@@ -49,10 +57,23 @@ def training_batches(
         photos = augment(photos, recipe.augmentation, drawn)
         classes = chosen[:, 0]
         share = tf.gather(by_class, classes) / tf.cast(tf.shape(classes)[0], tf.float32)
-        return _scaled(photos, recipe), classes, share
+        return _evened(devices, _scaled(photos, recipe), classes, share)
 
     epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(one_epoch)
     return _with_options(epochs.map(prepare, num_parallel_calls=2).prefetch(2))
+
+
+def _evened(
+    devices: int, photos: tf.Tensor, classes: tf.Tensor, shares: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """As many photos for each device: the first ones again, with weight 0."""
+    if devices == 1:
+        return photos, classes, shares
+    count = tf.shape(classes)[0]
+    places = tf.range(count + -count % devices)
+    again = places % count
+    shares = tf.where(places < count, tf.gather(shares, again), 0.0)
+    return tf.gather(photos, again), tf.gather(classes, again), shares
 
 
 def measured_batches(
@@ -90,8 +111,10 @@ def _reader(prepared: Prepared, recipe: Recipe) -> Callable[[tf.Tensor], tf.Tens
 
     def read(chosen: tf.Tensor) -> tf.Tensor:
         photos = tf.ensure_shape(tf.numpy_function(gather, [chosen], kind), shape)
-        whole = 255.0 if sizes.scaling == "unit" else 1.0
-        return tf.cast(photos, tf.float32) * whole
+        if sizes.scaling == "unit":
+            # They were whole numbers before they were divided.
+            return tf.round(photos * 255.0)
+        return tf.cast(photos, tf.float32)
 
     return read
 

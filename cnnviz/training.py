@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -184,8 +185,8 @@ def train(
         return _finish(job, history, out) if job.writes else job.run.card
     except OSError as error:
         raise TrainingError(
-            f"{job.run.folder} cannot be written: {error.strerror}. The epochs that are finished "
-            "are kept: make room, then go on with --resume."
+            f"{job.run.folder} cannot be written: {error.strerror or error}. The epochs that are "
+            "finished are kept: make room, then go on with --resume."
         ) from error
 
 
@@ -247,11 +248,13 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
             )
         folder.mkdir(parents=True, exist_ok=True)
         job.run.write_card()
-        told.write_text(json.dumps(asdict(job.plan), indent=1) + "\n", encoding="utf-8")
+        part = told.with_suffix(".part")
+        part.write_text(json.dumps(asdict(job.plan), indent=1) + "\n", encoding="utf-8")
+        part.replace(told)
         return []
     if not told.exists():
         raise TrainingError(f"There is no training in {folder} to go on with.")
-    known = json.loads(told.read_text(encoding="utf-8"))
+    known = _known(told)
     other = [name for name, value in asdict(job.plan).items() if known.get(name) != value]
     if other:
         was = ", ".join(f"{name} {known.get(name)!r}" for name in other)
@@ -260,8 +263,7 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
         )
     if not (folder / _STATE).exists():
         return []
-    with np.load(folder / _STATE) as arrays:
-        done = int(arrays["epoch"])
+    done = int(_arrays(folder / _STATE)["epoch"])
     history = read_history(folder)[:done]
     if len(history) != done:
         raise TrainingError(f"{folder} is damaged: its history lacks epochs. Begin anew.")
@@ -272,6 +274,21 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
                 path.unlink()
         write_history(folder, history)
     return history
+
+
+def _known(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged. Delete its folder, and begin anew.") from error
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path} is damaged. Delete its folder, and begin anew.") from error
 
 
 def _finished(job: _Job, history: Sequence[Epoch]) -> bool:
@@ -348,9 +365,10 @@ def _step(
             loss = tf.reduce_sum(losses * shares)
         # The optimizer adds the gradients of all devices up.
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        right = tf.argmax(probabilities, axis=1) == classes
-        count = tf.cast(tf.shape(classes)[0], tf.float32)
-        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32)), count])
+        right = tf.cast(tf.argmax(probabilities, axis=1) == classes, tf.float32)
+        # A photo without weight is a repeated one.
+        once = tf.cast(shares > 0, tf.float32)
+        return tf.reduce_sum(tf.stack([losses * once, right * once, once]), axis=1)
 
     @tf.function(jit_compile=False)
     def step(batches: Any) -> tf.Tensor:
@@ -364,8 +382,9 @@ def _batches(job: _Job, epoch: int) -> Any:
     """An iterator of training batches without end, from the start of an epoch on."""
     weights = class_weights(job.prepared)
     plan = job.plan
+    devices = job.strategy.num_replicas_in_sync
     batches = pipelines.training_batches(
-        job.prepared, job.recipe, weights, plan.batch, plan.seed, epoch
+        job.prepared, job.recipe, weights, plan.batch, plan.seed, epoch, devices
     )
     return iter(job.strategy.experimental_distribute_dataset(batches))
 
@@ -426,7 +445,10 @@ def _measure(
 def _save(job: _Job, learner: _Learner, history: list[Epoch]) -> None:
     """Writes the checkpoint of the last epoch, then the history, then what going on needs."""
     folder = job.run.folder
-    _plain(job, learner.network).save(folder / history[-1].checkpoint)
+    # Somebody may read the folder at any time: a checkpoint is there when it is whole.
+    part = folder / "checkpoint.part.keras"
+    _plain(job, learner.network).save(part)
+    part.replace(folder / history[-1].checkpoint)
     write_history(folder, history)
     _write_tensorboard(folder / "logs", history[-1])
     part = folder / f"{_STATE}.part.npz"
@@ -446,13 +468,13 @@ def _state(learner: _Learner) -> list[Any]:
 
 
 def _restore(learner: _Learner, path: Path) -> None:
-    with np.load(path) as arrays:
-        names = sorted(set(arrays.files) - {"epoch"})
-        variables = _state(learner)
-        if len(names) != len(variables):
-            raise TrainingError(f"{path} does not belong to this training. Begin anew.")
-        for name, variable in zip(names, variables, strict=True):
-            variable.assign(arrays[name])
+    arrays = _arrays(path)
+    names = sorted(set(arrays) - {"epoch"})
+    variables = _state(learner)
+    if len(names) != len(variables):
+        raise TrainingError(f"{path} does not belong to this training. Begin anew.")
+    for name, variable in zip(names, variables, strict=True):
+        variable.assign(arrays[name])
 
 
 def _plain(job: _Job, network: keras.Model) -> keras.Model:
@@ -483,7 +505,7 @@ def _write_tensorboard(folder: Path, epoch: Epoch) -> None:
 def _draft(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
     """The card as far as it is known before the training."""
     training, validation = prepared.count("training"), prepared.count("validation")
-    counts = ", ".join(f"{len(rows):,} {label}" for label, rows in prepared.rows.items())
+    counts = ", ".join(f"{len(rows):,} of {label}" for label, rows in prepared.rows.items())
     start = f"; starts from {recipe.origin}" if recipe.origin else ""
     known = prepared.preprocessing.model_dump() | {"scaling": recipe.scaling}
     test = prepared.count("test")

@@ -97,7 +97,7 @@ def train(
         int | None, typer.Option(min=1, max=10_000, help="The most; else the architecture's own.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Photos of a step on one device.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
     keep_best: Annotated[
         bool, typer.Option("--keep-best", help="Keep the best epoch's checkpoint alone.")
     ] = False,

@@ -83,7 +83,9 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints that are there, by epoch."""
-        return sorted(self.folder.glob("epoch-*.keras"))
+        found = self.folder.glob("epoch-*.keras")
+        # As a text, epoch 1000 comes before epoch 999.
+        return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 def run_folder(out: Path) -> Path:

@@ -9,7 +9,8 @@ from cnnviz.ui.scene import Scene
 scene = shell.enter(
     "How does a network learn?",
     "Train a small network, and see its filters, its activations and its evidence change after "
-    "each epoch: each time it has gone through all the photos.",
+    "each epoch: each time it has gone through all the photos. Everybody on this server watches "
+    "the same training.",
 )
 watched = training_parts.pick_training()
 if training_parts.allowed():

@@ -30,8 +30,10 @@ from cnnviz.cards import (
     card_path,
     write_card,
 )
+from cnnviz.data.photos import list_photos
+from cnnviz.images import open_photo
+from cnnviz.preprocessing import network_input
 from scripts.legacy_pth import read_tensor_file
-from scripts.photos import CAT_DOG, list_photos, read_batch
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -49,6 +51,7 @@ PREPROCESSING = Preprocessing(
     height=224, width=224, fit="crop", crop_fraction=0.875, interpolation="bicubic"
 )
 CATS, DOGS = slice(281, 286), slice(151, 269)
+CAT_DOG = ("cat", "dog")
 # The list has two names twice and a few that describe instead of naming; these are
 # the names of the same classes in WordNet.
 BETTER_NAMES = {
@@ -184,11 +187,16 @@ def read_labels() -> list[str]:
 
 def measure(model: keras.Model, folder: Path) -> list[Accuracy]:
     """Accuracy on ``folder/cat`` and ``folder/dog``, by mean probability per group."""
-    photos = list_photos(folder)
+    listing = list_photos(folder)
+    photos = [
+        (folder / name, index) for index, kind in enumerate(CAT_DOG) for name in listing[kind]
+    ]
     groups = []
     for start in range(0, len(photos), 64):
-        paths = [path for path, _ in photos[start : start + 64]]
-        probabilities = model.predict_on_batch(read_batch(paths, PREPROCESSING))
+        batch = [
+            network_input(open_photo(path), PREPROCESSING) for path, _ in photos[start : start + 64]
+        ]
+        probabilities = model.predict_on_batch(np.concatenate(batch))
         means = [probabilities[:, group].mean(axis=1) for group in (CATS, DOGS)]
         groups.append(np.argmax(means, axis=0))
     truth = np.array([index for _, index in photos])

@@ -29,6 +29,10 @@ CARD: dict[str, Any] = {
         "data": "25,000 photos",
         "split": "80% / 20%",
         "accuracy": [{"metric": "accuracy", "value": 0.98, "on": "the 20%"}],
+        "confusion": {"counts": [[2450, 50], [50, 2450]], "on": "the 20%"},
+        "epochs": 8,
+        "seconds": 612.5,
+        "versions": {"keras": "3.15.1"},
     },
     "licence": "MIT",
     "source": "trained für cnnviz",
@@ -115,6 +119,15 @@ MISSING = object()
         ("training.accuracy.0.value", 98),
         ("training.accuracy.0.value", float("nan")),
         ("training.accuracy.0.on", ""),
+        ("training.confusion", {"counts": [[1, 2]], "on": "photos"}),
+        ("training.confusion", {"counts": [[1, 2], [3]], "on": "photos"}),
+        ("training.confusion.counts", [[1, -2], [3, 4]]),
+        ("training.confusion.counts", [[1, 0.5], [3, 4]]),
+        ("training.confusion.on", MISSING),
+        ("training.epochs", "many"),
+        ("training.seconds", -1),
+        ("training.seconds", float("inf")),
+        ("training.versions", "new"),
         ("suggested_layers.activations", "conv"),
         ("licence", None),
     ],
@@ -139,6 +152,13 @@ def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
     data = CARD | {"title": "", "labels": []}
     with pytest.raises(CardError, match=r"title: .*; labels: "):
         read_card(save(tmp_path / "a.json", data))
+
+
+def test_a_confusion_matrix_has_a_row_for_each_label(tmp_path: Path) -> None:
+    counts = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    training = CARD["training"] | {"confusion": {"counts": counts, "on": "photos"}}
+    with pytest.raises(CardError, match="the confusion matrix has 3 rows for 2 labels"):
+        read_card(save(tmp_path / "a.json", CARD | {"training": training}))
 
 
 def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -> None:

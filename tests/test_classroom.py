@@ -56,6 +56,8 @@ def test_the_report_tells_goals_that_are_missed(capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert "| all steps of the sessions | 100 | 0.10 s | 0.90 s | 0.90 s | 0.90 s |" in told
     assert "| worker, 7 | 100 MB | 100 MB | 120 MB | 2 s |" in told
+    # 2 s for 100 steps of sessions and one of a browser.
+    assert "20 ms of processor time for each step: worker, 7." in told
     assert "Problems: 2, goal none: missed." in told
     assert "p95 of the sessions: 0.90 s, goal ≤ 0.5 s: missed." in told
     assert "Memory, end ÷ 1 min: 1.20, goal ≤ 1.05: missed." in told

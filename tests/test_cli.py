@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -573,6 +574,26 @@ def test_a_run_that_is_stopped_half_way_is_resumed(
     for found, expected in zip(rows_in(out), rows_in(tmp_path / "at once"), strict=True):
         assert found.pop("confidence") == pytest.approx(expected.pop("confidence"), rel=1e-4)
         assert found == expected
+
+
+def test_without_ray_the_option_names_the_requirements(
+    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def missing(name: str, package: str | None = None) -> Any:
+        return None if name == "ray" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    result = run("explain", averaged, photos, "--out", tmp_path, "--ray", "auto")
+    assert result.exit_code == 2
+    assert "pip install -r requirements-ray.txt" in result.stderr
+
+
+def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "x", "--ray", "auto", "--json")
+    assert result.exit_code == 2
+    assert not (tmp_path / "x").exists()
 
 
 # --- Wrong words --------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ NETWORK_SIDE: dict[str, set[str]] = {
         "results",
         "storage",
     },
+    "cluster": {"loading", "runs"},
     "outlines": {
         "explanations",
         "graph",
@@ -150,9 +151,11 @@ SHELL: dict[str, set[str]] = {
 ROOMS = WEB_SIDE | NETWORK_SIDE | FRONT | SHELL
 EVERYWHERE = {"errors", "lib:numpy"}
 # Inside functions alone: what runs in a worker's own process, where TensorFlow belongs.
+# And what a person need not have installed.
 INSIDE = {
     "inside_worker": {"lib:tensorflow", DYNAMIC, "confinement", *NETWORK_SIDE},
     "inside_trainer": {"lib:tensorflow", "training"},
+    "cluster": {"lib:tensorflow", "lib:ray"},
 }
 
 

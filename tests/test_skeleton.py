@@ -15,7 +15,12 @@ from scripts import find_browser, prove_dockerfile
 from scripts.prove_dockerfile import Image, ProofError, carry_out, is_ignored, parse
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-gpu.txt"]
+REQUIREMENTS = [
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-gpu.txt",
+    "requirements-ray.txt",
+]
 
 
 def pins(name: str) -> dict[str, str]:
@@ -34,16 +39,17 @@ def test_a_requirements_file_holds_exact_versions_and_nothing_else(name: str) ->
 
 def test_the_requirements_agree_with_each_other_and_with_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    run, dev, gpu = map(pins, REQUIREMENTS)
+    run, dev, gpu, ray = map(pins, REQUIREMENTS)
     direct = {
         "requirements.txt": project["project"]["dependencies"],
         "requirements-dev.txt": project["dependency-groups"]["dev"],
+        "requirements-ray.txt": project["dependency-groups"]["ray"],
     }
     for name, named in direct.items():
         for requirement in named:
-            package, version = requirement.split("==")
+            package, version = re.sub(r"\[.*\]", "", requirement).split("==")
             assert pins(name)[package] == version, f"{package} in {name}: run `make lock`"
-    for other in (dev, gpu):
+    for other in (dev, gpu, ray):
         shared = run.keys() & other.keys()
         assert {p: run[p] for p in shared} == {p: other[p] for p in shared}
     assert "tensorflow-cpu" in run

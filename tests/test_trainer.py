@@ -294,7 +294,7 @@ BAD = {
     "no photos": (zip_of({"cat": [b"x", b"y"], "dog": [b"x", b"y"]}), "no photos that can be read"),
     "all the same": (
         zip_of({"cat": [png(9, 1)] * 3, "dog": [png(99, 2)] * 3}),
-        "the same photo again and again",
+        "has 1 photo that can be read; copies count once",
     ),
 }
 

@@ -91,10 +91,11 @@ class Prepared:
         """The classes' arrays (N, h, w, C), mapped into memory and not read.
 
         Raises:
-            DataError: one is missing, damaged, or not of the shape that the manifest says.
+            DataError: one is missing, damaged, or not of the shape and type that the manifest says.
         """
         sizes = self.preprocessing
         found: list[NDArray[Any]] = []
+        kind = np.float32 if sizes.scaling == "unit" else np.uint8
         for label, rows in self.rows.items():
             path = array_path(self.folder, label)
             try:
@@ -102,10 +103,10 @@ class Prepared:
             except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{path} is missing or damaged. Prepare the data again.") from error
             shape = (len(rows), sizes.height, sizes.width, sizes.channels)
-            if found[-1].shape != shape:
+            if found[-1].shape != shape or found[-1].dtype != kind:
                 raise DataError(
-                    f"{path} holds {found[-1].shape}, and its manifest says {shape}. "
-                    "Prepare the data again."
+                    f"{path} holds {found[-1].shape} of type {found[-1].dtype}, and its manifest "
+                    f"says {shape} of type {np.dtype(kind)}. Prepare the data again."
                 )
         return found
 
@@ -166,9 +167,20 @@ def check_classes(counts: dict[str, int], source: str) -> None:
         if count < 2:
             raise DataError(
                 f"The class {label!r} has {count or 'no'} photo{'s' if count != 1 else ''} that "
-                "can be read. Each class needs at least 2: one to learn from, one to be measured "
-                "with."
+                "can be read; copies count once. Each class needs at least 2: one to learn from, "
+                "one to be measured with."
             )
+
+
+def check_rows(rows: Mapping[str, Sequence[Row]], source: str) -> None:
+    """Raises ``DataError`` where a class has no two different photos to split."""
+    check_classes(
+        {
+            label: len({row.sha256 for row in found if row.split != "test"})
+            for label, found in rows.items()
+        },
+        source,
+    )
 
 
 def in_several_classes(rows: Mapping[str, Sequence[Row]]) -> list[str]:
@@ -194,7 +206,9 @@ def write_manifest(prepared: Prepared) -> None:
         "key": prepared.key,
     }
     part = prepared.folder / f"{MANIFEST}.part"
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    # Bytes of a file's name that are no text become JSON's own escapes.
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     part.replace(prepared.folder / MANIFEST)
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import struct
+import threading
+import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +29,7 @@ from cnnviz.data.manifest import (
     Row,
     array_path,
     check_classes,
+    check_rows,
     new_array,
     read_prepared,
     split_rows,
@@ -36,7 +42,10 @@ from cnnviz.preprocessing import network_view, scale_pixels
 
 # Photos that a process decodes between two entries in the journal.
 _CHUNK = 32
+# Bytes of a class's name: a file's name ends at 255, and an ending is added.
+_LONGEST_NAME = 200
 _JOURNAL = ".preparing.jsonl"
+_PACKINGS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 Report = Callable[[int, int], None]
 
@@ -96,6 +105,8 @@ def prepare_photos(
             is full.
     """
     source, out = Path(source), Path(out)
+    if out.resolve().is_relative_to(source.resolve()):
+        raise DataError(f"{out} is inside the photos' own folder. Choose a folder outside of it.")
     preprocessing = Preprocessing(
         height=size,
         width=size,
@@ -136,30 +147,58 @@ def list_photos(source: Path) -> dict[str, list[str]]:
     the classes a zip may hold folders of its own.
 
     Raises:
-        DataError: there is no such folder or zip.
+        DataError: there is no such folder or zip, it cannot be read, or a class's name cannot
+            be the name of a file.
     """
     if source.is_dir():
+        try:
+            folders = [path.name for path in source.iterdir() if path.is_dir()]
+        except OSError as error:
+            raise DataError(f"{source} cannot be read: {error.strerror}.") from error
         names = [
             Path(folder, name).relative_to(source).as_posix()
-            for folder, _, files in os.walk(source)
+            # A class may be a link to a folder elsewhere; links below it might go in circles.
+            for top in folders
+            for folder, _, files in os.walk(source / top)
             for name in files
         ]
-        folders = [path.name for path in source.iterdir() if path.is_dir()]
     elif zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        names = [entry.filename for entry in _members(source) if not entry.is_dir()]
         folders = []
     else:
         raise DataError(f"{source} is neither a folder nor a zip file.")
-    photos = [PurePosixPath(name) for name in sorted(set(names)) if _is_photo(name)]
-    above = 0 if source.is_dir() else _folders_above(photos)
+    photos = {name: PurePosixPath(name) for name in sorted(set(names)) if _is_photo(name)}
+    above = 0 if source.is_dir() else _folders_above(photos.values())
     listing: dict[str, list[str]] = {
         name: [] for name in sorted(folders) if not name.startswith((".", "__MACOSX"))
     }
-    for photo in photos:
-        if len(photo.parts) > above + 1:
-            listing.setdefault(photo.parts[above], []).append(str(photo))
+    for name, path in photos.items():
+        if len(path.parts) > above + 1:
+            listing.setdefault(path.parts[above], []).append(name)
+    for label in listing:
+        _check_label(label)
     return dict(sorted(listing.items()))
+
+
+def _members(source: Path) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return archive.infolist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise DataError(f"{source} is a damaged zip file. Make or copy it again.") from error
+
+
+def _check_label(label: str) -> None:
+    """Raises ``DataError`` where a class cannot have a file of its name, or a card the name."""
+    try:
+        size = len(label.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 0 < size <= _LONGEST_NAME or not label.isprintable():
+        raise DataError(
+            f"The class {label[:80]!a} cannot have that name: take up to {_LONGEST_NAME} "
+            "letters that can be read. Rename its folder."
+        )
 
 
 def _is_photo(name: str) -> bool:
@@ -169,7 +208,7 @@ def _is_photo(name: str) -> bool:
     return not hidden and name.lower().endswith(tuple(f".{ending}" for ending in EXTENSIONS))
 
 
-def _folders_above(photos: Sequence[PurePosixPath]) -> int:
+def _folders_above(photos: Iterable[PurePosixPath]) -> int:
     """How many folders all photos of a zip share, and so are no class."""
     parents = [photo.parent for photo in photos]
     return len(PurePosixPath(os.path.commonpath(parents)).parts) if parents else 0
@@ -179,16 +218,22 @@ def _key(
     source: Path, listing: dict[str, list[str]], preprocessing: Preprocessing, seed: int
 ) -> str:
     """What tells these photos, prepared in this way, from all others."""
-    sizes: dict[str, int]
+    sizes: dict[str, Any]
     if source.is_dir():
-        sizes = {
-            name: (source / name).stat().st_size for names in listing.values() for name in names
-        }
+        sizes = {name: _stamp(source / name) for names in listing.values() for name in names}
     else:
-        with zipfile.ZipFile(source) as archive:
-            sizes = {entry.filename: entry.CRC for entry in archive.infolist()}
+        sizes = {entry.filename: entry.CRC for entry in _members(source)}
     told = json.dumps([listing, sizes, preprocessing.model_dump(), seed])
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file; of a link that leads nowhere, zeros."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _part(out: Path, label: str) -> Path:
@@ -208,8 +253,7 @@ def _begin(
                 f"{out} holds the unfinished preparation of other photos, or of the same ones in "
                 "another way. Choose another folder, or delete it."
             )
-        # The last line may be half a line.
-        return dict(json.loads(line) for line in lines if line.endswith("]]"))
+        return dict(entry for line in lines if (entry := _entry(line)))
     for label in listing:
         if array_path(out, label).exists():
             raise DataError(
@@ -224,8 +268,19 @@ def _begin(
         for label in listing:
             _part(out, label).unlink(missing_ok=True)
         raise
-    journal.write_text(f"{key}\n", encoding="utf-8")
+    part = journal.with_suffix(".part")
+    part.write_text(f"{key}\n", encoding="utf-8")
+    part.replace(journal)
     return {}
+
+
+def _entry(line: str) -> tuple[str, list[dict[str, Any]]] | None:
+    """A line of the journal; None for one that was cut off."""
+    try:
+        chunk, rows = json.loads(line)
+    except ValueError:
+        return None
+    return chunk, rows
 
 
 def _dtype(preprocessing: Preprocessing) -> Any:
@@ -259,7 +314,9 @@ def _decode(
         return
     with (
         (out / _JOURNAL).open("a", encoding="utf-8") as journal,
-        ProcessPoolExecutor(processes or os.cpu_count()) as executor,
+        ProcessPoolExecutor(
+            processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
+        ) as executor,
     ):
         # A line that was cut off must not swallow the next one.
         journal.write("\n")
@@ -279,6 +336,19 @@ def _decode(
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
+
+
+def _follow(parent: int) -> None:
+    """Leaves it to the first process to stop this one, and ends with it however it went."""
+    # A terminal tells every process of a command of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fill(chunk: _Chunk) -> list[dict[str, Any]]:
@@ -311,20 +381,35 @@ def _read(source: Path, archive: zipfile.ZipFile | None, name: str) -> bytes:
         PhotoError: it cannot be read.
     """
     try:
-        with archive.open(name) if archive else (source / name).open("rb") as file:
+        if archive is None:
+            return _read_file(source / name)
+        # Python unpacks other kinds without end, however little is asked for.
+        if archive.getinfo(name).compress_type not in _PACKINGS:
+            raise NotImplementedError
+        with archive.open(name) as file:
             return file.read(MAX_BYTES + 1)
     except (
         OSError,
         RuntimeError,
-        NotImplementedError,
         zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
         EOFError,
         ValueError,
     ) as error:
         raise PhotoError(
-            "This file cannot be read: it is damaged, encrypted, or not yours to open.",
+            "This file cannot be read: it is damaged, encrypted, packed in an uncommon way, or not "
+            "yours to open.",
             "unreadable",
         ) from error
+
+
+def _read_file(path: Path) -> bytes:
+    # A pipe would keep its reader waiting for ever.
+    if not path.is_file():
+        raise FileNotFoundError
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _finish(
@@ -345,13 +430,13 @@ def _finish(
         label: [place for place, row in enumerate(rows) if "reason" not in row]
         for label, rows in found.items()
     }
-    check_classes({label: len(places) for label, places in readable.items()}, source)
-    for label, places in readable.items():
-        _close_gaps(_part(out, label), array_path(out, label), places)
     rows = {
         label: tuple(split_rows((Row(**found[label][place]) for place in places), seed))
         for label, places in readable.items()
     }
+    check_rows(rows, source)
+    for label, places in readable.items():
+        _close_gaps(_part(out, label), array_path(out, label), places)
     left_out = {row["file"]: row["reason"] for row in _flat(found) if "reason" in row}
     prepared = Prepared(out, source, preprocessing, seed, rows, left_out, key)
     write_manifest(prepared)

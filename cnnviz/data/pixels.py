@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from cnnviz.cards import Preprocessing
+from cnnviz.cards import MAX_SIDE, Preprocessing
 from cnnviz.data.manifest import (
     MANIFEST,
     Prepared,
@@ -21,6 +22,7 @@ from cnnviz.data.manifest import (
     Split,
     array_path,
     check_classes,
+    check_rows,
     new_array,
     read_prepared,
     split_rows,
@@ -36,6 +38,7 @@ KERAS_DATASETS = {
     "fashion_mnist": tuple(_CLOTHES.split()),
     "cifar10": tuple(_THINGS.split()),
 }
+_MOST_CLASSES = 10_000
 _SPLITS: tuple[tuple[str, Split], ...] = (("train", "training"), ("test", "test"))
 
 
@@ -96,6 +99,7 @@ def prepare_pixels(
             label: tuple(split_rows(_write(out, label, number, pictures, preprocessing), seed))
             for number, label in labels.items()
         }
+        check_rows(rows, name)
         prepared = Prepared(out, name, preprocessing, seed, rows, {}, key)
         write_manifest(prepared)
     except OSError as error:
@@ -105,7 +109,8 @@ def prepare_pixels(
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a damaged file open that it opened itself.
+        with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (
         OSError,
@@ -114,6 +119,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         KeyError,
         TypeError,
         AttributeError,
+        MemoryError,
+        NotImplementedError,
+        zlib.error,
         zipfile.BadZipFile,
     ) as error:
         raise DataError(f"{path} is missing, damaged, or no .npz file of numbers.") from error
@@ -139,17 +147,23 @@ def _pictures(
     x, y = pixels[f"x_{ending}"], pixels.get(f"y_{ending}")
     if y is None:
         raise DataError(f"{name} has x_{ending}, and no labels y_{ending} for it.")
+    x = x[..., None] if x.ndim == 3 else x
+    sides = x.shape[1:3] if x.ndim == 4 and x.shape[3] in {1, 3} else (0,)
+    if x.dtype != np.uint8 or not 0 < min(sides) <= max(sides) <= MAX_SIDE:
+        raise DataError(
+            f"x_{ending} of {name} must be (N, height, width) or (N, height, width, 1 or 3) of "
+            f"type uint8, and no side above {MAX_SIDE}. Received: {x.shape} of type {x.dtype}."
+        )
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or len(y) != len(x) or not np.issubdtype(y.dtype, np.integer) or (y < 0).any():
+    if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
         raise DataError(
             f"y_{ending} of {name} must hold a whole number for each of the {len(x):,} pictures. "
             f"Received: {y.shape} of type {y.dtype}."
         )
-    x = x[..., None] if x.ndim == 3 else x
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in {1, 3}:
+    if y.size and not 0 <= int(y.min()) <= int(y.max()) < _MOST_CLASSES:
         raise DataError(
-            f"x_{ending} of {name} must be (N, height, width) or (N, height, width, 1 or 3) of "
-            f"type uint8. Received: {x.shape} of type {x.dtype}."
+            f"y_{ending} of {name} must hold numbers of classes, from 0 on and below "
+            f"{_MOST_CLASSES:,}. Received: {y.min()} to {y.max()}."
         )
     return x, y.astype(np.int64)
 

@@ -198,11 +198,9 @@ def _length(training: Training) -> dict[str, str]:
 
 
 def _confused(card: ModelCard) -> list[str]:
-    """The confusion matrix of a card as a table, where it is one that can be read."""
+    """The confusion matrix of a card as a table, where there is room for it."""
     confusion, names = card.training.confusion, [plain(label) for label in card.labels]
     if confusion is None or len(names) > _MOST_CLASSES:
-        return []
-    if {len(names)} != {len(confusion.counts), *map(len, confusion.counts)}:
         return []
     table = [["true ↓ taken for →", *names], [":--"] + ["--:"] * len(names)]
     for name, counts in zip(names, confusion.counts, strict=True):

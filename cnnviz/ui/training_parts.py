@@ -231,29 +231,25 @@ def _news(watched: Watched | None) -> tuple[int, bool, int]:
 
 def curves(watched: Watched, history: Sequence[Epoch], chosen: int | None) -> None:
     """Loss and accuracy, from epoch to epoch."""
-    losses, accuracies = st.columns(2, gap="large")
     epochs = max(watched.status().epochs, history[-1].number)
-    with losses:
-        figure = figures.learning_curve(
-            [epoch.loss for epoch in history],
-            [epoch.val_loss for epoch in history],
-            numbers=[epoch.number for epoch in history],
-            title="Loss",
-            epochs=epochs,
-            chosen=chosen or history[-1].number,
-        )
-        parts.chart(figure, "training loss")
-    with accuracies:
-        figure = figures.learning_curve(
-            [epoch.accuracy for epoch in history],
-            [epoch.val_accuracy for epoch in history],
-            numbers=[epoch.number for epoch in history],
-            title="Accuracy",
-            epochs=epochs,
-            chosen=chosen or history[-1].number,
-            share=True,
-        )
-        parts.chart(figure, "training accuracy")
+    for place, title, training, validation in zip(
+        st.columns(2, gap="large"),
+        ("Loss", "Accuracy"),
+        ("loss", "accuracy"),
+        ("val_loss", "val_accuracy"),
+        strict=True,
+    ):
+        with place:
+            figure = figures.learning_curve(
+                [getattr(epoch, training) for epoch in history],
+                [getattr(epoch, validation) for epoch in history],
+                numbers=[epoch.number for epoch in history],
+                title=title,
+                epochs=epochs,
+                chosen=chosen or history[-1].number,
+                share=title == "Accuracy",
+            )
+            parts.chart(figure, f"training {training}")
 
 
 def _tell(watched: Watched, status: trainer.Status) -> None:
