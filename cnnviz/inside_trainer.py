@@ -52,8 +52,7 @@ class _Teller:
         Raises:
             TrainingError: the training must end now.
         """
-        if self.ends():
-            raise TrainingError("The training was stopped before its first epoch was finished.")
+        self.check()
         self._tell(Status("preparing", done=done, total=total), done == total)
 
     def trained(self, now: Progress) -> None:
@@ -73,6 +72,11 @@ class _Teller:
             seconds_left=left,
         )
         self._tell(told, now.step == now.steps)
+
+    def check(self) -> None:
+        """Raises ``TrainingError`` where the training must end now."""
+        if self.ends():
+            raise TrainingError("The training was stopped before its first epoch was finished.")
 
     def ends(self) -> bool:
         """Whether the training must end now."""
@@ -114,6 +118,7 @@ def main(folder: str, parent: str) -> None:
 def _train(place: Place, teller: _Teller) -> Status:
     order = place.order
     prepared = _prepare(order, place.data, teller)
+    teller.check()
     place.tell(Status("training", total=1))
     tensorflow: Any = importlib.import_module("tensorflow")
     # The other half is for the people who look at networks meanwhile.
