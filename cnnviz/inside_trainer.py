@@ -9,7 +9,6 @@ import importlib
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnviz.data import Prepared, prepare_photos, prepare_pixels
-from cnnviz.errors import CnnvizError
+from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.inside_worker import follow
 from cnnviz.recipes import find_recipe
 from cnnviz.trainer import MOST_PHOTOS, Order, Place, Status
@@ -41,16 +40,19 @@ class _Teller:
     Attributes:
         place: where.
         begun: when the process began, in seconds of a clock that only counts.
-        stopped: whether somebody asked for the end.
     """
 
     place: Place
     begun: float = field(default_factory=time.monotonic)
-    stopped: bool = False
     _last: float = 0
 
     def prepared(self, done: int, total: int) -> None:
-        """So many photos are prepared."""
+        """So many photos are prepared.
+
+        Raises:
+            TrainingError: the training must end now.
+        """
+        self.check()
         self._tell(Status("preparing", done=done, total=total), done == total)
 
     def trained(self, now: Progress) -> None:
@@ -71,9 +73,18 @@ class _Teller:
         )
         self._tell(told, now.step == now.steps)
 
+    def check(self) -> None:
+        """Raises ``TrainingError`` where the training must end now."""
+        if self.ends():
+            raise TrainingError("The training was stopped before its first epoch was finished.")
+
     def ends(self) -> bool:
         """Whether the training must end now."""
-        return self.stopped or time.monotonic() - self.begun > _SECONDS
+        return self.place.is_asked_to_end() or self.took_too_long()
+
+    def took_too_long(self) -> bool:
+        """Whether the time for a training is over."""
+        return time.monotonic() - self.begun > _SECONDS
 
     def _tell(self, status: Status, at_once: bool) -> None:
         if at_once or time.monotonic() - self._last > _PAUSE:
@@ -88,15 +99,13 @@ def main(folder: str, parent: str) -> None:
     order = Order(**json.loads(Path(folder, "order.json").read_text(encoding="utf-8")))
     place = Place(Path(folder), order)
     teller = _Teller(place)
-
-    def ask_to_end(*_: Any) -> None:
-        teller.stopped = True
-
-    signal.signal(signal.SIGTERM, ask_to_end)
     try:
         place.tell(_train(place, teller))
     except CnnvizError as error:
-        place.tell(Status("stopped" if teller.stopped else "failed", str(error)))
+        # Where the files lie on this server is nobody's business.
+        reason = str(error).replace(f"{place.folder}{os.sep}", "")
+        stopped = isinstance(error, TrainingError) and teller.ends()
+        place.tell(Status("stopped" if stopped else "failed", reason))
     except MemoryError:
         place.tell(Status("failed", "There is not enough memory for this training."))
     # TensorFlow raises whatever it likes; none of its texts is for people.
@@ -109,6 +118,7 @@ def main(folder: str, parent: str) -> None:
 def _train(place: Place, teller: _Teller) -> Status:
     order = place.order
     prepared = _prepare(order, place.data, teller)
+    teller.check()
     place.tell(Status("training", total=1))
     tensorflow: Any = importlib.import_module("tensorflow")
     # The other half is for the people who look at networks meanwhile.
@@ -125,20 +135,25 @@ def _train(place: Place, teller: _Teller) -> Status:
         stop=teller.ends,
     )
     left_out = len(prepared.left_out)
-    message = f"{left_out:,} files could not be read and were left out." if left_out else ""
-    return Status("stopped" if teller.ends() else "finished", message)
+    words = []
+    if teller.took_too_long():
+        words.append(f"A training here takes {_SECONDS // 60} minutes at most.")
+    if left_out:
+        words.append(f"Files that could not be read and were left out: {left_out:,}.")
+    return Status("stopped" if teller.ends() else "finished", " ".join(words))
 
 
 def _prepare(order: Order, out: Path, teller: _Teller) -> Prepared:
     if order.source.endswith(".npz"):
         return prepare_pixels(order.source, out)
     size = find_recipe(order.architecture).size
-    prepared = prepare_photos(
-        order.source, out, size=size, most=MOST_PHOTOS, processes=1, report=teller.prepared
-    )
-    # The photos themselves are not needed any more.
-    Path(order.source).unlink()
-    return prepared
+    try:
+        return prepare_photos(
+            order.source, out, size=size, most=MOST_PHOTOS, processes=1, report=teller.prepared
+        )
+    finally:
+        # The photos themselves are not needed any more.
+        teller.place.forget_upload()
 
 
 def _limit() -> None:

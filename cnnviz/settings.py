@@ -11,10 +11,12 @@ variable                   meaning                                           def
 ``CNNVIZ_THREADS``         threads of TensorFlow in each worker              0 (its own choice)
 ``CNNVIZ_UPLOADS``         ``on`` or ``off``: whether people may bring       on where the server
                            their own models                                  is on localhost
-``CNNVIZ_UPLOAD_MB``       the largest model that may be uploaded, MB        200
+``CNNVIZ_UPLOAD_MB``       the largest model, or zip of photos to train on,  200
+                           that may be uploaded, MB
 ``CNNVIZ_TRAINING``        ``on`` or ``off``: whether people may train       on where the server
                            networks, one at a time                           is on localhost
-``CNNVIZ_REPLAY``          folder of a training to watch again               none
+``CNNVIZ_REPLAY``          folder of a training to watch again; its files    none
+                           are loaded as they are, without inspection
 ``CNNVIZ_GUESTS``          models that are not trusted in memory at once,     2
                            each in a process of its own
 ``CNNVIZ_GUEST_GB``        memory of such a process, GB                      4

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from cnnviz import scratch
 from cnnviz.cards import card_text
 from cnnviz.errors import TrainingError
 from cnnviz.model_files import ModelFile, model_file
+from cnnviz.settings import ROOT
 from cnnviz.training_runs import Run, open_run, run_folder
 
 # Trainings whose files are kept on this server's disk.
@@ -111,6 +111,20 @@ class Place:
         """The model, once it is finished."""
         return self.folder / f"{self.order.name}.keras"
 
+    def ask_to_end(self) -> None:
+        """Asks the process to come to an end; it looks after every step, from its start on."""
+        (self.folder / "end").touch()
+
+    def is_asked_to_end(self) -> bool:
+        """Whether somebody asked for the end."""
+        return (self.folder / "end").exists()
+
+    def forget_upload(self) -> None:
+        """Deletes the zip that somebody uploaded, if there is one."""
+        source = Path(self.order.source)
+        if source.parent == self.folder:
+            source.unlink(missing_ok=True)
+
     def run(self) -> Run | None:
         """The training's own folder, once it has begun."""
         try:
@@ -170,6 +184,10 @@ def start(order: Order, upload: bytes | memoryview | None = None) -> None:
                 "Somebody is training a network just now, and this server trains one at a time."
             )
         desk = _desk()
+        if desk.process is not None:
+            # It has said its last word, and takes its time to leave.
+            desk.process.kill()
+            desk.process.wait()
         desk.begun += 1
         folder = Path(desk.folder.name) / f"{desk.begun:03}"
         try:
@@ -189,6 +207,7 @@ def start(order: Order, upload: bytes | memoryview | None = None) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=ROOT,
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             )
         desk.places.append(Place(folder, order))
@@ -200,8 +219,13 @@ def start(order: Order, upload: bytes | memoryview | None = None) -> None:
 def is_going() -> bool:
     """Whether a training is going on."""
     with _lock:
-        process = _desk().process
-        return process is not None and process.poll() is None
+        # A process takes a moment to leave after its last word.
+        return _runs() and _desk().places[-1].status().going
+
+
+def _runs() -> bool:
+    process = _desk().process
+    return process is not None and process.poll() is None
 
 
 def count() -> int:
@@ -213,9 +237,8 @@ def count() -> int:
 def stop() -> None:
     """Asks the training to come to its end: the best epoch so far becomes the model."""
     with _lock:
-        process = _desk().process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if is_going():
+            _desk().places[-1].ask_to_end()
 
 
 def places() -> list[Place]:
@@ -227,10 +250,9 @@ def places() -> list[Place]:
 def status(place: Place) -> Status:
     """How far a training is; one whose process died has failed."""
     with _lock:
-        last = bool(_desk().places) and _desk().places[-1] == place
-        over = not last or not is_going()
+        over = place != _desk().places[-1] or not _runs()
         told = place.status()
-        if over and told.going:
+        if over and told.going and place.folder.exists():
             _log.warning("A training ended without a word; its log: %s", place.folder / "log.txt")
             told = replace(
                 told,
@@ -239,6 +261,7 @@ def status(place: Place) -> Status:
                 "that were finished can still be looked at.",
             )
             place.tell(told)
+            place.forget_upload()
         return told
 
 
@@ -251,11 +274,16 @@ def models() -> list[ModelFile]:
     ]
 
 
-def checkpoint(run: Run, name: str) -> ModelFile:
+def checkpoint(run: Run, name: str, *, trusted: bool) -> ModelFile:
     """A checkpoint of a training as a model that can be asked about.
+
+    Args:
+        run: the training.
+        name: of the checkpoint's file.
+        trusted: as in ``ModelFile``.
 
     Raises:
         ModelError: it is not there any more.
     """
     path = run.folder / name
-    return replace(model_file(path), trusted=True, card=card_text(run.card), checkpoint=True)
+    return replace(model_file(path), trusted=trusted, card=card_text(run.card), checkpoint=True)

@@ -9,7 +9,8 @@ from cnnviz.ui.scene import Scene
 scene = shell.enter(
     "How does a network learn?",
     "Train a small network, and see its filters, its activations and its evidence change after "
-    "each epoch: each time it has gone through all the photos.",
+    "each epoch: each time it has gone through all the photos. Everybody on this server watches "
+    "the same training.",
 )
 watched = training_parts.pick_training()
 if training_parts.allowed():
@@ -20,12 +21,16 @@ elif watched is None:
         icon=":material/block:",
     )
 if watched is None:
+    training_parts.follow(None)
     st.stop()
-epochs = watched.history()
-progress = st.container()
+training_parts.follow(watched)
+history = watched.history()
+epochs = watched.kept(history)
+drawn = st.container()
 epoch = training_parts.pick_epoch(watched, epochs) if epochs else None
-with progress:
-    training_parts.follow(watched, epochs, epoch.number if epoch else None)
+if history:
+    with drawn:
+        training_parts.curves(watched, history, epoch.number if epoch else None)
 training_parts.downloads(watched)
 run = watched.run()
 if epoch is not None and run is not None:
@@ -34,4 +39,5 @@ if epoch is not None and run is not None:
         photo = training_parts.pick_photo(watched, scene.photo)
     with of_layer:
         layer = training_parts.pick_activations(watched, run)
-    training_parts.look(Scene(trainer.checkpoint(run, epoch.checkpoint), photo), layer)
+    network = trainer.checkpoint(run, epoch.checkpoint, trusted=watched.trusted)
+    training_parts.look(Scene(network, photo), layer)

@@ -774,3 +774,51 @@ def test_two_quick_clicks_stay_two_and_the_wheel_scrolls_the_page() -> None:
     assert figures.CHART_CONFIG["scrollZoom"] is False
     assert figures.CHART_CONFIG["displaylogo"] is False
     json.dumps(figures.CHART_CONFIG)
+
+
+# --- The curves of a training -------------------------------------------------------------------
+
+
+def curve(**options: Any) -> go.Figure:
+    options = {"numbers": [1, 2, 4], "title": "Loss", "epochs": 9, "chosen": 2} | options
+    return figures.learning_curve([2.0, 1.5, 1.25], [2.5, 1.75, 3.5], **options)
+
+
+def test_curves_hold_their_numbers_at_their_epochs() -> None:
+    figure = curve()
+    training, validation = figure.data
+    assert (training.name, validation.name) == ("training", "validation")
+    assert training.line.color != validation.line.color
+    for trace, values in ((training, [2.0, 1.5, 1.25]), (validation, [2.5, 1.75, 3.5])):
+        assert list(trace.x) == [1, 2, 4]
+        assert list(trace.y) == values
+        assert trace.hovertemplate == f"epoch %{{x}}<br>{trace.name} %{{y:.4f}}<extra></extra>"
+    assert figure.layout.title.text == "Loss"
+    assert figure.layout.showlegend
+    # All epochs have room from the start, and the axis of losses begins at 0.
+    assert figure.layout.xaxis.range == (0.5, 9.5)
+    assert figure.layout.xaxis.dtick == 1
+    assert figure.layout.yaxis.rangemode == "tozero"
+
+
+def test_the_chosen_epoch_is_marked() -> None:
+    marks = [shape for shape in curve(chosen=4).layout.shapes if shape.line.dash]
+    assert [(mark.x0, mark.x1) for mark in marks] == [(4, 4)]
+    assert [(mark.y0, mark.y1, mark.yref) for mark in marks] == [(0, 1, "paper")]
+
+
+def test_shares_are_in_percent_and_many_epochs_get_few_numbers() -> None:
+    figure = curve(share=True, epochs=100)
+    assert figure.layout.yaxis.range == (0, 1.02)
+    assert figure.layout.yaxis.tickformat == ".0%"
+    assert "%{y:.2%}" in figure.data[0].hovertemplate
+    assert figure.layout.xaxis.range == (0.5, 100.5)
+    assert figure.layout.xaxis.dtick is None
+    assert figure.layout.xaxis.nticks == 8
+
+
+def test_one_epoch_is_drawn_too() -> None:
+    figure = figures.learning_curve([1.0], [1.0], numbers=[1], title="Loss", epochs=1, chosen=1)
+    assert figure.layout.xaxis.range == (0.5, 2.5)
+    # A line needs two points: the markers show the one.
+    assert figure.data[0].mode == "lines+markers"

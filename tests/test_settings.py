@@ -17,12 +17,15 @@ VALUES = {
     "CNNVIZ_NETWORKS": ("5", 5),
     "CNNVIZ_THREADS": (" 4 ", 4),
     "CNNVIZ_UPLOADS": (" Off", False),
+    "CNNVIZ_TRAINING": ("ON ", True),
+    "CNNVIZ_REPLAY": ("/data/nets/mine_training", Path("/data/nets/mine_training")),
     "CNNVIZ_UPLOAD_MB": ("50", 50),
     "CNNVIZ_GUESTS": ("3", 3),
     "CNNVIZ_GUEST_GB": ("8", 8),
 }
-SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS")
-NUMBERS = [name for name in VALUES if name not in {"CNNVIZ_MODELS", *SWITCHES}]
+SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING")
+FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_REPLAY")
+NUMBERS = [name for name in VALUES if name not in {*FOLDERS, *SWITCHES}]
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +42,8 @@ def test_without_variables_the_defaults_hold() -> None:
         networks=4,
         threads=0,
         uploads=None,
+        training=None,
+        replay=None,
         upload_mb=200,
         guests=2,
         guest_gb=4,

@@ -94,8 +94,11 @@ def _worker_id() -> int:
     return shared().submit(os.getpid).result(60)
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    """Looks again and again until the condition holds; False when it never does."""
+def _wait(condition: Callable[[], bool], seconds: float = 90) -> bool:
+    """Looks again and again until the condition holds; False when it never does.
+
+    The import of TensorFlow alone takes long where the machine is busy with other things.
+    """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -308,10 +311,9 @@ def test_a_start_prepares_every_model_that_can_be(
         trusted(folder / f"{name}.keras") for name in ("two_classes", "nested_functional")
     )
     with caplog.at_level(logging.WARNING):
-        began = time.monotonic()
         workers.start([trusted(damaged), gone, flat, other, fifth])
-        # To wait for the import of TensorFlow alone would take longer.
-        assert time.monotonic() - began < 1
+        # It has returned and the first step, which needs TensorFlow's import, is still to come.
+        assert len(shared()._pending_work_items) == 1
         # There is room for four: the fifth would drive out the first.
         assert _wait(lambda: shared().submit(_kept).result(60) == ["flat", other.name])
         assert not _wait(lambda: shared().submit(_kept).result(60)[-1] == fifth.name, 1)

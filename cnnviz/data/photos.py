@@ -209,9 +209,13 @@ def _is_photo(name: str) -> bool:
 
 
 def _folders_above(photos: Iterable[PurePosixPath]) -> int:
-    """How many folders all photos of a zip share, and so are no class."""
+    """How many folders all photos of a zip share, and so are no class; the last one may be."""
     parents = [photo.parent for photo in photos]
-    return len(PurePosixPath(os.path.commonpath(parents)).parts) if parents else 0
+    if not parents:
+        return 0
+    shared = len(PurePosixPath(os.path.commonpath(parents)).parts)
+    deepest = max(len(parent.parts) for parent in parents)
+    return max(0, min(shared, deepest - 1))
 
 
 def _key(

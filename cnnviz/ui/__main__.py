@@ -50,7 +50,10 @@ def _take_replay(words: list[str]) -> None:
 
 
 def _limit(options: list[str]) -> list[str]:
-    """The limit for uploads: that for photos is in the configuration, a model may be larger."""
+    """The limit for uploads: that for photos is in the configuration.
+
+    A model, or a zip of photos to train on, may be larger.
+    """
     from streamlit import config
 
     from cnnviz.ui.own_models import LOCAL
@@ -58,7 +61,8 @@ def _limit(options: list[str]) -> list[str]:
     settings = read_settings()
     moved = any(option.startswith("--server.address") for option in options)
     local = config.get_option("server.address") in LOCAL and not moved
-    wanted = local if settings.uploads is None else settings.uploads
+    switches = (settings.uploads, settings.training)
+    wanted = any(local if switch is None else switch for switch in switches)
     return ["--server.maxUploadSize", str(settings.upload_mb)] if wanted else []
 
 

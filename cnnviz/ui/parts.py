@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz import cams, figures
+from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.descriptions import nothing_to_see
 from cnnviz.exports import npy
@@ -18,6 +19,8 @@ from cnnviz.ui.text import plain
 
 # For CSS: a window in which Streamlit puts columns below one another.
 NARROW = "(max-width: 640px)"
+# Of a confusion matrix that a page has room for.
+_MOST_CLASSES = 20
 
 
 def chart(
@@ -171,6 +174,7 @@ def about(scene: Scene) -> None:
         rows = {
             "Trained on": card.training.data,
             "Split": card.training.split,
+            **_length(card.training),
             **{
                 f"{item.metric} on {item.on}": f"{item.value:.2%}"
                 for item in card.training.accuracy
@@ -180,4 +184,26 @@ def about(scene: Scene) -> None:
         }
         paragraphs = [f"**{plain(card.title)}.** {plain(card.description)}"]
         paragraphs += [f"**{plain(name)}:** {plain(text)}" for name, text in rows.items()]
+        paragraphs += _confused(card)
         st.markdown("\n\n".join(paragraphs))
+
+
+def _length(training: Training) -> dict[str, str]:
+    """How long a network was trained, as far as its card tells."""
+    if training.epochs is None:
+        return {}
+    seconds = training.seconds
+    took = "" if seconds is None else f" in {seconds:,.0f} s"
+    return {"Epochs": f"{training.epochs:,}{took}"}
+
+
+def _confused(card: ModelCard) -> list[str]:
+    """The confusion matrix of a card as a table, where there is room for it."""
+    confusion, names = card.training.confusion, [plain(label) for label in card.labels]
+    if confusion is None or len(names) > _MOST_CLASSES:
+        return []
+    table = [["true ↓ taken for →", *names], [":--"] + ["--:"] * len(names)]
+    for name, counts in zip(names, confusion.counts, strict=True):
+        table.append([f"**{name}**", *(f"{count:,}" if count else "·" for count in counts)])
+    lines = [f"| {' | '.join(cells)} |" for cells in table]
+    return [f"**Which class is taken for which, on {plain(confusion.on)}:**", "\n".join(lines)]

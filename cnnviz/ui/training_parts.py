@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,10 @@ _OWN = "Your photos, as a zip with a folder for each class"
 _SIDEBAR = "The photo in the sidebar"
 # Seconds between two looks at a training that is going on.
 _PAUSE = 1.5
+# And where none is, for one that somebody else may start.
+_LONG_PAUSE = 5
 _MOST_CHANNELS = 32
+_LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,14 @@ class Watched:
         key: tells it from the others.
         title: what a person reads.
         folder: the training's own, with its history and checkpoints.
+        trusted: whether its checkpoints are, as in ``ModelFile``.
         place: of one that was started in the app, else None.
     """
 
     key: str
     title: str
     folder: Path
+    trusted: bool
     place: trainer.Place | None = None
 
     def status(self) -> trainer.Status:
@@ -58,9 +64,12 @@ class Watched:
         return self.place.run() if self.place else open_run(self.folder)
 
     def history(self) -> list[Epoch]:
-        """The epochs that are finished and can be looked at."""
-        done = read_history(self.folder)
-        return [epoch for epoch in done if (self.folder / epoch.checkpoint).exists()]
+        """The epochs that are finished."""
+        return read_history(self.folder)
+
+    def kept(self, history: Sequence[Epoch]) -> list[Epoch]:
+        """Those of the epochs whose checkpoint is there to be looked at."""
+        return [epoch for epoch in history if (self.folder / epoch.checkpoint).exists()]
 
 
 def allowed() -> bool:
@@ -71,12 +80,15 @@ def allowed() -> bool:
 
 def pick_training() -> Watched | None:
     """The choice among this server's trainings and those that lie beside the models."""
-    found = {watched.key: watched for watched in (*_own(), *_replays())}
+    found: dict[str, Watched] = {}
+    for watched in (*_own(), *_named(), *_beside()):
+        found.setdefault(watched.key, watched)
     if not found:
         return None
+    _stay_at_the_newest("training", "", next(iter(found)))
     key = choices.choose(
         st.selectbox,
-        "Training",
+        "Training to watch",
         "training",
         list(found),
         next(iter(found)),
@@ -91,26 +103,38 @@ def _own() -> list[Watched]:
             place.order.name,
             f"{RECIPES[place.order.architecture].title} on {place.order.source_name}",
             run_folder(place.model),
-            place,
+            trusted=True,
+            place=place,
         )
         for place in trainer.places()
     ]
 
 
-def _replays() -> list[Watched]:
+def _named() -> list[Watched]:
+    """The training that the server was started for; its files are trusted, as a model's are not."""
+    folder = read_settings().replay
+    if folder is None:
+        return []
+    try:
+        return [_replay(folder, trusted=True)]
+    except CnnvizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return []
+
+
+def _beside() -> list[Watched]:
+    """The trainings that lie beside the models, and are trusted as these are."""
     settings = read_settings()
-    named = [settings.replay] if settings.replay else []
-    beside = sorted(settings.models.glob("*_training")) if settings.models.is_dir() else []
     found = []
-    for folder in (*named, *beside):
-        try:
-            title = open_run(folder).card.title
-        except CnnvizError as error:
-            if folder in named:
-                st.error(plain(str(error)), icon=":material/error:")
-            continue
-        found.append(Watched(folder.name, f"{title} (replay)", folder))
+    for folder in sorted(settings.models.glob("*_training")):
+        # A folder that holds no training is none of ours.
+        with suppress(CnnvizError):
+            found.append(_replay(folder, trusted=settings.trust))
     return found
+
+
+def _replay(folder: Path, *, trusted: bool) -> Watched:
+    return Watched(folder.name, f"{open_run(folder).card.title} (replay)", folder, trusted)
 
 
 def order(*, open_at_once: bool) -> None:
@@ -125,8 +149,9 @@ def order(*, open_at_once: bool) -> None:
                 "A zip file with a folder of photos for each class, such as cat and dog",
                 type=["zip"],
                 key="training zip",
-                help=f"At most {trainer.MOST_PHOTOS:,} photos. They stay on this server until the "
-                "training is over.",
+                help=f"At most {trainer.MOST_PHOTOS:,} photos. Everybody who uses this server can "
+                "see the training and some of its photos, until the server stops or others have "
+                "trained after you.",
             )
         with network:
             names = [name for name in RECIPES if source == _OWN or _takes_digits(name)]
@@ -138,13 +163,21 @@ def order(*, open_at_once: bool) -> None:
             )
         with length:
             epochs = st.number_input(
-                "Epochs", 1, trainer.MOST_EPOCHS, 8, key="training epochs", help="Rounds."
+                "Epochs",
+                1,
+                trainer.MOST_EPOCHS,
+                8,
+                key="training epochs",
+                help="How often the network goes through all the photos.",
             )
         st.caption(plain(RECIPES[architecture].about))
         waits = source == _OWN and uploaded is None
         busy = trainer.is_going()
         if busy:
-            st.caption("A training is going on; this server does one at a time.")
+            st.caption(
+                "A training is going on: this server does one at a time, and everybody watches "
+                "the same one. Start is free again when it is over."
+            )
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=waits or busy):
             _start(source, uploaded, architecture, int(epochs))
         if "training problem" in st.session_state:
@@ -159,9 +192,11 @@ def _takes_digits(name: str) -> bool:
 def _start(source: str, uploaded: object, architecture: str, epochs: int) -> None:
     own = source == _OWN
     what = Path(getattr(uploaded, "name", "")).stem if own else "digits"
+    # A file's name has an end, in bytes.
+    short = parts.file_stem(what)[:_LONGEST_NAME]
     number = trainer.count() + 1
-    name = f"{parts.file_stem(what).replace('.', '-')}_{architecture.replace('-', '_')}_{number}"
-    title = parts.file_stem(what) if own else _DIGITS_TITLE
+    name = f"{short.replace('.', '-')}_{architecture.replace('-', '_')}_{number}"
+    title = short if own else _DIGITS_TITLE
     try:
         trainer.start(
             trainer.Order(name, str(_DIGITS), title, architecture, epochs),
@@ -174,22 +209,29 @@ def _start(source: str, uploaded: object, architecture: str, epochs: int) -> Non
     st.rerun()
 
 
-def follow(watched: Watched, epochs: Sequence[Epoch], chosen: int | None) -> None:
-    """How far the training is, looked at again and again while it is going on."""
-    going = watched.status().going
+def follow(watched: Watched | None) -> None:
+    """How far the training is, looked at again and again."""
+    pause = _PAUSE if watched is not None and watched.status().going else _LONG_PAUSE
+    st.fragment(_progress, run_every=pause)(watched, _news(watched))
+
+
+def _progress(watched: Watched | None, known: tuple[int, bool, int]) -> None:
     # The whole page runs again only when there is something new to look at.
-    st.fragment(_progress, run_every=_PAUSE if going else None)(watched, len(epochs), chosen, going)
-
-
-def _progress(watched: Watched, seen: int, chosen: int | None, was_going: bool) -> None:
-    status = watched.status()
-    if len(watched.history()) != seen or status.going != was_going:
+    if _news(watched) != known:
         st.rerun()
-    _tell(watched, status)
-    history = watched.history()
-    if not history:
-        return
-    epochs = max(status.epochs, history[-1].number)
+    if watched is not None:
+        _tell(watched, watched.status())
+
+
+def _news(watched: Watched | None) -> tuple[int, bool, int]:
+    """What changes when there is something new, here or because somebody else trains."""
+    epochs = len(watched.history()) if watched else 0
+    return trainer.count(), trainer.is_going(), epochs
+
+
+def curves(watched: Watched, history: Sequence[Epoch], chosen: int | None) -> None:
+    """Loss and accuracy, from epoch to epoch."""
+    epochs = max(watched.status().epochs, history[-1].number)
     for place, title, training, validation in zip(
         st.columns(2, gap="large"),
         ("Loss", "Accuracy"),
@@ -237,9 +279,18 @@ def _tell(watched: Watched, status: trainer.Status) -> None:
             )
         if status.message:
             st.info(plain(status.message))
-    if status.going and st.button("Stop", icon=":material/stop:", key="stop training"):
-        trainer.stop()
-        st.toast("It stops after this step; the best epoch so far becomes the model.")
+    if status.going and watched.place is not None:
+        asked = watched.place.is_asked_to_end()
+        st.button(
+            "Stop for everybody",
+            icon=":material/stop:",
+            key="stop training",
+            on_click=trainer.stop,
+            disabled=asked,
+            help="The best epoch so far becomes the model.",
+        )
+        if asked:
+            st.caption("It is coming to its end; the best epoch so far becomes the model.")
 
 
 def _time(seconds: float) -> str:
@@ -263,10 +314,7 @@ def pick_epoch(watched: Watched, epochs: Sequence[Epoch]) -> Epoch:
     """The choice of an epoch; who has not gone back stays at the newest one."""
     numbers = {epoch.number: epoch for epoch in epochs}
     newest, scope = epochs[-1].number, watched.key
-    seen = st.session_state.get(f"newest epoch {scope}")
-    st.session_state[f"newest epoch {scope}"] = newest
-    if newest != seen and choices.kept("epoch", scope) == [str(seen)]:
-        choices.forget("epoch", scope)
+    _stay_at_the_newest("epoch", scope, str(newest))
     if len(numbers) == 1:
         st.caption("The first epoch is done; with the next one you can go back and forth.")
         return epochs[0]
@@ -283,10 +331,19 @@ def pick_epoch(watched: Watched, epochs: Sequence[Epoch]) -> Epoch:
     return numbers[chosen]
 
 
+def _stay_at_the_newest(name: str, scope: str, newest: str) -> None:
+    """Takes the choice of what was the newest back, when something newer is there."""
+    key = f"newest {name} {scope}"
+    seen = st.session_state.get(key)
+    st.session_state[key] = newest
+    if seen not in {None, newest} and choices.kept(name, scope) == [seen]:
+        choices.forget(name, scope)
+
+
 def pick_photo(watched: Watched, own: Photo) -> Photo:
     """The choice of the photo that is looked at: one put aside for validation, or one's own."""
     prepared = _prepared(watched)
-    labels = list(prepared.labels) if prepared else []
+    labels = list(_for_validation(prepared)) if prepared else []
     chosen: str = choices.choose(
         st.selectbox,
         "Photo",
@@ -299,6 +356,15 @@ def pick_photo(watched: Watched, own: Photo) -> Photo:
     if prepared is None or chosen == _SIDEBAR:
         return own
     return _data_photo(watched.key, chosen, prepared)
+
+
+def _for_validation(prepared: Prepared) -> dict[str, int]:
+    """For each class its first row that is for validation; a class may have none."""
+    found = {
+        label: [place for place, row in enumerate(rows) if row.split == "validation"]
+        for label, rows in prepared.rows.items()
+    }
+    return {label: places[0] for label, places in found.items() if places}
 
 
 def _prepared(watched: Watched) -> Prepared | None:
@@ -318,11 +384,11 @@ def _read_prepared(folder: Path) -> Prepared:
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _data_photo(key: str, label: str, _prepared: Prepared) -> Photo:
     index = _prepared.labels.index(label)
-    rows = _prepared.rows[label]
-    row = next(place for place, row in enumerate(rows) if row.split == "validation")
+    row = _for_validation(_prepared)[label]
     view = np.asarray(_prepared.arrays()[index][row])
     pixels = np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
-    return photos.made(pixels, label, rows[row].file, f"{key} {rows[row].sha256}")
+    known = _prepared.rows[label][row]
+    return photos.made(pixels, label, known.file, f"{key} {known.sha256}")
 
 
 def pick_activations(watched: Watched, run: Run) -> str | None:

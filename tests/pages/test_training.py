@@ -1,0 +1,428 @@
+"""The Training page: the form, a training in the app, and the replay of one on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+
+import cnnviz
+from cnnviz import trainer, workers
+from cnnviz.cards import Confusion, SuggestedLayers, Training
+from cnnviz.images import open_photo, samples
+from cnnviz.trainer import Order, Place, Status
+from cnnviz.training_runs import Epoch, Run, run_folder, write_history
+
+LEAD = "How does a network learn?"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_training() -> Iterator[None]:
+    """A server that has trained nothing; the processes of checkpoints serve this file alone."""
+    trainer._desk.cache_clear()
+    yield
+    trainer._desk().folder.cleanup()
+    trainer._desk.cache_clear()
+    for name, home in list(workers._homes.items()):
+        if name:
+            workers._discard(home)
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People may train here, as on a server that is reached from its own machine alone."""
+    monkeypatch.setenv("CNNVIZ_TRAINING", "on")
+
+
+def epoch(number: int, val_accuracy: float) -> Epoch:
+    return Epoch(number, 2.0 / number, val_accuracy / 2, 2.5 / number, val_accuracy, 1e-3, 1.5)
+
+
+EPOCHS = [epoch(1, 0.25), epoch(2, 0.75), epoch(3, 0.5)]
+
+
+@pytest.fixture
+def fill_training(
+    tiny: Callable[[str], Any], fresh: Callable[..., Any], save: Callable[[Any, Path], None]
+) -> Callable[..., Path]:
+    """Fills a folder as a training does: each epoch's network differs from the others."""
+
+    def fill(folder: Path, epochs: list[Epoch], without: tuple[int, ...] = ()) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        layers = SuggestedLayers(filters="conv1", activations=["conv1", "conv2"])
+        known = tiny("flat").card
+        Run(folder, known.model_copy(update={"suggested_layers": layers})).write_card()
+        for one in epochs:
+            if one.number not in without:
+                network = fresh("flat")
+                for weight in network.model.weights:
+                    weight.assign(weight * one.number)
+                # Another class each time: the scores differ by more than any photo does.
+                head = network.model.layers[-1]
+                head.bias.assign(np.eye(3, dtype=np.float32)[one.number - 1] * 1e4)
+                save(network.model, folder / one.checkpoint)
+        write_history(folder, epochs)
+        return folder
+
+    return fill
+
+
+@pytest.fixture
+def replay(
+    fill_training: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of a training in three epochs, which the server was started for."""
+    folder = fill_training(tmp_path / "pets_training", EPOCHS)
+    monkeypatch.setenv("CNNVIZ_REPLAY", str(folder))
+    return folder
+
+
+def chelsea() -> np.ndarray:
+    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
+
+
+def slider(seen: Any) -> Any:
+    (found,) = [one for one in seen.app.get("select_slider") if one.label == "Epoch"]
+    return found
+
+
+def labels(seen: Any, kind: str) -> list[str]:
+    return [one.label for one in seen.app.get(kind)]
+
+
+def quiet(seen: Any) -> Any:
+    """Holds the page to having ended without an error."""
+    assert [one.message for one in seen.app.exception] == []
+    assert [one.value for one in seen.app.error] == []
+    return seen
+
+
+# --- Without a training -------------------------------------------------------------------------
+
+
+def test_who_may_train_is_met_by_the_form(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = quiet(visit("training"))
+    assert [one.value for one in seen.app.title] == [LEAD]
+    assert "Start" in labels(seen, "button")
+    assert "Training to watch" not in labels(seen, "selectbox")
+    assert seen.app.get("plotly_chart") == []
+    assert "Everybody on this server watches the same training" in seen.text
+
+
+@pytest.mark.parametrize(("switch", "address"), [("off", "localhost"), ("", "0.0.0.0")])
+def test_who_may_not_train_is_told(
+    visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch, switch: str, address: str
+) -> None:
+    models("flat")
+    monkeypatch.setenv("CNNVIZ_TRAINING", switch)
+    get = st.get_option
+    monkeypatch.setattr(
+        st, "get_option", lambda name: address if name == "server.address" else get(name)
+    )
+    seen = quiet(visit("training"))
+    assert "Training is switched off on this server" in seen.text
+    assert "Start" not in labels(seen, "button")
+
+
+def test_a_replay_is_there_where_training_is_switched_off(
+    visit: Any, models: Any, replay: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models("flat")
+    monkeypatch.setenv("CNNVIZ_TRAINING", "off")
+    seen = quiet(visit("training"))
+    assert "switched off" not in seen.text
+    assert seen.figure("training loss")["data"]
+
+
+def test_the_form_offers_what_suits_the_photos(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit("training")
+    (network,) = [one for one in seen.app.main.selectbox if one.label == "Network"]
+    assert network.options == ["Lesson: digits", "Tiny VGG"]
+    seen.choose("Photos", "Your photos, as a zip with a folder for each class")
+    (network,) = [one for one in seen.app.main.selectbox if one.label == "Network"]
+    assert network.options == [
+        "Lesson: digits",
+        "Lesson: class activation map",
+        "Transfer learning",
+        "Tiny VGG",
+    ]
+    # Without a zip there is nothing to start.
+    (start,) = [one for one in seen.app.button if one.label == "Start"]
+    assert start.disabled
+    assert "At most 5,000 photos" in str(
+        [one.proto.help for one in seen.app.file_uploader if "zip" in one.label]
+    )
+
+
+# --- Replays ------------------------------------------------------------------------------------
+
+
+def test_the_slider_shows_the_network_after_each_epoch(
+    visit: Any, models: Any, replay: Path
+) -> None:
+    models("flat")
+    seen = quiet(visit("training"))
+    assert seen.chosen("Training to watch") == "pets_training"
+    assert slider(seen).options == ["1", "2 (best)", "3"]
+    shown = {}
+    for number in (3, 1, 2):
+        seen = quiet(seen.run(slider(seen).set_value(number)))
+        network = cnnviz.load_model(replay / EPOCHS[number - 1].checkpoint)
+        assert f"“{('cat', 'dog', 'owl')[number - 1]}”" in seen.app.subheader[0].value
+        maps = cnnviz.activations(network, chelsea(), ["conv1"])["conv1"]
+        count = maps.shape[-1]
+        assert f"{count} of {count} activations of conv1" in seen.title("training activations")
+        shown[number] = str(seen.figure("training filters")) + str(
+            seen.figure("training activations")
+        )
+        (mark,) = [
+            shape
+            for shape in seen.figure("training loss")["layout"]["shapes"]
+            if "dash" in str(shape)
+        ]
+        assert mark["x0"] == number
+    assert len(set(shown.values())) == 3
+
+
+def test_the_curves_are_those_of_the_history(visit: Any, models: Any, replay: Path) -> None:
+    models("flat")
+    seen = visit("training")
+    for key, training, validation in (
+        ("training loss", [2.0, 1.0, 2 / 3], [2.5, 1.25, 2.5 / 3]),
+        ("training accuracy", [0.125, 0.375, 0.25], [0.25, 0.75, 0.5]),
+    ):
+        first, second = seen.figure(key)["data"]
+        assert (first["name"], second["name"]) == ("training", "validation")
+        np.testing.assert_allclose(first["y"], training)
+        np.testing.assert_allclose(second["y"], validation)
+        assert list(first["x"]) == [1, 2, 3]
+
+
+def test_the_newest_epoch_is_followed_until_one_goes_back(
+    visit: Any, models: Any, replay: Path, fill_training: Callable[..., Path]
+) -> None:
+    models("flat")
+    fill_training(replay, EPOCHS[:1])
+    seen = visit("training")
+    assert "The first epoch is done" in seen.text
+    fill_training(replay, EPOCHS[:2])
+    assert slider(seen.run()).value == 2
+    write_history(replay, EPOCHS)
+    assert slider(seen.run()).value == 3
+    seen.run(slider(seen).set_value(1))
+    fill_training(replay, [*EPOCHS, epoch(4, 0.6)], without=(4,))
+    # An epoch that is not kept stands in the curves, and cannot be looked at.
+    assert slider(seen.run()).value == 1
+    assert slider(seen).options == ["1", "2 (best)", "3"]
+    assert list(seen.figure("training loss")["data"][0]["x"]) == [1, 2, 3, 4]
+
+
+def test_a_link_names_an_epoch(visit: Any, models: Any, replay: Path) -> None:
+    models("flat")
+    seen = quiet(visit("training", epoch="2"))
+    assert slider(seen).value == 2
+    assert "“dog”" in seen.app.subheader[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("card.json", None, "There is no training in"),
+        ("card.json", "{}", "card.json needs a correction"),
+        ("history.csv", "number,loss\n1,no number\n", "history.csv is damaged"),
+        ("epoch-003-0.5000.keras", "no model", "cannot be loaded"),
+    ],
+)
+def test_a_damaged_replay_is_told(
+    visit: Any, models: Any, replay: Path, name: str, text: str | None, says: str
+) -> None:
+    models("flat")
+    if text is None:
+        (replay / name).unlink()
+    else:
+        (replay / name).write_text(text)
+    seen = visit("training")
+    assert [one.message for one in seen.app.exception] == []
+    (error,) = seen.app.error
+    assert says in error.value.replace("\\", "")
+    # The form is there all the same.
+    assert "Start" in labels(seen, "button")
+
+
+def test_a_replay_that_is_not_there_is_told(
+    visit: Any, models: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models("flat")
+    monkeypatch.setenv("CNNVIZ_REPLAY", str(tmp_path / "nowhere"))
+    (error,) = visit("training").app.error
+    assert "There is no training in" in error.value
+
+
+def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
+    visit: Any,
+    models: Any,
+    replay: Path,
+    fill_training: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from cnnviz.ui import training_parts
+
+    folder = models("flat")
+    fill_training(folder / "other_training", EPOCHS)
+    (folder / "no_training").mkdir()
+    seen = visit("training")
+    (choice,) = [one for one in seen.app.selectbox if one.label == "Training to watch"]
+    assert len(choice.options) == 2
+    assert seen.chosen("Training to watch") == "pets_training"
+    assert [one.trusted for one in training_parts._beside()] == [True]
+    monkeypatch.setenv("CNNVIZ_TRUST", "off")
+    assert [one.trusted for one in training_parts._beside()] == [False]
+    assert [one.trusted for one in training_parts._named()] == [True]
+
+
+# --- A training in the app ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(
+    fill_training: Callable[..., Path], fresh: Callable[..., Any], save: Any
+) -> Iterator[Place]:
+    """A training that this server has done: its files, without the process."""
+    desk = trainer._desk()
+    desk.begun += 1
+    place = Place(
+        Path(desk.folder.name) / f"{desk.begun:03}",
+        Order(f"pets_tiny_vgg_{desk.begun}", "pets.zip", "pets", "tiny-vgg", 3),
+    )
+    fill_training(run_folder(place.model), EPOCHS)
+    place.tell(Status("finished", "Files that could not be read and were left out: 7."))
+    desk.places.append(place)
+    yield place
+    desk.places.remove(place)
+    shutil.rmtree(place.folder)
+
+
+def finish(place: Place, fresh: Any, save: Any) -> None:
+    """Puts the model in its place, with a card that tells of its training."""
+    from cnnviz.cards import card_path, write_card
+
+    network = fresh("flat")
+    save(network.model, place.model)
+    counts = [[5, 0, 1], [0, 6, 0], [2, 0, 4]]
+    told = Training(
+        data="pets.zip",
+        split="by a hash",
+        confusion=Confusion(counts=counts, on="the 18 validation photos"),
+        epochs=3,
+        seconds=61.6,
+    )
+    card = network.card.model_copy(update={"training": told, "title": "pets tiny vgg"})
+    write_card(card, card_path(place.model))
+
+
+def test_a_finished_training_hands_its_model_out(
+    visit: Any, models: Any, trained: Place, fresh: Any, save: Any
+) -> None:
+    models("two_classes")
+    finish(trained, fresh, save)
+    seen = quiet(visit("training"))
+    assert "The network is trained" in seen.app.success[0].value
+    assert "left out: 7" in seen.text
+    assert [one.label for one in seen.app.get("download_button")] == ["Model", "Card"]
+    (network,) = [one for one in seen.app.sidebar.selectbox if one.label == "Network"]
+    assert "pets tiny vgg" in network.options
+    seen.turn_to("explore", model=trained.order.name).fine()
+    assert "**Epochs:** 3 in 62 s" in seen.raw
+    assert "which, on the 18 validation photos:" in seen.text
+    assert "| **owl** | 2 | · | 4 |" in seen.raw
+
+
+def test_a_training_without_an_epoch_says_why(visit: Any, models: Any, trained: Place) -> None:
+    models("flat")
+    shutil.rmtree(run_folder(trained.model))
+    trained.tell(Status("failed", "photos.zip has no classes: –."))
+    seen = visit("training")
+    assert [one.message for one in seen.app.exception] == []
+    assert [one.value.replace("\\", "") for one in seen.app.error] == [
+        "photos.zip has no classes: –."
+    ]
+    assert seen.app.get("plotly_chart") == []
+    (start,) = [one for one in seen.app.button if one.label == "Start"]
+    assert not start.disabled
+
+
+def test_a_training_that_goes_on_is_seen_and_bars_another(
+    visit: Any, models: Any, trained: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models("flat")
+    monkeypatch.setattr(trainer, "_runs", lambda: True)
+    trained.tell(Status("preparing", done=3, total=12))
+    assert "Preparing the photos: 3 of 12" in visit("training").app.get("progress")[0].proto.text
+    trained.tell(
+        Status(
+            "training",
+            done=5,
+            total=10,
+            epoch=4,
+            epochs=8,
+            loss=0.5,
+            accuracy=0.75,
+            seconds_left=120,
+        )
+    )
+    for seen in (visit("training"), visit("training")):
+        quiet(seen)
+        (bar,) = seen.app.get("progress")
+        assert bar.proto.text == "Epoch 4 of 8 · loss 0.500 · accuracy 75.0% · about 2 min left"
+        assert bar.proto.value == round(100 * 3.5 / 8 - 0.5)
+        (start,) = [one for one in seen.app.button if one.label == "Start"]
+        assert start.disabled
+        assert "this server does one at a time" in seen.text
+        # The axis reaches as far as the training will.
+        assert seen.figure("training loss")["layout"]["xaxis"]["range"] == [0.5, 8.5]
+    (stop,) = [one for one in seen.app.button if one.label == "Stop for everybody"]
+    seen.run(stop.click())
+    assert trained.is_asked_to_end()
+    assert "It is coming to its end" in seen.text
+
+
+def test_who_watches_the_newest_training_gets_to_see_the_next(
+    visit: Any, models: Any, trained: Place, replay: Path
+) -> None:
+    models("flat")
+    seen = visit("training")
+    assert seen.chosen("Training to watch") == trained.order.name
+    other = Place(trained.folder / "other", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
+    other.folder.mkdir()
+    other.tell(Status("finished"))
+    trainer._desk().places.append(other)
+    try:
+        assert seen.run().chosen("Training to watch") == "more_1"
+        seen.choose("Training to watch", "pets_training")
+        trainer._desk().places.remove(other)
+        assert seen.run().chosen("Training to watch") == "pets_training"
+    finally:
+        trainer._desk().places[:] = [trained]
+
+
+def test_a_long_name_is_cut(visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    models("flat")
+    orders = []
+    monkeypatch.setattr(trainer, "start", lambda order, upload: orders.append(order))
+    seen = visit("training")
+    seen.choose("Photos", "Your photos, as a zip with a folder for each class")
+    (uploader,) = [one for one in seen.app.file_uploader if "zip" in one.label]
+    seen.run(uploader.set_value(("ü" * 120 + ".zip", b"zip", "application/zip")))
+    (start,) = [one for one in seen.app.button if one.label == "Start"]
+    seen.run(start.click())
+    (order,) = orders
+    assert order.name == f"{'ü' * 40}_lesson_mnist_{trainer.count() + 1}"
+    assert order.source_name == "ü" * 40
+    assert len(f"{order.name}_training".encode()) < 255
