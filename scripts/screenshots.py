@@ -19,6 +19,7 @@ FOLDER = ROOT / "docs" / "images"
 LARGEST = 600_000
 CAT = "model=cat_dog&sample=chelsea"
 DIGIT = "model=mnist_cnn&sample=digit-7"
+_TRAINED = "It stands in the sidebar"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Shot:
     width: int = 1400
     # Higher than this, a page goes on below the picture.
     tallest: int = 1400
+    # What stands on the page when it is complete.
+    complete: str = "About this network"
 
 
 SHOTS = (
@@ -41,6 +44,7 @@ SHOTS = (
     Shot("activations", f"activations?{CAT}&layer=stem_act"),
     Shot("class_activation_map", f"class_activation_map?{CAT}", tallest=980),
     Shot("dark", f"class_activation_map?{CAT}&class=dog&against=True", "dark", tallest=980),
+    Shot("training", "training", complete=_TRAINED),
     Shot("narrow", f"?{CAT}", width=420, tallest=1900),
 )
 
@@ -53,7 +57,7 @@ def take(browser: Browser, url: str, shot: Shot) -> Image.Image:
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{url}/{shot.address}")
-    page.get_by_text("About this network").wait_for()
+    page.get_by_text(shot.complete).wait_for()
     settle(page)
     page.set_viewport_size({"width": shot.width, "height": min(_height(page), shot.tallest)})
     # Streamlit fits the charts to the new window a moment later.
@@ -62,6 +66,16 @@ def take(browser: Browser, url: str, shot: Shot) -> Image.Image:
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     context.close()
     return picture
+
+
+def train(browser: Browser, url: str) -> None:
+    """Trains a network on the digits, as a person does it."""
+    page = browser.new_page()
+    page.set_default_timeout(600_000)
+    page.goto(f"{url}/training")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text(_TRAINED).wait_for()
+    page.close()
 
 
 def save(picture: Image.Image, name: str) -> int:
@@ -86,8 +100,8 @@ def _height(page: Page) -> int:
     return int(
         page.evaluate(
             """() => {
-              const about = document.querySelectorAll('[data-testid="stMain"] details');
-              const inside = [about[about.length - 1],
+              const main = '[data-testid="stMain"] ';
+              const inside = [...document.querySelectorAll(`${main} details, ${main} .js-plotly-plot`),
                 document.querySelector('[data-testid="stSidebarUserContent"]')];
               const seen = inside.filter(part => part.getBoundingClientRect().right > 0);
               return Math.max(...seen.map(part => part.getBoundingClientRect().bottom)) + 40;
@@ -100,6 +114,7 @@ def main() -> None:
     """Takes all pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with running_app() as server, chromium() as browser:
+        train(browser, server.url)
         for shot in SHOTS:
             size = save(take(browser, server.url, shot), shot.name)
             print(f"{shot.name}.png: {size / 1000:.0f} kB")
