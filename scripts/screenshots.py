@@ -101,7 +101,8 @@ def _height(page: Page) -> int:
         page.evaluate(
             """() => {
               const main = '[data-testid="stMain"] ';
-              const inside = [...document.querySelectorAll(`${main} details, ${main} .js-plotly-plot`),
+              const parts = document.querySelectorAll(`${main} details, ${main} .js-plotly-plot`);
+              const inside = [...parts,
                 document.querySelector('[data-testid="stSidebarUserContent"]')];
               const seen = inside.filter(part => part.getBoundingClientRect().right > 0);
               return Math.max(...seen.map(part => part.getBoundingClientRect().bottom)) + 40;
