@@ -23,7 +23,9 @@ elif watched is None:
 if watched is None:
     training_parts.follow(None)
     st.stop()
-training_parts.follow(watched)
+# What is below keeps its place, however much is told here.
+with st.container():
+    training_parts.follow(watched)
 history = watched.history()
 epochs = watched.kept(history)
 drawn = st.container()
@@ -31,7 +33,8 @@ epoch = training_parts.pick_epoch(watched, epochs) if epochs else None
 if history:
     with drawn:
         training_parts.curves(watched, history, epoch.number if epoch else None)
-training_parts.downloads(watched)
+with st.container():
+    training_parts.downloads(watched)
 run = watched.run()
 if epoch is not None and run is not None:
     of_photo, of_layer = st.columns(2, gap="large")

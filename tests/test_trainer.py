@@ -282,7 +282,7 @@ def test_photos_of_a_zip_are_trained_on_and_the_zip_is_deleted() -> None:
     assert status.message == "Files that could not be read and were left out: 1."
     card = read_card(card_path(place.model))
     assert card.labels == ["bright", "dark"]
-    assert card.training.data.startswith("mine.zip: 6 bright, 6 dark")
+    assert card.training.data.startswith("mine.zip: 6 of bright, 6 of dark")
     assert zipped.parent == place.folder
     assert not zipped.exists()
 

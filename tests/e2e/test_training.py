@@ -51,7 +51,7 @@ def button(tab: Tab, name: str) -> Locator:
 def points(tab: Tab, key: str) -> list[list[float]]:
     """The values of a chart's curves."""
     read = "gd => gd._fullData.map(trace => [...trace.y])"
-    return tab.chart(key).evaluate(read)
+    return tab.chart(key).first.evaluate(read)
 
 
 def wait_for_epochs(tab: Tab, count: int) -> None:
@@ -70,7 +70,7 @@ def wait_for_epochs(tab: Tab, count: int) -> None:
 def epoch_shown(tab: Tab) -> float:
     """The epoch that is marked in the curves."""
     read = "gd => gd._fullLayout.shapes.find(one => one.line.dash === 'dot').x0"
-    return float(tab.chart("training loss").evaluate(read))
+    return float(tab.chart("training loss").first.evaluate(read))
 
 
 def test_a_class_watches_one_training(
