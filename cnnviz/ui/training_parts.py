@@ -250,6 +250,10 @@ def curves(watched: Watched, history: Sequence[Epoch], chosen: int | None) -> No
                 share=title == "Accuracy",
             )
             parts.chart(figure, f"training {training}")
+    st.caption(
+        "Training photos are changed at random, and judged while the network still learns from "
+        "them; so at first it does better on those for validation, which it never learns from."
+    )
 
 
 def _tell(watched: Watched, status: trainer.Status) -> None:
@@ -302,10 +306,8 @@ def downloads(watched: Watched) -> None:
     place = watched.place
     if place is None or watched.status().going or not place.model.exists():
         return
-    model, card, _ = st.columns([1, 1, 2])
-    with model:
+    with st.container(horizontal=True):
         parts.download("Model", place.model.read_bytes, place.model.name, "trained model")
-    with card:
         path = card_path(place.model)
         parts.download("Card", path.read_bytes, path.name, "trained card")
 
