@@ -333,9 +333,14 @@ def test_a_finished_training_hands_its_model_out(
     models("two_classes")
     finish(trained, fresh, save)
     seen = quiet(visit("training"))
-    assert "The network is trained" in seen.app.success[0].value
+    told = seen.app.success[0].value
+    assert "The network is trained" in told
+    assert "“A tiny network”" in told
     assert "left out: 7" in seen.text
-    assert [one.label for one in seen.app.get("download_button")] == ["Model", "Card"]
+    assert [one.label for one in seen.app.get("download_button")] == [
+        "Save the model",
+        "Save its card",
+    ]
     (network,) = [one for one in seen.app.sidebar.selectbox if one.label == "Network"]
     assert "pets tiny vgg" in network.options
     seen.turn_to("explore", model=trained.order.name).fine()
@@ -399,7 +404,7 @@ def test_who_watches_the_newest_training_gets_to_see_the_next(
     models("flat")
     seen = visit("training")
     assert seen.chosen("Training to watch") == trained.order.name
-    other = Place(trained.folder / "other", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
+    other = Place(trained.folder / "099", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
     other.folder.mkdir()
     other.tell(Status("finished"))
     trainer._desk().places.append(other)
