@@ -287,6 +287,22 @@ def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
     assert [one.trusted for one in training_parts._named()] == [True]
 
 
+def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
+    visit: Any,
+    models: Any,
+    fill_training: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = models("flat")
+    fill_training(folder / "other_training", EPOCHS)
+    monkeypatch.setenv("CNNVIZ_TRUST", "off")
+    seen = quiet(visit("training"))
+    assert "“owl”" in seen.app.subheader[0].value
+    assert seen.figure("training filters")["data"]
+    guests = [Path(name).name for name in workers._homes if workers._is_guest(name)]
+    assert EPOCHS[2].checkpoint in guests
+
+
 # --- A training in the app ----------------------------------------------------------------------
 
 
