@@ -26,6 +26,7 @@ if watched is None:
 # What is below keeps its place, however much is told here.
 with st.container():
     training_parts.follow(watched)
+    training_parts.downloads(watched)
 history = watched.history()
 epochs = watched.kept(history)
 drawn = st.container()
@@ -33,8 +34,6 @@ epoch = training_parts.pick_epoch(watched, epochs) if epochs else None
 if history:
     with drawn:
         training_parts.curves(watched, history, epoch.number if epoch else None)
-with st.container():
-    training_parts.downloads(watched)
 run = watched.run()
 if epoch is not None and run is not None:
     of_photo, of_layer = st.columns(2, gap="large")

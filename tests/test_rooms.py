@@ -58,7 +58,7 @@ WEB_SIDE: dict[str, set[str]] = {
     },
     "recipes": {"cards"},
     "training_runs": {"cards"},
-    "trainer": {"cards", "model_files", "scratch", "training_runs"},
+    "trainer": {"cards", "model_files", "scratch", "settings", "training_runs"},
     "inside_trainer": {DYNAMIC, "data", "inside_worker", "recipes", "trainer", "training_runs"},
     "scratch": set(),
     "inside_worker": {"cards", "model_files", "settings"},

@@ -101,7 +101,8 @@ def _own() -> list[Watched]:
     return [
         Watched(
             place.order.name,
-            f"{RECIPES[place.order.architecture].title} on {place.order.source_name}",
+            f"{int(place.folder.name)}: {RECIPES[place.order.architecture].title} on "
+            f"{place.order.source_name}",
             run_folder(place.model),
             trusted=True,
             place=place,
@@ -251,8 +252,8 @@ def curves(watched: Watched, history: Sequence[Epoch], chosen: int | None) -> No
             )
             parts.chart(figure, f"training {training}")
     st.caption(
-        "Training photos are changed at random, and judged while the network still learns from "
-        "them; so at first it does better on those for validation, which it never learns from."
+        "Training: measured while it learns, on photos that are changed at random each time. "
+        "Validation: measured after the epoch, on photos that it never learns from."
     )
 
 
@@ -278,7 +279,10 @@ def _tell(watched: Watched, status: trainer.Status) -> None:
         how = "is trained" if status.state == "finished" else "was stopped"
         if watched.place.model.exists():
             st.success(
-                plain(f"The network {how}. It stands in the sidebar, under “Network”."),
+                plain(
+                    f"The network {how}. It stands in the sidebar, under “Network”, as "
+                    f"“{_shown_name(watched.place)}”: look at it on any page."
+                ),
                 icon=":material/check:",
             )
         if status.message:
@@ -297,6 +301,12 @@ def _tell(watched: Watched, status: trainer.Status) -> None:
             st.caption("It is coming to its end; the best epoch so far becomes the model.")
 
 
+def _shown_name(place: trainer.Place) -> str:
+    """What the network is called in the sidebar."""
+    run = place.run()
+    return run.card.title if run else place.order.name
+
+
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
@@ -306,10 +316,10 @@ def downloads(watched: Watched) -> None:
     place = watched.place
     if place is None or watched.status().going or not place.model.exists():
         return
+    path = card_path(place.model)
     with st.container(horizontal=True):
-        parts.download("Model", place.model.read_bytes, place.model.name, "trained model")
-        path = card_path(place.model)
-        parts.download("Card", path.read_bytes, path.name, "trained card")
+        parts.download("Save the model", place.model.read_bytes, place.model.name, "trained model")
+        parts.download("Save its card", path.read_bytes, path.name, "trained card")
 
 
 def pick_epoch(watched: Watched, epochs: Sequence[Epoch]) -> Epoch:
@@ -329,6 +339,7 @@ def pick_epoch(watched: Watched, epochs: Sequence[Epoch]) -> Epoch:
         newest,
         scope=scope,
         format_func=lambda number: f"{number} (best)" if number == best else str(number),
+        help="The pictures below show the network as it was after this epoch.",
     )
     return numbers[chosen]
 

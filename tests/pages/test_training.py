@@ -287,6 +287,22 @@ def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
     assert [one.trusted for one in training_parts._named()] == [True]
 
 
+def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
+    visit: Any,
+    models: Any,
+    fill_training: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = models("flat")
+    fill_training(folder / "other_training", EPOCHS)
+    monkeypatch.setenv("CNNVIZ_TRUST", "off")
+    seen = quiet(visit("training"))
+    assert "“owl”" in seen.app.subheader[0].value
+    assert seen.figure("training filters")["data"]
+    guests = [Path(name).name for name in workers._homes if workers._is_guest(name)]
+    assert EPOCHS[2].checkpoint in guests
+
+
 # --- A training in the app ----------------------------------------------------------------------
 
 
@@ -333,9 +349,14 @@ def test_a_finished_training_hands_its_model_out(
     models("two_classes")
     finish(trained, fresh, save)
     seen = quiet(visit("training"))
-    assert "The network is trained" in seen.app.success[0].value
+    told = seen.app.success[0].value
+    assert "The network is trained" in told
+    assert "“A tiny network”" in told
     assert "left out: 7" in seen.text
-    assert [one.label for one in seen.app.get("download_button")] == ["Model", "Card"]
+    assert [one.label for one in seen.app.get("download_button")] == [
+        "Save the model",
+        "Save its card",
+    ]
     (network,) = [one for one in seen.app.sidebar.selectbox if one.label == "Network"]
     assert "pets tiny vgg" in network.options
     seen.turn_to("explore", model=trained.order.name).fine()
@@ -399,7 +420,7 @@ def test_who_watches_the_newest_training_gets_to_see_the_next(
     models("flat")
     seen = visit("training")
     assert seen.chosen("Training to watch") == trained.order.name
-    other = Place(trained.folder / "other", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
+    other = Place(trained.folder / "099", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
     other.folder.mkdir()
     other.tell(Status("finished"))
     trainer._desk().places.append(other)
