@@ -47,7 +47,8 @@ def test_the_requirements_agree_with_each_other_and_with_the_project() -> None:
     }
     for name, named in direct.items():
         for requirement in named:
-            package, version = re.sub(r"\[.*\]", "", requirement).split("==")
+            pin = requirement.partition(";")[0].strip()
+            package, version = re.sub(r"\[.*\]", "", pin).split("==")
             assert pins(name)[package] == version, f"{package} in {name}: run `make lock`"
     for other in (dev, gpu, ray):
         shared = run.keys() & other.keys()
