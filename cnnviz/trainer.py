@@ -152,12 +152,12 @@ class _Desk:
     """What this server knows of its trainings.
 
     Attributes:
-        folder: where their files lie.
+        folder: where their files lie; None until there are any.
         places: of those that are kept, the last one last.
         process: of the last one.
     """
 
-    folder: TemporaryDirectory[str] = field(default_factory=lambda: scratch.make("training"))
+    folder: TemporaryDirectory[str] | None = None
     places: list[Place] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     begun: int = 0
@@ -189,6 +189,8 @@ def start(order: Order, upload: bytes | memoryview | None = None) -> None:
             desk.process.kill()
             desk.process.wait()
         desk.begun += 1
+        if desk.folder is None:
+            desk.folder = scratch.make("training")
         folder = Path(desk.folder.name) / f"{desk.begun:03}"
         try:
             folder.mkdir()

@@ -36,7 +36,8 @@ def no_other() -> Iterator[None]:
     trainer._desk.cache_clear()
     yield
     _end()
-    trainer._desk().folder.cleanup()
+    if trainer._desk().folder is not None:
+        trainer._desk().folder.cleanup()
     trainer._desk.cache_clear()
 
 

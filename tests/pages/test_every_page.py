@@ -33,8 +33,8 @@ def first_sample(model: str) -> str:
     return next(one.name for one in samples() if model in one.models)
 
 
-def test_there_are_three_shipped_networks() -> None:
-    assert SHIPPED == ["cat_dog", "imagenet_efficientnet_lite0", "mnist_cnn"]
+def test_there_are_four_shipped_networks() -> None:
+    assert SHIPPED == ["cat_dog", "cat_dog_lesson", "imagenet_efficientnet_lite0", "mnist_cnn"]
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -37,7 +37,7 @@ def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
     )
     *titles, loaded = done.stdout.splitlines() or [""]
     assert loaded == "set()", done.stderr[-2000:]
-    assert len(set(titles)) == 5
+    assert len(set(titles)) == 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")

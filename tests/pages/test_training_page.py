@@ -26,7 +26,8 @@ def no_training() -> Iterator[None]:
     """A server that has trained nothing; the processes of checkpoints serve this file alone."""
     trainer._desk.cache_clear()
     yield
-    trainer._desk().folder.cleanup()
+    if trainer._desk().folder is not None:
+        trainer._desk().folder.cleanup()
     trainer._desk.cache_clear()
     for name, home in list(workers._homes.items()):
         if name:
