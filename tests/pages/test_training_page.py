@@ -12,7 +12,7 @@ import pytest
 import streamlit as st
 
 import cnnviz
-from cnnviz import trainer, workers
+from cnnviz import scratch, trainer, workers
 from cnnviz.cards import Confusion, SuggestedLayers, Training
 from cnnviz.images import open_photo, samples
 from cnnviz.trainer import Order, Place, Status
@@ -313,6 +313,7 @@ def trained(
 ) -> Iterator[Place]:
     """A training that this server has done: its files, without the process."""
     desk = trainer._desk()
+    desk.folder = desk.folder or scratch.make("training")
     desk.begun += 1
     place = Place(
         Path(desk.folder.name) / f"{desk.begun:03}",
