@@ -238,8 +238,8 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
 
 def _draw(network: Network, job: Job, result: PhotoResult, stem: str) -> dict[str, str]:
     """Writes the pictures and the raw map of a photo; gives the files by kind."""
-    assert result.explanation is not None
-    assert result.photo is not None
+    if result.explanation is None or result.photo is None:
+        raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
     cam = result.explanation.maps[0]
     picture = overlay(result.photo, cam, network.card.preprocessing)
     made = {

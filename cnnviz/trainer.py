@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404
 import sys
 import threading
 from dataclasses import asdict, dataclass, field, replace
@@ -204,7 +204,8 @@ def start(order: Order, upload: bytes | memoryview | None = None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             raise TrainingError(f"The training cannot begin: {error.strerror}.") from error
         with log:
-            desk.process = subprocess.Popen(
+            # This Python, and words of our own: a folder and a number.
+            desk.process = subprocess.Popen(  # nosec B603
                 [sys.executable, "-m", "cnnviz.inside_trainer", str(folder), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
