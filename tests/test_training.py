@@ -125,7 +125,7 @@ def test_the_card_says_how_it_was_made(data: Prepared, trained: Trained) -> None
     assert card == trained.card
     assert (card.title, card.labels) == ("colours", ["0", "1", "2"])
     assert card.preprocessing.scaling == "unit"
-    assert card.training.data == "a.npz: 34 0, 29 1, 14 2"
+    assert card.training.data == "a.npz: 34 of 0, 29 of 1, 14 of 2"
     assert "52 photos for training" in card.training.split
     assert "13 for validation" in card.training.split
     assert "12 for the test, which chose nothing" in card.training.split

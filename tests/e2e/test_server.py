@@ -83,7 +83,7 @@ def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server()
             await person.open("?model=mnist_cnn")
             await person.upload("large.jpg", bytes(size))
 
-    with running_app(CNNVIZ_UPLOADS="off") as server:
+    with running_app(CNNVIZ_UPLOADS="off", CNNVIZ_TRAINING="off") as server:
         run(visit(14 << 20))
         with pytest.raises(requests.HTTPError, match="413"):
             run(visit((15 << 20) + 1))
