@@ -72,7 +72,7 @@ def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) 
     return _answer(*question, "Starting a new process, which takes a few seconds")
 
 
-@st.cache_data(show_spinner=False, max_size="256MB")
+@st.cache_data(show_spinner=False, max_size="128MB")
 def _answer(
     function: str,
     model: ModelFile,
