@@ -9,8 +9,9 @@ that a machine that gets slower or busier does so for both.
 - prepare: ``prepare_photos``, against Pillow that decodes the same files on all cores, and against
   Pillow that also scales them.
 - train: the second epoch of the recipe ``transfer``, whose dense layer alone learns, against the
-  same network by ``keras.utils.image_dataset_from_directory`` and ``model.fit``. Ours reads the
-  prepared arrays and changes each photo at random; the other decodes files and changes nothing.
+  same network by ``keras.utils.image_dataset_from_directory`` and ``model.fit``, from files. Ours
+  reads the prepared arrays and changes each photo at random; the other changes nothing, or the
+  same by Keras's layers.
 - explain: ``explain_many`` from files, against forward passes over a batch that is in memory.
 """
 
@@ -42,6 +43,7 @@ from cnnviz.data import prepare_photos
 from cnnviz.data.photos import list_photos
 from cnnviz.many import explain_many
 from cnnviz.preprocessing import network_input
+from cnnviz.recipes import RECIPES
 from cnnviz.training_runs import read_history, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,8 +128,26 @@ def prepare(folder: Path, rounds: int, side: int) -> Comparison:
     return compare(timed(bare), timed(ours), len(paths), rounds)
 
 
-def train(folder: Path, rounds: int) -> Comparison:
-    """The second epoch of ``transfer``'s dense layer, against Keras's own loop."""
+def changes() -> keras.Model:
+    """Keras's own layers for the random changes that the recipe makes."""
+    how = RECIPES["transfer"].augmentation
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomRotation(how.turn / 360),
+            keras.layers.RandomTranslation(how.shift, how.shift),
+            keras.layers.RandomZoom((how.zoom[0] - 1, how.zoom[1] - 1)),
+            keras.layers.RandomContrast(how.contrast, value_range=(0, 255)),
+            keras.layers.RandomBrightness(how.brightness),
+        ]
+    )
+
+
+def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
+    """The second epoch of ``transfer``'s dense layer, against Keras's own loop.
+
+    That one changes the photos at random, too, or not.
+    """
     with TemporaryDirectory() as out:
         prepared = prepare_photos(folder, Path(out, "data"))
 
@@ -146,6 +166,9 @@ def train(folder: Path, rounds: int) -> Comparison:
                 batch_size=64,
                 verbose=False,
             )
+            if changing:
+                layers = changes()
+                batches = batches.map(lambda x, y: (layers(x, training=True), y), 2).prefetch(2)
             network = transfer((224, 224, 3), len(prepared.labels))
             freeze(network, all_but_scores=True)
             network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -197,7 +220,14 @@ def main() -> None:
     for name, found in (
         ("prepare: Pillow decodes", prepare(arguments.folder, arguments.rounds, 0)),
         ("prepare: Pillow decodes and scales", prepare(arguments.folder, arguments.rounds, 224)),
-        ("train: Keras's own loop", train(arguments.folder, min(arguments.rounds, 3))),
+        (
+            "train: Keras's own loop, photos as they are",
+            train(arguments.folder, min(arguments.rounds, 3), changing=False),
+        ),
+        (
+            "train: Keras's own loop, the same changes",
+            train(arguments.folder, min(arguments.rounds, 3), changing=True),
+        ),
         ("explain: bare forward pass", explain(network, paths, arguments.rounds)),
     ):
         print(f"| {name} | {found.bare:.1f} | {found.ours:.1f} | {found.ratio:.2f} |", flush=True)

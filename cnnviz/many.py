@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from cnnviz import graph
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.explanations import explain_inputs
-from cnnviz.images import open_photo
+from cnnviz.images import open_picture
 from cnnviz.loading import Network
 from cnnviz.localization import find_box
-from cnnviz.preprocessing import network_input
+from cnnviz.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Explanation, PhotoResult
 
 Item = TypeVar("Item")
@@ -69,12 +69,12 @@ def explain_many(
 
     def read(path: Path) -> _Photo:
         try:
-            photo = open_photo(path)
-            inputs = network_input(photo, steps)
+            picture = open_picture(path)
         except CnnvizError as error:
             return PhotoResult(path, error=error), None
-        height, width = photo.shape[:2]
-        return PhotoResult(path, (height, width), photo=photo if keep_photos else None), inputs
+        inputs = scale_pixels(picture_view(picture, steps), steps.scaling)[None]
+        photo = np.asarray(picture) if keep_photos else None
+        return PhotoResult(path, (picture.height, picture.width), photo=photo), inputs
 
     def complete(result: PhotoResult, found: Explanation | ModelError) -> PhotoResult:
         if isinstance(found, ModelError):

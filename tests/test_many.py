@@ -152,11 +152,11 @@ def test_few_photos_are_in_memory(
     monkeypatch.setattr(many, "threads", lambda *_: ThreadPoolExecutor(1))
     read = []
 
-    def noted(path: Path) -> np.ndarray:
+    def noted(path: Path) -> Image.Image:
         read.append(path)
-        return np.zeros((12, 12, 3), np.uint8)
+        return Image.new("RGB", (12, 12))
 
-    monkeypatch.setattr(many, "open_photo", noted)
+    monkeypatch.setattr(many, "open_picture", noted)
     network = tiny("flat")
     size = graph.any_pass(network).batch
     results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
