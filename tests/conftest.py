@@ -23,6 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests: a file stays whole, and so do the browser's."""
     for item in items:
+        if not item.config.pluginmanager.hasplugin("xdist"):
+            return
         browser = "e2e" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
 
