@@ -32,7 +32,7 @@ import cnnviz
 from cnnviz import training_cli
 from cnnviz.errors import CnnvizError, LayerError, TargetError
 from cnnviz.storage import CONTRAST, OVERLAY, write_whole
-from cnnviz.terminal import clear_errors, import_keras, say
+from cnnviz.terminal import clear_errors, import_keras, say, stoppable
 
 if TYPE_CHECKING:
     from cnnviz.cluster import Asked
@@ -419,10 +419,8 @@ def _resumable(job: Job) -> Iterator[None]:
     """Says how a run goes on that is stopped, by Ctrl-C, a full disk or a lost cluster."""
     how = f"What is finished stays in {job.results}; the same command with --resume goes on."
     try:
-        yield
-    except KeyboardInterrupt as error:
-        say(f"Stopped. {how}")
-        raise typer.Exit(130) from error
+        with stoppable(f"Stopped. {how}"):
+            yield
     except CnnvizError as error:
         raise CnnvizError(f"{error} {how}") from error
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnnviz.data import Prepared, prepare_photos, prepare_pixels
 from cnnviz.errors import CnnvizError, TrainingError
-from cnnviz.inside_worker import follow
+from cnnviz.processes import follow
 from cnnviz.recipes import find_recipe
 from cnnviz.trainer import MOST_PHOTOS, Order, Place, Status
 from cnnviz.training_runs import Progress

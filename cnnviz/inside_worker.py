@@ -9,10 +9,6 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import os
-import shutil
-import threading
-import time
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +17,7 @@ from typing import Any
 from cnnviz.cards import ModelCard, changed
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.model_files import ModelFile
+from cnnviz.processes import follow
 from cnnviz.settings import Settings, read_settings
 
 # What may be asked of a worker, and where it lives.
@@ -76,24 +73,6 @@ def _import_tensorflow(threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     importlib.import_module("cnnviz.outlines")
     gc.enable()
-
-
-def follow(parent: int, folder: str | None = None) -> None:
-    """Ends this process, from now on, when the one that started it is gone, however it went.
-
-    Args:
-        parent: the id of the process that started this one.
-        folder: is deleted then.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

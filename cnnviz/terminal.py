@@ -30,6 +30,16 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(1 if isinstance(error, PhotoError) else 2) from error
 
 
+@contextmanager
+def stoppable(text: str) -> Iterator[None]:
+    """Ends the command after Ctrl-C with a line that says what stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(text)
+        raise typer.Exit(130) from None
+
+
 def import_keras(room: str) -> Any:
     """Imports a room that needs TensorFlow, in silence. Call it before such a room is used."""
     with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Starting Keras …"):  # noqa: SIM117

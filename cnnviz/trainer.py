@@ -24,6 +24,7 @@ from cnnviz.cards import card_text
 from cnnviz.errors import TrainingError
 from cnnviz.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
+from cnnviz.storage import replace_file
 from cnnviz.training_runs import Run, open_run, run_folder
 
 # Trainings whose files are kept on this server's disk.
@@ -142,9 +143,7 @@ class Place:
 
     def tell(self, status: Status) -> None:
         """Writes how far it is."""
-        part = self.folder / "status.part"
-        part.write_text(json.dumps(asdict(status)), encoding="utf-8")
-        part.replace(self.folder / "status.json")
+        replace_file(self.folder / "status.json", json.dumps(asdict(status)).encode())
 
 
 @dataclass

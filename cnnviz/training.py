@@ -37,6 +37,7 @@ from cnnviz.cards import (
 from cnnviz.data import Prepared, Split
 from cnnviz.errors import TrainingError
 from cnnviz.recipes import Recipe, check_input, find_recipe
+from cnnviz.storage import replace_file
 from cnnviz.training_runs import (
     Epoch,
     Progress,
@@ -248,9 +249,7 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
             )
         folder.mkdir(parents=True, exist_ok=True)
         job.run.write_card()
-        part = told.with_suffix(".part")
-        part.write_text(json.dumps(asdict(job.plan), indent=1) + "\n", encoding="utf-8")
-        part.replace(told)
+        replace_file(told, (json.dumps(asdict(job.plan), indent=1) + "\n").encode())
         return []
     if not told.exists():
         raise TrainingError(f"There is no training in {folder} to go on with.")

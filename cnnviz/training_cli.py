@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from cnnviz.terminal import clear_errors, import_keras, say
+from cnnviz.terminal import clear_errors, import_keras, say, stoppable
 
 if TYPE_CHECKING:
     from cnnviz.training_runs import Progress
@@ -148,14 +148,9 @@ def train(
     )
 
 
-@contextmanager
-def _goes_on(how: str) -> Iterator[None]:
-    """Says what stays after Ctrl-C."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(f"Interrupted. What is done is kept: {how}.")
-        raise typer.Exit(130) from None
+def _goes_on(how: str) -> AbstractContextManager[None]:
+    """Says how it goes on after Ctrl-C."""
+    return stoppable(f"Interrupted. What is done is kept: {how}.")
 
 
 def _bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:

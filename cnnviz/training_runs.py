@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from cnnviz.cards import ModelCard, read_card, write_card
 from cnnviz.errors import TrainingError
+from cnnviz.storage import replace_file
 
 _HISTORY = "history.csv"
 _CARD = "card.json"
@@ -112,12 +114,11 @@ def best_of(history: Sequence[Epoch]) -> Epoch:
 
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
     """Writes the history as CSV, a line for each epoch."""
-    part = folder / f"{_HISTORY}.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)])
-        writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in history)
-    part.replace(folder / _HISTORY)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in history)
+    replace_file(folder / _HISTORY, text.getvalue().encode())
 
 
 def read_history(folder: Path) -> list[Epoch]:

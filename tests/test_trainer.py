@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corpus.sessions import running_in
 from PIL import Image
 
 import cnnviz
@@ -245,28 +246,15 @@ def test_nothing_goes_on_when_the_server_is_gone(tmp_path: Path) -> None:
     assert server.stdout is not None
     try:
         assert server.stdout.readline().startswith("/")
-        assert len(_session(server.pid)) > 1
+        assert len(running_in(server.pid)) > 1
         server.kill()
         server.wait(60)
-        assert _wait(lambda: not _session(server.pid), 60), _session(server.pid)
+        assert _wait(lambda: not running_in(server.pid), 60), running_in(server.pid)
     finally:
         server.stdout.close()
-        if _session(server.pid):
+        if running_in(server.pid):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait(60)
-
-
-def _session(leader: int) -> set[int]:
-    """The running processes of a session."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(session) == leader and state != "Z":
-            found.add(int(path.parent.name))
-    return found
 
 
 # --- Zips of photos -----------------------------------------------------------------------------

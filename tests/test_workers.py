@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import models
+from corpus.sessions import running_in
 
 import cnnviz
 from cnnviz import inside_worker, inspection, workers
@@ -524,30 +525,17 @@ def test_a_killed_parent_leaves_no_orphan_and_no_file(flat: ModelFile, tmp_path:
         assert parent.stdout is not None
         # It got its answer without the libraries that run networks.
         assert parent.stdout.readline() == b"6 set()\n"
-        others = _session(parent.pid) - {parent.pid}
+        others = running_in(parent.pid) - {parent.pid}
         assert others, "there is no worker to look at"
         parent.kill()
         parent.wait()
-        assert _wait(lambda: not _session(parent.pid), 10), _session(parent.pid)
+        assert _wait(lambda: not running_in(parent.pid), 10), running_in(parent.pid)
         assert list(tmp_path.glob("cnnviz-*")) == []
     finally:
         parent.kill()
         parent.stdout.close()
-        for left in _session(parent.pid):
+        for left in running_in(parent.pid):
             os.kill(left, signal.SIGKILL)
-
-
-def _session(leader: int) -> set[int]:
-    """The running processes of a session."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(session) == leader and state != "Z":
-            found.add(int(path.parent.name))
-    return found
 
 
 def _runs(process: int) -> bool:

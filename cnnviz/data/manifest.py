@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import DataError
+from cnnviz.storage import replace_file
 
 Split = Literal["training", "validation", "test"]
 
@@ -205,11 +206,25 @@ def write_manifest(prepared: Prepared) -> None:
         "left_out": prepared.left_out,
         "key": prepared.key,
     }
-    part = prepared.folder / f"{MANIFEST}.part"
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     # Bytes of a file's name that are no text become JSON's own escapes.
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    part.replace(prepared.folder / MANIFEST)
+    replace_file(prepared.folder / MANIFEST, text.encode(errors="backslashreplace"))
+
+
+def prepared_before(folder: Path, key: str) -> Prepared | None:
+    """The same data, prepared already; None where the folder holds none.
+
+    Raises:
+        DataError: the folder holds other data, or its manifest is damaged.
+    """
+    if not (folder / MANIFEST).exists():
+        return None
+    known = read_prepared(folder)
+    if known.key != key:
+        raise DataError(
+            f"{folder} already holds other prepared data. Choose another folder, or delete it."
+        )
+    return known
 
 
 def read_prepared(folder: str | Path) -> Prepared:

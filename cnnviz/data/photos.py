@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import struct
-import threading
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -24,14 +22,13 @@ from numpy.lib.format import open_memmap
 
 from cnnviz.cards import Preprocessing
 from cnnviz.data.manifest import (
-    MANIFEST,
     Prepared,
     Row,
     array_path,
     check_classes,
     check_rows,
     new_array,
-    read_prepared,
+    prepared_before,
     split_rows,
     write_manifest,
 )
@@ -39,6 +36,8 @@ from cnnviz.errors import DataError, PhotoError
 from cnnviz.images import EXTENSIONS, open_picture
 from cnnviz.photo_checks import MAX_BYTES
 from cnnviz.preprocessing import picture_view, scale_pixels
+from cnnviz.processes import follow
+from cnnviz.storage import replace_file
 
 # Photos that a process decodes between two entries in the journal.
 _CHUNK = 32
@@ -120,13 +119,8 @@ def prepare_photos(
         raise DataError(f"{source.name} holds {count:,} photos; at most {most:,} are taken here.")
     check_classes({label: len(names) for label, names in listing.items()}, source.name)
     key = _key(source, listing, preprocessing, seed)
-    if (out / MANIFEST).exists():
-        known = read_prepared(out)
-        if known.key == key:
-            return known
-        raise DataError(
-            f"{out} already holds other prepared data. Choose another folder, or delete it."
-        )
+    if (known := prepared_before(out, key)) is not None:
+        return known
     try:
         out.mkdir(parents=True, exist_ok=True)
         done = _begin(out, key, listing, preprocessing)
@@ -272,9 +266,7 @@ def _begin(
         for label in listing:
             _part(out, label).unlink(missing_ok=True)
         raise
-    part = journal.with_suffix(".part")
-    part.write_text(f"{key}\n", encoding="utf-8")
-    part.replace(journal)
+    replace_file(journal, f"{key}\n".encode())
     return {}
 
 
@@ -346,13 +338,7 @@ def _follow(parent: int) -> None:
     """Leaves it to the first process to stop this one, and ends with it however it went."""
     # A terminal tells every process of a command of Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    follow(parent)
 
 
 def _fill(chunk: _Chunk) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from cnnviz.cards import MAX_SIDE, Preprocessing
 from cnnviz.data.manifest import (
-    MANIFEST,
     Prepared,
     Row,
     Split,
@@ -24,7 +23,7 @@ from cnnviz.data.manifest import (
     check_classes,
     check_rows,
     new_array,
-    read_prepared,
+    prepared_before,
     split_rows,
     write_manifest,
 )
@@ -84,13 +83,8 @@ def prepare_pixels(
         scaling="unit" if scale else "none",
     )
     key = _key(pictures, preprocessing, seed)
-    if (out / MANIFEST).exists():
-        known = read_prepared(out)
-        if known.key == key:
-            return known
-        raise DataError(
-            f"{out} already holds other prepared data. Choose another folder, or delete it."
-        )
+    if (known := prepared_before(out, key)) is not None:
+        return known
     training = pictures["training"][1]
     check_classes({label: int((training == n).sum()) for n, label in labels.items()}, name)
     try:

@@ -18,6 +18,7 @@ from cnnviz import scratch, workers
 from cnnviz.errors import CnnvizError, RefusedModelError
 from cnnviz.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
+from cnnviz.storage import replace_file
 from cnnviz.ui import ask, choices
 from cnnviz.ui.text import plain
 
@@ -141,12 +142,7 @@ def _keep(path: Path, data: memoryview) -> ModelFile:
     with _store().lock:
         if not path.exists():
             _make_room(path.parent)
-            part = path.with_suffix(".part")
-            try:
-                part.write_bytes(data)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            replace_file(path, data)
         return model_file(path)
 
 
