@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from cnnviz import figures
 from cnnviz.cards import ModelCard, card_text, changed, numbered_labels
 from cnnviz.errors import CardError
 from cnnviz.model_files import ModelFile
@@ -125,7 +126,7 @@ def _preview(found: Outline, card: ModelCard, photo: Photo) -> None:
     values = scale_pixels(view, card.preprocessing.scaling)
     left, right = st.columns(2)
     left.image(photo.thumbnail, caption="The photo")
-    right.image(view[..., :3].squeeze(), caption="What the network sees", width="stretch")
+    right.image(figures.picture(view).source, caption="What the network sees", width="stretch")
     st.caption(
         f"{view.shape[0]} × {view.shape[1]} × {view.shape[2]}, values {values.min():.3g} "
         f"to {values.max():.3g}".replace("-", "−")

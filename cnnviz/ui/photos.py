@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cnnviz import figures
 from cnnviz.errors import PhotoError
-from cnnviz.images import EXTENSIONS, Sample, encode_png, open_photo, shrink
+from cnnviz.images import EXTENSIONS, Sample, open_photo, shrink
 from cnnviz.model_files import ModelFile
 from cnnviz.photo_checks import MAX_BYTES
 from cnnviz.ui import choices, library
@@ -30,7 +30,8 @@ class Photo:
     Attributes:
         pixels: (H, W, 3) uint8, for the network and for files.
         shown: the same for charts.
-        thumbnail: a PNG file for the sidebar.
+        thumbnail: a small picture for the sidebar, as an address that holds it. A file that
+            Streamlit serves is gone once a page runs again, and a browser may ask for it later.
         name: what a person reads.
         origin: where it comes from.
         key: the SHA-256 of its file.
@@ -38,7 +39,7 @@ class Photo:
 
     pixels: NDArray[np.uint8]
     shown: figures.Picture
-    thumbnail: bytes
+    thumbnail: str
     name: str
     origin: str
     key: str
@@ -135,5 +136,5 @@ def _read(data: bytes, name: str, origin: str) -> Photo:
 def made(pixels: NDArray[np.uint8], name: str, origin: str, key: str) -> Photo:
     """A photo of pixels (H, W, 3) uint8, and what pages need of it."""
     shown = shrink(pixels, _SHOWN)
-    thumbnail = encode_png(shrink(shown, _THUMBNAIL))
+    thumbnail = figures.picture(shrink(shown, _THUMBNAIL)).source
     return Photo(pixels, figures.picture(shown), thumbnail, name, origin, key)

@@ -21,7 +21,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
 from cnnviz.cards import write_card
-from cnnviz.images import encode_png
+from cnnviz.images import encode_png, open_photo
 from cnnviz.settings import ROOT
 
 # A shipped network takes seconds to load and to compile.
@@ -128,6 +128,15 @@ class Visit:
         maps = [trace for trace in self.figure(key)["data"] if trace["type"] == "heatmap"]
         assert len(maps) == 1
         return numbers(maps[0]["z"])
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """The pixels of the pictures that are no charts, each held by its own address.
+
+        One that the server has to be asked for is gone when the page runs again meanwhile.
+        """
+        found = [one.url for pictures in self.app.get("image") for one in pictures.proto.imgs]
+        return [open_photo(base64.b64decode(url.partition(";base64,")[2])) for url in found]
 
     def fine(self) -> Visit:
         """Holds the page to having ended without an error."""

@@ -15,6 +15,7 @@ from corpus import models as corpus
 import cnnviz
 from cnnviz import workers
 from cnnviz.images import open_photo, samples
+from cnnviz.preprocessing import network_view
 from cnnviz.ui import own_models
 
 
@@ -126,6 +127,12 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    view = network_view(chelsea(), cnnviz.load_model(saved("flat")).card.preprocessing)
+    shown = seen.pictures[-1]
+    times = shown.shape[0] // view.shape[0]
+    np.testing.assert_array_equal(
+        shown[::times, ::times], np.broadcast_to(view, (*view.shape[:2], 3))
+    )
     seen.app.text_area[0].set_value("lion\ntiger\nbear")
     seen._widget("Values of the pixels").set_value("tf")
     seen.run(seen._widget("Use these").click()).fine()

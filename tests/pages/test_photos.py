@@ -26,6 +26,13 @@ def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes)
     np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
 
 
+def test_the_photo_is_seen_in_the_sidebar(visit: Any, picture: bytes) -> None:
+    (seen,) = visit().upload("mine.png", picture).pictures
+    pixels = open_photo(picture)
+    times = seen.shape[0] // pixels.shape[0]
+    np.testing.assert_array_equal(seen, pixels.repeat(times, axis=0).repeat(times, axis=1))
+
+
 def test_the_photo_stays_on_every_page_and_with_every_network(visit: Any, picture: bytes) -> None:
     seen = visit().upload("mine.png", picture)
     for page in ("network", "filters", "activations", "class_activation_map", "explore"):
