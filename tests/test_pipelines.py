@@ -232,6 +232,33 @@ def test_a_zoom_keeps_a_part_of_the_sides() -> None:
     np.testing.assert_allclose(found[10], 100 + (np.arange(21) - 10) * 5, atol=1e-2)
 
 
+@pytest.mark.parametrize("border", ["reflect", "constant"])
+def test_all_moves_at_once_are_one_projective_transform(border: Any) -> None:
+    how = Augmentation(flip=True, turn=40, shift=0.3, zoom=(0.6, 1.7), border=border)
+    photos = np.random.default_rng(2).uniform(0, 255, (40, 23, 31, 3)).astype(np.float32)
+    seed = tf.constant([9, 4], tf.int64)
+    draws = tf.random.stateless_uniform([8, 40], seed, -1, 1).numpy().astype(float)
+    matrices = []
+    for flip, turn, across, down, zoom in draws[:5].T:
+        angle = np.radians(40 * turn)
+        turned = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        scale = 1.15 + 0.55 * zoom
+        linear = scale * np.array(turned) @ np.diag([-1 if flip < 0 else 1, 1])
+        middle = np.array([15, 11])
+        to = middle - linear @ middle + [0.3 * 31 * across, 0.3 * 23 * down]
+        matrices.append([*linear[0], to[0], *linear[1], to[1], 0, 0])
+    expected = tf.raw_ops.ImageProjectiveTransformV3(
+        images=photos,
+        transforms=tf.constant(matrices, tf.float32),
+        output_shape=[23, 31],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode=border.upper(),
+    )
+    found = pipelines.augment(tf.constant(photos), how, seed)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
 def test_outside_is_the_mirror_image_or_black() -> None:
     white = np.full((1, 9, 9), 200, np.float32)
     assert changed(white, Augmentation(zoom=(2, 2), border="constant"))[0, 0, 0] == 0
