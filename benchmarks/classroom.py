@@ -8,10 +8,11 @@ Streamlit's protocol over a websocket (``scripts/visitor.py``); some are real br
 
 A session's time runs from its message until the run of the page is over and all of it is here;
 that of an upload holds the transfer of the file. A browser's time runs from the click until the
-page is painted. All of it runs on the same cores as the app.
+page is painted. All of it runs on the same cores as the app. A class's browsers run on machines
+of their own: here they stand back (nice 10) where the app wants a core.
 
 After every step the photo's name in the sidebar must be the session's own. No thumbnail, whose
-address is made from its pixels, and no chart of a photo's activations or class activation map may
+address holds its pixels, and no chart of a photo's activations or class activation map may
 ever be seen under the names of two photos: that one would be another session's, or an old one.
 """
 
@@ -24,6 +25,7 @@ import io
 import itertools
 import os
 import random
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -173,6 +175,8 @@ async def timed(lesson: Lesson, step: str) -> AsyncIterator[None]:
 def browser_student(number: int, url: str, lesson: Lesson) -> None:
     """The same with a real browser, in a thread of its own."""
     chance = random.Random(-1 - number)
+    # This thread and what it starts: Linux counts each thread as a process of its own.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     with chromium() as browser:
         for turn in itertools.count():
             if lesson.over:
@@ -248,7 +252,7 @@ def look(page: Page, lesson: Lesson, name: str) -> None:
     lesson.problems += page.locator(", ".join(wrong)).all_inner_texts()
     captions = page.get_by_test_id("stCaptionContainer").all_inner_texts()
     addresses = page.locator("[data-testid=stSidebar] [data-testid=stImage] img").evaluate_all(
-        "images => images.map(image => new URL(image.src).pathname)"
+        "images => images.map(image => image.getAttribute('src'))"
     )
     lesson.problems += foreign(name, captions, addresses, lesson.owners)
 

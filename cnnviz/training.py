@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ from cnnviz.training_runs import (
 _PATIENCE = 1 / 3
 _LEAST_PATIENCE = 5
 _STATE = "state.npz"
+_LOGS = "logs"
 
 Report = Callable[[Progress], None]
 
@@ -272,6 +274,10 @@ def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
             if path.name not in {epoch.checkpoint for epoch in history}:
                 path.unlink()
         write_history(folder, history)
+        # TensorBoard adds up whatever lies there: an epoch that is trained again would show twice.
+        shutil.rmtree(folder / _LOGS, ignore_errors=True)
+        for epoch in history:
+            _write_tensorboard(folder / _LOGS, epoch)
     return history
 
 
@@ -449,7 +455,7 @@ def _save(job: _Job, learner: _Learner, history: list[Epoch]) -> None:
     _plain(job, learner.network).save(part)
     part.replace(folder / history[-1].checkpoint)
     write_history(folder, history)
-    _write_tensorboard(folder / "logs", history[-1])
+    _write_tensorboard(folder / _LOGS, history[-1])
     part = folder / f"{_STATE}.part.npz"
     values = (keras.ops.convert_to_numpy(variable) for variable in _state(learner))
     arrays = {f"v{place:04}": value for place, value in enumerate(values)}

@@ -136,7 +136,7 @@ class Visitor:
 
     @property
     def thumbnails(self) -> list[str]:
-        """The addresses of the pictures; each is made from the picture's content."""
+        """The addresses of the pictures; each holds its picture."""
         return [image.url for one in self._of("imgs") for image in one.imgs.imgs]
 
     @property

@@ -166,26 +166,32 @@ def test_the_history_is_a_table(trained: Trained) -> None:
     np.testing.assert_allclose([float(line["rate"]) for line in lines], expected, rtol=1e-5)
 
 
-def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
-    found: dict[tuple[str, int], float] = {}
+def on_tensorboard(folder: Path) -> list[tuple[str, int, float]]:
+    """The points of TensorBoard's curves: name, epoch, value."""
+    found = []
     for name in ("training", "validation"):
-        for path in (trained.folder / "logs" / name).iterdir():
+        for path in (folder / "logs" / name).iterdir():
             for record in tf.data.TFRecordDataset(str(path)):
                 event = tf.compat.v1.Event.FromString(record.numpy())
                 for value in event.summary.value:
                     assert value.metadata.plugin_data.plugin_name == "scalars"
                     scalar = float(tf.make_ndarray(value.tensor))
-                    found[f"{name} {value.tag}", event.step] = scalar
-    expected = {}
-    for epoch in trained.history:
+                    found.append((f"{name} {value.tag}", event.step, scalar))
+    return sorted(found)
+
+
+def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
+    expected = [
+        (name, epoch.number, pytest.approx(value, rel=1e-6))
+        for epoch in trained.history
         for name, value in (
             ("training loss", epoch.loss),
             ("training accuracy", epoch.accuracy),
             ("validation loss", epoch.val_loss),
             ("validation accuracy", epoch.val_accuracy),
-        ):
-            expected[name, epoch.number] = pytest.approx(value, rel=1e-6)
-    assert found == expected
+        )
+    ]
+    assert on_tensorboard(trained.folder) == sorted(expected, key=lambda point: point[:2])
 
 
 def test_progress_is_told_after_every_step(trained: Trained) -> None:
@@ -324,8 +330,11 @@ def test_a_kill_between_a_checkpoint_and_its_state(
         train(data, out, "lesson-mnist", **plan)
     monkeypatch.undo()
     assert len(open_run(tmp_path / "colours_training").checkpoints()) == 3
+    assert {epoch for _, epoch, _ in on_tensorboard(tmp_path / "colours_training")} == {1, 2, 3}
     train(data, out, "lesson-mnist", **plan, resume=True)
     same_files(tmp_path / "colours_training", trained.folder)
+    # No epoch shows twice.
+    assert on_tensorboard(tmp_path / "colours_training") == on_tensorboard(trained.folder)
 
 
 @pytest.fixture

@@ -117,6 +117,25 @@ def array_path(folder: Path, label: str) -> Path:
     return folder / f"{label}.npy"
 
 
+def part_path(folder: Path, label: str) -> Path:
+    """Where a class's array is written until it is complete."""
+    return array_path(folder, label).with_suffix(".part")
+
+
+def check_free(folder: Path, labels: Iterable[str]) -> None:
+    """Holds a folder to having no array under a name that is about to be written.
+
+    Raises:
+        DataError: it has one.
+    """
+    for label in labels:
+        if array_path(folder, label).exists():
+            raise DataError(
+                f"{array_path(folder, label)} is already there, and no manifest with it. Choose "
+                "another folder, or delete it."
+            )
+
+
 def new_array(path: Path, shape: Sequence[int], dtype: Any) -> None:
     """Makes an array file of zeros, with all its room on the disk taken at once.
 

@@ -26,8 +26,10 @@ from cnnviz.data.manifest import (
     Row,
     array_path,
     check_classes,
+    check_free,
     check_rows,
     new_array,
+    part_path,
     prepared_before,
     split_rows,
     write_manifest,
@@ -234,11 +236,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _part(out: Path, label: str) -> Path:
-    """Where a class's array is written until it is complete."""
-    return array_path(out, label).with_suffix(".part")
-
-
 def _begin(
     out: Path, key: str, listing: dict[str, list[str]], preprocessing: Preprocessing
 ) -> dict[str, list[dict[str, Any]]]:
@@ -252,19 +249,14 @@ def _begin(
                 "another way. Choose another folder, or delete it."
             )
         return dict(entry for line in lines if (entry := _entry(line)))
-    for label in listing:
-        if array_path(out, label).exists():
-            raise DataError(
-                f"{array_path(out, label)} is already there, and no manifest with it. Choose "
-                "another folder, or delete it."
-            )
+    check_free(out, listing)
     sizes = (preprocessing.height, preprocessing.width, preprocessing.channels)
     try:
         for label, names in listing.items():
-            new_array(_part(out, label), (len(names), *sizes), _dtype(preprocessing))
+            new_array(part_path(out, label), (len(names), *sizes), _dtype(preprocessing))
     except OSError:
         for label in listing:
-            _part(out, label).unlink(missing_ok=True)
+            part_path(out, label).unlink(missing_ok=True)
         raise
     replace_file(journal, f"{key}\n".encode())
     return {}
@@ -287,7 +279,7 @@ def _chunks(
     source: Path, out: Path, listing: dict[str, list[str]], preprocessing: Preprocessing
 ) -> list[_Chunk]:
     return [
-        _Chunk(source, tuple(names[at : at + _CHUNK]), _part(out, label), at, preprocessing)
+        _Chunk(source, tuple(names[at : at + _CHUNK]), part_path(out, label), at, preprocessing)
         for label, names in listing.items()
         for at in range(0, len(names), _CHUNK)
     ]
@@ -426,7 +418,7 @@ def _finish(
     }
     check_rows(rows, source)
     for label, places in readable.items():
-        _close_gaps(_part(out, label), array_path(out, label), places)
+        _close_gaps(part_path(out, label), array_path(out, label), places)
     left_out = {row["file"]: row["reason"] for row in _flat(found) if "reason" in row}
     prepared = Prepared(out, source, preprocessing, seed, rows, left_out, key)
     write_manifest(prepared)

@@ -21,8 +21,10 @@ from cnnviz.data.manifest import (
     Split,
     array_path,
     check_classes,
+    check_free,
     check_rows,
     new_array,
+    part_path,
     prepared_before,
     split_rows,
     write_manifest,
@@ -89,11 +91,14 @@ def prepare_pixels(
     check_classes({label: int((training == n).sum()) for n, label in labels.items()}, name)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        check_free(out, labels.values())
         rows = {
             label: tuple(split_rows(_write(out, label, number, pictures, preprocessing), seed))
             for number, label in labels.items()
         }
         check_rows(rows, name)
+        for label in rows:
+            part_path(out, label).replace(array_path(out, label))
         prepared = Prepared(out, name, preprocessing, seed, rows, {}, key)
         write_manifest(prepared)
     except OSError as error:
@@ -177,8 +182,8 @@ def _write(
     pictures: Mapping[Split, tuple[NDArray[np.uint8], NDArray[np.int64]]],
     preprocessing: Preprocessing,
 ) -> list[Row]:
-    """Writes the array of one class, and says what is in it."""
-    path = array_path(out, label)
+    """Writes the array of one class beside its place, and says what is in it."""
+    path = part_path(out, label)
     size = (preprocessing.height, preprocessing.width)
     places = {split: np.flatnonzero(y == number) for split, (_, y) in pictures.items()}
     float_wanted = preprocessing.scaling == "unit"

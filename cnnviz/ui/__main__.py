@@ -4,6 +4,7 @@ The worker processes start first, so that TensorFlow loads while the server come
 pages draw with is imported before the server answers, so that no visitor waits for it.
 """
 
+import argparse
 import ctypes
 import gc
 import importlib
@@ -20,7 +21,7 @@ def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
     _give_memory_back()
     _calculate_alone()
-    _take_replay(sys.argv)
+    options = _take_replay(sys.argv[1:])
     from cnnviz import scratch, workers
     from cnnviz.ui import library
 
@@ -34,19 +35,18 @@ def main() -> None:
     gc.collect()
     gc.freeze()
 
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(sys.argv[1:]), *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(options), *options]
     sys.exit(cli.main())
 
 
-def _take_replay(words: list[str]) -> None:
-    """Takes ``--replay FOLDER`` out of the command: the rest is Streamlit's."""
-    if "--replay" not in words:
-        return
-    place = words.index("--replay")
-    if place + 1 == len(words):
-        sys.exit("--replay needs the folder of a training, such as models/my_model_training.")
-    os.environ["CNNVIZ_REPLAY"] = words[place + 1]
-    del words[place : place + 2]
+def _take_replay(words: list[str]) -> list[str]:
+    """Takes ``--replay FOLDER`` out of the command, and gives the rest, which is Streamlit's."""
+    parser = argparse.ArgumentParser("python -m cnnviz.ui", add_help=False, allow_abbrev=False)
+    parser.add_argument("--replay", metavar="FOLDER", help="of a training")
+    known, rest = parser.parse_known_args(words)
+    if known.replay is not None:
+        os.environ["CNNVIZ_REPLAY"] = known.replay
+    return rest
 
 
 def _limit(options: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from cnnviz import workers
 from cnnviz.errors import WorkerError
 from cnnviz.settings import ROOT
+from cnnviz.ui import __main__ as start
 
 _ALL_PAGES = """
 import sys
@@ -61,6 +62,22 @@ print(len(os.listdir("/proc/self/task")))
         check=True,
     )
     assert counted.stdout == "1\n"
+
+
+@pytest.mark.parametrize("words", [["--replay", "a folder"], ["--replay=a folder"]])
+def test_a_replay_is_taken_out_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("CNNVIZ_REPLAY", "")
+    rest = start._take_replay(["--server.port", "80", *words, "--server.headless=true"])
+    assert rest == ["--server.port", "80", "--server.headless=true"]
+    assert os.environ["CNNVIZ_REPLAY"] == "a folder"
+
+
+def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        start._take_replay(["--replay"])
+    assert "--replay: expected one argument" in capfd.readouterr().err
 
 
 @pytest.fixture
