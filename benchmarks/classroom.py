@@ -8,8 +8,9 @@ Streamlit's protocol over a websocket (``scripts/visitor.py``); some are real br
 
 A session's time runs from its message until the run of the page is over and all of it is here;
 that of an upload holds the transfer of the file. A browser's time runs from the click until the
-page is painted. All of it runs on the same cores as the app. A class's browsers run on machines
-of their own: here they stand back (nice 10) where the app wants a core.
+page is painted. All of it runs on the same cores as the app. A class's browsers have machines of
+their own: here they are told to stand back where the app wants a core, which Linux else shares
+evenly between each browser and all of the app.
 
 After every step the photo's name in the sidebar must be the session's own. No thumbnail, whose
 address holds its pixels, and no chart of a photo's activations or class activation map may
@@ -25,12 +26,11 @@ import io
 import itertools
 import os
 import random
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,9 +175,8 @@ async def timed(lesson: Lesson, step: str) -> AsyncIterator[None]:
 def browser_student(number: int, url: str, lesson: Lesson) -> None:
     """The same with a real browser, in a thread of its own."""
     chance = random.Random(-1 - number)
-    # This thread and what it starts: Linux counts each thread as a process of its own.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     with chromium() as browser:
+        stand_back()
         for turn in itertools.count():
             if lesson.over:
                 return
@@ -185,6 +184,20 @@ def browser_student(number: int, url: str, lesson: Lesson) -> None:
                 browser_round(browser, url, lesson, chance, f"browser-{number}-{turn}.jpg")
             except BrowserError as error:
                 lesson.problems.append(f"browser {number}: {error.message.splitlines()[0]}")
+
+
+def stand_back() -> None:
+    """Gives the app's processes ten times the share of this program's browsers, on Linux.
+
+    A browser makes its processes a session of its own, below Playwright's process, which is ours.
+    """
+    processes = dict(running())
+    for number, fields in processes.items():
+        parent = processes.get(int(fields[1]))
+        if int(fields[3]) == number and parent and int(parent[1]) == os.getpid():
+            group = Path(f"/proc/{number}/autogroup")
+            if group.exists():
+                group.write_text("10")
 
 
 def browser_round(
@@ -282,20 +295,27 @@ class Usage:
     seconds: float
 
 
+def running() -> Iterator[tuple[int, list[str]]]:
+    """The number of every process, and what Linux tells of it behind its name."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        # One that has just ended is left out.
+        with suppress(OSError):
+            yield int(folder.name), (folder / "stat").read_text().rpartition(")")[2].split()
+
+
 def usage(session: int) -> dict[str, Usage]:
     """What every process of a session uses, by what the process is and its number."""
     found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue  # It has just ended.
-        if int(fields[3]) == session and command:
+    for number, fields in running():
+        if int(fields[3]) != session:
+            continue
+        with suppress(OSError):
+            command = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             kind = next((kind for part, kind in KINDS.items() if part in command), "worker")
             seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             megabytes = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-            found[f"{kind}, {folder.name}"] = Usage(megabytes, seconds)
+            if command:
+                found[f"{kind}, {number}"] = Usage(megabytes, seconds)
     return found
 
 
