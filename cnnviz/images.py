@@ -109,6 +109,8 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     try:
         with Image.open(CountedReads(data), formats=kinds) as image:
             check_size(*image.size)
+            # All at once: after each part a busy server's threads would take turns.
+            image.decodermaxblock = len(data)
             with _large if _is_large(image) else nullcontext():
                 upright = _upright_rgb(image)
                 upright.load()
