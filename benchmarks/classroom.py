@@ -187,7 +187,7 @@ def browser_student(number: int, url: str, lesson: Lesson) -> None:
 
 
 def stand_back() -> None:
-    """Gives the app's processes ten times the share of this program's browsers, on Linux.
+    """Gives this program's browsers the smallest share of the cores, on Linux.
 
     A browser makes its processes a session of its own, below Playwright's process, which is ours.
     """
@@ -197,7 +197,7 @@ def stand_back() -> None:
         if int(fields[3]) == number and parent and int(parent[1]) == os.getpid():
             group = Path(f"/proc/{number}/autogroup")
             if group.exists():
-                group.write_text("10")
+                group.write_text("19")
 
 
 def browser_round(

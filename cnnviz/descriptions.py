@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnviz.cards import Preprocessing
 from cnnviz.preprocessing import seen_region
@@ -30,21 +29,19 @@ _PLACES = (
 )
 
 
-def describe(
-    explanation: Explanation, photo: NDArray[np.uint8], preprocessing: Preprocessing
-) -> str:
-    """A few sentences on what the network says of a photo (H, W, 3), and why."""
+def describe(explanation: Explanation, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+    """A few sentences on what the network says of a photo of (height, width), and why."""
     shown = explanation.maps[0]
-    return f"{_answer(explanation.prediction)} {where(shown, photo, preprocessing)}"
+    return f"{_answer(explanation.prediction)} {where(shown, size, preprocessing)}"
 
 
-def where(cam: ClassActivationMap, photo: NDArray[np.uint8], preprocessing: Preprocessing) -> str:
-    """A sentence on where a map finds its evidence; for a map with none, why that is."""
+def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+    """A sentence on where in a photo of (height, width) a map finds its evidence, or why not."""
     empty = nothing_to_see(cam)
     if empty:
         return empty
     row, column = np.unravel_index(np.argmax(cam.values), cam.values.shape)
-    height, width = photo.shape[:2]
+    height, width = size
     region = seen_region(height, width, preprocessing)
     y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
     x = _share(int(column), cam.values.shape[1], region.left, region.width, width)

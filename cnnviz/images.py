@@ -57,6 +57,9 @@ _log = logging.getLogger(__name__)
 
 _SAMPLES = Path(__file__).parent / "samples"
 
+# A photo as Pillow holds it, for rooms that do without Pillow: RGB, and never written to.
+Decoded = Image.Image
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -94,7 +97,7 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     return np.asarray(open_picture(source))
 
 
-def open_picture(source: str | Path | bytes) -> Image.Image:
+def open_picture(source: str | Path | bytes) -> Decoded:
     """The same as ``open_photo``, as Pillow holds it: nothing is copied once more.
 
     Raises:
@@ -160,17 +163,27 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return _encode(pixels, "JPEG", quality=88)
 
 
+def as_picture(pixels: NDArray[np.uint8]) -> Decoded:
+    """Pixels (H, W, 3) as Pillow holds them: a copy."""
+    return Image.fromarray(pixels)
+
+
 def shrink(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     """Reduces (H, W, 3) pixels so that no side is over ``longest``; smaller ones stay."""
-    height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
+    if max(pixels.shape[:2]) <= longest:
         return pixels
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(shrink_picture(as_picture(pixels), longest))
+
+
+def shrink_picture(image: Decoded, longest: int) -> Decoded:
+    """``shrink`` of a photo that Pillow holds."""
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     # For the screen: the mean of whole blocks of pixels first, and the rest by a quick filter.
     # The sharpest filter, on all pixels, would take ten times as long.
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 def _read(path: Path) -> bytes:

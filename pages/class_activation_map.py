@@ -18,7 +18,7 @@ cams = map_parts.maps(scene, first, target, method, layer)
 cam = cams[0]
 
 signed = map_parts.pick_signed()
-st.markdown(plain(where(cam, scene.photo.pixels, scene.card.preprocessing)))
+st.markdown(plain(where(cam, scene.photo.size, scene.card.preprocessing)))
 on_photo, alone = st.columns(2, gap="large")
 with on_photo:
     parts.overlay(scene, cam, signed=signed, key="overlay")

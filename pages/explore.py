@@ -22,7 +22,7 @@ with left:
 with sentence:
     preprocessing = scene.card.preprocessing
     explanation = ask.explanation(scene.model, scene.photo)
-    text = describe(explanation, scene.photo.pixels, preprocessing)
+    text = describe(explanation, scene.photo.size, preprocessing)
     st.subheader(plain(text), anchor=False)
 cam = explanation.maps[0]
 with right:

@@ -9,7 +9,7 @@ import streamlit as st
 from cnnviz import workers
 from cnnviz.errors import WorkerError
 from cnnviz.model_files import ModelFile
-from cnnviz.preprocessing import NetworkView, network_view
+from cnnviz.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.ui.photos import Photo
 from cnnviz.ui.text import plain
@@ -53,7 +53,7 @@ def explanation(
 def view(model: ModelFile, key: str, _photo: Photo) -> NetworkView:
     """A photo as a network sees it; ``key`` is the photo's own."""
     preprocessing = outline(model).card.preprocessing
-    pixels = network_view(_photo.pixels, preprocessing)
+    pixels = picture_view(_photo.image, preprocessing)
     pixels.setflags(write=False)
     return NetworkView(pixels, preprocessing)
 

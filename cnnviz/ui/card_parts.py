@@ -10,7 +10,7 @@ from cnnviz import figures
 from cnnviz.cards import ModelCard, card_text, changed, numbered_labels
 from cnnviz.errors import CardError
 from cnnviz.model_files import ModelFile
-from cnnviz.preprocessing import network_view, scale_pixels
+from cnnviz.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Outline
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.photos import Photo
@@ -122,7 +122,7 @@ def _set(
 
 def _preview(found: Outline, card: ModelCard, photo: Photo) -> None:
     """The photo beside what the network sees of it, and a warning where the values look wrong."""
-    view = network_view(photo.pixels, card.preprocessing)
+    view = picture_view(photo.image, card.preprocessing)
     values = scale_pixels(view, card.preprocessing.scaling)
     left, right = st.columns(2)
     left.image(photo.thumbnail, caption="The photo")

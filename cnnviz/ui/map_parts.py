@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from cnnviz import figures
@@ -137,7 +138,7 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         parts.download(
             "Overlay (.png)",
             lambda: encode_png(
-                overlay(scene.photo.pixels, cam, scene.card.preprocessing, signed=signed)
+                overlay(np.asarray(scene.photo.image), cam, scene.card.preprocessing, signed=signed)
             ),
             f"{stem}.overlay.png",
             "overlay png",

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from cnnviz import figures
 from cnnviz.errors import PhotoError
-from cnnviz.images import EXTENSIONS, Sample, open_photo, shrink
+from cnnviz.images import EXTENSIONS, Decoded, Sample, open_picture, shrink_picture
 from cnnviz.model_files import ModelFile
 from cnnviz.photo_checks import MAX_BYTES
 from cnnviz.ui import choices, library
@@ -28,7 +27,7 @@ class Photo:
     """A photo, and what every run of a page needs of it.
 
     Attributes:
-        pixels: (H, W, 3) uint8, for the network and for files.
+        image: all of its pixels; to copy them takes as long as to decode them, so no page does.
         shown: the same for charts.
         thumbnail: a small picture for the sidebar, as an address that holds it. A file that
             Streamlit serves is gone once a page runs again, and a browser may ask for it later.
@@ -37,12 +36,17 @@ class Photo:
         key: the SHA-256 of its file.
     """
 
-    pixels: NDArray[np.uint8]
+    image: Decoded
     shown: figures.Picture
     thumbnail: str
     name: str
     origin: str
     key: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Its rows and columns."""
+        return self.image.height, self.image.width
 
 
 def pick(model: ModelFile) -> Photo:
@@ -130,11 +134,12 @@ def _read_sample(sample: Sample) -> Photo:
 
 
 def _read(data: bytes, name: str, origin: str) -> Photo:
-    return made(open_photo(data), name, origin, hashlib.sha256(data).hexdigest())
+    return made(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
 
 
-def made(pixels: NDArray[np.uint8], name: str, origin: str, key: str) -> Photo:
-    """A photo of pixels (H, W, 3) uint8, and what pages need of it."""
-    shown = shrink(pixels, _SHOWN)
-    thumbnail = figures.picture(shrink(shown, _THUMBNAIL)).source
-    return Photo(pixels, figures.picture(shown), thumbnail, name, origin, key)
+def made(image: Decoded, name: str, origin: str, key: str) -> Photo:
+    """A photo, and what pages need of it."""
+    shown = shrink_picture(image, _SHOWN)
+    small = shrink_picture(shown, _THUMBNAIL)
+    sent, thumbnail = (figures.picture(np.asarray(one)) for one in (shown, small))
+    return Photo(image, sent, thumbnail.source, name, origin, key)

@@ -16,6 +16,7 @@ from cnnviz.channels import rank_channels
 from cnnviz.data import Prepared, read_prepared
 from cnnviz.descriptions import describe
 from cnnviz.errors import CnnvizError, DataError, TrainingError
+from cnnviz.images import as_picture
 from cnnviz.recipes import RECIPES
 from cnnviz.results import Floats
 from cnnviz.settings import ROOT, read_settings
@@ -401,7 +402,7 @@ def _data_photo(key: str, label: str, _prepared: Prepared) -> Photo:
     view = np.asarray(_prepared.arrays()[index][row])
     pixels = np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
     known = _prepared.rows[label][row]
-    return photos.made(pixels, label, known.file, f"{key} {known.sha256}")
+    return photos.made(as_picture(pixels), label, known.file, f"{key} {known.sha256}")
 
 
 def pick_activations(watched: Watched, run: Run) -> str | None:
@@ -416,7 +417,7 @@ def pick_activations(watched: Watched, run: Run) -> str | None:
 def look(scene: Scene, layer: str | None) -> None:
     """A network on a photo: its answer, its map, its filters and its activations."""
     explanation = ask.explanation(scene.model, scene.photo)
-    text = describe(explanation, scene.photo.pixels, scene.card.preprocessing)
+    text = describe(explanation, scene.photo.size, scene.card.preprocessing)
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
     with evidence:
