@@ -382,11 +382,11 @@ def test_somebody_elses_array_is_not_written_over(pair: Path, tmp_path: Path) ->
 
 def test_nor_by_pictures_of_an_npz_file(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    mine = tmp_path / "data" / "1.npy"
+    mine = tmp_path / "data" / "3.npy"
     mine.write_bytes(b"mine")
-    with pytest.raises(DataError, match=r"1\.npy is already there, and no manifest"):
+    with pytest.raises(DataError, match=r"3\.npy is already there, and no manifest"):
         prepare_pixels(digits(tmp_path / "a.npz"), tmp_path / "data")
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["1.npy"]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["3.npy"]
     assert mine.read_bytes() == b"mine"
 
 
