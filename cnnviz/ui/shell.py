@@ -7,6 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from cnnviz import trainer, workers
 from cnnviz.errors import CnnvizError
+from cnnviz.figures.shading import data_uri
 from cnnviz.model_files import ModelFile
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import card_parts, choices, library, own_models, parts, photos
@@ -14,8 +15,8 @@ from cnnviz.ui.photos import Photo
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# A picture of our own: the browser would look for a named icon on the internet.
-ICON = str(ROOT / "cnnviz" / "ui" / "icon.png")
+# A picture of our own, within the page: the browser would look for a named icon on the internet.
+ICON = data_uri((ROOT / "cnnviz" / "ui" / "icon.png").read_bytes(), "png")
 
 _PAGES = {
     "explore": ("Explore", ":material/travel_explore:"),

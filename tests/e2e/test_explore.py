@@ -21,6 +21,8 @@ _VIDEO_RUNS = """() => {
 
 
 def test_a_dropped_photo_is_explained_with_nothing_else_to_press(tab: Any, photo: bytes) -> None:
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
     tab.open("/?sample=chelsea")
     before = tab.pixels("overlay")
     tab.upload("rings.png", photo)
@@ -30,6 +32,8 @@ def test_a_dropped_photo_is_explained_with_nothing_else_to_press(tab: Any, photo
     assert before.shape != tab.pixels("overlay").shape
     assert tab.page.get_by_role("heading", level=3).inner_text().startswith("The network")
     assert "Your photo" in tab.sidebar.get_by_test_id("stCaptionContainer").inner_text()
+    # The server keeps no picture that a browser has to ask for: it might be gone by then.
+    assert [url for url in asked if url.startswith(f"{tab.url}/media/")] == []
 
 
 def test_the_opacity_changes_the_picture_without_a_word_to_the_server(tab: Any) -> None:
