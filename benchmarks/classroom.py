@@ -30,7 +30,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from websockets.exceptions import WebSocketException
 from cnnviz.images import open_photo, samples
 from cnnviz.settings import ROOT
 from scripts.browse import COUNT_RUNS, HAS_RUN, SEEN_RUNS, Server, chromium, running_app, settle
+from scripts.process_list import Process, running
 from scripts.visitor import SECONDS, Visitor, visitor
 
 # Between two steps, in seconds. The goals: seconds that 95 of 100 steps take at most, and how
@@ -191,11 +192,11 @@ def stand_back() -> None:
 
     A browser makes its processes a session of its own, below Playwright's process, which is ours.
     """
-    processes = dict(running())
-    for number, fields in processes.items():
-        parent = processes.get(int(fields[1]))
-        if int(fields[3]) == number and parent and int(parent[1]) == os.getpid():
-            group = Path(f"/proc/{number}/autogroup")
+    processes = {process.number: process for process in running()}
+    for process in processes.values():
+        above = processes.get(process.parent)
+        if process.session == process.number and above and above.parent == os.getpid():
+            group = Path(f"/proc/{process.number}/autogroup")
             if group.exists():
                 group.write_text("19")
 
@@ -287,39 +288,17 @@ def photos(count: int) -> list[bytes]:
         return list(threads.map(photo, range(count)))
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What a process uses: resident memory in megabytes, processor time in seconds so far."""
-
-    megabytes: float
-    seconds: float
-
-
-def running() -> Iterator[tuple[int, list[str]]]:
-    """The number of every process, and what Linux tells of it behind its name."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        # One that has just ended is left out.
-        with suppress(OSError):
-            yield int(folder.name), (folder / "stat").read_text().rpartition(")")[2].split()
-
-
-def usage(session: int) -> dict[str, Usage]:
-    """What every process of a session uses, by what the process is and its number."""
+def usage(session: int) -> dict[str, Process]:
+    """Every process of a session, by what it is and its number."""
     found = {}
-    for number, fields in running():
-        if int(fields[3]) != session:
-            continue
-        with suppress(OSError):
-            command = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            kind = next((kind for part, kind in KINDS.items() if part in command), "worker")
-            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            megabytes = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-            if command:
-                found[f"{kind}, {number}"] = Usage(megabytes, seconds)
+    for process in running():
+        if process.session == session:
+            kinds = (kind for part, kind in KINDS.items() if part in process.command)
+            found[f"{next(kinds, 'worker')}, {process.number}"] = process
     return found
 
 
-async def watch(server: Server, minutes: float) -> list[dict[str, Usage]]:
+async def watch(server: Server, minutes: float) -> list[dict[str, Process]]:
     """What the app's processes use at the start, after every minute, and at the end."""
     seen = [usage(server.process)]
     left = minutes * 60
@@ -332,7 +311,7 @@ async def watch(server: Server, minutes: float) -> list[dict[str, Usage]]:
 
 async def teach(
     server: Server, sessions: int, browsers: int, minutes: float, files: list[bytes]
-) -> tuple[Lesson, list[dict[str, Usage]]]:
+) -> tuple[Lesson, list[dict[str, Process]]]:
     """Lets all of them go on at once, until the time is over."""
     # A thread for every browser, and one for every session that sends a file.
     threads = ThreadPoolExecutor(max_workers=sessions + browsers)
@@ -362,7 +341,7 @@ def warm_up(url: str) -> None:
     asyncio.run(look_around())
 
 
-def report(lesson: Lesson, seen: list[dict[str, Usage]]) -> None:
+def report(lesson: Lesson, seen: list[dict[str, Process]]) -> None:
     """Prints the tables and the goals."""
     print("| step | number | p50 | p95 | p99 | slowest |")
     print("|---|---|---|---|---|---|")

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from benchmarks.classroom import Lesson, Usage, foreign, photos, report, usage
+from benchmarks.classroom import Lesson, foreign, photos, report, usage
+from scripts.process_list import Process
 
 
 def test_a_session_that_is_shown_its_own_photo_is_in_order() -> None:
@@ -52,7 +53,7 @@ def test_the_report_tells_goals_that_are_missed(capsys: pytest.CaptureFixture[st
     lesson.seconds["open the app"] = [0.1] * 90 + [0.9] * 10
     lesson.seconds["browser: open the app"] = [5.0]
     sizes = (100, 100, 120)
-    report(lesson, [{"worker, 7": Usage(size, size / 10)} for size in sizes])
+    report(lesson, [{"worker, 7": Process(7, 1, 1, "", size, size / 10)} for size in sizes])
     told = capsys.readouterr().out
     assert "| all steps of the sessions | 100 | 0.10 s | 0.90 s | 0.90 s | 0.90 s |" in told
     assert "| worker, 7 | 100 MB | 100 MB | 120 MB | 2 s |" in told

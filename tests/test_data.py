@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -38,6 +37,7 @@ from cnnviz.data import (
 )
 from cnnviz.errors import DataError
 from cnnviz.photo_checks import MAX_BYTES
+from scripts.process_list import running_in
 
 SIDE = 8
 
@@ -230,17 +230,6 @@ prepare_photos(sys.argv[1], sys.argv[2], size=8, processes=1, report=report)
 """
 
 
-def _alive(group: int) -> list[str]:
-    """The processes of a group that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state != "Z":
-                found.append(path.parent.name)
-    return found
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
     source = classes.write_photos(tmp_path / "photos", {"cat": 100, "dog": 70}, 9)
@@ -255,10 +244,10 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
             assert line
         process.kill()
     for _ in range(100):
-        if not _alive(process.pid):
+        if not running_in(process.pid):
             break
         time.sleep(0.1)
-    assert not _alive(process.pid)
+    assert not running_in(process.pid)
     assert not (out / "manifest.json").exists()
     with (out / ".preparing.jsonl").open("a") as journal:
         journal.write('["cat.part 64", [{"file": "]]')

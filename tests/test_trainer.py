@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpus.sessions import running_in
 from PIL import Image
 
 import cnnviz
@@ -26,6 +25,7 @@ from cnnviz.errors import DataError, ModelError, TrainingError
 from cnnviz.settings import ROOT
 from cnnviz.trainer import Order, Place, Status
 from cnnviz.training_runs import best_of, open_run, read_history, run_folder
+from scripts.process_list import running_in
 
 DIGITS = Order("digits_1", str(ROOT / "cnnviz" / "samples" / "digits.npz"), "digits", "tiny-vgg", 2)
 LONG = replace(DIGITS, epochs=trainer.MOST_EPOCHS)

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import models
-from corpus.sessions import running_in
 
 import cnnviz
 from cnnviz import inside_worker, inspection, workers
@@ -35,6 +34,7 @@ from cnnviz.errors import (
 )
 from cnnviz.model_files import ModelFile, model_file
 from cnnviz.outlines import outline
+from scripts.process_list import running_in
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("conv1", "conv2")

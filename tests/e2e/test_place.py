@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scripts.process_list import running
 
 PAGES = ("", "network", "filters", "activations", "class_activation_map")
 
@@ -77,15 +78,11 @@ def test_a_killed_worker_costs_neither_photo_nor_place(tab: Any, server: Any, ph
 
 def workers_of(parent: int) -> list[int]:
     """The worker processes of a server."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-            family = (path.parent / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if b"LokyProcess" in command and int(family[1]) == parent:
-            found.append(int(path.parent.name))
+    found = [
+        process.number
+        for process in running()
+        if "LokyProcess" in process.command and process.parent == parent
+    ]
     assert found
     return found
 
