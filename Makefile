@@ -21,6 +21,7 @@ test: lint types  ## lint, types, doctests, unit, page and browser tests
 lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --recursive app.py pages cnnviz
 

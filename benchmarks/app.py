@@ -25,7 +25,8 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page
 
 from cnnviz.cards import read_card
-from cnnviz.images import open_photo, samples
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.samples import samples
 from cnnviz.settings import ROOT
 from scripts.browse import Server, chromium, running_app, settle
 

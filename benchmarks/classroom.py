@@ -41,7 +41,8 @@ from playwright.sync_api import Browser, FilePayload, Page
 from playwright.sync_api import Error as BrowserError
 from websockets.exceptions import WebSocketException
 
-from cnnviz.images import open_photo, samples
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.samples import samples
 from cnnviz.settings import ROOT
 from scripts.browse import COUNT_RUNS, HAS_RUN, SEEN_RUNS, Server, chromium, running_app, settle
 from scripts.process_list import Process, running

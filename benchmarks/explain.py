@@ -32,9 +32,9 @@ import numpy as np
 import tensorflow as tf
 
 import cnnviz
-from cnnviz import graph
 from cnnviz.arrays import rectify
-from cnnviz.preprocessing import network_input, network_view
+from cnnviz.networks import graph
+from cnnviz.photos.preprocessing import network_input, network_view
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "imagenet_efficientnet_lite0.keras"

@@ -37,14 +37,14 @@ import numpy as np
 import tensorflow as tf
 
 import cnnviz
-from cnnviz import graph, training
-from cnnviz.architectures import freeze, transfer
-from cnnviz.data import prepare_photos
-from cnnviz.data.photos import list_photos
-from cnnviz.many import explain_many
-from cnnviz.preprocessing import network_input
-from cnnviz.recipes import RECIPES
-from cnnviz.training_runs import read_history, run_folder
+from cnnviz.batch.pipeline import explain_many
+from cnnviz.networks import graph
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.training import loop
+from cnnviz.training.architectures import freeze, transfer
+from cnnviz.training.data.photos import list_photos, prepare_photos
+from cnnviz.training.recipes import RECIPES
+from cnnviz.training.runs import read_history, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "cat_dog.keras"
@@ -169,7 +169,7 @@ def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
 
         def ours() -> float:
             with TemporaryDirectory() as run:
-                training.train(prepared, Path(run, "model.keras"), "transfer", epochs=2)
+                loop.train(prepared, Path(run, "model.keras"), "transfer", epochs=2)
                 return read_history(run_folder(Path(run, "model.keras")))[1].seconds
 
         def bare() -> float:

@@ -14,42 +14,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnviz.arrays import scale_filters
-    from cnnviz.cams import contrast_picture
-    from cnnviz.channels import rank_channels
-    from cnnviz.data import prepare_photos, prepare_pixels, read_prepared
-    from cnnviz.explanations import class_activation_map, explain, methods
-    from cnnviz.feature_maps import activations
-    from cnnviz.images import encode_png, open_photo
-    from cnnviz.kernels import filters
-    from cnnviz.loading import extract_model, load_model, network
-    from cnnviz.outlines import outline
-    from cnnviz.overlays import overlay
-    from cnnviz.predictions import predict
-    from cnnviz.training import train
+    from cnnviz.attribution.explanations import class_activation_map, explain, methods
+    from cnnviz.attribution.methods import contrast_picture
+    from cnnviz.attribution.outlines import outline
+    from cnnviz.drawing import overlay
+    from cnnviz.networks.channels import rank_channels
+    from cnnviz.networks.feature_maps import activations
+    from cnnviz.networks.kernels import filters
+    from cnnviz.networks.loading import extract_model, load_model, network
+    from cnnviz.networks.predictions import predict
+    from cnnviz.photos.decoding import open_photo
+    from cnnviz.photos.encoding import encode_png
+    from cnnviz.training.data.manifest import read_prepared
+    from cnnviz.training.data.photos import prepare_photos
+    from cnnviz.training.data.pixels import prepare_pixels
+    from cnnviz.training.loop import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "activations": "feature_maps",
-    "class_activation_map": "explanations",
-    "contrast_picture": "cams",
-    "encode_png": "images",
-    "explain": "explanations",
-    "extract_model": "loading",
-    "filters": "kernels",
-    "load_model": "loading",
-    "methods": "explanations",
-    "network": "loading",
-    "open_photo": "images",
-    "outline": "outlines",
-    "overlay": "overlays",
-    "predict": "predictions",
-    "prepare_photos": "data",
-    "prepare_pixels": "data",
-    "rank_channels": "channels",
-    "read_prepared": "data",
+    "activations": "networks.feature_maps",
+    "class_activation_map": "attribution.explanations",
+    "contrast_picture": "attribution.methods",
+    "encode_png": "photos.encoding",
+    "explain": "attribution.explanations",
+    "extract_model": "networks.loading",
+    "filters": "networks.kernels",
+    "load_model": "networks.loading",
+    "methods": "attribution.explanations",
+    "network": "networks.loading",
+    "open_photo": "photos.decoding",
+    "outline": "attribution.outlines",
+    "overlay": "drawing",
+    "predict": "networks.predictions",
+    "prepare_photos": "training.data.photos",
+    "prepare_pixels": "training.data.pixels",
+    "rank_channels": "networks.channels",
+    "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
-    "train": "training",
+    "train": "training.loop",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""``python -m cnnviz``: see ``cnnviz.cli``."""
+"""``python -m cnnviz``: see ``cnnviz.cli.main``."""
 
-from cnnviz.cli import main
+from cnnviz.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -31,7 +31,8 @@ from pathlib import Path
 
 from cnnviz.errors import CnnvizError
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
 
 
 @dataclass(frozen=True)

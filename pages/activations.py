@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from cnnviz.ui import activation_parts, parts, shell
+from cnnviz.ui import parts, shell
+from cnnviz.ui.page_parts import activations
 
 scene = shell.enter(
     "What does each layer answer?",
@@ -14,11 +15,11 @@ spatial = [layer for layer in scene.outline.layers if layer.spatial and not laye
 if not spatial:
     st.info("This network has no layer with maps, so there are no activations to draw.")
     st.stop()
-layers = activation_parts.pick_layers(scene, spatial)
-order, scale, colours = activation_parts.pick_look()
+layers = activations.pick_layers(scene, spatial)
+order, scale, colours = activations.pick_look()
 # All grids first: they are what a person who adds a layer waits for.
 channels = [
-    activation_parts.draw_grid(scene, layer, order, scale, colours, first=layer is layers[0])
+    activations.draw_grid(scene, layer, order, scale, colours, first=layer is layers[0])
     for layer in layers
 ]
 for draw_channel in channels:

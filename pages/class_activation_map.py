@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from cnnviz.descriptions import where
-from cnnviz.ui import ask, map_parts, parts, shell
+from cnnviz.attribution.descriptions import where
+from cnnviz.ui import ask, parts, shell
+from cnnviz.ui.page_parts import class_activation_map
 from cnnviz.ui.text import plain
 
 scene = shell.enter(
@@ -13,18 +14,18 @@ scene = shell.enter(
 )
 first = ask.explanation(scene.model, scene.photo)
 prediction = first.prediction
-target, method, layer = map_parts.pick_question(scene, prediction)
-cams = map_parts.maps(scene, first, target, method, layer)
+target, method, layer = class_activation_map.pick_question(scene, prediction)
+cams = class_activation_map.maps(scene, first, target, method, layer)
 cam = cams[0]
 
-signed = map_parts.pick_signed()
+signed = class_activation_map.pick_signed()
 st.markdown(plain(where(cam, scene.photo.size, scene.card.preprocessing)))
 on_photo, alone = st.columns(2, gap="large")
 with on_photo:
     parts.overlay(scene, cam, signed=signed, key="overlay")
 with alone:
-    map_parts.map_alone(cam)
-map_parts.numbers(cam, prediction)
-map_parts.side_by_side(cams)
-map_parts.downloads(scene, cam, signed)
+    class_activation_map.map_alone(cam)
+class_activation_map.numbers(cam, prediction)
+class_activation_map.side_by_side(cams)
+class_activation_map.downloads(scene, cam, signed)
 parts.about(scene)

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from cnnviz import figures
-from cnnviz.descriptions import describe
+from cnnviz.attribution.descriptions import describe
+from cnnviz.figures.bars import confidence_bars
+from cnnviz.figures.frame import BAR_SPACE
+from cnnviz.figures.photos import photo_figure
 from cnnviz.ui import ask, parts, shell
 from cnnviz.ui.text import plain
 
@@ -16,9 +18,9 @@ sentence = st.container()
 left, right = st.columns(2, gap="large")
 with left:
     # The photo is there at once, however long the network takes to load.
-    photo = figures.photo_figure(scene.photo.shown, title="The photo")
+    photo = photo_figure(scene.photo.shown, title="The photo")
     # The picture beside it stands below a colour bar.
-    parts.chart(photo, "photo", above_in_columns=figures.BAR_SPACE)
+    parts.chart(photo, "photo", above_in_columns=BAR_SPACE)
 with sentence:
     preprocessing = scene.card.preprocessing
     explanation = ask.explanation(scene.model, scene.photo)
@@ -31,5 +33,5 @@ with right:
 below, _ = st.columns(2, gap="large")
 with below:
     scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
-    parts.chart(figures.confidence_bars(scores, highlight=cam.target), "scores")
+    parts.chart(confidence_bars(scores, highlight=cam.target), "scores")
 parts.about(scene)

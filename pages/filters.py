@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from cnnviz.ui import ask, kernel_parts, parts, shell
+from cnnviz.ui import ask, parts, shell
+from cnnviz.ui.page_parts import filters
 
 scene = shell.enter(
     "What does a layer look for?",
@@ -21,21 +22,21 @@ with controls[0]:
     first = suggested if suggested in paths else None
     layer = parts.pick_layer("Layer", convolutions, first, scope)
 found = ask.filters(scene.model, layer)
-kernel_parts.tell_damage(found)
+filters.tell_damage(found)
 with controls[1]:
-    names = kernel_parts.input_names(scene, found)
-    channel = kernel_parts.pick_input(names, f"{scope} {layer}")
+    names = filters.input_names(scene, found)
+    channel = filters.pick_input(names, f"{scope} {layer}")
 with controls[2]:
-    scaling = kernel_parts.pick_scaling()
+    scaling = filters.pick_scaling()
 with controls[3]:
     colours = parts.pick_colours(diverging=scaling == "symmetric")
 
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
-    figure = kernel_parts.grid(found, channel, scaling, colours)
+    figure = filters.grid(found, channel, scaling, colours)
     clicked = parts.clicked(figure, f"filters:{layer}")
 with detail:
-    number = kernel_parts.pick_filter(found, clicked, f"{scope} {layer}")
-    kernel_parts.one_filter(found, number, channel, names[channel])
-kernel_parts.downloads(found)
+    number = filters.pick_filter(found, clicked, f"{scope} {layer}")
+    filters.one_filter(found, number, channel, names[channel])
+filters.downloads(found)
 parts.about(scene)

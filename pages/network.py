@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from cnnviz import figures
-from cnnviz.ui import network_parts, parts, shell
+from cnnviz.figures.stages import architecture
+from cnnviz.ui import parts, shell
+from cnnviz.ui.page_parts import network
 from cnnviz.ui.text import plain
 
 scene = shell.enter(
@@ -15,15 +16,15 @@ layers = scene.outline.layers
 facts = st.columns(4)
 facts[0].metric("Layers", len([layer for layer in layers if not layer.nested]))
 facts[1].metric("Parameters", f"{scene.outline.parameters:,}")
-facts[2].metric("Input", network_parts.input_text(scene.outline))
+facts[2].metric("Input", network.input_text(scene.outline))
 facts[3].metric("Classes", f"{len(scene.card.labels):,}")
 
-shown = network_parts.pick_opened(scene)
-clicked = parts.clicked(figures.architecture(network_parts.stages(shown)), "architecture")
-chosen = network_parts.pick_layer(scene, shown, clicked)
+shown = network.pick_opened(scene)
+clicked = parts.clicked(architecture(network.stages(shown)), "architecture")
+chosen = network.pick_layer(scene, shown, clicked)
 if chosen is None:
     st.caption("Click on a layer, in the picture or in the table, to look inside it.")
 else:
     st.subheader(plain(chosen.path), anchor=False)
-    network_parts.links(scene, chosen)
+    network.links(scene, chosen)
 parts.about(scene)

@@ -21,18 +21,11 @@ import typer
 from keras import layers
 from numpy.typing import NDArray
 
-from cnnviz.cards import (
-    Accuracy,
-    ModelCard,
-    Preprocessing,
-    Training,
-    card_path,
-    write_card,
-)
-from cnnviz.data.photos import list_photos
-from cnnviz.images import open_photo
-from cnnviz.preprocessing import network_input
-from cnnviz.recipes import RECIPES
+from cnnviz.cards import Accuracy, ModelCard, Preprocessing, Training, card_path, write_card
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.training.data.photos import list_photos
+from cnnviz.training.recipes import RECIPES
 from scripts.legacy_pth import read_tensor_file
 
 Tensors = dict[str, NDArray[Any]]

@@ -24,7 +24,7 @@ import requests
 from playwright.sync_api import BrowserContext, Page
 from websockets.exceptions import ConnectionClosed
 
-from cnnviz.images import samples
+from cnnviz.photos.samples import samples
 from cnnviz.settings import ROOT
 from scripts.browse import Server, chromium, free_port, running_app, settle
 from scripts.visitor import Visitor, visitor

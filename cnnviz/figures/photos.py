@@ -31,8 +31,8 @@ from cnnviz.figures.shading import (
     finite,
     magnify,
 )
-from cnnviz.images import encode_jpeg, encode_png, shrink
-from cnnviz.preprocessing import place_on_photo, seen_region
+from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
+from cnnviz.photos.preprocessing import place_on_photo, seen_region
 
 _SLIDER_SPACE = 92
 # The longest side of a photo that is sent, that of an overlay, and what counts as tiny.

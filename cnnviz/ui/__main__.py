@@ -22,13 +22,13 @@ def main() -> None:
     _give_memory_back()
     _calculate_alone()
     options = _take_replay(sys.argv[1:])
-    from cnnviz import scratch, workers
-    from cnnviz.ui import library
+    from cnnviz.serving import temporary_folders, workers
+    from cnnviz.ui.sidebar import library
 
-    scratch.delete_leftovers()
+    temporary_folders.delete_leftovers()
     workers.start(library.models())
     importlib.import_module("pandas")
-    importlib.import_module("cnnviz.figures")
+    importlib.import_module("cnnviz.figures.grids")
     from streamlit.web import cli
 
     # What has been imported stays: no collection of garbage need look at it again.
@@ -56,7 +56,7 @@ def _limit(options: list[str]) -> list[str]:
     """
     from streamlit import config
 
-    from cnnviz.ui.own_models import LOCAL
+    from cnnviz.ui.sidebar.own_models import LOCAL
 
     settings = read_settings()
     moved = any(option.startswith("--server.address") for option in options)

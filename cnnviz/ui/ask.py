@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from cnnviz import workers
 from cnnviz.errors import WorkerError
-from cnnviz.model_files import ModelFile
-from cnnviz.preprocessing import NetworkView, picture_view
+from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Floats, Outline
-from cnnviz.ui.photos import Photo
+from cnnviz.serving import workers
+from cnnviz.serving.model_files import ModelFile
+from cnnviz.ui.sidebar.photos import Photo
 from cnnviz.ui.text import plain
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz import cams, figures
+from cnnviz.attribution import methods
+from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
-from cnnviz.descriptions import nothing_to_see
 from cnnviz.exports import npy
+from cnnviz.figures.frame import CHART_CONFIG, css_height
+from cnnviz.figures.photos import map_overlay
 from cnnviz.results import ClassActivationMap, Floats, LayerInfo
 from cnnviz.ui import choices
 from cnnviz.ui.scene import Scene
@@ -46,13 +48,13 @@ def chart(
         )
     st.html(
         f"<style>.st-key-{name} {{container-type: inline-size}} .st-key-{name} > "
-        f".stElementContainer {{height: {figures.css_height(figure)}; flex: none}}</style>"
+        f".stElementContainer {{height: {css_height(figure)}; flex: none}}</style>"
     )
     with st.container(key=name):
         st.plotly_chart(
             figure,
             key=f"chart:{key}",
-            config=figures.CHART_CONFIG,
+            config=CHART_CONFIG,
             width="stretch",
             height="stretch",
             on_select=on_click or "ignore",
@@ -80,11 +82,11 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
     reason = nothing_to_see(cam)
     if reason and not signed:
         st.info(plain(reason), icon=":material/visibility_off:")
-    figure = figures.map_overlay(
+    figure = map_overlay(
         scene.photo.shown,
         cam.values,
         scene.card.preprocessing,
-        title=f"{cams.METHODS[cam.method]} for “{cam.target}”",
+        title=f"{methods.METHODS[cam.method]} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
         label=cam.target,

@@ -6,10 +6,10 @@ import functools
 from dataclasses import dataclass
 
 from cnnviz.cards import ModelCard
-from cnnviz.model_files import ModelFile
 from cnnviz.results import Outline
+from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask
-from cnnviz.ui.photos import Photo
+from cnnviz.ui.sidebar.photos import Photo
 
 
 @dataclass(frozen=True)

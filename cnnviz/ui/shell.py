@@ -5,14 +5,15 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from cnnviz import trainer, workers
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
-from cnnviz.model_files import ModelFile
+from cnnviz.serving import training_jobs, workers
+from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import ROOT, read_settings
-from cnnviz.ui import card_parts, choices, library, own_models, parts, photos
-from cnnviz.ui.photos import Photo
+from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.sidebar import card, library, own_models, photos
+from cnnviz.ui.sidebar.photos import Photo
 from cnnviz.ui.text import plain
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
@@ -77,7 +78,7 @@ def _sidebar() -> tuple[ModelFile, Photo]:
     above = st.container()
     if own_models.allowed():
         own_models.pick()
-    by_name = {**library.by_name([*offered, *trainer.models()]), **own_models.models()}
+    by_name = {**library.by_name([*offered, *training_jobs.models()]), **own_models.models()}
     if not by_name:
         raise CnnvizError(
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
@@ -96,4 +97,4 @@ def _sidebar() -> tuple[ModelFile, Photo]:
     own_models.forget_problem(name)
     model = by_name[name]
     photo = photos.pick(model)
-    return card_parts.pick(model, photo), photo
+    return card.pick(model, photo), photo

@@ -653,7 +653,7 @@ for name, what, data in (
 def table() -> str:
     """What cnnviz makes of every case, as Markdown."""
     from cnnviz.errors import PhotoError
-    from cnnviz.images import open_photo
+    from cnnviz.photos.decoding import open_photo
 
     lines = ["| photo | outcome |", "|---|---|"]
     sentences: dict[str, str] = {}

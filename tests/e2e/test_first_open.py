@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz.images import open_photo, samples
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.samples import samples
 from scripts.browse import running_app
 
 PAGES = {

@@ -21,7 +21,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
 from cnnviz.cards import write_card
-from cnnviz.images import encode_png, open_photo
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.encoding import encode_png
 from cnnviz.settings import ROOT
 
 # A shipped network takes seconds to load and to compile.

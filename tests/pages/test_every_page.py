@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnviz import model_files, workers
 from cnnviz.cards import card_path, read_card
-from cnnviz.images import open_photo, samples
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.samples import samples
+from cnnviz.serving import model_files, workers
 from cnnviz.settings import ROOT
 
 TITLES = {

@@ -13,10 +13,11 @@ import streamlit as st
 from corpus import models as corpus
 
 import cnnviz
-from cnnviz import workers
-from cnnviz.images import open_photo, samples
-from cnnviz.preprocessing import network_view
-from cnnviz.ui import own_models
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.preprocessing import network_view
+from cnnviz.photos.samples import samples
+from cnnviz.serving import workers
+from cnnviz.ui.sidebar import own_models
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,7 +145,7 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
             "preprocessing": network.card.preprocessing.model_copy(update={"scaling": "tf"}),
         }
     )
-    from cnnviz.loading import with_card
+    from cnnviz.networks.loading import with_card
 
     best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")

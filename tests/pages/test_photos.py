@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnviz import model_files, workers
-from cnnviz.images import open_photo
+from cnnviz.photos.decoding import open_photo
+from cnnviz.serving import model_files, workers
 
 
 @pytest.fixture(autouse=True)

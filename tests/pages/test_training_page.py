@@ -12,11 +12,12 @@ import pytest
 import streamlit as st
 
 import cnnviz
-from cnnviz import scratch, trainer, workers
 from cnnviz.cards import Confusion, SuggestedLayers, Training
-from cnnviz.images import open_photo, samples
-from cnnviz.trainer import Order, Place, Status
-from cnnviz.training_runs import Epoch, Run, run_folder, write_history
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.samples import samples
+from cnnviz.serving import temporary_folders, training_jobs, workers
+from cnnviz.serving.training_jobs import Order, Place, Status
+from cnnviz.training.runs import Epoch, Run, run_folder, write_history
 
 LEAD = "How does a network learn?"
 
@@ -24,11 +25,11 @@ LEAD = "How does a network learn?"
 @pytest.fixture(scope="module", autouse=True)
 def no_training() -> Iterator[None]:
     """A server that has trained nothing; the processes of checkpoints serve this file alone."""
-    trainer._desk.cache_clear()
+    training_jobs._desk.cache_clear()
     yield
-    if trainer._desk().folder is not None:
-        trainer._desk().folder.cleanup()
-    trainer._desk.cache_clear()
+    if training_jobs._desk().folder is not None:
+        training_jobs._desk().folder.cleanup()
+    training_jobs._desk.cache_clear()
     for name, home in list(workers._homes.items()):
         if name:
             workers._discard(home)
@@ -273,7 +274,7 @@ def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
     fill_training: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from cnnviz.ui import training_parts
+    from cnnviz.ui.page_parts import training
 
     folder = models("flat")
     fill_training(folder / "other_training", EPOCHS)
@@ -282,10 +283,10 @@ def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
     (choice,) = [one for one in seen.app.selectbox if one.label == "Training to watch"]
     assert len(choice.options) == 2
     assert seen.chosen("Training to watch") == "pets_training"
-    assert [one.trusted for one in training_parts._beside()] == [True]
+    assert [one.trusted for one in training._beside()] == [True]
     monkeypatch.setenv("CNNVIZ_TRUST", "off")
-    assert [one.trusted for one in training_parts._beside()] == [False]
-    assert [one.trusted for one in training_parts._named()] == [True]
+    assert [one.trusted for one in training._beside()] == [False]
+    assert [one.trusted for one in training._named()] == [True]
 
 
 def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
@@ -312,8 +313,8 @@ def trained(
     fill_training: Callable[..., Path], fresh: Callable[..., Any], save: Any
 ) -> Iterator[Place]:
     """A training that this server has done: its files, without the process."""
-    desk = trainer._desk()
-    desk.folder = desk.folder or scratch.make("training")
+    desk = training_jobs._desk()
+    desk.folder = desk.folder or temporary_folders.make("training")
     desk.begun += 1
     place = Place(
         Path(desk.folder.name) / f"{desk.begun:03}",
@@ -385,7 +386,7 @@ def test_a_training_that_goes_on_is_seen_and_bars_another(
     visit: Any, models: Any, trained: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models("flat")
-    monkeypatch.setattr(trainer, "_runs", lambda: True)
+    monkeypatch.setattr(training_jobs, "_runs", lambda: True)
     trained.tell(Status("preparing", done=3, total=12))
     assert "Preparing the photos: 3 of 12" in visit("training").app.get("progress")[0].proto.text
     trained.tell(
@@ -425,20 +426,20 @@ def test_who_watches_the_newest_training_gets_to_see_the_next(
     other = Place(trained.folder / "099", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
     other.folder.mkdir()
     other.tell(Status("finished"))
-    trainer._desk().places.append(other)
+    training_jobs._desk().places.append(other)
     try:
         assert seen.run().chosen("Training to watch") == "more_1"
         seen.choose("Training to watch", "pets_training")
-        trainer._desk().places.remove(other)
+        training_jobs._desk().places.remove(other)
         assert seen.run().chosen("Training to watch") == "pets_training"
     finally:
-        trainer._desk().places[:] = [trained]
+        training_jobs._desk().places[:] = [trained]
 
 
 def test_a_long_name_is_cut(visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     models("flat")
     orders = []
-    monkeypatch.setattr(trainer, "start", lambda order, upload: orders.append(order))
+    monkeypatch.setattr(training_jobs, "start", lambda order, upload: orders.append(order))
     seen = visit("training")
     seen.choose("Photos", "Your photos, as a zip with a folder for each class")
     (uploader,) = [one for one in seen.app.file_uploader if "zip" in one.label]
@@ -446,6 +447,6 @@ def test_a_long_name_is_cut(visit: Any, models: Any, monkeypatch: pytest.MonkeyP
     (start,) = [one for one in seen.app.button if one.label == "Start"]
     seen.run(start.click())
     (order,) = orders
-    assert order.name == f"{'ü' * 40}_lesson_mnist_{trainer.count() + 1}"
+    assert order.name == f"{'ü' * 40}_lesson_mnist_{training_jobs.count() + 1}"
     assert order.source_name == "ü" * 40
     assert len(f"{order.name}_training".encode()) < 255

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cnnviz import workers
 from cnnviz.errors import WorkerError
+from cnnviz.serving import workers
 from cnnviz.settings import ROOT
 from cnnviz.ui import __main__ as start
 

@@ -1,0 +1,156 @@
+"""In plain words: what a class activation map shows, or why it shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnviz.cards import Preprocessing
+from cnnviz.photos.preprocessing import seen_region
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
+
+# Below this a network is not sure, and says which other class it thinks of.
+_SURE = 0.6
+
+# A float32 keeps no change that is smaller than this share of it.
+_RESOLUTION = float(np.finfo(np.float32).eps)
+
+# What is nearer to 1 than this is 1 in float32.
+_CERTAIN = 1 - _RESOLUTION
+
+# So many classes are named of those that are judged by themselves.
+_NAMED = 3
+
+_PLACES = (
+    ("in the upper left", "at the top", "in the upper right"),
+    ("on the left", "in the middle", "on the right"),
+    ("in the lower left", "at the bottom", "in the lower right"),
+)
+
+
+def describe(explanation: Explanation, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+    """A few sentences on what the network says of a photo of (height, width), and why."""
+    shown = explanation.maps[0]
+    return f"{_answer(explanation.prediction)} {where(shown, size, preprocessing)}"
+
+
+def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+    """A sentence on where in a photo of (height, width) a map finds its evidence, or why not."""
+    empty = nothing_to_see(cam)
+    if empty:
+        return empty
+    row, column = np.unravel_index(np.argmax(cam.values), cam.values.shape)
+    height, width = size
+    region = seen_region(height, width, preprocessing)
+    y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
+    x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
+    place = _PLACES[min(int(y * 3), 2)][min(int(x * 3), 2)]
+    return f"The evidence for “{cam.target}” is strongest {place} of the photo."
+
+
+def mirrored(maps: Sequence[ClassActivationMap]) -> str:
+    """A sentence for two maps that are each other's negative, which looks odd; else ""."""
+    if len(maps) != 2 or not np.allclose(maps[0].values, -maps[1].values, rtol=1e-3):
+        return ""
+    return (
+        f"With two classes, what speaks for “{maps[0].target}” is exactly what speaks against "
+        f"“{maps[1].target}”: the second map is the first with its sign changed."
+    )
+
+
+def nothing_to_see(cam: ClassActivationMap) -> str:
+    """Why a map has no positive evidence to draw; "" if it has some."""
+    values = cam.values
+    if not np.isfinite(values).all():
+        return "The map holds values that are not numbers, so it cannot be drawn."
+    if cam.saturated:
+        whole = "1" if cam.score > 0.5 else "0"
+        return (
+            f"The probability of “{cam.target}” rounds to {whole}, and its gradient with it, so "
+            "this map says nothing. The network gives no logit that could be explained instead."
+        )
+    if cam.gradient == 0:
+        return (
+            f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, as "
+            "happens when the answer is settled whatever the layer says."
+        )
+    if not values.any():
+        return (
+            f"The map for “{cam.target}” is zero everywhere: the maps that it weighs are zero, "
+            "or have no weight."
+        )
+    if _is_lost(cam):
+        most = f"{np.abs(values).max():.0e}"
+        return (
+            f"No cell speaks for or against “{cam.target}” by more than {most}: "
+            "too little to change the network's answer in float32, so this map says nothing."
+        )
+    if values.max() <= 0:
+        return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
+    if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
+        return (
+            f"The evidence for “{cam.target}” is the same everywhere, so this map tells no place "
+            "from another."
+        )
+    return ""
+
+
+def _is_lost(cam: ClassActivationMap) -> bool:
+    """Whether all cells together are lost by rounding in what they are summed with.
+
+    That is the score and its bias. On the way to a probability a logit z becomes exp(z), and a
+    change of z by d changes that by the share d: there, what is summed with is 1.
+    """
+    # The mean of a map is a part of the logit; of Grad-CAM, to first order, it is the sum.
+    cells = cam.values.size if cam.method == "grad-cam" else 1
+    terms = (cam.score, cam.bias or 0, 1 if cam.logit else 0)
+    return bool(np.abs(cam.values).max() * cells < _RESOLUTION * max(map(abs, terms)))
+
+
+def damage(filters: Filters) -> str:
+    """A sentence on weights of a layer that are NaN or infinite; "" where all are numbers."""
+    parts = (filters.kernels, filters.biases, filters.pointwise)
+    broken = sum(int(np.sum(~np.isfinite(part))) for part in parts if part is not None)
+    if not broken:
+        return ""
+    weights = "1 weight" if broken == 1 else f"{broken:,} weights"
+    return (
+        f"{weights} of the layer “{filters.layer}” {'is' if broken == 1 else 'are'} not a number "
+        "(NaN or infinite): what the network says cannot be trusted."
+    )
+
+
+def _answer(prediction: Prediction) -> str:
+    if not prediction.exclusive:
+        return _independent_answer(prediction)
+    best, *others = prediction.top(2)
+    if best.probability >= _CERTAIN:
+        return (
+            f"The network says “{best.label}”, with a probability that rounds to 1: its last "
+            "step is saturated, which is no proof that it is right."
+        )
+    if best.probability >= _SURE or not others:
+        return f"The network says “{best.label}” ({percent(best.probability)})."
+    return (
+        f"The network is not sure: “{best.label}” ({percent(best.probability)}) comes first, "
+        f"then “{others[0].label}” ({percent(others[0].probability)})."
+    )
+
+
+def _independent_answer(prediction: Prediction) -> str:
+    """What a network says that judges each class by itself."""
+    found = [score for score in prediction.top(len(prediction.labels)) if score.probability >= 0.5]
+    found = found[:_NAMED] or prediction.top(1)
+    named = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in found)
+    answer = (
+        f"The network sees {named}."
+        if found[0].probability >= 0.5
+        else f"The network sees none of its classes; {named} comes nearest."
+    )
+    return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
+
+
+def _share(index: int, cells: int, start: float, length: float, whole: int) -> float:
+    """Where in the photo, 0 to 1 along one side, a cell's centre lies."""
+    return float(np.clip((start + (index + 0.5) / cells * length) / whole, 0, 1))

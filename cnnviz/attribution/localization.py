@@ -1,0 +1,81 @@
+"""Where a class is in a photo: a box around the strongest evidence of a class activation map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.cards import Preprocessing
+from cnnviz.photos.preprocessing import seen_region
+from cnnviz.results import Box, Floats
+
+# The share of the map's maximum above which a cell belongs to the object (Zhou et al. 2016).
+THRESHOLD = 0.2
+
+
+def find_box(values: Floats, height: int, width: int, preprocessing: Preprocessing) -> Box | None:
+    """The box of a class in a photo of (height, width), from its map (h, w).
+
+    The box of the largest connected part of the map above 20 % of its maximum, by Zhou et
+    al. 2016, "Learning deep features for discriminative localization". It follows the map's
+    cells, so it is as coarse as the map.
+
+    Args:
+        values: (h, w) raw and signed.
+        height: of the photo.
+        width: of the photo.
+        preprocessing: how the photo became the network's input.
+
+    Returns:
+        The box in pixels of the photo; None where the map holds nothing positive, or only
+        beyond the photo's edge, in a border that the card adds.
+    """
+    peak = values.max()
+    if not peak > 0:
+        return None
+    rows, columns = np.nonzero(largest_part(values > THRESHOLD * peak))
+    seen = seen_region(height, width, preprocessing)
+    down, across = seen.height / values.shape[0], seen.width / values.shape[1]
+
+    def pixel(cells: np.integer | int, start: float, step: float, size: int) -> int:
+        return int(np.clip(round(start + int(cells) * step), 0, size))
+
+    box = Box(
+        pixel(columns.min(), seen.left, across, width),
+        pixel(rows.min(), seen.top, down, height),
+        pixel(columns.max() + 1, seen.left, across, width),
+        pixel(rows.max() + 1, seen.top, down, height),
+    )
+    return box if box.left < box.right and box.top < box.bottom else None
+
+
+def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part of a mask (h, w), same shape; of equal ones the topmost.
+
+    Cells that touch at a side or a corner are connected.
+    """
+    largest: set[tuple[int, int]] = set()
+    left = dict.fromkeys(zip(*(places.tolist() for places in np.nonzero(mask)), strict=True))
+    while left:
+        part = _take_part(left)
+        largest = max(largest, part, key=len)
+    found = np.zeros_like(mask)
+    for place in largest:
+        found[place] = True
+    return found
+
+
+def _take_part(left: dict[tuple[int, int], None]) -> set[tuple[int, int]]:
+    """Takes the first cell out of ``left``, and all that are connected to it."""
+    start = next(iter(left))
+    part, waiting = {start}, [start]
+    del left[start]
+    while waiting:
+        row, column = waiting.pop()
+        for y in (row - 1, row, row + 1):
+            for x in (column - 1, column, column + 1):
+                if (y, x) in left:
+                    del left[y, x]
+                    part.add((y, x))
+                    waiting.append((y, x))
+    return part

@@ -1,0 +1,230 @@
+"""Look at a model file before anything in it is loaded, and write a copy that is safe to load.
+
+`inspect_model` reads the archive, the description and the list of arrays with the standard
+library and h5py alone, and refuses whatever a Keras model for pictures does not need.
+`write_sanitised` then builds a new file of what was understood; the original never reaches Keras.
+
+h5py is native code: run both in a process with limits, not in the web process. How much memory
+a model takes when it runs is not looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import h5py
+
+from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
+from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
+from cnnviz.inspection.refusals import REASONS, refusal, refusing
+
+__all__ = ["REASONS", "Inspection", "inspect_inner_model", "inspect_model", "write_sanitised"]
+
+_ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model file holds.
+
+    Attributes:
+        format: "keras" for the archive of Keras 3, "hdf5" for the older single file.
+        config: the description of the layers, rewritten; it names nothing but allowed layers.
+        kinds: how many layers there are of each kind, nested ones included.
+        parameters: values of all arrays, without those of the optimizer.
+        keras_version: the version that wrote the file, "" where it does not say.
+        arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
+        inner: whether it is the model inside a file for several graphics cards.
+    """
+
+    format: Literal["keras", "hdf5"]
+    config: dict[str, Any]
+    kinds: Counter[str]
+    parameters: int
+    keras_version: str
+    arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
+    inner: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a copy must end with, so that Keras knows the format."""
+        return {"keras": ".keras", "hdf5": ".h5"}[self.format]
+
+
+def inspect_model(path: Path) -> Inspection:
+    """Looks at a ``.keras`` or ``.h5`` file; its name does not matter.
+
+    Raises:
+        RefusedModelError: the file is not safe to load, or not a model. The message is one
+            sentence, holds nothing from the file, and `code` names the reason.
+    """
+    if _format(path) == "hdf5":
+        return _inspect_hdf5(path, inner=False)
+    return _inspect_keras(path)
+
+
+def inspect_inner_model(path: Path) -> Inspection:
+    """Looks at the one real model inside a file that was saved for several graphics cards.
+
+    Raises:
+        RefusedModelError: the file is not one of those, or the model inside is not allowed.
+    """
+    if _format(path) != "hdf5":
+        raise refusal("not-a-model")
+    return _inspect_hdf5(path, inner=True)
+
+
+def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
+    """Writes a copy for ``keras.saving.load_model(target, compile=False, safe_mode=True)``.
+
+    It holds the rewritten description and the model's arrays, and nothing else of the file: no
+    optimizer, no settings of training, no attributes.
+
+    Args:
+        path: the file that was inspected.
+        inspection: what was found; the description is taken from here, not from the file again.
+        target: the new file; its name ends with ``inspection.suffix``.
+
+    Raises:
+        RefusedModelError: the weights cannot be read, or the file is another one by now.
+        ValueError: the target's name does not end with ``inspection.suffix``.
+    """
+    if target.suffix != inspection.suffix:
+        raise ValueError(f"The name of a {inspection.format} copy ends with {inspection.suffix}.")
+    try:
+        if inspection.format == "keras":
+            _write_keras(path, inspection, target)
+        else:
+            _write_hdf5(path, inspection, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _format(path: Path) -> Literal["keras", "hdf5"]:
+    """Tells by the first bytes what a file is."""
+    if not path.is_file():
+        raise refusal("not-a-model")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise refusal("too-large")
+    with path.open("rb") as file:
+        start = file.read(len(_HDF5))
+    if start == _HDF5:
+        return "hdf5"
+    if start.startswith(_ZIP):
+        return "keras"
+    raise refusal("not-a-model")
+
+
+@contextmanager
+def _open_hdf5(file: Path | IO[bytes]) -> Iterator[h5py.File]:
+    with refusing("damaged-weights"):
+        opened = h5py.File(file, "r")
+    with opened:
+        yield opened
+
+
+def _version(text: Any) -> str:
+    return text if isinstance(text, str) and _VERSION.fullmatch(text) else ""
+
+
+def _check_parameters(parameters: int, walk: configs.Walk) -> None:
+    if parameters > MAX_PARAMETERS:
+        raise refusal("too-many-parameters")
+    if parameters == 0:
+        raise refusal("no-weights")
+    if walk.parameters > parameters:
+        raise refusal("weights-missing")
+
+
+def _inspect_keras(path: Path) -> Inspection:
+    with archive.open_archive(path) as members:
+        description = strict_json.parse(archive.read_text(members, archive.CONFIG))
+        metadata = strict_json.parse(archive.read_text(members, archive.METADATA))
+        walk = configs.Walk(legacy=False)
+        config = configs.clean_model(description, walk)
+        with archive.unpacked(members, archive.WEIGHTS) as file, _open_hdf5(file) as opened:
+            found = weights.survey(opened, members.getinfo(archive.WEIGHTS).file_size)
+    parameters = found.count(filter(_is_kept, found.arrays))
+    _check_parameters(parameters, walk)
+    version = _version(metadata.get("keras_version"))
+    return Inspection("keras", config, walk.kinds, parameters, version)
+
+
+def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
+    weights.check_heaps(path)
+    with _open_hdf5(path) as file:
+        found = weights.survey(file, path.stat().st_size)
+        description = strict_json.parse(_description(file, found))
+        real = hdf5_models.inner_model(description)
+        if inner and real is None:
+            raise refusal("not-a-model")
+        walk = configs.Walk(legacy=True)
+        config = configs.clean_model(real or description, walk)
+        arrays = hdf5_models.listing(file, found)
+        if real:
+            arrays = hdf5_models.inner_listing(config, arrays)
+        version = _version(weights.read_text(file, "keras_version"))
+    parameters = found.count(path for paths in arrays.values() for path in paths)
+    _check_parameters(parameters, walk)
+    # The model inside comes first: where it is refused, its own reason says more.
+    if real and not inner:
+        raise refusal("multi-gpu")
+    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner)
+
+
+def _description(file: h5py.File, found: weights.Survey) -> str:
+    text = weights.read_text(file, "model_config")
+    if not text:
+        raise refusal("weights-only" if found.arrays else "not-a-model")
+    return text
+
+
+# --- The copy ---------------------------------------------------------------------------------
+
+
+def _write_keras(path: Path, inspection: Inspection, target: Path) -> None:
+    with tempfile.TemporaryFile() as copied:
+        with (
+            archive.open_archive(path) as members,
+            archive.unpacked(members, archive.WEIGHTS) as unpacked,
+            _open_hdf5(unpacked) as source,
+            h5py.File(copied, "w") as copy,
+        ):
+            found = weights.survey(source, members.getinfo(archive.WEIGHTS).file_size)
+            for group in filter(_is_kept, found.groups):
+                copy.require_group(group)
+            for name in filter(_is_kept, found.arrays):
+                weights.copy_array(source[name], copy, name)
+        copied.seek(0)
+        with zipfile.ZipFile(target, "w") as written:
+            written.writestr(archive.CONFIG, json.dumps(inspection.config))
+            written.writestr(archive.METADATA, json.dumps({"keras_version": "3.0.0"}))
+            with written.open(archive.WEIGHTS, "w", force_zip64=True) as member:
+                shutil.copyfileobj(copied, member)
+
+
+def _is_kept(name: str) -> bool:
+    """Leaves out the state of the optimizer, which may be twice as large as the model."""
+    return name.partition("/")[0] != "optimizer"
+
+
+def _write_hdf5(path: Path, inspection: Inspection, target: Path) -> None:
+    with _open_hdf5(path) as source, h5py.File(target, "w") as copy:
+        found = weights.survey(source, path.stat().st_size)
+        listed = {name for names in inspection.arrays.values() for name in names}
+        if not listed <= found.arrays.keys():
+            raise refusal("damaged-weights")
+        hdf5_models.write(source, copy, inspection.config, inspection.arrays)

@@ -1,0 +1,25 @@
+"""Feature maps: the outputs of layers for one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cnnviz.networks import graph
+from cnnviz.networks.loading import Network
+from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.results import Floats
+
+
+def activations(network: Network, photo: Photo, layers: Iterable[str]) -> dict[str, Floats]:
+    """The outputs of layers for a photo (H, W, 3), all from one forward pass.
+
+    Returns:
+        {path: (h, w, K)} float32 in the order asked for; (K,) for a layer without maps.
+
+    Raises:
+        LayerError: a layer does not exist.
+    """
+    paths = list(layers)
+    inputs = network_input(photo, network.card.preprocessing)
+    outputs = graph.forward(network, paths).run(inputs)["layers"]
+    return {path: outputs[path].numpy()[0] for path in paths}

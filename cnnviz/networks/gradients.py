@@ -1,0 +1,39 @@
+"""Gradients of a class's score with respect to a layer's output."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.networks import graph
+from cnnviz.networks.loading import Network
+from cnnviz.results import LayerGradients
+
+
+def layer_gradients(
+    network: Network, inputs: NDArray[np.float32], layer: str, target: int | None = None
+) -> LayerGradients:
+    """A layer's output and the gradient of one class's score, for network inputs (N, H, W, C).
+
+    The score is the logit where the network has one. Of a single sigmoid unit, class 0 has
+    the negated logit.
+
+    Args:
+        network: the network.
+        inputs: the network inputs.
+        layer: the layer's path.
+        target: number of the class; the most probable one of each input if None.
+
+    Raises:
+        LayerError: the layer does not exist.
+    """
+    run = graph.backward(network, [layer]).run
+    values = run(inputs, np.int32(-1 if target is None else target))
+    logits = values.get("logits")
+    return LayerGradients(
+        values["layers"][layer].numpy(),
+        values["gradients"][layer].numpy(),
+        values["scores"].numpy(),
+        values["output"].numpy(),
+        None if logits is None else logits.numpy(),
+    )

@@ -1,0 +1,107 @@
+"""What a network says about a photo."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+
+from cnnviz.errors import ModelError, TargetError
+from cnnviz.networks import graph
+from cnnviz.networks.loading import Network
+from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.results import Floats, Prediction
+
+# How far half precision may carry a probability from where it belongs.
+_ROUNDING = 0.01
+# Classes that an error lists all.
+_FEW = 5
+
+
+def predict(network: Network, photo: Photo) -> Prediction:
+    """Classifies a photo (H, W, 3) uint8.
+
+    Where the network gives maps of classes, its answer is the mean of them over all places.
+
+    Raises:
+        ModelError: the network's weights or output hold NaN or infinite values, or its output
+            no probabilities.
+    """
+    inputs = network_input(photo, network.card.preprocessing)
+    run = graph.forward(network)
+    values = run.run(inputs)
+    logits = values["logits"][0] if "logits" in values else None
+    return read_prediction(network, run.head, values["output"][0], logits)
+
+
+def read_prediction(
+    network: Network, head: graph.Head, output: Floats, logits: Floats | None
+) -> Prediction:
+    """A ``Prediction`` of a network's output (C,) and logits (C,) for one photo.
+
+    A single sigmoid unit speaks for two classes: the second has its probability and logit,
+    the first what is left and the negated logit.
+
+    Raises:
+        ModelError: the network's weights or output hold NaN or infinite values, or its output
+            no probabilities.
+    """
+    # A ReLU may turn NaN into 0, so a damaged network can give an answer that looks sound.
+    if network.damaged:
+        raise ModelError(_damage(network.damaged))
+    raw: Floats = np.asarray(output).astype(np.float64)
+    scores = None if logits is None else np.asarray(logits).astype(np.float64)
+    if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
+        raise ModelError(
+            "The network's answer is not a number (NaN or infinite), so it says nothing about "
+            "this photo. Its weights are numbers, so values grew too large on the way: the "
+            "preprocessing may not fit it."
+        )
+    if head.activation in {"linear", "log_softmax"}:
+        # A single linear unit is the logit of a sigmoid, several are those of a softmax.
+        raw = np.exp(-np.logaddexp(0, -raw)) if raw.size == 1 else _softmax(raw)
+    if raw.min() < -_ROUNDING or raw.max() > 1 + _ROUNDING:
+        raise ModelError(
+            f"The network's outputs are not probabilities: they end in {head.activation!r} and "
+            f"reach from {raw.min():.3g} to {raw.max():.3g}. cnnviz shows networks that end in "
+            "a softmax, in sigmoids, or in logits."
+        )
+    if raw.size == 1:
+        raw = np.array([1 - raw[0], raw[0]])
+        scores = None if scores is None else np.array([-scores[0], scores[0]])
+    exclusive = head.activation != "sigmoid" or len(raw) > output.shape[-1]
+    exclusive = exclusive and abs(raw.sum() - 1) < _ROUNDING
+    return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
+
+
+def _damage(layers: tuple[str, ...]) -> str:
+    shown = ", ".join(map(repr, layers[:5])) + (", …" if len(layers) > 5 else "")
+    return (
+        "This network is damaged, so its answer would say nothing: weights that are not a number "
+        f"(NaN or infinite) are in {shown}."
+    )
+
+
+def class_index(network: Network, target: str | int) -> int:
+    """The place of a class, by name or by number.
+
+    Raises:
+        TargetError: there is no such class.
+    """
+    labels = network.card.labels
+    if isinstance(target, int | np.integer) and 0 <= target < len(labels):
+        return int(target)
+    if isinstance(target, str) and target in labels:
+        return labels.index(target)
+    near = difflib.get_close_matches(str(target), labels, n=5, cutoff=0.5)
+    near += [label for label in labels if str(target).lower() in label.lower()][:5]
+    if near and len(labels) > _FEW:
+        named = f"Near it: {', '.join(dict.fromkeys(near))}"
+    else:
+        named = f"Its {len(labels)} are: {', '.join(labels[:5])}" + ", …" * (len(labels) > _FEW)
+    raise TargetError(f"This network has no class {target!r}. {named}.")
+
+
+def _softmax(scores: Floats) -> Floats:
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum()

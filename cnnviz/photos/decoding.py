@@ -1,0 +1,218 @@
+"""Photos in: bytes or a path to an RGB array, and every check on the way."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import stat
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
+
+from cnnviz.errors import PhotoError
+from cnnviz.photos.checks import (
+    MAX_BYTES,
+    CountedReads,
+    check_bytes,
+    check_parts,
+    check_size,
+    kinds_of,
+    too_many_pixels,
+    unknown_kind,
+)
+
+EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif")
+# Above this a photo is decoded at reduced size: no network looks at more.
+KEPT_PIXELS = 4_000_000
+
+_ORIENTATION = 0x0112
+# What brings a photo upright, by the number that EXIF gives to how the camera was held.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_GREY_16 = {"I;16", "I;16L", "I;16B"}
+_READABLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", *_GREY_16}
+# Pillow leaves the transparent grey or colour of a PNG in the file's own numbers.
+_TO_8_BITS = {"L;2": 85, "L;4": 17, "I;16B": 1 / 256, "RGB;16B": 1 / 256}
+# JPEG or fax inside a TIFF would start decoders that no limit here knows of.
+_TIFF_COMPRESSIONS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}
+# Decoding 64 megapixels takes about a gigabyte: two such photos wait for each other.
+_large = threading.Lock()
+
+_log = logging.getLogger(__name__)
+
+# A photo as Pillow holds it, for rooms that do without Pillow: RGB, and never written to.
+Decoded = Image.Image
+
+
+def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
+    """Reads a photo: (H, W, 3) uint8, RGB, upright, transparent parts on white.
+
+    Of an animation it takes the first frame. A photo of more than 4 megapixels is
+    decoded at reduced size. Metadata is left behind.
+
+    Args:
+        source: a path, or the bytes of a file.
+
+    Raises:
+        PhotoError: the file is missing, damaged, of an unknown kind, or too large.
+    """
+    return np.asarray(open_picture(source))
+
+
+def open_picture(source: str | Path | bytes) -> Decoded:
+    """The same as ``open_photo``, as Pillow holds it: nothing is copied once more.
+
+    Raises:
+        PhotoError: the file is missing, damaged, of an unknown kind, or too large.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    check_bytes(len(data))
+    kinds = kinds_of(data)
+    check_parts(data)
+    if "HEIF" in kinds:
+        _register_heif()
+    try:
+        with Image.open(CountedReads(data), formats=kinds) as image:
+            check_size(*image.size)
+            # All at once: after each part a busy server's threads would take turns.
+            image.decodermaxblock = len(data)
+            with _large if _is_large(image) else nullcontext():
+                upright = _upright_rgb(image)
+                upright.load()
+                return upright
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise too_many_pixels() from error
+    except UnidentifiedImageError as error:
+        raise unknown_kind() from error
+    except MemoryError as error:
+        raise PhotoError(
+            "There is not enough memory to read this photo now. Try a smaller one.", "memory"
+        ) from error
+    # Pillow's decoders raise nearly anything on damaged files; none of their texts is for people.
+    except Exception as error:
+        _log.info("A photo could not be decoded", exc_info=error)
+        raise PhotoError(
+            "This photo is damaged: its pixels cannot be decoded. Save or copy it again.",
+            "damaged",
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        # A pipe would keep its reader waiting, and a device may never end.
+        if not stat.S_ISREG(status.st_mode):
+            raise PhotoError(f"The photo {path.name} cannot be opened: it is no file.", "missing")
+        check_bytes(status.st_size, path.name)
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PhotoError(
+            f"The photo {path.name} cannot be opened: {error.strerror}.", "missing"
+        ) from error
+
+
+@functools.cache
+def _register_heif() -> None:
+    """Makes HEIC known to Pillow, when the first file of its family comes."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+def _is_large(image: Image.Image) -> bool:
+    """Whether a photo may take much memory; an AVIF can hold more pixels than it says."""
+    return image.width * image.height > KEPT_PIXELS or image.format == "AVIF"
+
+
+def _upright_rgb(image: ImageFile.ImageFile) -> Image.Image:
+    if image.format == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS:
+        raise _unsupported(image, str(image.info.get("compression")))
+    if image.format == "JPEG" and image.width * image.height > KEPT_PIXELS:
+        image.draft("RGB", (1024, 1024))
+    _scale_transparency(image)
+    image.load()
+    # A HEIC may turn out larger than it said.
+    check_size(*image.size)
+    plain = _kept(_eight_bits(image))
+    if plain.has_transparency_data:
+        layered = plain.convert("RGBA")
+        plain = Image.new("RGBA", layered.size, "white")
+        plain.alpha_composite(layered)
+    rgb = plain if plain.mode == "RGB" else plain.convert("RGB")
+    turn = _UPRIGHT.get(_orientation(image))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _scale_transparency(image: ImageFile.ImageFile) -> None:
+    """Brings the transparent grey or colour of a PNG to the 8 bits that its pixels get."""
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None or not image.tile:
+        return
+    scale = _TO_8_BITS.get(str(image.tile[0].args), 1)
+    if isinstance(key, int):
+        image.info["transparency"] = int(key * scale)
+    elif isinstance(key, tuple):
+        image.info["transparency"] = tuple(int(value * scale) for value in key)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode not in _READABLE:
+        raise _unsupported(image, image.mode)
+    if image.mode not in _GREY_16:
+        return image
+    # Pillow's own conversion clips 16-bit grey to white.
+    tags = getattr(image, "tag_v2", {})
+    (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
+    wide = np.asarray(image)
+    grey = Image.fromarray((wide >> (bits - 8)).astype(np.uint8))
+    if "transparency" in image.info:
+        grey.info["transparency"] = image.info["transparency"]
+    # Such a TIFF counts from white to black, and Pillow leaves it so.
+    return ImageChops.invert(grey) if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+
+
+def _kept(image: Image.Image) -> Image.Image:
+    """At most ``KEPT_PIXELS`` of it, each the mean of those it stands for."""
+    if image.width * image.height <= KEPT_PIXELS:
+        return image
+    # Entries of a palette have no mean.
+    if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    scale = (KEPT_PIXELS / (image.width * image.height)) ** 0.5
+    image.thumbnail((image.width * scale, image.height * scale))
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, as the metadata says; metadata that is damaged says nothing."""
+    # A HEIC comes upright from its decoder.
+    if image.format == "HEIF":
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception as error:  # noqa: BLE001 - as wide as the errors of a decoder are
+        _log.info("A photo's metadata could not be read", exc_info=error)
+        return 1
+
+
+def _unsupported(image: Image.Image, what: str) -> PhotoError:
+    return PhotoError(
+        f"This {image.format} stores its pixels in a form that is not supported ({what}). "
+        "Save it as an ordinary picture of 8 or 16 bits a channel, such as a PNG.",
+        "pixel-form",
+    )

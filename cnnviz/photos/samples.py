@@ -1,0 +1,48 @@
+"""The pictures that come with cnnviz."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnviz.settings import PACKAGE
+
+_SAMPLES = PACKAGE / "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture that comes with cnnviz, with its origin.
+
+    Attributes:
+        name: what the address bar shows.
+        title: what a person reads.
+        source: where the picture comes from.
+        licence: what it may be used for.
+        models: names of the shipped models that it suits.
+        path: the file.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    models: tuple[str, ...]
+    path: Path
+
+
+def samples() -> tuple[Sample, ...]:
+    """The pictures that come with cnnviz."""
+    entries = json.loads((_SAMPLES / "samples.json").read_text(encoding="utf-8"))
+    return tuple(
+        Sample(
+            entry["name"],
+            entry["title"],
+            entry["source"],
+            entry["licence"],
+            tuple(entry["models"]),
+            _SAMPLES / entry["file"],
+        )
+        for entry in entries
+    )

@@ -1,0 +1,155 @@
+"""The parts of the page on class activation maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.attribution.descriptions import mirrored
+from cnnviz.attribution.methods import METHODS, contrast_picture
+from cnnviz.drawing import overlay
+from cnnviz.figures.maps import evidence_maps, heatmap
+from cnnviz.photos.encoding import encode_png
+from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
+from cnnviz.ui import ask, choices, parts
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
+
+_BESIDE = 4
+
+
+def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
+    """The choices of class, method and, for Grad-CAM, layer."""
+    of_class, of_method, of_layer = st.columns([2, 2, 3])
+    with of_class:
+        target = choices.choose(
+            st.selectbox,
+            "Class",
+            "class",
+            prediction.labels,
+            prediction.label,
+            scope=f"{scene.model.name} {prediction.label}",
+            format_func=lambda label: (
+                f"{label} (predicted)" if label == prediction.label else label
+            ),
+        )
+    with of_method:
+        offered = scene.outline.methods
+        method = choices.choose(
+            st.selectbox,
+            "Method",
+            "method",
+            offered,
+            offered[0],
+            scope=scene.model.name,
+            format_func=METHODS.__getitem__,
+            disabled=len(offered) == 1,
+        )
+    with of_layer:
+        if method == "grad-cam":
+            layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+            first = scene.card.suggested_layers.cam or scene.outline.last_spatial
+            path = parts.pick_layer("Layer", layers, first, f"maps of {scene.model.name}")
+        else:
+            path = None
+            only = scene.outline.features
+            st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
+    return target, method, path
+
+
+def pick_signed() -> bool:
+    """The choice to see the evidence against a class too."""
+    return choices.choose(
+        lambda label, _, key: st.toggle(label, key=key),
+        "Show the evidence against it, too",
+        "against",
+        [False, True],
+        False,
+    )
+
+
+def map_alone(cam: ClassActivationMap) -> None:
+    """The map by itself: its own cells, with raw values under the mouse."""
+    figure = heatmap(
+        cam.values,
+        title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
+        unit=parts.unit(cam),
+        colours="balance",
+        centred=True,
+        hover=parts.unit(cam),
+    )
+    parts.chart(figure, "map alone")
+
+
+def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
+    """How the map and the network's score belong together."""
+    mean = float(cam.values.mean())
+    if cam.bias is None:
+        text = f"The score of “{cam.target}” is {cam.score:.3f}."
+    else:
+        text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
+            "the logit less the mean logit of the other classes."
+            if cam.method == "contrastive-cam"
+            else f"the network's logit for “{cam.target}”."
+            if prediction.logits is not None
+            else f"the mean logit of all places for “{cam.target}”."
+        )
+    probability = prediction.probabilities[prediction.labels.index(cam.target)]
+    st.caption(plain(f"{text} Its probability is {percent(probability)}."))
+
+
+def maps(
+    scene: Scene, first: Explanation, target: str, method: str, layer: str | None
+) -> tuple[ClassActivationMap, ...]:
+    """The map that is asked for, then those of the likeliest other classes.
+
+    Args:
+        scene: model and photo.
+        first: the explanation that names the predicted class; its map is not computed again.
+        target: the class.
+        method: how.
+        layer: the layer, for Grad-CAM.
+    """
+    likely = [score.label for score in first.prediction.top(_BESIDE)]
+    others = tuple(label for label in likely if label != target)[: _BESIDE - 1]
+    known = first.maps[0]
+    if (known.target, known.method) == (target, method) and layer in {None, known.layer}:
+        found = ask.explanation(scene.model, scene.photo, others, method, layer)
+        return (known, *found.maps)
+    return ask.explanation(scene.model, scene.photo, (target, *others), method, layer).maps
+
+
+def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
+    """The evidence for the likeliest classes beside the one that is shown, on one scale."""
+    figure = evidence_maps(
+        [(one.target, one.values) for one in shown],
+        title="The same photo, class by class, on one scale",
+        unit=parts.unit(shown[0]),
+    )
+    parts.chart(figure, "side by side")
+    st.caption(plain(mirrored(shown)))
+
+
+def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
+    """The overlay and the raw map as files."""
+    stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
+    first, second, third = st.columns(3)
+    with first:
+        parts.download(
+            "Overlay (.png)",
+            lambda: encode_png(
+                overlay(np.asarray(scene.photo.image), cam, scene.card.preprocessing, signed=signed)
+            ),
+            f"{stem}.overlay.png",
+            "overlay png",
+        )
+    with second:
+        parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
+    if cam.method == "contrastive-cam":
+        with third:
+            parts.download(
+                "8-bit map (.png)",
+                lambda: encode_png(contrast_picture(cam.values)),
+                f"{stem}.contrast.png",
+                "contrast png",
+            )

@@ -1,0 +1,148 @@
+"""The person's photo: by upload, camera or sample; it stays until another one is read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.errors import PhotoError
+from cnnviz.figures.photos import Picture, picture
+from cnnviz.photos.checks import MAX_BYTES
+from cnnviz.photos.decoding import EXTENSIONS, Decoded, open_picture
+from cnnviz.photos.encoding import shrink_picture
+from cnnviz.photos.samples import Sample
+from cnnviz.serving.model_files import ModelFile
+from cnnviz.ui import choices
+from cnnviz.ui.sidebar import library
+from cnnviz.ui.text import plain
+
+# The longest side of what a chart shows, and of the thumbnail in the sidebar.
+_SHOWN = 1000
+_THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo, and what every run of a page needs of it.
+
+    Attributes:
+        image: all of its pixels; to copy them takes as long as to decode them, so no page does.
+        shown: the same for charts.
+        thumbnail: a small picture for the sidebar, as an address that holds it. A file that
+            Streamlit serves is gone once a page runs again, and a browser may ask for it later.
+        name: what a person reads.
+        origin: where it comes from.
+        key: the SHA-256 of its file.
+    """
+
+    image: Decoded
+    shown: Picture
+    thumbnail: str
+    name: str
+    origin: str
+    key: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Its rows and columns."""
+        return self.image.height, self.image.width
+
+
+def pick(model: ModelFile) -> Photo:
+    """Draws the sidebar's part for photos and returns the one to look at."""
+    uploaded = st.file_uploader(
+        "Your photo",
+        type=list(EXTENSIONS),
+        key="uploaded photo",
+        max_upload_size=MAX_BYTES >> 20,
+        help="It stays on this server's memory for as long as this page is open, and is not "
+        "saved anywhere.",
+    )
+    _take(uploaded, "uploaded")
+    with st.expander("Take a picture", icon=":material/photo_camera:"):
+        if st.toggle("Switch the camera on", key="camera on"):
+            _take(st.camera_input("Camera", label_visibility="collapsed"), "taken")
+    sample = _pick_sample(model)
+    photo = st.session_state.get("own photo") or _read_sample(sample)
+    if "photo problem" in st.session_state:
+        st.error(plain(st.session_state["photo problem"]))
+    st.image(photo.thumbnail, width=_THUMBNAIL)
+    st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
+    return photo
+
+
+def _take(file: Any, how: str) -> None:
+    """Reads a new file once; one that cannot be read leaves the photo as it was."""
+    last = st.session_state.get(f"last {how}")
+    current = file.file_id if file is not None else None
+    if current == last:
+        return
+    st.session_state[f"last {how}"] = current
+    st.session_state.pop("photo problem", None)
+    if file is None:
+        _set_aside(how)
+        return
+    origin = "Your photo" if how == "uploaded" else "Taken just now"
+    try:
+        photo = _read(file.getvalue(), file.name, origin)
+    except PhotoError as error:
+        st.session_state["photo problem"] = f"{file.name}: {error}"
+        if "photo set aside" in st.session_state:
+            st.session_state["own photo"] = st.session_state.pop("photo set aside")
+        return
+    st.session_state["own photo"] = photo
+    st.session_state["own photo came"] = how
+
+
+def _set_aside(how: str) -> None:
+    """Takes a photo off the screen, and keeps it in case the next one cannot be read.
+
+    To replace a file, the browser first takes the old one away and then sends the new one.
+    """
+    if st.session_state.get("own photo came") == how and "own photo" in st.session_state:
+        st.session_state["photo set aside"] = st.session_state.pop("own photo")
+
+
+def _pick_sample(model: ModelFile) -> Sample:
+    offered = library.samples(model)
+    # A link to a sample, and a click on one, both mean: this picture now.
+    if choices.link_names("sample"):
+        st.session_state.pop("own photo", None)
+    by_name = {sample.name: sample for sample in offered}
+    name = choices.choose(
+        st.selectbox,
+        "Sample picture",
+        "sample",
+        list(by_name),
+        offered[0].name,
+        scope=",".join(by_name),
+        format_func=lambda name: by_name[name].title,
+        on_change=lambda: st.session_state.pop("own photo", None),
+    )
+    if "own photo" in st.session_state:
+        choices.forget_address("sample")
+        if st.button("Back to the sample", icon=":material/undo:"):
+            st.session_state.pop("own photo", None)
+    return by_name[name]
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _read_sample(sample: Sample) -> Photo:
+    origin = f"{sample.source}, {sample.licence}"
+    return _read(sample.path.read_bytes(), sample.title, origin)
+
+
+def _read(data: bytes, name: str, origin: str) -> Photo:
+    return made(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
+
+
+def made(image: Decoded, name: str, origin: str, key: str) -> Photo:
+    """A photo, and what pages need of it."""
+    shown = shrink_picture(image, _SHOWN)
+    small = shrink_picture(shown, _THUMBNAIL)
+    sent, thumbnail = (picture(np.asarray(one)) for one in (shown, small))
+    return Photo(image, sent, thumbnail.source, name, origin, key)

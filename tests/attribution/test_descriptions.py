@@ -1,0 +1,277 @@
+"""Descriptions: the sentence agrees with the map, and an empty map says why it is empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz.attribution.descriptions import damage, describe, mirrored, nothing_to_see, where
+from cnnviz.cards import Preprocessing
+from cnnviz.photos.preprocessing import place_on_photo
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, WeightStatistics
+
+PLACES = [
+    ["in the upper left", "at the top", "in the upper right"],
+    ["on the left", "in the middle", "on the right"],
+    ["in the lower left", "at the bottom", "in the lower right"],
+]
+SQUARE = Preprocessing(height=8, width=8, fit="stretch")
+
+
+def photo(height: int = 60, width: int = 60) -> tuple[int, int]:
+    """A photo's size."""
+    return height, width
+
+
+def cam(
+    values: object, *, method: str = "cam", target: str = "cat", **known: Any
+) -> ClassActivationMap:
+    array = np.asarray(values, np.float32)
+    fields = {"score": 1.0, "bias": None} | known
+    return ClassActivationMap(array, method, "conv", target, **fields)
+
+
+def peak(rows: int, columns: int, row: int, column: int) -> ClassActivationMap:
+    """A map of -1 with one peak."""
+    values = np.full((rows, columns), -1.0)
+    values[row, column] = 2.0
+    return cam(values)
+
+
+def explained(probabilities: list[float], labels: tuple[str, ...]) -> Explanation:
+    prediction = Prediction(labels, np.array(probabilities), None)
+    return Explanation(prediction, (cam([[0.0, 0.0], [0.0, 5.0]], target=prediction.label),))
+
+
+# --- Where ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("column", range(3))
+def test_each_third_of_the_photo_has_its_name(row: int, column: int) -> None:
+    text = where(peak(3, 3, row, column), photo(), SQUARE)
+    assert f"“cat” is strongest {PLACES[row][column]}" in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "index", "third"),
+    # The centre of cell i of n lies at (i + 1/2) / n.
+    [(7, 1, 0), (7, 2, 1), (7, 4, 1), (7, 5, 2), (2, 0, 0), (2, 1, 2), (4, 1, 1), (1, 0, 1)],
+)
+def test_the_centre_of_the_strongest_cell_counts(cells: int, index: int, third: int) -> None:
+    assert PLACES[third][1] in where(peak(cells, 1, index, 0), photo(), SQUARE)
+    assert PLACES[1][third] in where(peak(1, cells, 0, index), photo(), SQUARE)
+
+
+def test_a_crop_is_undone() -> None:
+    # Of a photo three times as wide as high the network sees the middle third alone.
+    crop = Preprocessing(height=8, width=8, fit="crop")
+    for column in range(3):
+        assert "in the middle of" in where(peak(3, 3, 1, column), photo(60, 180), crop)
+    # With 0.9 of a square the outer cells' centres still lie in the outer thirds.
+    inner = Preprocessing(height=8, width=8, fit="crop", crop_fraction=0.9)
+    assert PLACES[0][2] in where(peak(3, 3, 0, 2), photo(), inner)
+
+
+def test_black_borders_are_undone() -> None:
+    # The wide photo lies in rows 2 to 5 of 8: the map's rows 0 and 3 lie on its borders.
+    pad = Preprocessing(height=8, width=8, fit="pad")
+    for row, place in ((0, 0), (1, 0), (2, 2), (3, 2)):
+        assert PLACES[place][1] in where(peak(4, 1, row, 0), photo(60, 120), pad)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(60, 60), (50, 90), (90, 50)])
+def test_the_place_is_where_the_overlay_has_its_peak(fit: str, size: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(height=8, width=8, fit=fit)
+    for row in range(1, 6):
+        for column in range(1, 6):
+            shown = peak(7, 7, row, column)
+            placed = place_on_photo(shown.values, *size, preprocessing)
+            top, left = np.unravel_index(np.nanargmax(placed), size)
+            place = PLACES[int(top / size[0] * 3)][int(left / size[1] * 3)]
+            assert place in where(shown, photo(*size), preprocessing), (row, column)
+
+
+def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
+    text = where(cam([[-9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), photo(), SQUARE)
+    assert PLACES[2][2] in text
+
+
+# --- Nothing to see ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "method", "reason"),
+    [
+        ([[0.0, 0.0]], "cam", "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], "contrastive-cam", "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], "grad-cam", "zero everywhere: the maps that it weighs are zero"),
+        ([[-1.0, -2.0]], "cam", "Nothing in the photo speaks for “cat”"),
+        ([[-1.0, 0.0]], "grad-cam", "Nothing in the photo speaks for “cat”"),
+        ([[3.0, 3.0]], "cam", "is the same everywhere"),
+        ([[3.0, 3.000001]], "cam", "is the same everywhere"),
+        ([[np.nan, 1.0]], "cam", "values that are not numbers"),
+        ([[np.inf, 1.0]], "cam", "values that are not numbers"),
+        ([[-np.inf, 1.0]], "grad-cam", "values that are not numbers"),
+    ],
+)
+def test_an_empty_map_says_why(values: object, method: str, reason: str) -> None:
+    shown = cam(values, method=method)
+    assert reason in nothing_to_see(shown)
+    assert where(shown, photo(), SQUARE) == nothing_to_see(shown)
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "reason"),
+    [
+        ([[0.0, 0.0]], {"gradient": 0.0}, "zero everywhere: no gradient reaches this layer"),
+        ([[0.0, 0.0]], {"gradient": 0.5}, "zero everywhere: the maps that it weighs are zero"),
+        ([[0.0, 0.0]], {"gradient": 0.0, "saturated": True}, "“cat” rounds to 1, and its gradient"),
+        ([[0.0, 3e-9]], {"gradient": 1e-9, "saturated": True}, "“cat” rounds to 1, and its gradi"),
+        ([[0.0, 0.0]], {"gradient": 0.0, "saturated": True, "score": 0.0}, "“cat” rounds to 0"),
+        ([[np.nan, 0.0]], {"gradient": np.nan}, "values that are not numbers"),
+    ],
+)
+def test_what_became_of_the_gradient_is_said(values: object, known: Any, reason: str) -> None:
+    assert reason in nothing_to_see(cam(values, method="grad-cam", **known))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[0.0, 1e-6]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
+    ids=["faint", "mostly against", "nearly even", "one cell"],
+)
+def test_a_map_with_evidence_has_nothing_to_excuse(values: object) -> None:
+    assert nothing_to_see(cam(values)) == ""
+
+
+EPS = 2.0**-23  # the distance from 1 to the next float32
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "lost"),
+    [
+        # A logit z becomes exp(z), which is 1 plus about z.
+        ([[0.0, 0.9 * EPS]], {"score": 0.0, "bias": 0.0}, True),
+        ([[0.0, 1.1 * EPS]], {"score": 0.0, "bias": 0.0}, False),
+        ([[-3e-11, 1e-11]], {"score": -1e-11, "bias": 0.0}, True),
+        ([[-1e-11, -1e-11]], {"score": -1e-11, "bias": 0.0}, True),
+        # Beside a large bias, or a large score, what would count otherwise is lost.
+        ([[0.0, 900 * EPS]], {"score": 1000.0, "bias": 1000.0}, True),
+        ([[0.0, 1100 * EPS]], {"score": 1000.0, "bias": 1000.0}, False),
+        ([[0.0, 900 * EPS]], {"score": 0.0, "bias": -1000.0}, True),
+        # Of Grad-CAM the sum of the cells counts, here of two.
+        ([[0.0, 0.4 * EPS]], {"score": 0.0, "method": "grad-cam"}, True),
+        ([[0.0, 0.6 * EPS]], {"score": 0.0, "method": "grad-cam"}, False),
+        # A probability has no such 1: a small one has a small map.
+        ([[0.0, 1e-12]], {"score": 1e-9, "method": "grad-cam", "logit": False}, False),
+        ([[0.0, 1e-17]], {"score": 1e-9, "method": "grad-cam", "logit": False}, True),
+    ],
+)
+def test_evidence_that_rounding_loses_is_not_given_a_place(
+    values: object, known: Any, lost: bool
+) -> None:
+    shown = cam(values, **known)
+    text = where(shown, photo(), SQUARE)
+    assert ("too little to change the network's answer in float32" in text) is lost
+    assert ("is strongest" in text) is not lost
+    # The threshold is that of the arithmetic itself: half of it can be lost in a single sum.
+    largest = np.float32(np.abs(shown.values).max() * (2 if shown.method == "grad-cam" else 1))
+    terms = [shown.score, shown.bias or 0] + [1.0] * shown.logit
+    if not lost:
+        assert all(np.float32(term) + largest != np.float32(term) for term in terms)
+
+
+def test_the_size_of_evidence_that_is_lost_is_told() -> None:
+    text = nothing_to_see(cam([[-3e-11, 1e-11]], score=-1e-11, bias=0.0))
+    assert text.startswith("No cell speaks for or against “cat” by more than 3e-11: ")
+
+
+# --- What the network says --------------------------------------------------------------------
+
+
+def test_a_sure_network_names_one_class() -> None:
+    text = describe(explained([0.0604, 0.9396], ("cat", "dog")), photo(), SQUARE)
+    assert text == (
+        "The network says “dog” (94.0 %). "
+        "The evidence for “dog” is strongest in the lower right of the photo."
+    )
+
+
+def test_an_unsure_network_names_two() -> None:
+    text = describe(explained([0.3, 0.45, 0.25], ("cat", "dog", "owl")), photo(), SQUARE)
+    assert text.startswith(
+        "The network is not sure: “dog” (45.0 %) comes first, then “cat” (30.0 %). "
+    )
+
+
+@pytest.mark.parametrize(("best", "sure"), [(0.6, True), (0.599, False)])
+def test_where_sure_begins(best: float, sure: bool) -> None:
+    text = describe(explained([best, 1 - best], ("cat", "dog")), photo(), SQUARE)
+    assert text.startswith("The network says") is sure
+    assert text.startswith("The network is not sure") is not sure
+
+
+def test_no_answer_is_rounded_up_to_a_certainty() -> None:
+    assert "(> 99.9 %)" in describe(explained([0.99999, 0.00001], ("cat", "dog")), photo(), SQUARE)
+    assert "100" not in describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
+
+
+def test_a_probability_that_rounds_to_1_is_called_saturated() -> None:
+    text = describe(explained([1.0, 0.0], ("cat", "dog")), photo(), SQUARE)
+    assert text.startswith("The network says “cat”, with a probability that rounds to 1: its last")
+    near = describe(explained([0.9999, 0.0001], ("cat", "dog")), photo(), SQUARE)
+    assert near.startswith("The network says “cat” (> 99.9 %).")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "text"),
+    [
+        ([0.9, 0.2, 0.7], "The network sees “cat” (90.0 %), “owl” (70.0 %). It judges"),
+        ([0.1, 0.2, 0.3], "sees none of its classes; “owl” (30.0 %) comes nearest. It judges"),
+        ([1.0, 1.0, 1.0], "The network sees “cat” (> 99.9 %), “dog” (> 99.9 %), “owl” (> 99.9 %)"),
+    ],
+)
+def test_classes_that_are_judged_by_themselves(probabilities: list[float], text: str) -> None:
+    prediction = Prediction(("cat", "dog", "owl"), np.array(probabilities), None, exclusive=False)
+    said = describe(Explanation(prediction, (cam([[0.0, 5.0]]),)), photo(), SQUARE)
+    assert text in said
+    assert "by itself, so the probabilities need not add up to 1." in said
+
+
+def test_an_answer_without_evidence_says_both() -> None:
+    prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
+    text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
+    assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")
+
+
+# --- Damaged weights --------------------------------------------------------------------------
+
+
+def filters_of(kernels: np.ndarray, biases: np.ndarray | None = None) -> Filters:
+    none = WeightStatistics(*[np.zeros(())] * 5)
+    return Filters("conv", "Conv2D", kernels, biases, None, none, none)
+
+
+def test_weights_that_are_no_numbers_are_counted() -> None:
+    kernels = np.zeros((3, 3, 2, 4))
+    assert damage(filters_of(kernels)) == ""
+    assert damage(filters_of(kernels, np.zeros(4))) == ""
+    kernels[0, 0, 0, 0] = np.nan
+    text = damage(filters_of(kernels))
+    assert text.startswith("1 weight of the layer “conv” is not a number")
+    text = damage(filters_of(kernels, np.array([0, np.inf, -np.inf, 0])))
+    assert text.startswith("3 weights of the layer “conv” are not a number")
+
+
+# --- Two maps side by side --------------------------------------------------------------------
+
+
+def test_maps_that_mirror_each_other_are_explained() -> None:
+    text = mirrored([cam([[1.0, -2.0]], target="cat"), cam([[-1.0, 2.0]], target="dog")])
+    assert "speaks for “cat” is exactly what speaks against “dog”" in text
+    assert mirrored([cam([[1.0, -2.0]]), cam([[-1.0, 2.1]])]) == ""
+    assert mirrored([cam([[0.5]])]) == ""

@@ -1,0 +1,135 @@
+"""The formulas of the maps, on cases worked out by hand and against nested loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from cnnviz.attribution.methods import (
+    METHODS,
+    class_activation_map,
+    contrast_picture,
+    contrastive_weights,
+    grad_cam,
+)
+
+# Two channels of 2×2.
+FEATURES = np.stack([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]], axis=-1)
+
+numbers = st.floats(-100, 100, width=32)
+
+
+def test_the_methods_are_named() -> None:
+    assert list(METHODS) == ["cam", "contrastive-cam", "grad-cam"]
+    assert all(title for title in METHODS.values())
+
+
+# --- CAM ------------------------------------------------------------------------------------
+
+
+def test_the_map_of_a_class_by_hand() -> None:
+    """Channel 0 speaks for the class with 2, channel 1 against it with 1."""
+    np.testing.assert_allclose(
+        class_activation_map(FEATURES, np.array([2.0, -1.0])), [[2, -1], [1, 0]]
+    )
+
+
+@given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
+def test_the_map_by_nested_loops(data: st.DataObject, shape: tuple[int, int, int]) -> None:
+    height, width, channels = shape
+    features = data.draw(hnp.arrays(np.float64, shape, elements=numbers))
+    weights = data.draw(hnp.arrays(np.float64, channels, elements=numbers))
+    expected = [
+        [sum(features[y, x, k] * weights[k] for k in range(channels)) for x in range(width)]
+        for y in range(height)
+    ]
+    np.testing.assert_allclose(class_activation_map(features, weights), expected, atol=1e-6)
+
+
+def test_a_batch_is_explained_photo_by_photo() -> None:
+    batch = np.stack([FEATURES, 2 * FEATURES])
+    maps = class_activation_map(batch, np.array([1.0, 1.0]))
+    np.testing.assert_allclose(maps[1], 2 * maps[0])
+    np.testing.assert_allclose(maps[0], FEATURES.sum(axis=-1))
+
+
+# --- Contrastive ----------------------------------------------------------------------------
+
+WEIGHTS = np.array([[1.0, 4.0, 1.0], [0.0, -2.0, 6.0]])
+
+
+def test_contrastive_weights_by_hand() -> None:
+    """Class 0 has (1, 0); the mean of the others is (2.5, 2)."""
+    np.testing.assert_allclose(contrastive_weights(WEIGHTS, 0), [-1.5, -2])
+    np.testing.assert_allclose(contrastive_weights(WEIGHTS, 1), [3, -5])
+    np.testing.assert_allclose(contrastive_weights(np.array([1.0, 2.0, 6.0]), 2), 4.5)
+
+
+def test_with_two_classes_it_is_the_difference() -> None:
+    np.testing.assert_allclose(contrastive_weights(WEIGHTS[:, :2], 1), [3, -2])
+    np.testing.assert_allclose(contrastive_weights(WEIGHTS[:, :2], 0), [-3, 2])
+
+
+@given(hnp.arrays(np.float64, (3, 4), elements=numbers))
+def test_the_contrasts_of_all_classes_cancel(weights: np.ndarray) -> None:
+    total = sum(contrastive_weights(weights, target) for target in range(4))
+    np.testing.assert_allclose(total, 0, atol=1e-9)
+
+
+# --- Grad-CAM -------------------------------------------------------------------------------
+
+
+def test_grad_cam_by_hand() -> None:
+    """Mean gradients of 2 and -1 weigh the two channels; nothing is cut off below zero."""
+    gradients = np.stack([[[8.0, 0.0], [0.0, 0.0]], [[-1.0, -1.0], [-1.0, -1.0]]], axis=-1)
+    np.testing.assert_allclose(grad_cam(FEATURES, gradients), [[2, -1], [1, 0]])
+
+
+@given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
+def test_grad_cam_by_nested_loops(data: st.DataObject, shape: tuple[int, int, int]) -> None:
+    height, width, channels = shape
+    maps = data.draw(hnp.arrays(np.float64, shape, elements=numbers))
+    gradients = data.draw(hnp.arrays(np.float64, shape, elements=numbers))
+    expected = np.zeros((height, width))
+    for k in range(channels):
+        importance = gradients[..., k].sum() / (height * width)
+        for y in range(height):
+            for x in range(width):
+                expected[y, x] += importance * maps[y, x, k]
+    np.testing.assert_allclose(grad_cam(maps, gradients), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4, 2), (2, 3, 2, 2)])
+def test_small_and_batched_maps_keep_their_shape(shape: tuple[int, ...]) -> None:
+    ones = np.ones(shape, np.float32)
+    found = grad_cam(ones, ones)
+    assert found.shape == shape[:-1]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, shape[-1])
+
+
+# --- The contrastive map as an 8-bit picture ------------------------------------------------
+
+
+def test_the_contrast_picture_by_hand() -> None:
+    """Divided by 4, its largest magnitude: 0.5, 0, clipped, 0.25."""
+    picture = contrast_picture(np.array([[2.0, 0.0], [-4.0, 1.0]]))
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture, [[128, 0], [0, 64]])
+
+
+def test_a_map_of_zeros_is_black_and_one_of_negatives_too() -> None:
+    np.testing.assert_array_equal(contrast_picture(np.zeros((2, 2))), np.zeros((2, 2)))
+    np.testing.assert_array_equal(contrast_picture(np.full((2, 2), -7.0)), np.zeros((2, 2)))
+
+
+@given(hnp.arrays(np.float32, (3, 3), elements=numbers))
+def test_the_contrast_picture_keeps_the_order_of_what_speaks_for(values: np.ndarray) -> None:
+    picture = contrast_picture(values)
+    order = np.argsort(values, axis=None)
+    assert (np.diff(picture.ravel()[order].astype(int)) >= 0).all()
+    if values.max() > 0 and values.max() >= -values.min():
+        assert picture.max() == 255

@@ -1,0 +1,45 @@
+"""Outlines: what there is to see, and a view on everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cnnviz
+from cnnviz.attribution.outlines import prepare
+from cnnviz.networks import graph
+
+Tiny = Callable[[str], Any]
+
+
+def test_an_outline_by_hand(tiny: Tiny) -> None:
+    network = tiny("nested_sequential")
+    outline = cnnviz.outline(network)
+    assert outline.card == network.card
+    assert outline.layers == network.layers
+    assert outline.input_shape == (None, 12, 12, 3)
+    # 3×3×3×4 + 4, 3×3×4×5 + 5, 5×3 + 3.
+    assert outline.parameters == 112 + 185 + 18
+    assert outline.methods == ("cam", "contrastive-cam", "grad-cam")
+    assert outline.features == outline.last_spatial == "backbone/conv_b"
+    assert outline.makers == {
+        "backbone/conv": "backbone/conv",
+        "backbone/conv_b": "backbone/conv_b",
+    }
+
+
+def test_a_network_without_averaged_maps_has_one_method(tiny: Tiny) -> None:
+    outline = cnnviz.outline(tiny("dense_after_flatten"))
+    assert outline.methods == ("grad-cam",)
+    assert outline.features is None
+    assert outline.last_spatial == "conv2"
+
+
+def test_a_prepared_network_compiles_no_more_for_its_maps(any_network: Any, photo: Any) -> None:
+    prepare(any_network)
+    compiled = len(any_network.compiled)
+    for info in any_network.layers:
+        if info.spatial:
+            assert cnnviz.activations(any_network, photo, [info.path])[info.path].ndim == 3
+            assert len(any_network.compiled) == compiled
+    assert graph.any_pass(any_network).head == graph.forward(any_network).head

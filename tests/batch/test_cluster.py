@@ -1,0 +1,151 @@
+"""A run on a Ray cluster of two nodes, one of which is killed half-way."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import cnnviz
+from cnnviz.batch import runs
+from cnnviz.cards import write_card
+from cnnviz.cli import main
+
+pytest.importorskip("ray", reason="Ray is optional: pip install -r requirements-ray.txt")
+
+from ray.cluster_utils import Cluster
+
+from cnnviz.batch import cluster
+
+# Ray starts processes and sockets that Python warns of when pytest tidies up.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+# A dead node is noticed after two seconds; by default it takes half a minute.
+HEALTH = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 500,
+    "health_check_failure_threshold": 4,
+}
+PARTS, SIZE = 24, 20
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Cluster]:
+    """Two nodes with one processor each: a dead one's work must wait for the other's."""
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Any]) -> Path:
+    path = tmp_path_factory.mktemp("models") / "two_classes.keras"
+    tiny("two_classes").model.save(path)
+    write_card(tiny("two_classes").card, path.with_suffix(".json"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photos with many names, one of them damaged."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(4)
+    real = [folder / f"{number}.real" for number in range(10)]
+    for path in real:
+        pixels = random.integers(0, 256, (400, 600, 3), np.uint8)
+        Image.fromarray(pixels).save(path, "JPEG")
+    named = [folder / f"{number:04}.jpg" for number in range(PARTS * SIZE)]
+    for number, path in enumerate(named):
+        os.link(real[number % len(real)], path)
+    named[100].unlink()
+    named[100].write_bytes(b"no photo")
+    return named
+
+
+def rows_in(out: Path) -> list[dict]:
+    return pq.read_table(out / "results").to_pylist()
+
+
+def assert_same_rows(found: list[dict], expected: list[dict]) -> None:
+    for row, other in zip(found, expected, strict=True):
+        confidence = other["confidence"]
+        if confidence is not None:
+            assert row["confidence"] == pytest.approx(confidence, rel=1e-4)
+        assert {**row, "confidence": None} == {**other, "confidence": None}
+
+
+def test_the_command_gives_the_same_rows_on_a_cluster(
+    nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Of one part, so that one worker is enough."""
+    monkeypatch.chdir(tmp_path)
+    chosen = ["explain", str(model), *map(str, photos[92:104]), "--out"]
+    there = CliRunner().invoke(main.app, [*chosen, "there", "--ray", nodes.address])
+    here = CliRunner().invoke(main.app, [*chosen, "here"])
+    assert (there.exit_code, here.exit_code) == (1, 1), there.stderr
+    assert there.stdout == ""
+    assert "Explained 11 photos" in there.stderr
+    assert f"{photos[100]}: This file cannot be read as a photo" in there.stderr
+    assert_same_rows(rows_in(tmp_path / "there"), rows_in(tmp_path / "here"))
+    files = [sorted(path.name for path in (tmp_path / out).iterdir()) for out in ("here", "there")]
+    assert files[0] == files[1]
+    again = CliRunner().invoke(main.app, [*chosen, "there", "--ray", nodes.address, "--resume"])
+    assert "12 of 12 photos were done before." in again.stderr
+
+
+def test_an_error_of_a_worker_ends_the_run_in_its_own_words(
+    nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    asked = cluster.Asked(tmp_path, model, False, "another fingerprint", runs.Job(tmp_path))
+    parts = runs.split(photos[:2], ["a", "b"], 2)
+    with pytest.raises(cnnviz.errors.CnnvizError, match="is not the same file on all machines"):
+        list(cluster.explain_parts(nodes.address, asked, parts))
+
+
+def test_a_cluster_that_is_not_there_is_an_error(
+    model: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    asked = cluster.Asked(tmp_path, model, False, "", runs.Job(tmp_path))
+    parts = runs.split(photos[:1], [""], 1)
+    with pytest.raises(cnnviz.errors.CnnvizError, match="There is no Ray cluster at 'nowhere'"):
+        list(cluster.explain_parts("nowhere", asked, parts))
+
+
+def test_a_node_that_is_killed_half_way_costs_nothing(
+    nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    """Nothing is lost and nothing is there twice. The last test: the cluster is broken then."""
+    network = cnnviz.load_model(model)
+    job = runs.Job(tmp_path / "there", pictures=False)
+    asked = cluster.Asked(tmp_path, model, False, network.fingerprint, job)
+    parts = runs.split(photos, [""] * len(photos), SIZE)
+    runs.begin(job, network, parts, resume=False)
+    (victim,) = [node for node in nodes.worker_nodes if node is not nodes.head_node]
+    order, killed_at = [], 0
+    for done in cluster.explain_parts(nodes.address, asked, parts):
+        order.append(done)
+        both = len({there.node for there in order}) == 2
+        if not killed_at and ((len(order) >= PARTS // 4 and both) or len(order) >= PARTS // 2):
+            nodes.remove_node(victim, allow_graceful=False)
+            killed_at = len(order)
+    assert PARTS // 4 <= killed_at < PARTS
+    assert Counter(done.part.number for done in order) == Counter(range(PARTS))
+    assert order[-1].node == nodes.head_node.node_id
+    found = rows_in(job.out)
+    assert [row["file"] for row in found] == [str(path) for path in photos]
+    here = runs.Job(tmp_path / "here", pictures=False)
+    for part in parts:
+        list(runs.explain_part(network, here, part))
+    assert_same_rows(found, rows_in(here.out))
+    assert len(list(job.results.glob("part-*.parquet"))) == PARTS

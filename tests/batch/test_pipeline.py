@@ -1,0 +1,205 @@
+"""Many photos: what each gets is what it gets alone, in order, with bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnviz
+from cnnviz.attribution.localization import find_box
+from cnnviz.batch import pipeline
+from cnnviz.batch.pipeline import explain_many, in_order
+from cnnviz.errors import LayerError, ModelError, TargetError
+from cnnviz.networks import graph
+
+Tiny = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Seven photos of different sizes, the third of them damaged."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(8)
+    made = []
+    for number in range(7):
+        pixels = random.integers(0, 256, (14 + number, 30 - 2 * number, 3), np.uint8)
+        made.append(folder / f"{number}.png")
+        Image.fromarray(pixels).save(made[-1])
+    made[2].write_bytes(b"no photo")
+    return made
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches of three photos and a last one that is not full."""
+    monkeypatch.setattr(graph, "_MOST_PHOTOS", 3)
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("flat", {}),
+        ("flat", {"method": "contrastive-cam"}),
+        ("flat", {"method": "grad-cam", "layer": "conv1"}),
+        ("one_sigmoid", {}),
+        ("one_sigmoid", {"method": "grad-cam"}),
+        ("hidden_dense", {}),
+        ("averaged_probabilities", {}),
+        ("softmax_maps", {}),
+        ("nested_functional", {}),
+        ("shared_layer", {"method": "grad-cam"}),
+        ("channels_first", {}),
+        ("attention", {}),
+        ("normalised", {}),
+        ("reshaped_maps", {}),
+        ("grey", {}),
+    ],
+)
+@pytest.mark.parametrize("targets", [(), (1, 0)])
+def test_a_photo_among_many_gets_what_it_gets_alone(
+    fresh: Any, tiny: Tiny, paths: list[Path], name: str, options: Any, targets: Any
+) -> None:
+    network = tiny(name) if name == "channels_first" else fresh(name)
+    found = list(explain_many(network, paths, targets, **options))
+    assert [result.path for result in found] == paths
+    for result in found:
+        if result.path.stem == "2":
+            assert "cannot be read as a photo" in str(result.error)
+            assert (result.explanation, result.box, result.size) == (None, None, (0, 0))
+            continue
+        photo = cnnviz.open_photo(result.path)
+        alone = cnnviz.explain(network, photo, targets, **options)
+        together = result.explanation
+        assert together is not None
+        assert (result.error, result.photo, result.size) == (None, None, photo.shape[:2])
+        np.testing.assert_allclose(
+            together.prediction.probabilities, alone.prediction.probabilities, rtol=1e-4
+        )
+        assert len(together.maps) == len(alone.maps)
+        for mine, expected in zip(together.maps, alone.maps, strict=True):
+            scale = np.abs(expected.values).max()
+            np.testing.assert_allclose(mine.values, expected.values, rtol=1e-4, atol=1e-5 * scale)
+            assert mine.score == pytest.approx(expected.score, rel=1e-4, abs=1e-5)
+            for field in ("method", "layer", "target", "bias", "saturated"):
+                assert getattr(mine, field) == getattr(expected, field)
+        assert result.box == find_box(
+            together.maps[0].values, *photo.shape[:2], network.card.preprocessing
+        )
+
+
+def test_a_batch_that_is_not_full_is_no_new_trace(
+    fresh: Any, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "_MOST_PHOTOS", 4)
+    network = fresh("flat")
+    assert len(list(explain_many(network, paths))) == 7
+    run = graph.forward(network).run
+    # One for a photo alone and one for four.
+    assert run.experimental_get_tracing_count() == 2
+
+
+def test_the_photos_are_kept_when_asked_for(tiny: Tiny, paths: list[Path]) -> None:
+    first, second, damaged, *_ = explain_many(tiny("flat"), paths, keep_photos=True)
+    np.testing.assert_array_equal(first.photo, cnnviz.open_photo(paths[0]))
+    np.testing.assert_array_equal(second.photo, cnnviz.open_photo(paths[1]))
+    assert damaged.photo is None
+
+
+def test_no_photos_have_no_results(tiny: Tiny) -> None:
+    assert list(explain_many(tiny("flat"), [])) == []
+
+
+def test_photos_that_all_fail_are_all_named(tiny: Tiny, paths: list[Path]) -> None:
+    found = list(explain_many(tiny("flat"), [paths[2], Path("gone.png")]))
+    assert [str(result.error)[:9] for result in found] == ["This file", "The photo"]
+
+
+def test_wrong_choices_are_refused_before_a_photo_is_read(tiny: Tiny, paths: list[Path]) -> None:
+    with pytest.raises(TargetError, match="no class 'horse'"):
+        explain_many(tiny("flat"), paths, ["horse"])
+    with pytest.raises(LayerError, match="no maps"):
+        explain_many(tiny("flat"), paths, layer="scores")
+
+
+def test_an_answer_that_is_no_number_fails_its_photo_alone(fresh: Any, tmp_path: Path) -> None:
+    """Weights so large that a bright photo overflows and a black one does not."""
+    network = fresh("flat")
+    for layer in ("conv1", "conv2", "scores"):
+        kernel, bias = network.model.get_layer(layer).get_weights()
+        network.model.get_layer(layer).set_weights([np.full_like(kernel, 1e20), 0 * bias])
+    chosen = []
+    for name, level in (("black", 0), ("white", 255), ("dark", 0)):
+        chosen.append(tmp_path / f"{name}.png")
+        Image.new("RGB", (12, 12), (level,) * 3).save(chosen[-1])
+    black, white, dark = explain_many(network, chosen)
+    assert isinstance(white.error, ModelError)
+    assert "not a number" in str(white.error)
+    assert black.explanation is not None
+    assert dark.explanation is not None
+
+
+def test_few_photos_are_in_memory(
+    tiny: Tiny, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more are read than three batches beyond the one that is handed out."""
+    monkeypatch.setattr(pipeline, "threads", lambda *_: ThreadPoolExecutor(1))
+    read = []
+
+    def noted(path: Path) -> Image.Image:
+        read.append(path)
+        return Image.new("RGB", (12, 12))
+
+    monkeypatch.setattr(pipeline, "open_picture", noted)
+    network = tiny("flat")
+    size = graph.any_pass(network).batch
+    results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
+    for handed_out in range(1, 6 * size):
+        next(results)
+        batches = -(-handed_out // size)
+        assert len(read) <= (batches + 3) * size + 1
+    results.close()
+    assert len(read) <= 9 * size + 1
+
+
+# --- In order -------------------------------------------------------------------------------
+
+
+def test_results_keep_their_order_however_long_each_takes() -> None:
+    gate = threading.Event()
+
+    def slow_first(number: int) -> int:
+        if number == 0:
+            assert gate.wait(20)
+        if number == 3:
+            gate.set()
+        return number * number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
+
+
+# --- Batches --------------------------------------------------------------------------------
+
+
+def test_a_large_network_gets_small_batches(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert graph.any_pass(fresh("flat")).batch == 16
+    values = sum(int(np.prod(info.output_shape[1:])) for info in fresh("flat").layers)
+    monkeypatch.setattr(graph, "_MOST_IN_ALL", int(5.5 * values))
+    assert graph.any_pass(fresh("flat")).batch == 5
+
+
+def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
+    import keras
+
+    image = keras.Input(batch_shape=(1, 8, 8, 3))
+    x = keras.ops.reshape(keras.layers.Conv2D(2, 3)(image), (1, 72))
+    model = keras.Model(image, keras.layers.Dense(2, "softmax")(x))
+    assert graph.any_pass(cnnviz.network(model)).batch == 1

@@ -1,0 +1,832 @@
+"""The command line: what it writes is what the API gives, and its exit codes are true."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import functools
+import importlib.util
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from corpus import models
+from corpus import networks as n
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+import cnnviz
+from cnnviz.attribution import methods
+from cnnviz.attribution.localization import find_box
+from cnnviz.batch import runs
+from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
+from cnnviz.cli import main
+
+# Keras saves its weights in a way that NumPy will give up.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+SIZE = 10
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model that averages its maps into a dense layer, with a card: cat or dog."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.Conv2D(4, 3, activation="relu", bias_initializer="normal", name="conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, "softmax", kernel_initializer="normal", name="scores"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("models") / "averaged.keras"
+    model.save(path)
+    card = ModelCard(
+        title="A tiny network",
+        description="For tests.",
+        labels=["cat", "dog"],
+        preprocessing=Preprocessing(height=SIZE, width=SIZE, fit="crop", scaling="unit"),
+        training=Training(data="none", split="none"),
+        licence="MIT",
+        source="made for tests",
+    )
+    write_card(card, path.with_suffix(".json"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def flattened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model without a card that ends in a flattened dense layer: Grad-CAM only."""
+    import keras
+
+    keras.utils.set_random_seed(6)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.SeparableConv2D(3, 3, activation="relu", name="first"),
+            layers.Conv2D(5, 3, activation="relu", use_bias=False, name="second"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(12, "softmax", name="dense"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("models") / "flattened.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of photos, some in a folder below it, and things that are no photos."""
+    folder = tmp_path / "photos"
+    for seed, name in enumerate(("b.png", "a.PNG", "inner/c.jpg", ".hidden.png")):
+        save_photo(folder / name, seed)
+    (folder / "notes.txt").write_text("no photo")
+    save_photo(folder / "a.overlay.png", 9)
+    return folder
+
+
+def save_photo(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (14, 20, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main.app, [str(part) for part in arguments])
+
+
+def lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def names(result: Result) -> list[str]:
+    return [Path(line["file"]).name for line in lines(result)]
+
+
+# --- predict ----------------------------------------------------------------------------------
+
+
+def test_predict_prints_what_the_api_says(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos / "b.png", "--json")
+    expected = cnnviz.predict(cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png"))
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    top = [{"label": s.label, "probability": s.probability} for s in expected.top(5)]
+    assert lines(result) == [
+        {
+            "file": str(photos / "b.png"),
+            "class": expected.label,
+            "confidence": expected.probabilities.max(),
+            "top": top,
+        }
+    ]
+
+
+def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> None:
+    found = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
+    result = run("predict", averaged, photos / "b.png")
+    cells = re.split(r"\s*│\s*", result.stdout.splitlines()[3].strip("│ "))
+    assert cells == [str(photos / "b.png"), found["class"], f"{found['confidence']:.2%}"]
+
+
+def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
+    found = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
+    shares = [score["probability"] for score in found["top"]]
+    assert len(shares) == 5
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_model_without_a_card_gets_a_note(flattened: Path, photos: Path) -> None:
+    result = run("predict", flattened, photos / "b.png", "--json")
+    assert result.exit_code == 0
+    assert "there is no card beside flattened.keras" in result.stderr
+    assert len(lines(result)) == 1
+
+
+def test_a_bad_photo_does_not_stop_the_rest(averaged: Path, photos: Path) -> None:
+    (photos / "b.png").write_bytes(b"no photo at all")
+    chosen = [photos / "a.PNG", photos / "b.png", photos / "gone.png", photos / "inner/c.jpg"]
+    result = run("predict", averaged, *chosen, "--json")
+    assert result.exit_code == 1
+    assert names(result) == ["a.PNG", "c.jpg"]
+    *_, first, second = result.stderr.splitlines()
+    assert str(photos / "b.png") in first
+    assert "cannot be read as a photo" in first
+    assert str(photos / "gone.png") in second
+    assert "No such file" in second
+
+
+def test_a_terminal_gets_a_progress_bar_beside_the_lines(
+    averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "Console", functools.partial(Console, force_terminal=True))
+    result = run("predict", averaged, photos, "--json")
+    assert "Photos" in result.stderr
+    assert len(lines(result)) == 3
+
+
+# --- Folders and globs --------------------------------------------------------------------------
+
+
+def test_a_folder_stands_for_its_photos_in_order(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos, "--json")
+    assert names(result) == ["a.PNG", "b.png", "c.jpg"]
+    assert result.exit_code == 0
+
+
+def test_a_quoted_glob_stands_for_what_it_matches(averaged: Path, photos: Path) -> None:
+    assert names(run("predict", averaged, photos / "?.png", "--json")) == ["b.png"]
+    assert names(run("predict", averaged, f"{photos}/**/*.jpg", "--json")) == ["c.jpg"]
+    assert names(run("predict", averaged, f"{photos}/inn*", "--json")) == ["c.jpg"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(averaged: Path, photos: Path) -> None:
+    save_photo(photos / "cat[1].png", 4)
+    assert names(run("predict", averaged, photos / "cat[1].png", "--json")) == ["cat[1].png"]
+
+
+def test_a_photo_that_is_named_twice_comes_once(averaged: Path, photos: Path) -> None:
+    result = run("predict", averaged, photos / "b.png", photos, f"{photos}/b*", "--json")
+    assert sorted(names(result)) == ["a.PNG", "b.png", "c.jpg"]
+
+
+def test_what_stands_for_no_photo_is_named(averaged: Path, photos: Path) -> None:
+    (photos / "empty").mkdir()
+    result = run("predict", averaged, photos / "empty", photos / "x*.png", photos, "--json")
+    assert result.exit_code == 1
+    assert len(lines(result)) == 3
+    assert f"{photos / 'empty'}: There is no photo here." in result.stderr
+    assert f"{photos / 'x*.png'}: There is no photo here." in result.stderr
+
+
+# --- explain ------------------------------------------------------------------------------------
+
+
+def test_explain_writes_the_map_and_the_overlay(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    result = run("explain", averaged, photos / "b.png", "--out", out, "--json")
+    network = cnnviz.load_model(averaged)
+    photo = cnnviz.open_photo(photos / "b.png")
+    cam = cnnviz.class_activation_map(network, photo)
+    assert result.exit_code == 0, result.stderr
+    (found,) = lines(result)
+    assert found == {
+        **lines(run("predict", averaged, photos / "b.png", "--json"))[0],
+        "method": "cam",
+        "layer": "conv",
+        "target": found["class"],
+        "size": [14, 20],
+        "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
+        "overlay": str(out / "b.overlay.png"),
+        "cam": str(out / "b.cam.npy"),
+    }
+    np.testing.assert_array_equal(np.load(found["cam"]), cam.values)
+    picture = np.asarray(Image.open(found["overlay"]))
+    np.testing.assert_array_equal(picture, cnnviz.overlay(photo, cam, network.card.preprocessing))
+    assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
+
+
+@pytest.mark.parametrize("method", get_args(main._Method))
+def test_explain_does_each_method_for_the_class_asked_for(
+    averaged: Path, photos: Path, tmp_path: Path, method: str
+) -> None:
+    network = cnnviz.load_model(averaged)
+    photo = cnnviz.open_photo(photos / "b.png")
+    other = cnnviz.predict(network, photo).top(2)[1].label
+    chosen = ("--class", other, "--method", method, "--out", tmp_path, "--json")
+    (found,) = lines(run("explain", averaged, photos / "b.png", *chosen))
+    expected = cnnviz.class_activation_map(network, photo, other, method=method)
+    assert (found["target"], found["method"]) == (other, method)
+    assert found["class"] != other
+    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+
+
+def test_explain_takes_a_layer_and_a_class_by_number(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, "--json")
+    (found,) = lines(run("explain", flattened, photos / "b.png", *chosen))
+    network = cnnviz.load_model(flattened)
+    photo = cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.class_activation_map(network, photo, 3, layer="first")
+    assert (found["method"], found["layer"], found["target"]) == ("grad-cam", "first", "class 3")
+    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+
+
+def test_a_class_named_by_a_number_comes_before_the_number() -> None:
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    base = cnnviz.network(model)
+    digits = cnnviz.network(model, base.card.model_copy(update={"labels": ["1", "0"]}))
+    assert main._class(digits, "1") == 0
+    assert main._class(base, "1") == 1
+
+
+def test_explain_without_json_names_the_files(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos / "b.png", "--out", tmp_path)
+    assert result.exit_code == 0
+    for part in (photos / "b.png", tmp_path / "b.overlay.png", tmp_path / "b.cam.npy", "conv"):
+        assert str(part) in result.stdout
+
+
+def test_photos_of_one_name_do_not_share_a_file(averaged: Path, tmp_path: Path) -> None:
+    chosen = [
+        save_photo(tmp_path / name, seed)
+        for seed, name in enumerate(("a/cat.jpg", "b/cat.jpg", "b/cat.png", "b/Cat-2.png"))
+    ]
+    out = tmp_path / "out"
+    result = run("explain", averaged, *chosen, "--out", out, "--json")
+    network = cnnviz.load_model(averaged)
+    assert result.exit_code == 0
+    assert names(result) == [path.name for path in chosen]
+    files = {line[key].lower() for line in lines(result) for key in ("overlay", "cam")}
+    assert len(files) == 2 * len(chosen)
+    for path, line in zip(chosen, lines(result), strict=True):
+        expected = cnnviz.class_activation_map(network, cnnviz.open_photo(path))
+        np.testing.assert_array_equal(np.load(line["cam"]), expected.values)
+
+
+def test_explain_replaces_no_photo(averaged: Path, tmp_path: Path) -> None:
+    chosen = [save_photo(tmp_path / name, 1) for name in ("cat.png", "cat.overlay.png")]
+    before = [path.read_bytes() for path in chosen]
+    result = run("explain", averaged, *chosen, "--out", tmp_path, "--json")
+    assert [path.read_bytes() for path in chosen] == before
+    assert lines(result)[0]["overlay"] == str(tmp_path / "cat-2.overlay.png")
+
+
+def test_explaining_again_replaces_the_files(averaged: Path, photos: Path) -> None:
+    first = run("explain", averaged, photos, "--out", photos, "--json")
+    second = run("explain", averaged, photos, "--out", photos, "--json")
+    assert len(lines(first)) == 3
+    assert second.stdout == first.stdout
+
+
+def test_explain_names_the_photo_whose_files_cannot_be_written(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c.overlay.png").mkdir()
+    result = run("explain", averaged, photos, "--out", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert names(result) == ["a.PNG", "b.png"]
+    assert f"{tmp_path / 'c.overlay.png'} cannot be written" in result.stderr
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_explain_writes_the_contrastive_map_as_a_picture(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--method", "contrastive-cam", "--json")
+    answer = lines(run("explain", averaged, photos / "b.png", "--out", tmp_path, *options))[0]
+    values = np.load(answer["cam"])
+    with Image.open(answer["contrast"]) as picture:
+        written = np.asarray(picture)
+    expected = np.clip(values / np.abs(values).max(), 0, 1) * 255
+    assert written.shape == values.shape
+    np.testing.assert_allclose(written, expected, atol=0.51)
+
+
+def test_a_folder_that_cannot_be_made_ends_the_command(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    result = run("explain", averaged, photos, "--out", tmp_path / "taken" / "deep")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+
+
+# --- explain: many photos -----------------------------------------------------------------------
+
+
+def rows_in(out: Path) -> list[dict]:
+    """The rows of a run, as a reader of the folder gets them."""
+    return pq.read_table(out / "results").to_pylist()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "PART", 2)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_the_table_holds_what_the_lines_say(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").write_bytes(b"no photo")
+    result = run("explain", averaged, photos, "--out", tmp_path, "--json", "--no-pictures")
+    assert result.exit_code == 1
+    first, bad, last = rows_in(tmp_path)
+    for row, line in zip((first, last), lines(result), strict=True):
+        place = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
+        shared = ("file", "class", "confidence", "target", "method", "layer")
+        assert row == {**{name: line[name] for name in shared}, **place}
+    assert bad.pop("file") == str(photos / "b.png")
+    assert "cannot be read as a photo" in bad.pop("error")
+    assert set(bad.values()) == {None}
+    assert len(list((tmp_path / "results").glob("part-*.parquet"))) == 2
+
+
+def test_without_pictures_there_is_the_table_alone(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "out", "--no-pictures")
+    assert result.exit_code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results"]
+    assert len([line for line in result.stdout.splitlines() if "cam" in line]) == 3
+
+
+def test_many_photos_make_no_table_on_the_screen(
+    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_IN_TABLE", 2)
+    result = run("explain", averaged, photos, "--out", tmp_path, "--no-pictures")
+    assert result.stdout == ""
+    assert f"Explained 3 photos; their rows are in {tmp_path / 'results'}." in result.stderr
+
+
+def test_many_failures_are_counted_and_some_named(
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_NAMED", 2)
+    gone = [tmp_path / f"{number}.png" for number in range(5)]
+    result = run("explain", averaged, *gone, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert len([line for line in result.stderr.splitlines() if "No such file" in line]) == 2
+    assert "and 3 more: the column 'error' in" in result.stderr
+    assert len(run("predict", averaged, *gone).stderr.splitlines()) == 6
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_resuming_does_what_is_left_and_repeats_what_failed(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    for number in range(4):
+        save_photo(photos / f"d{number}.png", number)
+    (photos / "a.PNG").write_bytes(b"no photo")
+    options = ("--out", tmp_path, "--no-pictures", "--json")
+    assert run("explain", averaged, photos, *options).exit_code == 1
+    whole = rows_in(tmp_path)
+    parts = sorted((tmp_path / "results").glob("part-*.parquet"))
+    assert len(parts) == 4
+    parts[1].unlink()
+    parts[3].write_bytes(parts[3].read_bytes()[:-9])
+    kept = parts[0].stat().st_mtime_ns
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert result.exit_code == 1
+    assert "4 of 7 photos were done before." in result.stderr
+    assert str(photos / "a.PNG") in result.stderr
+    assert names(result) == ["d0.png", "d1.png", "c.jpg"]
+    assert rows_in(tmp_path) == whole
+    assert parts[0].stat().st_mtime_ns == kept
+
+
+def test_without_resume_an_earlier_run_is_replaced(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    run("explain", averaged, photos, *options)
+    run("explain", averaged, photos / "b.png", *options)
+    assert [row["file"] for row in rows_in(tmp_path)] == [str(photos / "b.png")]
+
+
+def test_resuming_what_never_began_begins(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path, "--no-pictures", "--resume")
+    assert result.exit_code == 0
+    assert len(rows_in(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (("--class", "dog"), "class"),
+        (("--method", "grad-cam"), "method"),
+        (("--pictures",), "pictures"),
+        (("more photos",), "photos, listing"),
+        (("another model",), "model, card"),
+    ],
+)
+def test_another_run_is_not_resumed(
+    averaged: Path,
+    flattened: Path,
+    photos: Path,
+    tmp_path: Path,
+    changed: tuple[str, ...],
+    named: str,
+) -> None:
+    options = ("--out", tmp_path / "out", "--no-pictures")
+    run("explain", averaged, photos, *options)
+    before = rows_in(tmp_path / "out")
+    if changed == ("more photos",):
+        save_photo(photos / "new.png", 3)
+    model = flattened if changed == ("another model",) else averaged
+    more = changed if changed[0].startswith("--") else ()
+    result = run("explain", model, photos, *options, *more, "--resume")
+    assert result.exit_code == 2
+    assert f"is another one: not the same {named}." in result.stderr
+    assert rows_in(tmp_path / "out") == before
+
+
+def test_a_damaged_manifest_is_not_resumed(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    run("explain", averaged, photos, *options)
+    (tmp_path / "results" / "_run.json").write_text("{")
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert result.exit_code == 2
+    assert "cannot be read, so the run in this folder cannot be resumed" in result.stderr
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("ending", [".parquet", ".overlay.png"])
+def test_a_full_disk_ends_the_run_and_resuming_ends_it_well(
+    averaged: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+) -> None:
+    for number in range(3):
+        save_photo(photos / f"d{number}.png", number)
+    whole = tmp_path / "whole"
+    run("explain", averaged, photos, "--out", whole)
+    replace, written = Path.replace, []
+
+    def run_full(path: Path, target: Path) -> Path:
+        written.append(target)
+        if len([file for file in written if file.name.endswith(ending)]) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(path, target)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", run_full)
+        result = run("explain", averaged, photos, "--out", out)
+    assert result.exit_code == 2
+    message = " ".join(result.stderr.split())
+    assert "cannot be written: No space left on device." in message
+    assert "the same command with --resume goes on" in message
+    assert not list(out.rglob(".*.part"))
+    kept = rows_in(out)
+    assert 2 <= len(kept) < 6
+    assert kept == rows_in(whole)[: len(kept)]
+    again = run("explain", averaged, photos, "--out", out, "--resume")
+    assert again.exit_code == 0
+    assert rows_in(out) == rows_in(whole)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_half_way_is_resumed(
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+) -> None:
+    """Nothing is lost, nothing is there twice, and what was done is not done again."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    for number in range(300):
+        save_photo(folder / f"{number:03}.png", number)
+    options = ["explain", str(averaged), str(folder), "--out", str(out), "--no-pictures"]
+    code = "import sys\nfrom cnnviz.batch import runs\nfrom cnnviz.cli import main\n"
+    code += f"runs.PART = 4\nsys.argv[1:] = {options!r}\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + "main.main()"],
+        cwd=Path(cnnviz.__file__).parent.parent,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("results/part-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(blow)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("results/part-*")}
+    assert 1 <= len(finished) < 75
+    if blow == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Stopped. What is finished stays in" in stderr.decode()
+        assert not list(out.rglob(".*.part"))
+    monkeypatch.setattr(runs, "PART", 4)
+    result = run(*options, "--resume")
+    assert result.exit_code == 0
+    assert [row["file"] for row in rows_in(out)] == [str(path) for path in sorted(folder.iterdir())]
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    monkeypatch.setattr(runs, "PART", 1000)
+    run(*options[:4], tmp_path / "at once", "--no-pictures")
+    for found, expected in zip(rows_in(out), rows_in(tmp_path / "at once"), strict=True):
+        assert found.pop("confidence") == pytest.approx(expected.pop("confidence"), rel=1e-4)
+        assert found == expected
+
+
+def test_without_ray_the_option_names_the_requirements(
+    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def missing(name: str, package: str | None = None) -> Any:
+        return None if name == "ray" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    result = run("explain", averaged, photos, "--out", tmp_path, "--ray", "auto")
+    assert result.exit_code == 2
+    assert "pip install -r requirements-ray.txt" in result.stderr
+
+
+def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "x", "--ray", "auto", "--json")
+    assert result.exit_code == 2
+    assert not (tmp_path / "x").exists()
+
+
+# --- Wrong words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--class", "horse"), "has no class 'horse'"),
+        (("--class", "2"), "has no class 2"),
+        (("--layer", "convv", "--method", "grad-cam"), "has no layer 'convv'. Near it: conv"),
+        (("--layer", "scores"), "no maps"),
+        (("--layer", "scores", "--method", "cam"), "use 'grad-cam'"),
+        (("--method", "score-cam"), "'score-cam' is not one of"),
+    ],
+)
+def test_explain_with_a_wrong_choice_says_so(
+    averaged: Path, photos: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(re.sub("[│╭╰─]", " ", result.stderr).split())
+    assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_explain_says_when_a_method_does_not_fit(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam")
+    assert result.exit_code == 2
+    assert "Use 'grad-cam'" in result.stderr
+
+
+def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(b"no model")
+    result = run("predict", damaged, photos)
+    assert result.exit_code == 2
+    assert "damaged.keras is refused. This is not a Keras model" in result.stderr
+    assert run("predict", tmp_path / "gone.keras", photos).exit_code == 2
+
+
+def test_methods_are_those_that_the_api_knows() -> None:
+    assert get_args(main._Method) == tuple(methods.METHODS)
+
+
+# --- layers, filters, activations ---------------------------------------------------------------
+
+
+def test_layers_lists_every_layer(flattened: Path) -> None:
+    found = lines(run("layers", flattened, "--json"))
+    assert [layer["path"] for layer in found] == ["first", "second", "flatten", "dense"]
+    assert found[1] == {
+        "path": "second",
+        "kind": "Conv2D",
+        "output_shape": [None, 6, 6, 5],
+        "parameters": 3 * 3 * 3 * 5,
+        "kernel_shape": [3, 3, 3, 5],
+        "nested": False,
+    }
+
+
+def test_layers_without_json_prints_a_table(flattened: Path) -> None:
+    result = run("layers", flattened)
+    row = next(line for line in result.stdout.splitlines() if "second" in line)
+    assert re.split(r"\s*│\s*", row.strip("│ ")) == [
+        "second",
+        "Conv2D",
+        "6 × 6 × 5",
+        "135",
+        "3 × 3 × 3 × 5",
+    ]
+
+
+def test_filters_saves_kernels_as_npy(averaged: Path, tmp_path: Path) -> None:
+    result = run("filters", averaged, "conv", "--out", tmp_path / "conv.npy")
+    expected = cnnviz.filters(cnnviz.load_model(averaged), "conv")
+    assert result.exit_code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "conv.npy"), expected.kernels)
+
+
+@pytest.mark.parametrize("layer", ["first", "second"])
+def test_filters_saves_all_arrays_as_npz(flattened: Path, tmp_path: Path, layer: str) -> None:
+    run("filters", flattened, layer, "--out", tmp_path / "all.npz")
+    expected = cnnviz.filters(cnnviz.load_model(flattened), layer)
+    with np.load(tmp_path / "all.npz") as saved:
+        assert set(saved) == {
+            name
+            for name in ("kernels", "biases", "pointwise")
+            if getattr(expected, name) is not None
+        }
+        for name in saved:
+            np.testing.assert_array_equal(saved[name], getattr(expected, name))
+
+
+def test_filters_saves_a_line_for_each_filter_as_csv(averaged: Path, tmp_path: Path) -> None:
+    run("filters", averaged, "conv", "--out", tmp_path / "conv.csv")
+    expected = cnnviz.filters(cnnviz.load_model(averaged), "conv")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "conv.csv").read_text())))
+    assert [int(row["filter"]) for row in table] == [0, 1, 2, 3]
+    for index, row in enumerate(table):
+        numbers = {name: np.float32(value) for name, value in row.items()}
+        assert numbers["bias"] == expected.biases[index]
+        assert numbers["norm"] == expected.per_filter.norm[index]
+        for place in np.ndindex(3, 3, 3):
+            assert numbers["[{},{},{}]".format(*place)] == expected.kernels[(*place, index)]
+
+
+def test_biases_of_a_separable_layer_stay_out_of_the_csv(flattened: Path, tmp_path: Path) -> None:
+    run("filters", flattened, "first", "--out", tmp_path / "first.csv")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "first.csv").read_text())))
+    assert [row["bias"] for row in table] == ["", "", ""]
+
+
+def test_filters_of_a_layer_without_filters_says_so(averaged: Path, tmp_path: Path) -> None:
+    result = run("filters", averaged, "scores", "--out", tmp_path / "x.npy")
+    assert result.exit_code == 2
+    assert "has no filters" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_activations_saves_a_layers_maps(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps.npy"
+    result = run("activations", averaged, photos / "b.png", "conv", "--out", out)
+    photo = cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.activations(cnnviz.load_model(averaged), photo, ["conv"])["conv"]
+    assert result.exit_code == 0
+    assert expected.shape == (8, 8, 4)
+    np.testing.assert_array_equal(np.load(out), expected)
+
+
+def test_activations_of_a_bad_photo_is_a_failed_photo(averaged: Path, photos: Path) -> None:
+    result = run("activations", averaged, photos / "notes.txt", "conv", "--out", photos / "x.npy")
+    assert result.exit_code == 1
+    assert "cannot be read as a photo" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("filters",), ("activations", "photo")])
+def test_a_file_of_another_kind_is_refused_at_once(
+    averaged: Path, photos: Path, command: tuple[str, ...]
+) -> None:
+    arguments = [photos / "b.png"] if "photo" in command else []
+    result = run(command[0], averaged, *arguments, "conv", "--out", photos / "x.mat")
+    assert result.exit_code == 2
+    assert "must end in .npy" in " ".join(result.stderr.split())
+
+
+# --- The real thing -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs ``python -m cnnviz`` in a process of its own, from another folder."""
+    root = Path(cnnviz.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+    def start(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "cnnviz", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False
+        )
+
+    return start
+
+
+def test_a_real_run_writes_json_and_nothing_else(
+    shell: Callable[..., subprocess.CompletedProcess[bytes]],
+    averaged: Path,
+    photos: Path,
+    tmp_path: Path,
+) -> None:
+    (photos / "b.png").write_bytes(b"damaged")
+    done = shell("explain", averaged, "photos", "--out", "out", "--json")
+    found = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert done.returncode == 1
+    assert [line["file"] for line in found] == [
+        str(Path("photos/a.PNG")),
+        str(Path("photos/inner/c.jpg")),
+    ]
+    assert all((tmp_path / line["cam"]).is_file() for line in found)
+    # Nothing of TensorFlow's or Keras's own: only the count and the one bad photo.
+    assert len(done.stderr.decode().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("filters", "damaged.keras"), ("activations", "damaged.keras", "photos/b.png")]
+)
+def test_a_damaged_model_gives_one_line(
+    shell: Callable[..., subprocess.CompletedProcess[bytes]],
+    photos: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+) -> None:
+    (tmp_path / "damaged.keras").write_bytes(b"no model")
+    done = shell(*arguments, "conv", "--out", "x.npy")
+    assert done.returncode == 2
+    (message,) = done.stderr.decode().splitlines()
+    assert message.startswith("Error: damaged.keras is refused. This is not a Keras model")
+
+
+def test_extract_writes_the_model_inside(tmp_path: Path) -> None:
+    import keras
+
+    (tmp_path / "cards.h5").write_bytes(n.hdf5_file(n.multi_gpu(), models.multi_gpu_weights()))
+    out = tmp_path / "new" / "real.keras"
+    result = run("extract", tmp_path / "cards.h5", "--out", out)
+    assert result.exit_code == 0
+    assert "parameters" in result.stderr
+    answer = keras.saving.load_model(out, compile=False)(n.PICTURES)
+    np.testing.assert_allclose(answer, n.answer(), atol=1e-5)
+
+
+def test_extract_from_another_file_says_so(averaged: Path, tmp_path: Path) -> None:
+    result = run("extract", averaged, "--out", tmp_path / "real.keras")
+    assert result.exit_code == 2
+    assert "Error:" in result.stderr
+    assert list(tmp_path.glob("real*")) == []
+
+
+def test_help_does_not_import_tensorflow() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from cnnviz.cli import main; "
+        "result = CliRunner().invoke(main.app, ['--help']); "
+        "assert 'explain' in result.stdout; "
+        "sys.exit(str({'tensorflow', 'keras', 'numpy'} & set(sys.modules) or ''))"
+    )
+    root = Path(cnnviz.__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, timeout=60, check=False
+    )
+    assert done.stderr.decode().strip() == ""

@@ -1,0 +1,830 @@
+"""Figures: what is drawn where, checked against slower or quite different ways to know it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from cnnviz.cards import Preprocessing
+from cnnviz.colours import table
+from cnnviz.drawing import overlay
+from cnnviz.figures import frame
+from cnnviz.figures.bars import confidence_bars
+from cnnviz.figures.curves import learning_curve
+from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height
+from cnnviz.figures.grids import channel_grid
+from cnnviz.figures.maps import evidence_maps, heatmap
+from cnnviz.figures.photos import map_overlay, photo_figure, picture
+from cnnviz.figures.stages import Stage, architecture
+from cnnviz.photos.preprocessing import network_view
+from cnnviz.results import ClassActivationMap
+
+
+@pytest.fixture(autouse=True)
+def _validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has Plotly check every figure of this file; the app spares itself that."""
+
+    def figure(drawing: frame.Drawing) -> go.Figure:
+        return go.Figure(drawing.data, drawing.layout)
+
+    monkeypatch.setattr(frame.Drawing, "figure", figure)
+
+
+CROP = Preprocessing(height=56, width=56, fit="crop", crop_fraction=0.875)
+STRETCH = Preprocessing(height=56, width=48)
+PAD = Preprocessing(height=48, width=48, fit="pad")
+
+NASTY = "<b>bold</b> & <a href='https://x.y'>100 %{x} &amp;</a>"
+
+
+def some_maps(height: int, width: int, count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(height, width, count)).astype(np.float32)
+
+
+def some_photo(height: int, width: int) -> np.ndarray:
+    """Smooth, so that a JPEG of it is close."""
+    y, x = np.mgrid[:height, :width]
+    return np.dstack(
+        [x * 200 // width, y * 200 // height, (x + y) * 90 // (height + width)]
+    ).astype(np.uint8)
+
+
+def grid(maps: np.ndarray, colours: str = "viridis", **options: Any) -> go.Figure:
+    labels = [f"#{k}" for k in range(maps.shape[-1])]
+    options = {"title": "Maps", "unit": "activation", "names": labels, "hovers": labels} | options
+    return channel_grid(maps, colours=colours, **options)
+
+
+def stages() -> list[Stage]:
+    """A small network of two convolutions."""
+    return [
+        Stage("input", "InputLayer", 28, 28, 1, 0),
+        Stage("conv1", "Conv2D", 26, 26, 32, 320),
+        Stage("conv2", "Conv2D", 24, 24, 64, 18_496),
+        Stage("pool", "MaxPooling2D", 12, 12, 64, 0),
+        Stage("flatten", "Flatten", 1, 1, 9216, 0),
+        Stage("dense", "Dense", 1, 1, 128, 1_179_776),
+        Stage("scores", "Dense", 1, 1, 10, 1290),
+    ]
+
+
+def pixels_of(source: str) -> np.ndarray:
+    """The pixels of a data address, RGBA."""
+    data = base64.b64decode(source.split(",", 1)[1])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+
+
+def click_points(figure: go.Figure) -> go.Scatter:
+    return next(trace for trace in figure.data if trace.type == "scatter" and trace.customdata)
+
+
+def marks_with_scale(figure: go.Figure) -> Any:
+    """The marks that carry the colour scale and its bar."""
+    return next(t.marker for t in of_type(figure, "scatter") if t.marker.colorbar.ticktext)
+
+
+def of_type(figure: go.Figure, kind: str) -> list[Any]:
+    return [trace for trace in figure.data if trace.type == kind]
+
+
+# --- Every figure ---------------------------------------------------------------------------
+
+ODD = np.array([[np.nan, np.inf], [-np.inf, 1.0]], np.float32)
+ODD.setflags(write=False)
+FIGURES: dict[str, Callable[[str], go.Figure]] = {
+    "grid": lambda title: grid(some_maps(5, 5, 7), title=title, unit=title),
+    "grid of constants": lambda title: grid(np.full((3, 3, 2), 4.0), title=title),
+    "grid of zeros": lambda title: grid(np.zeros((1, 1, 1)), "balance", title=title),
+    "grid with holes": lambda title: grid(np.repeat(ODD[..., None], 3, axis=-1), title=title),
+    "grid of nothing": lambda title: grid(np.full((2, 2, 2), np.nan), title=title),
+    "heatmap": lambda title: heatmap(
+        some_maps(3, 4, 1)[..., 0],
+        title=title,
+        unit=title,
+        colours="viridis",
+        hover=title,
+    ),
+    "heatmap of a constant": lambda title: heatmap(
+        np.full((1, 1), -3.0), title=title, unit="u", colours="viridis"
+    ),
+    "heatmap with holes": lambda title: heatmap(
+        ODD, title=title, unit="u", colours="balance", centred=True
+    ),
+    "overlay": lambda title: map_overlay(
+        some_photo(60, 90), some_maps(7, 7, 1)[..., 0], CROP, title=title, unit=title, label=title
+    ),
+    "overlay without evidence": lambda title: map_overlay(
+        some_photo(200, 150), np.full((1, 1), -1.0), PAD, title=title, unit="u"
+    ),
+    "overlay with holes": lambda title: map_overlay(
+        some_photo(28, 28), ODD, STRETCH, title=title, unit="u", signed=True
+    ),
+    "photo": lambda title: photo_figure(some_photo(300, 200), title=title),
+    "evidence": lambda title: evidence_maps(
+        [(title, some_maps(7, 7, 1, seed)[..., 0]) for seed in range(5)], title=title, unit=title
+    ),
+    "evidence of nothing": lambda title: evidence_maps(
+        [("a", np.zeros((1, 1))), ("b", ODD)], title=title, unit="u"
+    ),
+    "bars": lambda title: confidence_bars(
+        [(title, 0.9), ("dog", math.nan)], highlight="dog", title=title
+    ),
+    "network": lambda title: architecture(
+        [*stages(), Stage(title, title, 1, 1, 2, 3)], title=title
+    ),
+    "network of one": lambda title: architecture(stages()[-1:], title=title),
+}
+
+
+def texts(part: Any, path: str = "") -> list[tuple[str, str]]:
+    """Every text in a figure that Plotly renders, with its place."""
+    if isinstance(part, dict):
+        return [item for key, value in part.items() for item in texts(value, f"{path}/{key}")]
+    if isinstance(part, list | tuple):
+        return [item for value in part for item in texts(value, path)]
+    shown = path.endswith(("/text", "/hovertext", "/hovertemplate", "/name", "/ticktext"))
+    return [(path, part)] if isinstance(part, str) and shown else []
+
+
+@pytest.fixture(params=FIGURES)
+def make(request: pytest.FixtureRequest) -> Callable[[str], go.Figure]:
+    return FIGURES[request.param]
+
+
+def test_numbers_are_numbers(make: Callable[[str], go.Figure]) -> None:
+    data = json.loads(make("A title").to_json(), parse_constant=pytest.fail)
+    scales = [data["layout"].get("coloraxis", {})]
+    scales += [part for trace in data["data"] for part in (trace, trace.get("marker", {}))]
+    for scale in scales:
+        for low, high in (("zmin", "zmax"), ("cmin", "cmax")):
+            if low in scale:
+                assert scale[low] < scale[high]
+
+
+def test_text_is_shown_as_it_is(make: Callable[[str], go.Figure]) -> None:
+    figure = make(NASTY).to_dict()
+    figure["layout"].pop("template")
+    found = texts(figure)
+    assert any("bold" in text for _, text in found)
+    for path, text in found:
+        if path.endswith("/hovertemplate"):
+            text = re.sub(r"%\{(z:\.4~g|[xy]|customdata\[[01]\])\}|<extra></extra>", "", text)
+        text = text.replace("<br>", "")
+        assert not re.search(r"[<>]|&(?!amp;|lt;|gt;|#37;)|%\{", text), (path, text)
+    title = figure["layout"]["title"]["text"]
+    assert html.unescape(title.replace("<br>", " ")) == NASTY
+
+
+def test_the_theme_chooses_the_colours_of_text_and_ground(
+    make: Callable[[str], go.Figure],
+) -> None:
+    figure = make("A title").to_dict()
+    figure["layout"].pop("template")
+    fonts = re.findall(r'"[a-z]*font": (\{[^{}]*\})', json.dumps(figure, default=str))
+    assert fonts
+    for font in map(json.loads, fonts):
+        # The names in a grid have a grey of their own, that a selection does not dim.
+        assert font.get("color") in {None, "#7d8793"}
+        assert font.get("size", 13) >= 13
+    assert figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
+    assert "paper_bgcolor" not in figure["layout"]
+
+
+def test_no_colour_is_one_that_streamlit_replaces(make: Callable[[str], go.Figure]) -> None:
+    figure = make("A title").to_dict()
+    figure["layout"].pop("template")
+    assert not re.search(r"#0000\d\d", json.dumps(figure, default=str))
+
+
+def test_what_is_sent_is_what_plotly_would_send(
+    make: Callable[[str], go.Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings: list[frame.Drawing] = []
+    checked = frame.Drawing.figure
+    monkeypatch.setattr(
+        frame.Drawing, "figure", lambda drawing: drawings.append(drawing) or checked(drawing)
+    )
+    figure = make("A title")
+    sent = frame.PlainFigure(drawings[0].data, drawings[0].layout)
+    assert css_height(sent) == css_height(figure)
+    found, expected = (json.loads(one.to_json(), object_hook=numbers) for one in (sent, figure))
+    assert found == expected
+
+
+def numbers(part: dict[str, Any]) -> Any:
+    """An array that travels as its bytes, as (nested) lists of numbers; NaN as text."""
+    if "bdata" not in part:
+        return part
+    array = np.frombuffer(base64.b64decode(part["bdata"]), part["dtype"])
+    if "shape" in part:
+        array = array.reshape([int(size) for size in part["shape"].split(",")])
+    return json.loads(json.dumps(array.tolist()), parse_constant=str)
+
+
+@pytest.mark.parametrize("size", [(28, 20), (300, 1200)])
+def test_a_picture_made_before_stands_for_its_photo(size: tuple[int, int]) -> None:
+    photo = some_photo(*size)
+    values = some_maps(7, 7, 1)[..., 0]
+    for draw in (
+        lambda shown: photo_figure(shown, title="A photo"),
+        lambda shown: map_overlay(shown, values, CROP, title="A map", unit="u"),
+    ):
+        assert draw(picture(photo)).to_json() == draw(photo).to_json()
+
+
+def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
+    figure = make("A title")
+    css = css_height(figure)
+    at_most = f"{figure.layout.height}px"
+    if figure.layout.xaxis.constrain != "domain":
+        assert css == at_most
+        return
+    fixed, share = re.fullmatch(rf"min\({at_most}, (\d+)px \+ ([\d.]+)cqw\)", css).groups()
+    height = float(fixed) + 3 * float(share)  # in a container of 300 pixels
+    # The axes of the first picture, as Plotly would lay them out in that height.
+    margin, xaxis, yaxis = figure.layout.margin, figure.layout.xaxis, figure.layout.yaxis
+    shares = [np.ptp(axis.domain or (0, 1)) for axis in (xaxis, yaxis)]
+    room = (300 - margin.l - margin.r) * shares[0], (height - margin.t - margin.b) * shares[1]
+    wanted = room[0] * abs(np.ptp(yaxis.range)) / abs(np.ptp(xaxis.range))
+    if len(of_type(figure, "heatmap")) <= 4:
+        assert room[1] == pytest.approx(wanted, abs=1)
+    else:
+        # In two rows the room of the first takes the labels of the second too.
+        assert room[1] + 30 >= wanted
+
+
+# --- channel_grid ---------------------------------------------------------------------------
+
+
+def tile_around(
+    figure: go.Figure, channel: int, height: int, width: int
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """The picture's pixels (height, width, 4) at the bottom of the place that a click chooses."""
+    image, points = of_type(figure, "image")[0], click_points(figure)
+    # A name stands above its tile, inside its place; the first place begins at the top.
+    strip = 2 * points.y.min() - height
+    left = points.x[channel] - width / 2 - (image.x0 - 0.5)
+    top = points.y[channel] + strip / 2 - height / 2 - (image.y0 - 0.5)
+    assert (left, top) == (int(left), int(top))
+    pixels = pixels_of(image.source)
+    return pixels[int(top) : int(top) + height, int(left) : int(left) + width], (left, top)
+
+
+@pytest.mark.parametrize("count", [1, 3, 32, 100])
+@pytest.mark.parametrize("colours", ["viridis", "balance"])
+def test_a_click_chooses_the_tile_that_shows_the_channel(count: int, colours: str) -> None:
+    maps = some_maps(10, 12, count)
+    maps[0, 0, 0] = np.nan
+    figure = grid(maps, colours)
+    points = click_points(figure)
+    low, high = marks_with_scale(figure).cmin, marks_with_scale(figure).cmax
+    seen = set()
+    for channel in range(count):
+        tile, corner = tile_around(figure, channel, 10, 12)
+        assert points.customdata[channel] == [channel]
+        seen.add(corner)
+        for row in range(10):
+            for column in range(12):
+                value = float(maps[row, column, channel])
+                if math.isnan(value):
+                    assert tile[row, column, 3] == 0
+                    continue
+                expected = table(colours)[round((value - low) / (high - low) * 255)]
+                assert np.abs(tile[row, column, :3].astype(int) - expected).max() <= 6
+                assert tile[row, column, 3] == 255
+    assert len(seen) == count
+
+
+def test_small_tiles_are_magnified_by_a_whole_number() -> None:
+    maps = some_maps(3, 3, 2)
+    figure = grid(maps)
+    tile, _ = tile_around(figure, 1, 9, 9)
+    middles = tile[1::3, 1::3]
+    np.testing.assert_array_equal(tile, middles.repeat(3, axis=0).repeat(3, axis=1))
+    assert len(np.unique(middles.reshape(-1, 4), axis=0)) == 9
+
+
+def test_the_gaps_are_transparent_and_thin() -> None:
+    figure = grid(np.ones((16, 16, 6)), limits=(0, 1))
+    alpha = pixels_of(of_type(figure, "image")[0].source)[..., 3]
+    assert alpha.shape[1] == 3 * 16 + 2
+    assert np.flatnonzero((alpha == 0).all(axis=0)).tolist() == [16, 33]
+    assert set(np.unique(alpha)) == {0, 255}
+
+
+@given(
+    maps=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=12),
+        elements=st.floats(width=32),
+    ),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_maps_give_a_grid_whose_nearest_point_is_its_own(
+    maps: np.ndarray,
+) -> None:
+    figure = grid(maps)
+    json.loads(figure.to_json(), parse_constant=pytest.fail)
+    points = click_points(figure)
+    image = pixels_of(of_type(figure, "image")[0].source)
+    factor = max(1, round(8 / max(maps.shape[:2])))
+    height, width, count = maps.shape[0] * factor, maps.shape[1] * factor, maps.shape[2]
+    for channel in range(count):
+        pixels, (left, top) = tile_around(figure, channel, height, width)
+        assert pixels.shape == (height, width, 4)
+        known = np.isfinite(maps[..., channel]).repeat(factor, 0).repeat(factor, 1)
+        np.testing.assert_array_equal(pixels[..., 3], np.where(known, 255, 0))
+        for x in (left + 0.5, left + width - 0.5):
+            for y in (top + 0.5, top + height - 0.5):
+                distance = np.hypot(points.x - x, points.y - y)
+                assert distance.argmin() == channel
+    assert figure.layout.xaxis.range == (0, image.shape[1])
+    assert figure.layout.yaxis.range == (image.shape[0], 0)
+
+
+def test_a_grid_keeps_its_proportions_and_its_selection_dims_nothing() -> None:
+    figure = grid(some_maps(8, 8, 4))
+    assert figure.layout.yaxis.scaleanchor == "x"
+    points = click_points(figure)
+    # No ink that could be dimmed, but a place to click on, one for each.
+    assert (points.mode, points.text) == ("text", ("",) * 4)
+    assert figure.layout.clickmode == "event+select"
+    assert figure.layout.hoverdistance == -1
+    assert all(trace.hoverinfo == "skip" for trace in figure.data if trace is not points)
+
+
+def test_a_grid_shows_its_limits_and_unit() -> None:
+    maps = np.array([-3.0, 1.0, 2.0], np.float32).reshape(1, 1, 3)
+    cases = [
+        ("viridis", None, ["−3", "−0.5", "2"]),
+        ("balance", None, ["−3", "0", "3"]),
+        ("balance", (-6, 6), ["−6", "0", "6"]),
+        ("viridis", (0, 8), ["0", "4", "8"]),
+        ("balance", (0, 0), ["−1", "0", "1"]),
+        ("viridis", (0, 0), ["0", "0.5", "1"]),
+        ("viridis", (4, 4), ["0", "2", "4"]),
+        ("viridis", (-4, -4), ["−4", "−2", "0"]),
+    ]
+    for colours, limits, labels in cases:
+        bar = marks_with_scale(grid(maps, colours, limits=limits, unit="volts")).colorbar
+        assert list(bar.ticktext) == labels
+        assert bar.title.text == "volts"
+
+
+def test_names_are_drawn_where_there_is_room() -> None:
+    image, points, _, named = grid(some_maps(14, 14, 32)).data
+    assert named.text[31] == "#31"
+    assert named.textfont.color == named.unselected.textfont.color is not None
+    # A place is a strip for the name, then the tile: their middles are half a tile apart.
+    np.testing.assert_allclose(named.y, points.y - 14 / 2)
+    np.testing.assert_allclose(named.x, points.x - 14 / 2)
+    strip = 2 * named.y[0]
+    assert 13 <= strip / pixels_of(image.source).shape[1] * 1000 <= 30
+    assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 2
+
+
+def test_cells_stay_sharp_if_they_may() -> None:
+    assert grid(np.zeros((14, 14, 32))).data[0].zsmooth is False
+    assert grid(np.zeros((1, 1, 20_000))).data[0].zsmooth == "fast"
+
+
+def test_maps_too_large_for_a_page_are_averaged() -> None:
+    # Twelve columns of 101 cells are too wide by less than half: one of four cells is drawn.
+    maps = np.arange(101 * 101, dtype=np.float32).reshape(101, 101, 1).repeat(96, axis=-1)
+    figure = grid(maps, limits=(0, 101 * 101))
+    tile, _ = tile_around(figure, 13, 51, 51)
+    assert pixels_of(of_type(figure, "image")[0].source).shape[1] <= 1000
+    for row, column, cells in (
+        (0, 0, maps[:2, :2, 0]),
+        (20, 30, maps[40:42, 60:62, 0]),
+        (50, 50, maps[100:, 100:, 0]),
+    ):
+        expected = table("viridis")[round(float(cells.mean()) / (101 * 101) * 255)]
+        assert np.abs(tile[row, column, :3].astype(int) - expected).max() <= 6
+
+
+def test_hovers_keep_their_lines() -> None:
+    figure = grid(some_maps(4, 4, 1), hovers=["channel 0\npeak < 3"])
+    assert click_points(figure).hovertext == ("channel 0<br>peak &lt; 3",)
+
+
+def test_too_few_names_are_an_error() -> None:
+    with pytest.raises(ValueError, match="Expected 3 names and hovers"):
+        grid(some_maps(2, 2, 3), names=["a"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kilobytes"), [((7, 7, 1280), 230), ((56, 56, 64), 310), ((112, 112, 32), 600)]
+)
+def test_a_grid_is_small_enough_to_send(shape: tuple[int, int, int], kilobytes: int) -> None:
+    # Noise is the worst that a picture can hold.
+    assert len(grid(some_maps(*shape)).to_json()) < 1000 * kilobytes
+
+
+@pytest.mark.parametrize(
+    ("count", "columns"), [(1, 1), (3, 3), (16, 4), (32, 8), (64, 8), (144, 16), (1280, 40)]
+)
+def test_columns_fill_a_wide_page_without_holes(count: int, columns: int) -> None:
+    assert len(np.unique(click_points(grid(np.zeros((8, 8, count)))).x)) == columns
+
+
+# --- heatmap --------------------------------------------------------------------------------
+
+
+def test_a_heatmap_holds_the_raw_values_row_by_row_downwards() -> None:
+    values = some_maps(4, 6, 1)[..., 0]
+    figure = heatmap(values, title="t", unit="u", colours="viridis", hover="weight")
+    trace = of_type(figure, "heatmap")[0]
+    assert trace.z.dtype == np.float32
+    np.testing.assert_array_equal(trace.z, values)
+    assert figure.layout.xaxis.range == (-0.5, 5.5)
+    assert figure.layout.yaxis.range == (3.5, -0.5)
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert trace.hovertemplate == "weight %{z:.4~g}<br>row %{y}, column %{x}<extra></extra>"
+    assert (trace.zmin, trace.zmax) == (values.min(), values.max())
+
+
+def test_a_centred_heatmap_has_zero_in_the_middle() -> None:
+    values = np.array([[-1.0, 4.0]])
+    for centred, limits in ((True, (-4, 4)), (False, (-1, 4))):
+        trace = of_type(
+            heatmap(values, title="t", unit="u", colours="balance", centred=centred),
+            "heatmap",
+        )[0]
+        assert (trace.zmin, trace.zmax) == limits
+
+
+@pytest.mark.parametrize(("side", "printed"), [(3, True), (7, True), (8, False)])
+def test_small_heatmaps_print_their_values(side: int, printed: bool) -> None:
+    figure = heatmap(np.eye(side), title="t", unit="u", colours="viridis")
+    assert (of_type(figure, "heatmap")[0].texttemplate is not None) == printed
+
+
+def test_the_bar_s_colours_are_those_of_the_table() -> None:
+    scale = of_type(heatmap(np.eye(9), title="t", unit="u", colours="inferno"), "heatmap")
+    for place, colour in scale[0].colorscale:
+        rgb = [int(part) for part in re.findall(r"\d+", colour)]
+        assert rgb == table("inferno")[round(place * 255)].tolist()
+
+
+# --- map_overlay and photo_figure -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("preprocessing", [CROP, STRETCH, PAD], ids=lambda p: p.fit)
+@pytest.mark.parametrize("size", [(160, 240), (240, 150), (200, 200)])
+def test_a_cell_lies_over_the_pixels_that_the_network_saw_there(
+    size: tuple[int, int], preprocessing: Preprocessing
+) -> None:
+    # The real way from photo to input carries each pixel's place along, as its colour.
+    y, x = np.mgrid[: size[0], : size[1]]
+    photo = np.dstack([x, y, np.full(size, 255)]).astype(np.uint8)
+    view = network_view(photo, preprocessing).astype(float)
+    cells = 8
+    across, down = preprocessing.width // cells, preprocessing.height // cells
+    trace = of_type(
+        map_overlay(photo, some_maps(8, 8, 1)[..., 0], preprocessing, title="t", unit="u"),
+        "heatmap",
+    )[0]
+    compared = 0
+    for row in range(cells):
+        for column in range(cells):
+            block = view[row * down : (row + 1) * down, column * across : (column + 1) * across]
+            if (block[..., 2] < 255).any():
+                continue  # the black borders, and their edge
+            compared += 1
+            assert trace.x0 + column * trace.dx == pytest.approx(block[..., 0].mean() + 0.5, abs=1)
+            assert trace.y0 + row * trace.dy == pytest.approx(block[..., 1].mean() + 0.5, abs=1)
+            assert list(trace.customdata[row][column]) == [row, column]
+    assert compared >= 24
+
+
+@pytest.mark.parametrize("preprocessing", [CROP, STRETCH, PAD], ids=lambda p: p.fit)
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_picture_is_that_of_the_overlay_file(
+    preprocessing: Preprocessing, signed: bool
+) -> None:
+    photo = some_photo(300, 400)
+    values = some_maps(7, 7, 1)[..., 0]
+    cam = ClassActivationMap(values, "cam", "conv", "cat", 1.0, 0.0)
+    figure = map_overlay(photo, values, preprocessing, title="t", unit="u", signed=signed)
+    below, above = figure.layout.images
+    assert (below.layer, above.layer) == ("below", "above")
+    for image in (below, above):
+        assert (image.x, image.y, image.sizex, image.sizey) == (0, 0, 400, 300)
+        assert image.sizing == "stretch"
+    layer = pixels_of(above.source).astype(float)
+    assert layer.shape == (300, 400, 4)
+    alpha = layer[..., 3:] / 255 * above.opacity
+    blended = photo * (1 - alpha) + layer[..., :3] * alpha
+    expected = overlay(photo, cam, preprocessing, signed=signed)
+    difference = np.abs(blended - expected)
+    # 255 colours here, 256 there.
+    assert difference.mean() < 1
+    assert difference.max() < 14
+    jpeg = pixels_of(below.source)[..., :3].astype(float)
+    assert np.abs(jpeg - photo).mean() < 3
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_what_the_network_did_not_see_stays_bare_and_is_framed(times: int) -> None:
+    photo = some_photo(200 * times, 400 * times)
+    values = np.ones((4, 4))
+    figure = map_overlay(photo, values, CROP, title="t", unit="u")
+    # By hand: the middle 175 of 200 pixels, both ways.
+    border = figure.layout.shapes[0]
+    edges = np.array([border.x0, border.x1, border.y0, border.y1])
+    assert (edges / times).tolist() == [112.5, 287.5, 12.5, 187.5]
+    alpha = pixels_of(figure.layout.images[1].source)[..., 3]
+    assert set(np.unique(alpha[14:186, 114:286])) == {255}
+    assert alpha[:12].max() == alpha[:, :112].max() == alpha[188:].max() == 0
+    for whole in (STRETCH, PAD):
+        assert not map_overlay(photo, values, whole, title="t", unit="u").layout.shapes
+
+
+def test_a_missing_cell_leaves_the_others_to_be_seen() -> None:
+    values = np.ones((4, 4))
+    values[0, 0] = np.nan
+    figure = map_overlay(some_photo(80, 80), values, STRETCH, title="t", unit="u")
+    alpha = pixels_of(figure.layout.images[1].source)[..., 3]
+    assert alpha[0, 0] == 0
+    assert alpha[200:].min() == 255
+
+
+def test_the_slider_changes_the_overlay_and_nothing_else() -> None:
+    figure = map_overlay(some_photo(50, 50), np.ones((2, 2)), STRETCH, title="t", unit="u")
+    slider = figure.layout.sliders[0]
+    assert [step.label for step in slider.steps[:3]] == ["0 %", "5 %", "10 %"]
+    for number, step in enumerate(slider.steps):
+        assert step.method == "relayout"
+        assert step.args == ({"images[1].opacity": pytest.approx(number / 20)},)
+    assert slider.steps[-1].label == "100 %"
+    assert slider.steps[slider.active].label == "70 %"
+    assert figure.layout.images[1].opacity == 0.7
+    assert figure.layout.images[0].opacity == 1
+
+
+def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
+    values = np.array([[-8.0, 2.0], [1.0, 4.0]])
+    for signed, limits in ((False, (0, 4)), (True, (-8, 8))):
+        figure = map_overlay(
+            some_photo(40, 40), values, STRETCH, title="t", unit="u", signed=signed
+        )
+        trace = of_type(figure, "heatmap")[0]
+        assert (trace.zmin, trace.zmax) == limits
+        assert trace.opacity == 0
+        np.testing.assert_array_equal(trace.z, values)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (300, 451), (3000, 1000)])
+def test_a_photo_beside_its_overlay_is_as_large_and_lower_by_the_bar(size: tuple[int, int]) -> None:
+    photo = some_photo(*size)
+    alone = photo_figure(photo, title="t").layout
+    covered = map_overlay(photo, np.eye(3), CROP, title="t", unit="u").layout
+    assert covered.margin.t - alone.margin.t == BAR_SPACE
+    plots = [one.height - one.margin.t - one.margin.b for one in (alone, covered)]
+    assert plots[0] == plots[1]
+    assert (alone.margin.l, alone.margin.r) == (covered.margin.l, covered.margin.r)
+    # In a narrow container, too: the share of its width is the same.
+    assert alone.meta[1] == covered.meta[1]
+    assert (alone.xaxis, alone.yaxis) == (covered.xaxis, covered.yaxis)
+    assert alone.images[0] == covered.images[0]
+    assert alone.xaxis.range == (0, size[1])
+    assert alone.yaxis.range == (size[0], 0)
+    assert max(pixels_of(alone.images[0].source).shape) <= 1000
+
+
+@pytest.mark.parametrize("side", [28, 200])
+def test_an_opaque_alpha_is_not_drawn(side: int) -> None:
+    photo = some_photo(side, side)
+    opaque = np.dstack([photo, np.full((side, side), 255, np.uint8)])
+    drawn = [photo_figure(pixels, title="t").layout.images[0] for pixels in (photo, opaque)]
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiny_photo_keeps_its_pixels(channels: int) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (28, 28, channels), np.uint8)
+    shown = pixels_of(photo_figure(photo, title="t").layout.images[0].source)
+    factor = shown.shape[0] // 28
+    assert factor >= 8
+    expected = np.broadcast_to(photo, (28, 28, 3)).repeat(factor, 0).repeat(factor, 1)
+    np.testing.assert_array_equal(shown[..., :3], expected)
+
+
+# --- evidence_maps --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_evidence_maps_share_one_scale_and_no_place(count: int) -> None:
+    maps = [(f"class {k}", some_maps(7, 7, 1, seed=k)[..., 0]) for k in range(count)]
+    figure = evidence_maps(maps, title="t", unit="logit")
+    largest = max(np.abs(values).max() for _, values in maps)
+    scale = figure.layout.coloraxis
+    assert (scale.cmin, scale.cmax) == (-largest, largest)
+    assert scale.colorbar.title.text == "logit"
+    boxes = []
+    for trace, (label, values), note in zip(
+        figure.data, maps, figure.layout.annotations, strict=True
+    ):
+        assert trace.coloraxis == "coloraxis"
+        np.testing.assert_array_equal(trace.z, values)
+        assert trace.hovertemplate.startswith(label)
+        xaxis = figure.layout[trace.xaxis.replace("x", "xaxis")]
+        yaxis = figure.layout[trace.yaxis.replace("y", "yaxis")]
+        assert (xaxis.range, yaxis.range) == ((-0.5, 6.5), (6.5, -0.5))
+        assert (xaxis.anchor, yaxis.anchor) == (trace.yaxis, trace.xaxis)
+        assert yaxis.scaleanchor == trace.xaxis
+        assert (note.text, note.x, note.y) == (label, xaxis.domain[0], yaxis.domain[1])
+        boxes.append((*xaxis.domain, *yaxis.domain))
+    for one, (left, right, bottom, top) in enumerate(boxes):
+        assert 0 <= left < right <= 1 + 1e-9
+        assert 0 <= bottom < top <= 1 + 1e-9
+        for other in boxes[:one]:
+            apart = left >= other[1] or right <= other[0] or bottom >= other[3] or top <= other[2]
+            assert apart
+
+
+def test_maps_without_evidence_have_the_colour_of_zero() -> None:
+    scale = evidence_maps([("a", np.zeros((2, 2)))], title="t", unit="u").layout.coloraxis
+    assert (scale.cmin, scale.cmax) == (-1, 1)
+
+
+# --- confidence_bars ------------------------------------------------------------------------
+
+
+def test_bars_by_hand() -> None:
+    scores = [("dog", 0.25), ("cat", 0.7), ("German short-haired pointer", 0.05)]
+    figure = confidence_bars(scores, highlight="cat")
+    _, bars = of_type(figure, "bar")
+    assert list(bars.x) == [0.7, 0.25, 0.05]
+    # The first is at the top: the axis goes down.
+    assert list(bars.y) == [0, 1, 2]
+    assert figure.layout.yaxis.range[0] > 2 > 0 > figure.layout.yaxis.range[1]
+    assert figure.layout.xaxis.range == (0, 1)
+    notes = [(note.text, note.x, note.y) for note in figure.layout.annotations]
+    for place, (name, percent) in enumerate(
+        [("cat", "70.0 %"), ("dog", "25.0 %"), ("German short-haired pointer", "5.0 %")]
+    ):
+        label, value = notes[2 * place : 2 * place + 2]
+        assert label[:2] == (name, 0)
+        assert value[:2] == (percent, 1)
+        # Above its bar, below the one before.
+        assert place - 1 + bars.width / 2 < label[2] <= place - bars.width / 2
+    first, *others = bars.marker.color
+    assert first not in others
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (1.0, "> 99.9 %"),
+        (0.99999, "> 99.9 %"),
+        (0.9994, "99.9 %"),
+        (0.0006, "0.1 %"),
+        (0.0001, "< 0.1 %"),
+        (0.0, "0.0 %"),
+        (math.nan, "0.0 %"),
+        (1.0000001, "> 99.9 %"),
+    ],
+)
+def test_percentages_claim_no_certainty(score: float, text: str) -> None:
+    figure = confidence_bars([("cat", score)], highlight=None)
+    assert html.unescape(figure.layout.annotations[1].text) == text
+
+
+# --- architecture ---------------------------------------------------------------------------
+
+
+def boxes(figure: go.Figure) -> dict[str, tuple[float, float, float]]:
+    """left, right and height of each box by its path."""
+    return {
+        trace.customdata[i][0]: (
+            trace.x[i] - trace.width[i] / 2,
+            trace.x[i] + trace.width[i] / 2,
+            trace.y[i],
+        )
+        for trace in figure.data
+        for i in range(len(trace.x))
+    }
+
+
+def test_boxes_shrink_with_the_maps_and_widen_with_the_channels() -> None:
+    figure = architecture(stages())
+    found = boxes(figure)
+    assert set(found) == {stage.path for stage in stages()}
+    edges = [edge for stage in stages() for edge in found[stage.path][:2]]
+    assert edges == sorted(edges)
+    assert figure.layout.xaxis.range == pytest.approx((edges[0], edges[-1]))
+    heights = [found[stage.path][2] for stage in stages()]
+    assert heights[:4] == [math.sqrt(side) for side in (28, 26, 24, 12)]
+    assert max(heights[4:]) < heights[3] / 2
+    widths = {path: right - left for path, (left, right, _) in found.items()}
+    assert widths["input"] < widths["scores"] < widths["conv1"] < widths["conv2"]
+    assert widths["conv2"] == pytest.approx(widths["pool"])
+    for trace in figure.data:
+        assert list(trace.base) == [-height / 2 for height in trace.y]
+        assert trace.selected.marker.opacity == trace.unselected.marker.opacity == 1
+    assert figure.layout.clickmode == "event+select"
+
+
+def test_shapes_are_written_once_each() -> None:
+    notes = [note.text for note in architecture(stages()).layout.annotations]
+    assert notes == ["28×28×1", "26×26×32", "24×24×64", "12×12×64", "9216", "128", "10"]
+
+
+def test_the_labels_of_sixty_stages_do_not_touch() -> None:
+    sizes = [224] + [112] * 9 + [56] * 10 + [28] * 10 + [14] * 20 + [7] * 9 + [1]
+    many = [
+        Stage(f"layer {i}", "Conv2D", size, size, 16 + 8 * i, i) for i, size in enumerate(sizes)
+    ]
+    figure = architecture(many)
+    places = sorted(note.x for note in figure.layout.annotations)
+    # On a telephone, 360 pixels wide, 13 pixels of text in each label.
+    assert np.diff(places).min() / np.ptp(figure.layout.xaxis.range) * 360 >= 15
+    shown = {note.text.split("×")[0] for note in figure.layout.annotations}
+    assert {"224", "112", "56", "28", "14", "7"} <= shown
+
+
+def test_a_box_says_what_it_is() -> None:
+    figure = architecture(stages())
+    hovers = {text for trace in figure.data for text in trace.hovertext}
+    assert "conv2<br>Conv2D<br>24×24×64<br>18,496 parameters" in hovers
+    assert [trace.name for trace in figure.data] == [
+        "InputLayer",
+        "Conv2D",
+        "MaxPooling2D",
+        "Flatten",
+        "Dense",
+    ]
+
+
+# --- The buttons ----------------------------------------------------------------------------
+
+
+def test_two_quick_clicks_stay_two_and_the_wheel_scrolls_the_page() -> None:
+    assert CHART_CONFIG["doubleClickDelay"] == 0
+    assert CHART_CONFIG["scrollZoom"] is False
+    assert CHART_CONFIG["displaylogo"] is False
+    json.dumps(CHART_CONFIG)
+
+
+# --- The curves of a training -------------------------------------------------------------------
+
+
+def curve(**options: Any) -> go.Figure:
+    options = {"numbers": [1, 2, 4], "title": "Loss", "epochs": 9, "chosen": 2} | options
+    return learning_curve([2.0, 1.5, 1.25], [2.5, 1.75, 3.5], **options)
+
+
+def test_curves_hold_their_numbers_at_their_epochs() -> None:
+    figure = curve()
+    training, validation = figure.data
+    assert (training.name, validation.name) == ("training", "validation")
+    assert training.line.color != validation.line.color
+    for trace, values in ((training, [2.0, 1.5, 1.25]), (validation, [2.5, 1.75, 3.5])):
+        assert list(trace.x) == [1, 2, 4]
+        assert list(trace.y) == values
+        assert trace.hovertemplate == f"epoch %{{x}}<br>{trace.name} %{{y:.4f}}<extra></extra>"
+    assert figure.layout.title.text == "Loss"
+    assert figure.layout.showlegend
+    # All epochs have room from the start, and the axis of losses begins at 0.
+    assert figure.layout.xaxis.range == (0.5, 9.5)
+    assert figure.layout.xaxis.dtick == 1
+    assert figure.layout.yaxis.rangemode == "tozero"
+
+
+def test_the_chosen_epoch_is_marked() -> None:
+    marks = [shape for shape in curve(chosen=4).layout.shapes if shape.line.dash]
+    assert [(mark.x0, mark.x1) for mark in marks] == [(4, 4)]
+    assert [(mark.y0, mark.y1, mark.yref) for mark in marks] == [(0, 1, "paper")]
+
+
+def test_shares_are_in_percent_and_many_epochs_get_few_numbers() -> None:
+    figure = curve(share=True, epochs=100)
+    assert figure.layout.yaxis.range == (0, 1.02)
+    assert figure.layout.yaxis.tickformat == ".0%"
+    assert "%{y:.2%}" in figure.data[0].hovertemplate
+    assert figure.layout.xaxis.range == (0.5, 100.5)
+    assert figure.layout.xaxis.dtick is None
+    assert figure.layout.xaxis.nticks == 8
+
+
+def test_one_epoch_is_drawn_too() -> None:
+    figure = learning_curve([1.0], [1.0], numbers=[1], title="Loss", epochs=1, chosen=1)
+    assert figure.layout.xaxis.range == (0.5, 2.5)
+    # A line needs two points: the markers show the one.
+    assert figure.data[0].mode == "lines+markers"

@@ -1,0 +1,51 @@
+"""Channel rankings on maps whose answer can be read off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnviz.networks.channels import rank_channels
+
+# Four channels of 2×2: a lone peak, dead, an even glow, negative only.
+MAPS = np.stack(
+    [
+        [[0.0, 0.0], [0.0, 9.0]],
+        [[0.0, 0.0], [0.0, 0.0]],
+        [[3.0, 3.0], [3.0, 4.0]],
+        [[-1.0, 0.0], [-1.0, 0.0]],
+    ],
+    axis=-1,
+)
+
+
+def test_peak_mean_share_and_dead_channels_by_hand() -> None:
+    ranking = rank_channels(MAPS)
+    np.testing.assert_allclose(ranking.peak, [9, 0, 4, 0])
+    np.testing.assert_allclose(ranking.mean, [2.25, 0, 3.25, -0.5])
+    np.testing.assert_allclose(ranking.active, [0.25, 0, 1, 0.5])
+    assert ranking.dead == (1,)
+
+
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [("peak", [0, 2, 1, 3]), ("mean", [2, 0, 1, 3]), ("active", [2, 3, 0, 1])],
+)
+def test_the_strongest_first_and_equals_by_number(by: str, order: list[int]) -> None:
+    assert rank_channels(MAPS).order(by).tolist() == order
+
+
+def test_the_peak_is_what_ranks_unless_told_otherwise() -> None:
+    assert rank_channels(MAPS).order().tolist() == [0, 2, 1, 3]
+
+
+def test_many_equal_channels_keep_their_order() -> None:
+    maps = np.tile([1.0, 0.0], (2, 2, 150))
+    assert rank_channels(maps).order().tolist() == [*range(0, 300, 2), *range(1, 300, 2)]
+
+
+def test_a_vector_has_channels_too() -> None:
+    ranking = rank_channels(np.array([0.0, 2.0, -1.0]))
+    np.testing.assert_allclose(ranking.peak, [0, 2, -1])
+    assert ranking.dead == (0,)
+    assert ranking.order("mean").tolist() == [1, 0, 2]

@@ -1,0 +1,82 @@
+"""The public names: they work in five lines, and stay what they are."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnviz
+from cnnviz.cards import write_card
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_five_lines_from_a_saved_model_and_a_photo(
+    tiny: Callable[[str], Any], photo: np.ndarray, tmp_path: Path
+) -> None:
+    tiny("two_classes").model.save(tmp_path / "cat_dog.keras")
+    write_card(tiny("two_classes").card, tmp_path / "cat_dog.json")
+    Image.fromarray(photo).save(tmp_path / "cat.png")
+
+    network = cnnviz.load_model(str(tmp_path / "cat_dog.keras"))
+    picture = cnnviz.open_photo(str(tmp_path / "cat.png"))
+    top = cnnviz.predict(network, picture).top(3)
+    kernels = cnnviz.filters(network, "conv1")
+    maps = cnnviz.activations(network, picture, ["conv1"])
+    cam = cnnviz.class_activation_map(network, picture, "cat")
+
+    np.testing.assert_array_equal(picture, photo)
+    assert {score.label for score in top} == {"cat", "dog"}
+    assert top[0].probability >= top[1].probability
+    assert sum(score.probability for score in top) == pytest.approx(1)
+    assert kernels.kernels.shape == (3, 3, 3, 4)
+    assert maps["conv1"].shape == (12, 12, 4)
+    assert (cam.values.shape, cam.method, cam.layer, cam.target) == ((6, 6), "cam", "conv2", "cat")
+    overlay = cnnviz.overlay(picture, cam, network.card.preprocessing)
+    assert overlay.shape == photo.shape
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert cnnviz.__all__ == sorted(cnnviz.__all__)
+    for name in cnnviz.__all__:
+        assert callable(getattr(cnnviz, name))
+        assert getattr(cnnviz, name).__doc__
+        assert name in dir(cnnviz)
+    assert cnnviz.__version__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'cnnviz' has no attribute 'heatmap'"):
+        _ = cnnviz.heatmap  # type: ignore[attr-defined]
+
+
+def test_no_module_takes_the_place_of_a_function() -> None:
+    """Importing `cnnviz.x` sets the attribute `x`: a module of a function's name would hide it."""
+    found = {module.name for module in pkgutil.iter_modules(cnnviz.__path__)}
+    assert len(found) > 15
+    for name in found - {"__main__"}:
+        importlib.import_module(f"cnnviz.{name}")
+    assert found.isdisjoint(cnnviz.__all__)
+    for name in cnnviz.__all__:
+        assert callable(getattr(cnnviz, name)), name
+
+
+def test_importing_the_package_starts_nothing_heavy() -> None:
+    code = (
+        "import sys, cnnviz; cnnviz.__all__; dir(cnnviz); "
+        "print(sorted({'tensorflow', 'keras', 'streamlit', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

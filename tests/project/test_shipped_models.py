@@ -1,0 +1,171 @@
+"""The shipped models and samples: what they say about real pictures, and their cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.photos.samples import samples
+
+MODELS = Path(__file__).parents[2] / "models"
+NAMES = ("cat_dog", "cat_dog_lesson", "imagenet_efficientnet_lite0", "mnist_cnn")
+SAMPLES = {sample.name: sample for sample in samples()}
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, keras.Model]:
+    return {name: keras.models.load_model(MODELS / f"{name}.keras") for name in NAMES}
+
+
+def card(name: str) -> ModelCard:
+    return read_card(card_path(MODELS / f"{name}.keras"))
+
+
+def probabilities(networks: dict[str, keras.Model], name: str, photo: NDArray[np.uint8]) -> dict:
+    """What a network says about a photo, by label."""
+    given = network_input(photo, card(name).preprocessing)
+    values = networks[name](given, training=False).numpy()[0]
+    return dict(zip(card(name).labels, values.tolist(), strict=True))
+
+
+def about(networks: dict[str, keras.Model], name: str, sample: str) -> dict:
+    return probabilities(networks, name, open_photo(SAMPLES[sample].path))
+
+
+def test_every_model_has_a_card_and_the_other_way_round() -> None:
+    assert {path.stem for path in MODELS.glob("*.keras")} == set(NAMES)
+    assert {path.stem for path in MODELS.glob("*.json")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_fits_the_network(networks: dict[str, keras.Model], name: str) -> None:
+    network, told = networks[name], card(name)
+    given = told.preprocessing
+    assert network.input_shape == (None, given.height, given.width, given.channels)
+    assert network.output_shape == (None, len(told.labels))
+    assert len(set(told.labels)) == len(told.labels)
+    assert told.training.accuracy
+    assert not told.inferred
+    suggested = told.suggested_layers
+    for layer in [suggested.filters, suggested.cam, *suggested.activations]:
+        network.get_layer(layer)
+    assert len(network.get_layer(suggested.filters).kernel.shape) == 4
+    assert len(network.get_layer(suggested.cam).output.shape) == 4
+
+
+def test_efficientnet_lite0_is_the_one_of_the_paper(networks: dict[str, keras.Model]) -> None:
+    network = networks["imagenet_efficientnet_lite0"]
+    assert network.count_params() == 4_694_024
+    assert len(network.layers) == 1 + 144
+
+
+def test_cat_dog_is_its_base_finely_tuned(networks: dict[str, keras.Model]) -> None:
+    base, network = networks["imagenet_efficientnet_lite0"], networks["cat_dog"]
+    end = ["top_act", "avg_pool", "dropout", "predictions"]
+    assert [layer.name for layer in network.layers[-4:]] == end
+    moved = []
+    for layer in network.layers[:-2]:
+        known = base.get_layer(layer.name)
+        for mine, theirs in zip(layer.weights, known.weights, strict=True):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                np.testing.assert_array_equal(mine, theirs)
+            else:
+                moved.append(np.abs(mine.numpy() - theirs.numpy()).mean())
+                assert moved[-1] < 0.1 * np.abs(theirs).mean()
+    assert np.mean(moved) > 0
+
+
+def test_cat_dog_lesson_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]) -> None:
+    layers = networks["cat_dog_lesson"].layers
+    kernels = {
+        layer.name: layer.kernel.shape for layer in layers if isinstance(layer, keras.layers.Conv2D)
+    }
+    assert kernels == {
+        "conv1": (3, 3, 3, 32),
+        "conv2": (3, 3, 32, 64),
+        "conv3": (3, 3, 64, 128),
+        "conv4": (3, 3, 128, 128),
+    }
+    assert [layer.name for layer in layers[-3:]] == ["relu4", "average", "predictions"]
+    assert layers[-3].output.shape == (None, 16, 16, 128)
+
+
+def test_mnist_cnn_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]) -> None:
+    layers = networks["mnist_cnn"].layers
+    shapes = {layer.name: layer.output.shape[1:] for layer in layers[1:]}
+    assert shapes == {
+        "conv1": (26, 26, 32),
+        "conv2": (24, 24, 64),
+        "pool": (12, 12, 64),
+        "dropout1": (12, 12, 64),
+        "flatten": (9216,),
+        "dense": (128,),
+        "dropout2": (128,),
+        "predictions": (10,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        ("chelsea", {"tiger cat": 0.385, "Egyptian Mau": 0.366, "tabby cat": 0.169}),
+        ("coffee", {"espresso": 0.954}),
+        ("camera", {"tripod": 0.937}),
+        ("rocket", {"missile": 0.286, "projectile": 0.193}),
+        ("palace", {"palace": 0.313}),
+    ],
+)
+def test_imagenet_names_the_samples(
+    networks: dict[str, keras.Model], sample: str, expected: dict[str, float]
+) -> None:
+    found = about(networks, "imagenet_efficientnet_lite0", sample)
+    first = sorted(found, key=found.__getitem__, reverse=True)[: len(expected)]
+    assert first == list(expected)
+    assert {label: found[label] for label in first} == pytest.approx(expected, abs=0.01)
+
+
+def test_cat_dog_knows_chelsea_and_the_mirrored_chelsea(networks: dict[str, keras.Model]) -> None:
+    photo = open_photo(SAMPLES["chelsea"].path)
+    assert probabilities(networks, "cat_dog", photo)["cat"] > 0.98
+    assert probabilities(networks, "cat_dog", photo[:, ::-1])["cat"] > 0.98
+    assert probabilities(networks, "cat_dog_lesson", photo)["cat"] > 0.5
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_mnist_reads_the_digits_in_both_polarities(
+    networks: dict[str, keras.Model], digit: int
+) -> None:
+    photo = open_photo(SAMPLES[f"digit-{digit}"].path)
+    for version in (photo, 255 - photo):
+        found = probabilities(networks, "mnist_cnn", version)
+        assert max(found, key=found.__getitem__) == str(digit)
+        assert found[str(digit)] > 0.9
+
+
+def test_every_sample_suits_a_shipped_model_and_names_its_origin() -> None:
+    notes = (SAMPLES["chelsea"].path.parent / "README.md").read_text(encoding="utf-8")
+    for sample in SAMPLES.values():
+        assert sample.path.stat().st_size < 300_000
+        assert set(sample.models) <= set(NAMES)
+        assert sample.models
+        assert sample.source
+        assert sample.licence
+        assert sample.path.name in notes or sample.path.name.startswith("digit_")
+    assert {model for sample in SAMPLES.values() for model in sample.models} == set(NAMES)
+
+
+def test_the_cards_of_what_was_trained_here_hold_what_was_measured() -> None:
+    for name in ("cat_dog", "cat_dog_lesson", "mnist_cnn"):
+        training = card(name).training
+        assert training.confusion is not None
+        counts = np.array(training.confusion.counts)
+        assert training.accuracy[0].on == training.confusion.on
+        assert training.accuracy[0].value == round(counts.trace() / counts.sum(), 4)
+        assert "python -m cnnviz train" in card(name).source

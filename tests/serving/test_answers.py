@@ -1,0 +1,92 @@
+"""Answers of confined processes: data comes through, and nothing that could run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz.cards import ModelCard
+from cnnviz.errors import CardError, RefusedModelError, WorkerError
+from cnnviz.results import Prediction
+from cnnviz.serving.answers import GuardedConnection
+
+
+def through(answer: Any) -> Any:
+    """An answer as it comes out of a guarded pipe."""
+    reader, writer = Pipe(duplex=False)
+    try:
+        writer.send(answer)
+        return GuardedConnection(reader).recv()
+    finally:
+        reader.close()
+        writer.close()
+
+
+class Trap:
+    """Writes a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_results_come_through_as_they_are(tiny: Any) -> None:
+    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
+    known = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
+    found = through({"maps": numbers, "scalar": np.float64(0.5), "known": known})
+    np.testing.assert_array_equal(found["maps"], numbers)
+    assert found["scalar"] == 0.5
+    assert found["known"].labels == known.labels
+    card = tiny("flat").card
+    assert through(card) == card
+    assert isinstance(through(card), ModelCard)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CardError("a card"), RefusedModelError("no", "zip-bomb"), WorkerError("busy", again=False)],
+)
+def test_errors_for_people_come_through(error: Exception) -> None:
+    found = through(error)
+    assert type(found) is type(error)
+    assert str(found) == str(error)
+    assert vars(found) == vars(error)
+
+
+def test_a_trap_is_not_run(tmp_path: Path) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
+        through([Trap(tmp_path / "sprung")])
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("builtins", "eval"),
+        ("os", "system"),
+        ("cnnviz.workers", "call"),
+        # What a module of results has imported, and what lies inside its names.
+        ("cnnviz.cards", "Path"),
+        ("cnnviz.cards", "json.loads"),
+        ("cnnviz.cards", "read_card"),
+        ("numpy", "load"),
+    ],
+)
+def test_no_other_name_is_looked_up(module: str, name: str) -> None:
+    reader, writer = Pipe(duplex=False)
+    named = b"\x80\x04" + b"".join(
+        b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name)
+    )
+    writer.send_bytes(named + b"\x93.")
+    with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
+        GuardedConnection(reader).recv()
+    reader.close()
+    writer.close()

@@ -1,0 +1,111 @@
+"""Temporary folders that tell whose they are: real processes, killed for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cnnviz.serving import temporary_folders
+from cnnviz.settings import ROOT
+
+_OWNER = """
+import time
+from cnnviz.serving import temporary_folders
+folders = [temporary_folders.make("first"), temporary_folders.make("second")]
+for folder in folders:
+    open(folder.name + "/file", "w").close()
+print(*(folder.name for folder in folders), sep="\\n", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's folder for temporary files, for this test alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def gone() -> int:
+    """The number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.fixture
+def owner(temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, which has made two folders."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _OWNER],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+    )
+    yield process
+    process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_folder_goes_with_its_owner_and_no_sooner(
+    temporary: Path, owner: subprocess.Popen[bytes]
+) -> None:
+    assert owner.stdout is not None
+    made = {Path(owner.stdout.readline().decode().strip()) for _ in range(2)}
+    temporary_folders.delete_leftovers()
+    assert set(temporary.iterdir()) == made
+    owner.kill()
+    owner.wait()
+    own = temporary_folders.make("own")
+    assert set(temporary.iterdir()) == {Path(own.name)}
+    own.cleanup()
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_only_looks_like_a_leftover_stays(temporary: Path, gone: int) -> None:
+    folder = temporary / "elsewhere"
+    folder.mkdir()
+    (folder / "file").touch()
+    # Names that others give: a worker's own copies, no number, a link into somebody's folder.
+    for name in (
+        "cnnviz-abcdefgh",
+        f"cnnviz-guest-{gone}",
+        "cnnviz-guest-x-y",
+        f"other-a-{gone}-b",
+    ):
+        (temporary / name).mkdir()
+    (temporary / f"cnnviz-guest-{gone}-link").symlink_to(folder)
+    before = set(temporary.iterdir())
+    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
+    (temporary / f"cnnviz-guest-{10**30}-x").mkdir()
+    temporary_folders.delete_leftovers()
+    assert set(temporary.iterdir()) == before
+    assert (folder / "file").exists()
+
+
+def test_what_an_earlier_process_of_the_same_number_left_is_deleted(temporary: Path) -> None:
+    (temporary / f"cnnviz-models-{os.getpid()}-x").mkdir()
+    own = temporary_folders.make("models")
+    assert set(temporary.iterdir()) == {Path(own.name)}
+    own.cleanup()
+
+
+def test_another_person_s_folder_stays(
+    temporary: Path, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 12345678)
+        temporary_folders.delete_leftovers()
+    assert len(list(temporary.iterdir())) == 1
+    temporary_folders.delete_leftovers()
+    assert list(temporary.iterdir()) == []

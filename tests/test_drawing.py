@@ -1,0 +1,173 @@
+"""Overlays: what a network of pure brightness sees must lie over what is bright."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cnnviz
+from cnnviz.cards import Preprocessing
+from cnnviz.colours import overlay_table
+from cnnviz.photos.preprocessing import place_on_photo, seen_region
+from cnnviz.results import ClassActivationMap
+
+HOW = (
+    {"fit": "crop"},
+    {"fit": "crop", "crop_fraction": 0.875},
+    {"fit": "stretch"},
+    {"fit": "pad"},
+)
+
+
+@pytest.fixture(scope="module")
+def brightness() -> Any:
+    """Builds a network whose evidence for `light` is the mean brightness of 8×8 pixels."""
+    import keras
+    from keras import layers
+
+    def build(**how: Any) -> Any:
+        image = keras.Input((48, 64, 3))
+        grey = layers.Conv2D(1, 1, use_bias=False, name="grey")
+        x = layers.AveragePooling2D(8, name="blocks")(grey(image))
+        scores = layers.Dense(2, "softmax", name="scores")
+        model = keras.Model(image, scores(layers.GlobalAveragePooling2D()(x)))
+        grey.set_weights([np.full((1, 1, 3, 1), 1 / 3, np.float32)])
+        scores.set_weights([np.array([[1, -1]], np.float32), np.zeros(2, np.float32)])
+        card = cnnviz.network(model).card
+        seen = Preprocessing(height=48, width=64, scaling="unit", **how)
+        return cnnviz.network(
+            model, card.model_copy(update={"labels": ["light", "dark"], "preprocessing": seen})
+        )
+
+    return build
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+@pytest.mark.parametrize("shape", [(200, 300), (300, 200), (60, 64), (31, 47)])
+def test_the_peak_lies_over_the_bright_spot(
+    brightness: Any, how: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    """For spots all over what is seen, from the photo through the network to the overlay."""
+    network = brightness(**how)
+    preprocessing = network.card.preprocessing
+    height, width = shape
+    seen = seen_region(height, width, preprocessing)
+    cell_height, cell_width = seen.height / 6, seen.width / 8
+    for row_share in (0.3, 0.5, 0.7):
+        for column_share in (0.3, 0.5, 0.7):
+            y, x = row_share * height, column_share * width
+            photo = np.full((height, width, 3), 20, np.uint8)
+            rows = slice(int(y - cell_height / 4), int(y + cell_height / 4) + 1)
+            columns = slice(int(x - cell_width / 4), int(x + cell_width / 4) + 1)
+            photo[rows, columns] = 250
+            cam = cnnviz.class_activation_map(network, photo, "light")
+            assert cam.layer == "blocks"
+            placed = place_on_photo(cam.values, height, width, preprocessing)
+            peak_y, peak_x = np.unravel_index(np.nanargmax(placed), placed.shape)
+            # A peak stands in the middle of its cell, and that cell holds a part of the spot.
+            assert abs(peak_y - (y - 0.5)) <= 0.75 * cell_height + 1
+            assert abs(peak_x - (x - 0.5)) <= 0.75 * cell_width + 1
+
+            picture = cnnviz.overlay(photo, cam, preprocessing)
+            added = np.abs(picture.astype(int) - photo).sum(axis=-1)
+            dark = np.abs(photo.astype(int) - 250).sum(axis=-1) > 0
+            strongest = np.where(dark, np.nan_to_num(placed, nan=-1), -1)
+            assert added[np.unravel_index(strongest.argmax(), added.shape)] > 0
+
+
+def test_the_gravity_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None:
+    """Half-pixel placing, to a tenth of a cell: a spot on four cells' common corner."""
+    for how in HOW:
+        network = brightness(**how)
+        preprocessing = network.card.preprocessing
+        seen = seen_region(240, 320, preprocessing)
+        y, x = seen.top + seen.height / 2, seen.left + seen.width / 2
+        photo = np.zeros((240, 320, 3), np.uint8)
+        photo[int(y) - 10 : int(y) + 10, int(x) - 10 : int(x) + 10] = 255
+        cam = cnnviz.class_activation_map(network, photo, "light")
+        placed = np.nan_to_num(place_on_photo(cam.values, 240, 320, preprocessing))
+        middle_y = (placed.sum(axis=1) * (np.arange(240) + 0.5)).sum() / placed.sum()
+        middle_x = (placed.sum(axis=0) * (np.arange(320) + 0.5)).sum() / placed.sum()
+        assert middle_y == pytest.approx(y, abs=0.1 * seen.height / 6)
+        assert middle_x == pytest.approx(x, abs=0.1 * seen.width / 8)
+
+
+def test_what_the_network_never_saw_stays_as_it_was(brightness: Any) -> None:
+    network = brightness(fit="crop")
+    photo = np.full((96, 400, 3), 180, np.uint8)
+    cam = cnnviz.class_activation_map(network, photo, "light")
+    picture = cnnviz.overlay(photo, cam, network.card.preprocessing, opacity=1)
+    seen = seen_region(96, 400, network.card.preprocessing)
+    left, right = round(seen.left), round(seen.left + seen.width)
+    assert (left, right) == (136, 264)
+    np.testing.assert_array_equal(picture[:, :left], photo[:, :left])
+    np.testing.assert_array_equal(picture[:, right:], photo[:, right:])
+    assert (picture[:, left:right] != photo[:, left:right]).any(axis=-1).all()
+
+
+# --- Colours by hand ------------------------------------------------------------------------
+
+STRETCH = Preprocessing(height=8, width=8)
+
+
+def a_map(values: Any) -> ClassActivationMap:
+    return ClassActivationMap(np.array(values, np.float32), "cam", "conv", "cat", 1.0, 0.0)
+
+
+def test_one_pixel_a_cell_by_hand() -> None:
+    """The largest evidence gets the table's end, none stays clear, and so does what is against."""
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    table = overlay_table("inferno")
+    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -9.0]]), STRETCH, opacity=0.5)
+    expected = 0.5 * 100 + 0.5 * table[255, :3].astype(float)
+    assert table[255, 3] == 255
+    np.testing.assert_allclose(picture[0, 0], expected, atol=0.6)
+    np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
+
+
+def test_signed_evidence_has_two_ends() -> None:
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    table = overlay_table("balance")
+    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -4.0]]), STRETCH, signed=True, opacity=1)
+    np.testing.assert_array_equal(picture[0, 0], table[255, :3])
+    np.testing.assert_array_equal(picture[0, 2], table[0, :3])
+    np.testing.assert_array_equal(picture[0, 1], photo[0, 1])
+
+
+def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
+    photo = np.full((6, 6, 3), 100, np.uint8)
+    against = a_map(np.full((2, 2), -3.0))
+    np.testing.assert_array_equal(cnnviz.overlay(photo, against, STRETCH), photo)
+    assert (cnnviz.overlay(photo, against, STRETCH, signed=True) != photo).any()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_map_of_zeros_leaves_the_photo_alone(signed: bool) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    picture = cnnviz.overlay(photo, a_map(np.zeros((3, 3))), STRETCH, opacity=1, signed=signed)
+    np.testing.assert_array_equal(picture, photo)
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([(1, 1), (1, 5), (7, 7), (30, 30)]),
+    st.sampled_from(["crop", "stretch", "pad"]),
+    st.booleans(),
+    st.sampled_from([0.0, 1.0, 1e-38, 3e38]),
+)
+def test_any_photo_takes_any_map(
+    height: int, width: int, cells: tuple[int, int], fit: str, signed: bool, scale: float
+) -> None:
+    photo = np.full((height, width, 3), 77, np.uint8)
+    values = np.random.default_rng(1).uniform(-1, 1, cells) * scale
+    before = photo.copy()
+    how = Preprocessing(height=8, width=8, fit=fit)
+    picture = cnnviz.overlay(photo, a_map(values), how, signed=signed)
+    assert picture.shape == photo.shape
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(photo, before)

@@ -1,0 +1,674 @@
+"""Training: it learns, says truly what it reached, and loses nothing when it is interrupted."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from corpus import classes
+
+import cnnviz
+from cnnviz.cards import ModelCard, SuggestedLayers, read_card
+from cnnviz.errors import DataError, TrainingError
+from cnnviz.training import loop, recipes
+from cnnviz.training.data.manifest import Prepared, Row
+from cnnviz.training.data.pixels import prepare_pixels
+from cnnviz.training.loop import train
+from cnnviz.training.recipes import Augmentation, Recipe
+from cnnviz.training.runs import Epoch, Progress, open_run, read_history
+
+# Keras saves its weights in a way that NumPy will give up.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+BATCH = 16
+EPOCHS = 6
+
+
+def prepare(folder: Path, counts: list[int], **options: int) -> Prepared:
+    path = classes.write_pixels(folder / "a.npz", counts, **options)
+    return prepare_pixels(path, folder / "data")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Three colours, one of them rare: 24 + 20 + 8 for training, 6 + 5 + 2 for validation."""
+    return prepare(tmp_path_factory.mktemp("colours"), [30, 25, 10], tests=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A training that nothing has interrupted."""
+
+    out: Path
+    card: ModelCard
+    told: list[Progress]
+
+    @property
+    def folder(self) -> Path:
+        return self.out.with_name("colours_training")
+
+    @property
+    def history(self) -> list[Epoch]:
+        return read_history(self.folder)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    out = tmp_path_factory.mktemp("models") / "colours.keras"
+    told: list[Progress] = []
+    card = train(data, out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, report=told.append)
+    return Trained(out, card, told)
+
+
+def weights(path: Path) -> list[np.ndarray]:
+    return keras.saving.load_model(path, compile=False).get_weights()
+
+
+def without_time(history: list[Epoch]) -> list[Epoch]:
+    return [dataclasses.replace(epoch, seconds=0) for epoch in history]
+
+
+def same_files(one: Path, other: Path) -> None:
+    """The same checkpoints, with exactly the same weights in them, and the same history."""
+    assert without_time(read_history(one)) == without_time(read_history(other))
+    names = [path.name for path in open_run(one).checkpoints()]
+    assert names == [path.name for path in open_run(other).checkpoints()]
+    for a, b in zip(weights(one / names[-1]), weights(other / names[-1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- What comes of it -----------------------------------------------------------------------
+
+
+def test_it_learns(trained: Trained) -> None:
+    losses = [epoch.loss for epoch in trained.history]
+    assert losses[-1] < 0.6 * losses[0]
+    assert max(epoch.val_accuracy for epoch in trained.history) >= 0.9
+
+
+def test_the_cards_figures_are_those_of_the_saved_file(data: Prepared, trained: Trained) -> None:
+    network = cnnviz.load_model(trained.out)
+    assert network.card == trained.card
+    arrays = data.arrays()
+    figures = {}
+    for split in ("test", "validation"):
+        counts = np.zeros((3, 3), int)
+        for label, row in data.places(split):
+            found = cnnviz.predict(network, arrays[label][row])
+            counts[label, int(found.probabilities.argmax())] += 1
+        figures[f"the {counts.sum()} {split} photos"] = counts
+    told = trained.card.training
+    assert [(one.metric, one.on) for one in told.accuracy] == [("accuracy", on) for on in figures]
+    for one in told.accuracy:
+        assert one.value == round(figures[one.on].trace() / figures[one.on].sum(), 4)
+    assert told.confusion
+    assert told.confusion.on == "the 12 test photos"
+    assert told.confusion.counts == figures["the 12 test photos"].tolist()
+
+
+def test_the_card_says_how_it_was_made(data: Prepared, trained: Trained) -> None:
+    card = read_card(trained.out.with_suffix(".json"))
+    assert card == trained.card
+    assert (card.title, card.labels) == ("colours", ["0", "1", "2"])
+    assert card.preprocessing.scaling == "unit"
+    assert card.training.data == "a.npz: 34 of 0, 29 of 1, 14 of 2"
+    assert "52 photos for training" in card.training.split
+    assert "13 for validation" in card.training.split
+    assert "12 for the test, which chose nothing" in card.training.split
+    assert card.training.versions["keras"] == keras.__version__
+    assert card.training.seconds == round(sum(epoch.seconds for epoch in trained.history), 1)
+
+
+def test_the_best_epoch_becomes_the_model(trained: Trained) -> None:
+    best = min(trained.history, key=lambda epoch: (-epoch.val_accuracy, epoch.val_loss))
+    assert trained.card.training.epochs == best.number
+    for a, b in zip(weights(trained.out), weights(trained.folder / best.checkpoint), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_is_named_by_its_epoch_and_accuracy(trained: Trained) -> None:
+    expected = [f"epoch-00{e.number}-{e.val_accuracy:.4f}.keras" for e in trained.history]
+    assert [path.name for path in open_run(trained.folder).checkpoints()] == expected
+    assert [epoch.number for epoch in trained.history] == list(range(1, EPOCHS + 1))
+    # Nothing of the work is left beside the result.
+    others = {path.name for path in trained.folder.iterdir()} - set(expected)
+    assert others == {"card.json", "plan.json", "history.csv", "logs", "state.npz"}
+
+
+def test_checkpoints_can_be_looked_into(trained: Trained) -> None:
+    run = open_run(trained.folder)
+    network = cnnviz.network(keras.saving.load_model(run.checkpoints()[0], compile=False), run.card)
+    assert cnnviz.predict(network, classes.picture(0, 0)).labels == ("0", "1", "2")
+
+
+def test_the_history_is_a_table(trained: Trained) -> None:
+    with (trained.folder / "history.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == [
+        "number", "loss", "accuracy", "val_loss", "val_accuracy", "rate", "seconds",
+    ]  # fmt: skip
+    # A cosine from 0.001 to 0 in 6 epochs.
+    expected = [0.0005 * (1 + np.cos(np.pi * epoch / 6)) for epoch in range(6)]
+    np.testing.assert_allclose([float(line["rate"]) for line in lines], expected, rtol=1e-5)
+
+
+def on_tensorboard(folder: Path) -> list[tuple[str, int, float]]:
+    """The points of TensorBoard's curves: name, epoch, value."""
+    found = []
+    for name in ("training", "validation"):
+        for path in (folder / "logs" / name).iterdir():
+            for record in tf.data.TFRecordDataset(str(path)):
+                event = tf.compat.v1.Event.FromString(record.numpy())
+                for value in event.summary.value:
+                    assert value.metadata.plugin_data.plugin_name == "scalars"
+                    scalar = float(tf.make_ndarray(value.tensor))
+                    found.append((f"{name} {value.tag}", event.step, scalar))
+    return sorted(found)
+
+
+def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
+    expected = [
+        (name, epoch.number, pytest.approx(value, rel=1e-6))
+        for epoch in trained.history
+        for name, value in (
+            ("training loss", epoch.loss),
+            ("training accuracy", epoch.accuracy),
+            ("validation loss", epoch.val_loss),
+            ("validation accuracy", epoch.val_accuracy),
+        )
+    ]
+    assert on_tensorboard(trained.folder) == sorted(expected, key=lambda point: point[:2])
+
+
+def test_progress_is_told_after_every_step(trained: Trained) -> None:
+    steps = [(now.epoch, now.step) for now in trained.told]
+    assert steps == [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, 5)]
+    assert all((now.epochs, now.steps) == (EPOCHS, 4) for now in trained.told)
+    assert [len(now.history) for now in trained.told[:5]] == [0, 0, 0, 1, 1]
+    assert list(trained.told[-1].history) == trained.history
+
+
+def test_the_confusion_matrix_has_a_row_for_each_true_class(
+    data: Prepared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job = job_of(data, tmp_path)
+    says = tf.constant([[0.1, 0.7, 0.2]])
+    loss, accuracy, counts = loop._measure(
+        job, lambda photos: tf.repeat(says, tf.shape(photos)[0], axis=0), "validation"
+    )
+    assert counts.tolist() == [[0, 6, 0], [0, 5, 0], [0, 2, 0]]
+    assert accuracy == pytest.approx(5 / 13)
+    assert loss == pytest.approx(-(6 * np.log(0.1) + 5 * np.log(0.7) + 2 * np.log(0.2)) / 13)
+
+
+def job_of(data: Prepared, folder: Path) -> Any:
+    recipe = recipes.RECIPES["tiny-vgg"]
+    plan = loop.Plan("tiny-vgg", data.key, 1, BATCH, 0)
+    run = loop.Run(folder, loop._draft(data, recipe, folder / "a.keras"))
+    strategy = tf.distribute.get_strategy()
+    return loop._Job(data, recipe, plan, run, strategy, True, False, 4)
+
+
+def test_class_weights_by_hand(data: Prepared) -> None:
+    # 52 photos, of which each class should count for a third.
+    expected = [52 / 3 / 24, 52 / 3 / 20, 52 / 3 / 8]
+    assert loop.class_weights(data) == pytest.approx(expected)
+
+
+def test_weights_of_a_balanced_set_are_1() -> None:
+    rows = (Row("a", "", 8, 8), Row("b", "", 8, 8), Row("c", "", 8, 8, "validation"))
+    data = Prepared(Path(), "", None, 0, {"cat": rows, "dog": rows[:2]}, {}, "")  # type: ignore[arg-type]
+    assert loop.class_weights(data) == [1, 1]
+
+
+def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
+    """The gradients of a step are those of the weighted mean loss."""
+    job = job_of(data, tmp_path)
+    keras.utils.set_random_seed(0)
+    network = loop._build(job)
+    learner = loop._learner(job, network, tuning=False)
+    before = [np.asarray(v) for v in network.trainable_variables]
+    photos, labels, shares = next(iter(loop._batches(job, 1)))
+    np.testing.assert_allclose(
+        shares, np.array(loop.class_weights(data))[labels] / BATCH, rtol=1e-6
+    )
+    with tf.GradientTape() as tape:
+        chosen = tf.gather(network(photos), labels, batch_dims=1)
+        loss = tf.reduce_sum(-tf.math.log(chosen) * shares)
+    gradients = [g.numpy() for g in tape.gradient(loss, network.trainable_variables)]
+    summed, _, count = learner.step(loop._batches(job, 1)).numpy()
+    assert summed == pytest.approx(float(tf.reduce_sum(-tf.math.log(chosen))), rel=1e-5)
+    assert count == BATCH
+    # Adam's first step goes by the learning rate along the sign of each gradient, unless that is
+    # as small as its epsilon.
+    for old, gradient, new in zip(before, gradients, network.trainable_variables, strict=True):
+        expected = 1e-3 * gradient / (np.abs(gradient) + 1e-7 / np.sqrt(1 - 0.999))
+        np.testing.assert_allclose(old - np.asarray(new), expected, atol=1e-5)
+
+
+# --- Interrupted ----------------------------------------------------------------------------
+
+
+class Stop(BaseException):
+    """Stands for a process that ends at once."""
+
+
+def interrupted_at(epoch: int, step: int) -> Callable[[Progress], None]:
+    def report(now: Progress) -> None:
+        if (now.epoch, now.step) == (epoch, step):
+            raise Stop
+
+    return report
+
+
+def test_killed_and_resumed_it_is_as_if_never_interrupted(
+    data: Prepared, trained: Trained, tmp_path: Path
+) -> None:
+    out = tmp_path / "colours.keras"
+    command = [
+        sys.executable, "-m", "cnnviz", "train", str(data.folder), "--architecture",
+        "lesson-mnist", "--out", str(out), "--epochs", f"{EPOCHS}", "--batch", f"{BATCH}",
+        "--seed", "2",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while not (line := process.stderr.readline()).startswith(f"epoch 2/{EPOCHS}"):
+            assert line, "it ended by itself"
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    done = len(read_history(tmp_path / "colours_training"))
+    assert 2 <= done < EPOCHS
+    assert not out.exists()
+    told: list[Progress] = []
+    card = train(
+        data,
+        out,
+        "lesson-mnist",
+        epochs=EPOCHS,
+        batch=BATCH,
+        seed=2,
+        resume=True,
+        report=told.append,
+    )
+    assert told[0].epoch in {done, done + 1}
+    same_files(tmp_path / "colours_training", trained.folder)
+    assert card.training.accuracy == trained.card.training.accuracy
+    for a, b in zip(weights(out), weights(trained.out), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_kill_between_a_checkpoint_and_its_state(
+    data: Prepared, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = np.savez, []
+
+    def killed(*args: Any, **arrays: Any) -> None:
+        calls.append(args)
+        if len(calls) == 3:
+            raise Stop
+        original(*args, **arrays)
+
+    out = tmp_path / "colours.keras"
+    plan = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
+    monkeypatch.setattr(np, "savez", killed)
+    with pytest.raises(Stop):
+        train(data, out, "lesson-mnist", **plan)
+    monkeypatch.undo()
+    assert len(open_run(tmp_path / "colours_training").checkpoints()) == 3
+    assert {epoch for _, epoch, _ in on_tensorboard(tmp_path / "colours_training")} == {1, 2, 3}
+    train(data, out, "lesson-mnist", **plan, resume=True)
+    same_files(tmp_path / "colours_training", trained.folder)
+    # No epoch shows twice.
+    assert on_tensorboard(tmp_path / "colours_training") == on_tensorboard(trained.folder)
+
+
+@pytest.fixture
+def two_stages(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A small recipe as transfer's: two epochs for the dense layer alone, then the rest."""
+
+    def build(shape: tuple[int, int, int], count: int) -> Any:
+        layers = keras.layers
+        image = keras.Input(shape)
+        x = layers.Conv2D(6, 3, strides=2, name="conv")(image)
+        x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+        x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
+        scores = layers.Dense(count, activation="softmax", name="predictions")(x)
+        return keras.Model(image, scores)
+
+    recipe = Recipe(
+        "two-stages", "Two stages", "For tests.", "unit", 3, (8, 64), 16, 5, 1e-2,
+        Augmentation(flip=True, brightness=0.1), SuggestedLayers(), frozen=2, fine_rate=1e-3,
+    )  # fmt: skip
+    monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
+    monkeypatch.setitem(loop.BUILDERS, recipe.name, build)
+    return recipe.name
+
+
+def test_resumed_across_the_stages_of_a_recipe(
+    data: Prepared, two_stages: str, tmp_path: Path
+) -> None:
+    train(data, tmp_path / "whole.keras", two_stages, batch=BATCH)
+    whole = tmp_path / "whole_training"
+    history = read_history(whole)
+    # Both stages fall along a cosine of their own.
+    expected = [1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
+    np.testing.assert_allclose([epoch.rate for epoch in history], expected, rtol=1e-5)
+    first, frozen, tuned = (
+        keras.saving.load_model(whole / history[at].checkpoint, compile=False) for at in (0, 1, 2)
+    )
+    kernels = [model.get_layer("conv").kernel.numpy() for model in (first, frozen, tuned)]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[1], kernels[2])
+    np.testing.assert_array_equal(tuned.get_layer("norm").moving_mean, np.zeros(6))
+
+    out = tmp_path / "parts.keras"
+    # In the first stage, in the first epoch of the second, and in its second epoch.
+    for place, (epoch, resume) in enumerate(((2, False), (3, True), (4, True))):
+        with pytest.raises(Stop):
+            train(
+                data,
+                out,
+                two_stages,
+                batch=BATCH,
+                resume=resume,
+                report=interrupted_at(epoch, 2),
+            )
+        assert len(read_history(tmp_path / "parts_training")) == place + 1
+    train(data, out, two_stages, batch=BATCH, resume=True)
+    same_files(tmp_path / "parts_training", whole)
+
+
+def test_going_on_needs_the_same_plan(data: Prepared, trained: Trained) -> None:
+    plan = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
+    for change, told in (
+        ({"epochs": 7}, "epochs 6"),
+        ({"batch": 8}, "batch 16"),
+        ({"seed": 3}, "seed 2"),
+    ):
+        with pytest.raises(TrainingError, match=f"begun with {told}. To go on it needs the same"):
+            train(data, trained.out, "lesson-mnist", **(plan | change), resume=True)
+    with pytest.raises(TrainingError, match="begun with architecture 'lesson-mnist'"):
+        train(data, trained.out, "tiny-vgg", **plan, resume=True)
+    other = dataclasses.replace(data, key="other")
+    with pytest.raises(TrainingError, match="begun with data "):
+        train(other, trained.out, "lesson-mnist", **plan, resume=True)
+
+
+def test_a_training_is_not_begun_over_another(data: Prepared, trained: Trained) -> None:
+    before = weights(trained.out)
+    with pytest.raises(TrainingError, match="holds a training already. Go on with it by --resume"):
+        train(data, trained.out, "lesson-mnist")
+    for a, b in zip(weights(trained.out), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_to_go_on_with(data: Prepared, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="There is no training in .*a_training to go on with"):
+        train(data, tmp_path / "a.keras", "tiny-vgg", resume=True)
+    with pytest.raises(TrainingError, match="There is no training in"):
+        open_run(tmp_path)
+
+
+def test_going_on_after_the_end_gives_the_same_model(data: Prepared, trained: Trained) -> None:
+    before = trained.out.stat().st_mtime_ns
+    card = train(data, trained.out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, resume=True)
+    assert card == trained.card
+    assert trained.out.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("file", ["plan.json", "state.npz", "history.csv"])
+def test_a_damaged_folder(data: Prepared, trained: Trained, tmp_path: Path, file: str) -> None:
+    shutil.copytree(trained.folder, tmp_path / "colours_training")
+    (tmp_path / "colours_training" / file).write_text("damaged\n1\n")
+    with pytest.raises(TrainingError, match="damaged"):
+        train(
+            data,
+            tmp_path / "colours.keras",
+            "lesson-mnist",
+            epochs=EPOCHS,
+            batch=BATCH,
+            seed=2,
+            resume=True,
+        )
+
+
+# --- Stopped --------------------------------------------------------------------------------
+
+
+def test_stopped_the_best_epoch_so_far_becomes_the_model(
+    data: Prepared, two_stages: str, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    card = train(
+        data,
+        tmp_path / "a.keras",
+        two_stages,
+        batch=BATCH,
+        report=told.append,
+        stop=lambda: len(told) >= 9,
+    )
+    history = read_history(tmp_path / "a_training")
+    assert len(history) == 2
+    assert card.training.epochs in {1, 2}
+    assert (tmp_path / "a.keras").exists()
+
+
+def test_stopped_before_the_first_epoch(data: Prepared, two_stages: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="stopped before its first epoch was finished"):
+        train(data, tmp_path / "a.keras", two_stages, batch=BATCH, stop=lambda: True)
+    assert not (tmp_path / "a.keras").exists()
+    # It can be gone on with all the same.
+    card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True)
+    assert card.training.epochs
+
+
+def test_it_stops_when_nothing_gets_better(
+    data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([0.5, 0.7, 0.7, 0.6, 0.7])
+    measure = loop._measure
+
+    def measured(job: Any, answer: Any, split: str) -> Any:
+        _, accuracy, counts = measure(job, answer, split)
+        return 1.0, next(figures, accuracy), counts
+
+    monkeypatch.setattr(loop, "_measure", measured)
+    monkeypatch.setattr(loop, "_PATIENCE", 0)
+    monkeypatch.setattr(loop, "_LEAST_PATIENCE", 2)
+    card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, keep_best=True)
+    history = read_history(tmp_path / "a_training")
+    assert [epoch.val_accuracy for epoch in history] == [0.5, 0.7, 0.7, 0.6]
+    assert card.training.epochs == 2
+    kept = open_run(tmp_path / "a_training").checkpoints()
+    assert [path.name for path in kept] == ["epoch-002-0.7000.keras"]
+
+
+def test_a_loss_that_is_no_number(
+    data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = dataclasses.replace(recipes.RECIPES[two_stages], fine_rate=float("nan"))
+    monkeypatch.setitem(recipes.RECIPES, two_stages, wild)
+    with pytest.raises(TrainingError, match="In epoch 3 the loss was no longer a number"):
+        train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
+    assert len(open_run(tmp_path / "a_training").checkpoints()) == 2
+
+
+def test_a_disk_that_fills_up(
+    data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = np.savez, []
+
+    def full(*args: Any, **arrays: Any) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(*args, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(TrainingError, match="No space left on device. The epochs.*--resume"):
+        train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
+    told: list[Progress] = []
+    train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True, report=told.append)
+    assert told[0].epoch == 2
+
+
+# --- Data that does not fit -----------------------------------------------------------------
+
+
+def test_data_that_does_not_fit(data: Prepared, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'transfer' takes photos of 224 .* 16 × 16.*--size 224"):
+        train(data, tmp_path / "a.keras", "transfer")
+    with pytest.raises(DataError, match="no architecture 'vgg'"):
+        train(data, tmp_path / "a.keras", "vgg")
+    (data_less := tmp_path / "data").mkdir()
+    missing = dataclasses.replace(data, folder=data_less)
+    with pytest.raises(DataError, match="0.npy is missing or damaged. Prepare the data again"):
+        train(missing, tmp_path / "a.keras", "tiny-vgg")
+
+
+# --- Several devices ------------------------------------------------------------------------
+
+_ON_DEVICES = """
+import sys
+import tensorflow as tf
+from cnnviz.training.data.manifest import read_prepared
+from cnnviz.training.loop import train
+data, out, batch, devices = sys.argv[1:]
+if devices == "2":
+    processor, = tf.config.list_physical_devices("CPU")
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(processor, two)
+    devices = "all"
+train(read_prepared(data), out, "tiny-vgg", epochs=3, batch=int(batch), devices=devices)
+"""
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """33 photos for training: the last batch of 16 has one, for two devices."""
+    return prepare(tmp_path_factory.mktemp("uneven"), [21, 20])
+
+
+@pytest.fixture(scope="module")
+def alone(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training on one device."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(uneven, folder / "a.keras", "tiny-vgg", epochs=3, batch=16)
+    return folder / "a_training"
+
+
+def start(data: Prepared, out: Path, devices: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _ON_DEVICES, str(data.folder), str(out), "8", devices]
+    return subprocess.Popen(
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    try:
+        text, _ = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == 0, text
+
+
+def check_curve(folder: Path, expected: Path) -> None:
+    """The same figures, but for the roundings of another order of sums."""
+    for one, other in zip(read_history(folder), read_history(expected), strict=True):
+        for name, value in dataclasses.asdict(other).items():
+            if name != "seconds":
+                assert getattr(one, name) == pytest.approx(value, rel=1e-4), (one.number, name)
+
+
+@pytest.fixture(scope="module")
+def shared(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trainings on two devices, and on two machines, which run at the same time."""
+    folder = tmp_path_factory.mktemp("shared")
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
+    processes = [start(uneven, folder / "devices" / "a.keras", "2")]
+    for index in range(2):
+        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        out = folder / f"machine{index}" / "a.keras"
+        processes.append(start(uneven, out, "one", TF_CONFIG=json.dumps(told)))
+    for process in processes:
+        ended(process)
+    return folder
+
+
+def test_two_devices_give_the_curve_of_one(alone: Path, shared: Path) -> None:
+    folder = shared / "devices" / "a_training"
+    check_curve(folder, alone)
+    assert json.loads((folder / "plan.json").read_text())["batch"] == 16
+
+
+def test_two_machines_give_the_curve_of_one(alone: Path, shared: Path) -> None:
+    check_curve(shared / "machine0" / "a_training", alone)
+    assert (shared / "machine0" / "a.keras").exists()
+    # The first one alone writes.
+    assert not (shared / "machine1").exists()
+
+
+def test_what_is_repeated_for_a_device_has_no_weight(uneven: Prepared) -> None:
+    from cnnviz.training import pipelines
+
+    how = recipes.RECIPES["tiny-vgg"]
+    told = (uneven, how, [1.0, 2.0], 16, 0, 1)
+    plain = list(pipelines.training_batches(*told).take(3))
+    even = list(pipelines.training_batches(*told, devices=5).take(3))
+    assert [len(labels) for _, labels, _ in even] == [20, 20, 5]
+    for one, other in zip(plain, even, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b[: len(a)])
+        assert not other[2][len(one[2]) :].numpy().any()
+
+
+# --- Precision ------------------------------------------------------------------------------
+
+
+def test_a_network_of_mixed_precision_is_saved_in_float32(data: Prepared, tmp_path: Path) -> None:
+    job = job_of(data, tmp_path)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = loop._build(job)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert mixed.get_layer("conv_1_1").compute_dtype == "bfloat16"
+    plain = loop._plain(job, mixed)
+    policies = {layer.dtype_policy.name for layer in plain.layers}
+    assert policies == {"float32"}
+    for a, b in zip(plain.get_weights(), mixed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    photos = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(plain(photos), mixed(photos), atol=0.02)
+    assert loop._plain(job, plain) is plain
+
+
+def test_without_a_card_that_can_it_computes_in_float32() -> None:
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a graphics card")
+    with loop._precision():
+        assert keras.config.dtype_policy().name == "float32"
