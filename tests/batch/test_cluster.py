@@ -20,8 +20,8 @@ from cnnviz.batch import cluster, runs
 from cnnviz.cards import write_card
 from cnnviz.cli import main
 
-# Ray starts processes and sockets that Python warns of when pytest ends. One cluster is shared.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("ray")]
+# Ray starts processes and sockets that Python warns of when pytest ends.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 # A dead node is noticed after two seconds; by default it takes half a minute.
 HEALTH = {
