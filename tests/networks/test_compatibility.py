@@ -1,6 +1,6 @@
 """docs/compatibility.md holds what this run finds, row by row.
 
-``python -m tests.test_compatibility`` writes the file anew.
+``python -m tests.networks.test_compatibility`` writes the file.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ LOGITS = (
 INTRODUCTION = """\
 # Compatibility
 
-`python -m tests.test_compatibility` writes this file, and `tests/test_compatibility.py` fails where
-a row no longer tells what it finds. For each network below it is checked, through the public API,
-that
+`python -m tests.networks.test_compatibility` writes this file, and the test of that name fails
+where a row differs from what it computes. For each network below it is checked, through the public
+API, that
 
 - the prediction is that of Keras's `model.predict` to 1e-5 (of maps of classes: their mean);
 - layers with maps (20, evenly spread) give them in the size that is listed, channels last;
@@ -201,11 +201,12 @@ def test_the_document_has_a_row_for_each_network_and_no_more(tiny_names: list[st
 
 def write() -> None:
     """Writes the document from what the networks answer."""
-    from tests.conftest import NAMES, _network, make_photo
+    # Run as a program, this file is outside pytest, which makes `corpus` importable.
+    from tests.corpus import builders, photos
 
-    photo = make_photo()
+    photo = photos.random_photo()
     rows = [row(name, stock(name), photo) for name in STOCK_NAMES]
-    tiny = [row(name, _network(name), photo, name in LOGITS) for name in NAMES]
+    tiny = [row(name, builders.network(name), photo, name in LOGITS) for name in builders.NAMES]
     text = (
         f"{INTRODUCTION}\n## Stock architectures of keras.applications\n{HEADING}"
         + "\n".join(rows)
