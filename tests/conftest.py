@@ -39,36 +39,6 @@ def fresh() -> Callable[[str], Any]:
     return builders.fresh
 
 
-@pytest.fixture(params=sorted(builders.BUILDERS), scope="session")
-def any_network(request: pytest.FixtureRequest) -> Any:
-    """Each of the small networks in turn."""
-    return builders.network(request.param)
-
-
-@pytest.fixture(params=builders.AVERAGED, scope="session")
-def averaged_network(request: pytest.FixtureRequest) -> Any:
-    """Each of the small networks whose class activation map comes from the dense weights."""
-    return builders.network(request.param)
-
-
-@pytest.fixture(params=sorted(builders.CHANNEL_ORDERS), scope="session")
-def turned_network(request: pytest.FixtureRequest) -> Any:
-    """Each of the small networks with channels first, and their twins, in turn."""
-    return builders.network(request.param)
-
-
-@pytest.fixture(scope="session")
-def tiny_names() -> list[str]:
-    """The names of all small networks."""
-    return builders.NAMES
-
-
-@pytest.fixture(scope="session")
-def averaged_names() -> tuple[str, ...]:
-    """The names of all networks with a map from the last weights."""
-    return builders.AVERAGED + builders.AVERAGED_PROBABILITIES
-
-
 @pytest.fixture(scope="session")
 def snapshot() -> Callable[[Any], oracles.Snapshot]:
     """Copies a model's configuration, weights and graph nodes."""
