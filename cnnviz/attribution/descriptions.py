@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import seen_region
+from cnnviz.geometry import seen_region
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
 
 # Below this a network is not sure, and says which other class it thinks of.
