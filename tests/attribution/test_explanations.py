@@ -11,7 +11,7 @@ import pytest
 import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.attribution.descriptions import nothing_to_see
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.errors import LayerError, TargetError
 
 Tiny = Callable[[str], Any]
@@ -36,7 +36,7 @@ def test_every_method_on_every_network(
     before, pixels = snapshot(any_network.model), photo.copy()
     fitting = cnnviz.methods(any_network)
     averages = request.node.callspec.params["any_network"] in averaged_names
-    assert fitting == (tuple(METHODS) if averages else ("grad-cam",))
+    assert fitting == (tuple(METHODS) if averages else ANY_LAYER)
     labels = any_network.card.labels
     for method in fitting:
         for target, label in ((None, None), (0, labels[0]), (labels[-1], labels[-1])):
@@ -48,7 +48,7 @@ def test_every_method_on_every_network(
             assert np.isfinite(cam.score)
             assert cam.method == method
             assert cam.target == (label or cnnviz.predict(any_network, photo).label)
-            assert (cam.bias is None) == (method == "grad-cam")
+            assert (cam.bias is None) == (METHODS[method].aggregate == "sum")
     np.testing.assert_array_equal(photo, pixels)
     assert snapshot(any_network.model) == before
 
@@ -249,7 +249,7 @@ def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
         network = cnnviz.network(model)
-        assert cnnviz.methods(network) == ("grad-cam",)
+        assert cnnviz.methods(network) == ANY_LAYER
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
         assert explained.prediction.logits is None
