@@ -20,7 +20,7 @@ from corpus.oracles import Snapshot, eager_outputs
 from corpus.photos import random_photo
 
 import cnnviz
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.attribution.outlines import prepare
 from cnnviz.errors import LayerError
 from cnnviz.networks import graph
@@ -274,7 +274,7 @@ def check_maps(case: Case) -> None:
     network = case.network
     methods = cnnviz.methods(network)
     averages = case.name in builders.AVERAGED + builders.AVERAGED_PROBABILITIES
-    assert methods == (tuple(METHODS) if averages else ("grad-cam",))
+    assert methods == (tuple(METHODS) if averages else ANY_LAYER)
     labels = network.card.labels
     predicted = cnnviz.predict(network, case.photo).label
     for method in methods:
@@ -287,7 +287,7 @@ def check_maps(case: Case) -> None:
             assert np.isfinite(cam.score)
             assert cam.method == method
             assert cam.target == (label or predicted)
-            assert (cam.bias is None) == (method == "grad-cam")
+            assert (cam.bias is None) == (METHODS[method].aggregate == "sum")
 
 
 def check_identities(case: Case) -> None:

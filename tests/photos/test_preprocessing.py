@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from cnnviz.arrays import Region
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
-from cnnviz.photos.preprocessing import (
-    NetworkView,
-    network_input,
-    network_view,
-    place_on_photo,
-    scale_pixels,
-    seen_region,
-)
+from cnnviz.geometry import place_on_photo, seen_region
+from cnnviz.photos.preprocessing import NetworkView, network_input, network_view, scale_pixels
 
 FITS = ("crop", "stretch", "pad")
 
