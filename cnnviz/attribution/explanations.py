@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from cnnviz.attribution import methods as cams
 from cnnviz.attribution.methods import METHODS
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.layers import find
-from cnnviz.networks.loading import Network
+from cnnviz.networks.heads import Head
+from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
+from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import Photo, network_input
 from cnnviz.results import ClassActivationMap, Explanation, Floats, LayerGradients
 
@@ -25,7 +26,7 @@ _CERTAIN = 1 - float(np.finfo(np.float32).eps)
 
 def methods(network: Network) -> tuple[str, ...]:
     """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
-    return tuple(METHODS) if graph.any_pass(network).head.features else ("grad-cam",)
+    return tuple(METHODS) if passes.any_pass(network).head.features else ("grad-cam",)
 
 
 def class_activation_map(
@@ -101,14 +102,14 @@ def explain_inputs(
         LayerError: there is no such layer, or it has no maps.
     """
     wanted = [class_index(network, target) for target in targets]
-    head = graph.any_pass(network).head
+    head = passes.any_pass(network).head
     chosen = _method(head, method, layer)
     if chosen == "grad-cam":
         return _explain_by_gradients(network, head, inputs, wanted, layer)
     return _explain_by_dense_weights(network, head, inputs, wanted, chosen)
 
 
-def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
+def _method(head: Head, method: str | None, layer: str | None) -> str:
     if method is None:
         other_layer = layer is not None and layer != head.features
         return "cam" if head.features and not other_layer else "grad-cam"
@@ -130,7 +131,7 @@ def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
 
 
 def _class_weights(
-    network: Network, head: graph.Head, index: int, method: str, channels: int
+    network: Network, head: Head, index: int, method: str, channels: int
 ) -> tuple[Floats, float]:
     """The weights (K,) of the features and the bias for a class, as the method reads them."""
     if head.dense is None:
@@ -158,12 +159,12 @@ def _class_weights(
 
 def _explain_by_dense_weights(
     network: Network,
-    head: graph.Head,
+    head: Head,
     inputs: NDArray[np.float32],
     wanted: list[int],
     method: str,
 ) -> list[Explanation | ModelError]:
-    values = graph.forward(network).run(inputs)
+    values = passes.forward(network).run(inputs)
     features = values["features"].numpy()
     weights_of = functools.cache(
         lambda index: _class_weights(network, head, index, method, features.shape[-1])
@@ -187,7 +188,7 @@ def _explain_by_dense_weights(
 
 def _explain_by_gradients(
     network: Network,
-    head: graph.Head,
+    head: Head,
     inputs: NDArray[np.float32],
     wanted: list[int],
     layer: str | None,
@@ -230,7 +231,7 @@ def _explain_by_gradients(
 
 def _explain_each(
     network: Network,
-    head: graph.Head,
+    head: Head,
     answers: tuple[Floats, Floats | None],
     maps: Callable[[int, int], list[ClassActivationMap]],
 ) -> list[Explanation | ModelError]:

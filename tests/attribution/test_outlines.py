@@ -7,7 +7,7 @@ from typing import Any
 
 import cnnviz
 from cnnviz.attribution.outlines import prepare
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 
 Tiny = Callable[[str], Any]
 
@@ -42,4 +42,4 @@ def test_a_prepared_network_compiles_no_more_for_its_maps(any_network: Any, phot
         if info.spatial:
             assert cnnviz.activations(any_network, photo, [info.path])[info.path].ndim == 3
             assert len(any_network.compiled) == compiled
-    assert graph.any_pass(any_network).head == graph.forward(any_network).head
+    assert passes.any_pass(any_network).head == passes.forward(any_network).head

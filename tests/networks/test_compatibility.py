@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.networks.layers import find
+from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]

@@ -10,7 +10,7 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks.layers import walk
+from cnnviz.networks.structure import walk
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]

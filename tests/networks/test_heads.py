@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
@@ -95,7 +95,7 @@ def tolerance(network: Any) -> float:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_end_of_every_network_is_read(tiny: Tiny, name: str) -> None:
-    head = graph.any_pass(tiny(name)).head
+    head = passes.any_pass(tiny(name)).head
     activation, *layers = HEADS[name]
     assert head.activation == activation
     for pattern, found in zip(layers, (head.dense, head.features, head.last_spatial), strict=True):
@@ -116,14 +116,14 @@ def test_weights_that_give_no_logit_are_not_taken_for_it(
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     x = keras.layers.Activation(last)(keras.layers.Dense(3, dense)(x))
-    head = graph.any_pass(cnnviz.network(keras.Model(image, x))).head
+    head = passes.any_pass(cnnviz.network(keras.Model(image, x))).head
     assert (head.activation, head.dense, head.features) == (activation, None, None)
 
 
 def test_a_network_without_maps_says_so() -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
-    head = graph.any_pass(cnnviz.network(model)).head
+    head = passes.any_pass(cnnviz.network(model)).head
     assert (head.activation, head.features, head.last_spatial) == ("softmax", None, None)
 
 
@@ -133,7 +133,7 @@ def test_an_activation_that_is_a_layer_of_its_own_is_known(activation: str) -> N
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     model = keras.Model(image, keras.layers.Dense(3, activation=kinds[activation])(x))
-    assert graph.any_pass(cnnviz.network(model)).head.activation == activation
+    assert passes.any_pass(cnnviz.network(model)).head.activation == activation
 
 
 # --- Logits and features --------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_logits_become_the_output_through_the_activation(
     any_network: Any, photo: np.ndarray, request: pytest.FixtureRequest
 ) -> None:
     """Whatever the last layers are: the activation of what is called logits is the output."""
-    made = graph.forward(any_network)
+    made = passes.forward(any_network)
     values = made.run(inputs_of(any_network, photo))
     output = values["output"].numpy()[0]
     if "logits" not in values:
@@ -167,7 +167,7 @@ def test_the_averaged_features_times_the_weights_are_the_logits(
     averaged_network: Any, photo: np.ndarray
 ) -> None:
     """The path named `features` holds what the dense layer really reads."""
-    made = graph.forward(averaged_network)
+    made = passes.forward(averaged_network)
     values = made.run(inputs_of(averaged_network, photo))
     logits = values["features"].numpy()[0].mean(axis=(0, 1))
     if made.head.dense:
@@ -188,19 +188,19 @@ def test_the_averaged_features_times_the_weights_are_the_logits(
 
 
 def test_the_convolution_that_made_each_layer_s_channels(tiny: Tiny) -> None:
-    assert graph.any_pass(tiny("flat")).makers == {
+    assert passes.any_pass(tiny("flat")).makers == {
         "conv1": "conv1",
         "pool": "conv1",
         "conv2": "conv2",
     }
-    makers = graph.any_pass(tiny("nested_functional")).makers
+    makers = passes.any_pass(tiny("nested_functional")).makers
     assert makers["left/act"] == "left/conv"
     assert makers["right/norm"] == "right/conv"
     assert "joined" not in makers
-    rescaled = graph.any_pass(tiny("rescaled")).makers
+    rescaled = passes.any_pass(tiny("rescaled")).makers
     assert rescaled == {"conv": "conv", "norm": "conv", "act": "conv"}
 
 
 def test_where_branches_meet_no_one_filter_made_the_channels(tiny: Tiny) -> None:
-    makers = graph.any_pass(tiny("skip_connections")).makers
+    makers = passes.any_pass(tiny("skip_connections")).makers
     assert makers == {"stem": "stem", "block1": "block1", "block2": "block2"}

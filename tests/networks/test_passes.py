@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import cnnviz
 from cnnviz.errors import LayerError, ModelError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
@@ -38,15 +38,15 @@ def test_the_compiled_answer_is_the_model_s_own(
 ) -> None:
     inputs = inputs_of(any_network, photo)
     expected, _ = eager_outputs(any_network.model, inputs)
-    output = graph.forward(any_network).run(inputs)["output"].numpy()
+    output = passes.forward(any_network).run(inputs)["output"].numpy()
     np.testing.assert_allclose(output, expected, rtol=0, atol=tolerance(any_network))
 
 
 def test_a_photo_s_answer_does_not_depend_on_its_neighbours(tiny: Tiny) -> None:
     network = tiny("flat")
     batch = np.random.default_rng(0).random((3, 12, 12, 3), np.float32)
-    together = graph.forward(network).run(batch)["output"].numpy()
-    alone = [graph.forward(network).run(one[None])["output"].numpy()[0] for one in batch]
+    together = passes.forward(network).run(batch)["output"].numpy()
+    alone = [passes.forward(network).run(one[None])["output"].numpy()[0] for one in batch]
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert np.ptp(together, axis=0).max() > 1e-4
 
@@ -56,10 +56,10 @@ def test_a_photo_s_answer_does_not_depend_on_its_neighbours(tiny: Tiny) -> None:
 
 def test_a_layer_set_is_compiled_once_and_then_reused(fresh: Any, photo: np.ndarray) -> None:
     network = fresh("flat")
-    first = graph.forward(network, ["conv1", "conv2"])
+    first = passes.forward(network, ["conv1", "conv2"])
     inputs = inputs_of(network, photo)
     for _ in range(3):
-        assert graph.forward(network, ["conv2", "conv1"]) is first
+        assert passes.forward(network, ["conv2", "conv1"]) is first
         first.run(inputs)
         first.run(inputs + 1)
     assert first.run.experimental_get_tracing_count() == 1
@@ -68,12 +68,12 @@ def test_a_layer_set_is_compiled_once_and_then_reused(fresh: Any, photo: np.ndar
 
 def test_what_covers_more_is_used_for_less(fresh: Any) -> None:
     network = fresh("flat")
-    everything = graph.forward(network, ["conv1", "pool", "conv2"])
-    some = graph.forward(network, ["conv1", "average"])
-    assert graph.forward(network, ["conv2"]) is everything
-    assert graph.forward(network, ["conv1"]) is some
-    assert graph.forward(network) is some
-    assert graph.any_pass(network) in (everything, some)
+    everything = passes.forward(network, ["conv1", "pool", "conv2"])
+    some = passes.forward(network, ["conv1", "average"])
+    assert passes.forward(network, ["conv2"]) is everything
+    assert passes.forward(network, ["conv1"]) is some
+    assert passes.forward(network) is some
+    assert passes.any_pass(network) in (everything, some)
     assert len(network.compiled) == 2
 
 
@@ -101,7 +101,7 @@ def test_many_layers_come_from_one_forward_pass(tiny: Tiny) -> None:
     """The compiled function holds each convolution once, however many layers are looked at."""
     network = tiny("nested_functional")
     maps = [info.path for info in network.layers if info.spatial]
-    made = graph.forward(network, maps)
+    made = passes.forward(network, maps)
     spec = tf.TensorSpec((1, 12, 12, 3), tf.float32)
     kinds = Counter(
         operation.type for operation in made.run.get_concrete_function(spec).graph.get_operations()
@@ -116,7 +116,7 @@ def test_only_so_many_compiled_functions_are_kept(fresh: Any, photo: np.ndarray)
     pairs = [(first, other) for other in others] + [(others[0], other) for other in others[1:]]
     assert len(pairs) > 20
     for pair in pairs:
-        graph.forward(network, pair)
+        passes.forward(network, pair)
     assert 10 < len(network.compiled) <= 16
     found = cnnviz.activations(network, photo, pairs[0])
     assert found[others[0]].shape == (12, 12, 4)
@@ -127,9 +127,9 @@ def test_eight_threads_share_one_compiled_function(
 ) -> None:
     network = fresh("flat")
     compiled: list[Any] = []
-    original = graph._compile
+    original = passes._compile
     monkeypatch.setattr(
-        graph, "_compile", lambda *given: compiled.append(given) or original(*given)
+        passes, "_compile", lambda *given: compiled.append(given) or original(*given)
     )
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: cnnviz.predict(network, photo).logits, range(16)))
@@ -142,7 +142,7 @@ def test_eight_threads_share_one_compiled_function(
 # --- Errors ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("direction", [graph.forward, graph.backward])
+@pytest.mark.parametrize("direction", [passes.forward, passes.backward])
 def test_an_unknown_layer_is_refused_and_nothing_is_kept(fresh: Any, direction: Any) -> None:
     network = fresh("flat")
     with pytest.raises(LayerError, match="no layer 'conv9'. Near it: conv"):
@@ -153,12 +153,12 @@ def test_an_unknown_layer_is_refused_and_nothing_is_kept(fresh: Any, direction: 
 
 def test_a_call_that_never_happens_is_refused(tiny: Tiny) -> None:
     with pytest.raises(LayerError, match="'again#2' gives no array of its own"):
-        graph.forward(tiny("shared_layer"), ["again#2"])
+        passes.forward(tiny("shared_layer"), ["again#2"])
 
 
 def test_several_outputs_are_refused_in_words(tiny: Tiny) -> None:
     with pytest.raises(LayerError, match="'pyramid' gives no array of its own"):
-        graph.forward(tiny("two_outputs_inside"), ["pyramid"])
+        passes.forward(tiny("two_outputs_inside"), ["pyramid"])
 
 
 def test_a_picture_that_the_layers_cannot_take_is_refused_in_words() -> None:
@@ -169,7 +169,7 @@ def test_a_picture_that_the_layers_cannot_take_is_refused_in_words() -> None:
     small = {"preprocessing": card.preprocessing.model_copy(update={"height": 5, "width": 7})}
     network = cnnviz.network(model, card.model_copy(update=small))
     with pytest.raises(ModelError, match=r"cannot run this network on a picture of \(5, 7, 3\)"):
-        graph.forward(network)
+        passes.forward(network)
     assert network.compiled == {}
 
 
@@ -181,4 +181,4 @@ def test_a_network_that_would_fill_the_memory_is_not_run() -> None:
     huge = layers.UpSampling2D(1024)(layers.Conv2D(4, 3, padding="same")(image))
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(huge)))
     with pytest.raises(ModelError, match="one of them 268 million; at most 400 and 60 million"):
-        graph.forward(cnnviz.network(model))
+        passes.forward(cnnviz.network(model))

@@ -11,7 +11,7 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
@@ -24,9 +24,9 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
 def test_augmentation_sleeps(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("augmented")
     inputs = inputs_of(network, photo)
-    values = graph.forward(network, ["augment", "augment/random_flip"]).run(inputs)["layers"]
+    values = passes.forward(network, ["augment", "augment/random_flip"]).run(inputs)["layers"]
     np.testing.assert_array_equal(values["augment"], inputs)
-    first, second = (graph.forward(network).run(inputs)["output"].numpy() for _ in range(2))
+    first, second = (passes.forward(network).run(inputs)["output"].numpy() for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -35,7 +35,7 @@ def test_the_calls_of_a_shared_layer_are_told_apart(
 ) -> None:
     network = tiny("shared_layer")
     inputs = inputs_of(network, photo)
-    found = graph.forward(network, ["again", "again#1", "twin", "twin#1", "twin#1/conv"]).run(
+    found = passes.forward(network, ["again", "again#1", "twin", "twin#1", "twin#1/conv"]).run(
         inputs
     )
     layers = {layer.name: layer for layer in network.model.layers}
