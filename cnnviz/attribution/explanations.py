@@ -17,7 +17,7 @@ from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.structure import find
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import ClassActivationMap, Explanation, Floats, LayerGradients
 
 # From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
@@ -31,7 +31,7 @@ def methods(network: Network) -> tuple[str, ...]:
 
 def class_activation_map(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     target: str | int | None = None,
     *,
     method: str | None = None,
@@ -61,7 +61,7 @@ def class_activation_map(
 
 def explain(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Floats
 
 
-def activations(network: Network, photo: Photo, layers: Iterable[str]) -> dict[str, Floats]:
+def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> dict[str, Floats]:
     """The outputs of layers for a photo (H, W, 3), all from one forward pass.
 
     Returns:

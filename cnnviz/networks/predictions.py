@@ -10,7 +10,7 @@ from cnnviz.errors import ModelError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Floats, Prediction
 
 # The rounding error that half precision may leave in a probability.
@@ -19,7 +19,7 @@ _ROUNDING = 0.01
 _MAX_LISTED = 5
 
 
-def predict(network: Network, photo: Photo) -> Prediction:
+def predict(network: Network, photo: PhotoInput) -> Prediction:
     """Classifies a photo (H, W, 3) uint8.
 
     Where the network gives maps of classes, its output is their mean over all positions.
