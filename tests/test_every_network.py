@@ -23,8 +23,8 @@ import cnnviz
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.attribution.outlines import prepare
 from cnnviz.errors import LayerError
-from cnnviz.networks import graph
-from cnnviz.networks.layers import describe, find, walk
+from cnnviz.networks import passes
+from cnnviz.networks.structure import describe_model, find, walk
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Filters
 
@@ -143,7 +143,7 @@ def check_layers(case: Case) -> None:
     assert len(layers) == len(paths)
     for path, layer in layers.items():
         assert find(model, path) is layer
-    total = sum(info.parameters for info in describe(model) if not info.nested)
+    total = sum(info.parameters for info in describe_model(model).layers if not info.nested)
     assert total == model.count_params()
 
 
@@ -190,7 +190,7 @@ def check_prepared(case: Case) -> None:
             maps = cnnviz.activations(network, case.photo, [info.path])[info.path]
             assert maps.ndim == 3
             assert len(network.compiled) == compiled
-    assert graph.any_pass(network).head == graph.forward(network).head
+    assert passes.any_pass(network).head == passes.forward(network).head
 
 
 def check_head(case: Case) -> None:
@@ -199,7 +199,7 @@ def check_head(case: Case) -> None:
 
 
 def compare_head(name: str, network: Any) -> None:
-    head = graph.any_pass(network).head
+    head = passes.any_pass(network).head
     activation, *patterns = HEADS[name]
     assert head.activation == activation
     paths = (head.dense, head.features, head.last_spatial)
@@ -212,7 +212,7 @@ def compare_head(name: str, network: Any) -> None:
 
 def check_output(case: Case) -> None:
     """The compiled output is the plain model's, and the activation of the logits."""
-    view = graph.forward(case.network)
+    view = passes.forward(case.network)
     values = view.run(case.inputs)
     output = values["output"].numpy()
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
@@ -234,7 +234,7 @@ def check_features(case: Case) -> None:
     """The means of the maps named `features`, times the dense weights, are the logits."""
     if not case.averages_maps:
         return
-    view = graph.forward(case.network)
+    view = passes.forward(case.network)
     values = view.run(case.inputs)
     logits = values["features"].numpy()[0].mean(axis=(0, 1))
     if view.head.dense:

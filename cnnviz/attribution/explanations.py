@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.layers import find
-from cnnviz.networks.loading import Network
+from cnnviz.networks.heads import Head
+from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.networks.structure import find
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import ClassActivationMap, Explanation
 
 # From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
@@ -29,12 +30,12 @@ _Answers = tuple[Floats, Floats | None, Callable[[int, int], ClassActivationMap]
 
 def methods(network: Network) -> tuple[str, ...]:
     """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
-    return tuple(METHODS) if graph.any_pass(network).head.features else ANY_LAYER
+    return tuple(METHODS) if passes.any_pass(network).head.features else ANY_LAYER
 
 
 def class_activation_map(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     target: str | int | None = None,
     *,
     method: str | None = None,
@@ -65,7 +66,7 @@ def class_activation_map(
 
 def explain(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,
@@ -103,7 +104,7 @@ def explain_inputs(
         LayerError: there is no such layer, or it has no maps.
     """
     classes = [class_index(network, target) for target in targets]
-    head = graph.any_pass(network).head
+    head = passes.any_pass(network).head
     chosen = _choose(head, method, layer)
     if chosen.passes == "forward":
         outputs, logits, make_map = _by_weights(network, head, inputs, chosen)
@@ -122,7 +123,7 @@ def explain_inputs(
     return explanations
 
 
-def _choose(head: graph.Head, method: str | None, layer: str | None) -> Method:
+def _choose(head: Head, method: str | None, layer: str | None) -> Method:
     """The method of that key, or the first that fits."""
     other_layer = layer is not None and layer != head.features
     if method is None:
@@ -147,10 +148,10 @@ def _choose(head: graph.Head, method: str | None, layer: str | None) -> Method:
 
 
 def _by_weights(
-    network: Network, head: graph.Head, inputs: NDArray[np.float32], method: Method
+    network: Network, head: Head, inputs: NDArray[np.float32], method: Method
 ) -> _Answers:
     """Maps from the averaged maps and the weights of the dense layer: one run for all classes."""
-    values = graph.forward(network).run(inputs)
+    values = passes.forward(network).run(inputs)
     features = values["features"].numpy()
     weights_of = functools.cache(
         functools.partial(_class_weights, network, head, method, features.shape[-1])
@@ -168,7 +169,7 @@ def _by_weights(
 
 
 def _class_weights(
-    network: Network, head: graph.Head, method: Method, channels: int, index: int
+    network: Network, head: Head, method: Method, channels: int, index: int
 ) -> tuple[Floats, float]:
     """The weights (K,) of the averaged maps and the bias for a class, as the method takes them."""
     if head.dense is None:
@@ -195,7 +196,7 @@ def _class_weights(
 
 def _by_gradients(
     network: Network,
-    head: graph.Head,
+    head: Head,
     inputs: NDArray[np.float32],
     classes: list[int],
     method: Method,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from cnnviz.attribution.explanations import methods
-from cnnviz.networks import graph
-from cnnviz.networks.layouts import input_shape
-from cnnviz.networks.loading import Network
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
 from cnnviz.results import Outline
 
 
 def outline(network: Network) -> Outline:
     """The layers of a network, how it ends, and its card."""
-    known = graph.any_pass(network)
+    known = passes.any_pass(network)
     return Outline(
         network.card,
         network.layers,
-        input_shape(network.model),
+        network.structure.input_shape,
         network.model.count_params(),
         methods(network),
         known.head.features,
@@ -28,4 +27,4 @@ def outline(network: Network) -> Outline:
 
 def prepare(network: Network) -> None:
     """Compiles the view on all maps at once, so that every later choice of a layer is quick."""
-    graph.forward(network, [layer.path for layer in network.layers if layer.spatial])
+    passes.forward(network, [layer.path for layer in network.layers if layer.spatial])

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Explanation, PhotoResult
@@ -94,7 +94,7 @@ def explain_many(
             for group in in_order(runners, explain_group, groups, _TOGETHER - 1):
                 yield from group
 
-    size = min(graph.any_pass(network).batch, len(paths))
+    size = min(passes.any_pass(network).batch_size, len(paths))
     return results()
 
 

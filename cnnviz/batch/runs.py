@@ -23,7 +23,7 @@ from cnnviz.batch.pipeline import explain_many, in_order, threads
 from cnnviz.drawing import overlay
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
-from cnnviz.networks.loading import Network
+from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Explanation, PhotoResult
 from cnnviz.storage import CONTRAST, OVERLAY, UNFINISHED, write_whole

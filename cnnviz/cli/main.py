@@ -38,7 +38,7 @@ from cnnviz.storage import CONTRAST, OVERLAY, write_whole
 if TYPE_CHECKING:
     from cnnviz.batch.cluster import Asked
     from cnnviz.batch.runs import Job, Part
-    from cnnviz.networks.loading import Network
+    from cnnviz.networks.network import Network
     from cnnviz.results import Prediction
 
 Row = dict[str, Any]

@@ -53,7 +53,7 @@ _large = threading.Lock()
 _log = logging.getLogger(__name__)
 
 # A photo as Pillow holds it, for rooms that do without Pillow: RGB, and never written to.
-Decoded = Image.Image
+DecodedPhoto = Image.Image
 
 
 def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
@@ -71,7 +71,7 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     return np.asarray(open_picture(source))
 
 
-def open_picture(source: str | Path | bytes) -> Decoded:
+def open_picture(source: str | Path | bytes) -> DecodedPhoto:
     """The same as ``open_photo``, as Pillow holds it: nothing is copied once more.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.photos.decoding import Decoded
+from cnnviz.photos.decoding import DecodedPhoto
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -21,7 +21,7 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return _encode(pixels, "JPEG", quality=88)
 
 
-def as_picture(pixels: NDArray[np.uint8]) -> Decoded:
+def as_picture(pixels: NDArray[np.uint8]) -> DecodedPhoto:
     """Pixels (H, W, 3) as Pillow holds them: a copy."""
     return Image.fromarray(pixels)
 
@@ -33,7 +33,7 @@ def shrink(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     return np.asarray(shrink_picture(as_picture(pixels), longest))
 
 
-def shrink_picture(image: Decoded, longest: int) -> Decoded:
+def shrink_picture(image: DecodedPhoto, longest: int) -> DecodedPhoto:
     """``shrink`` of a photo that Pillow holds."""
     scale = longest / max(image.size)
     if scale >= 1:

@@ -40,7 +40,7 @@ class NetworkView:
     preprocessing: Preprocessing
 
 
-Photo = NDArray[np.uint8] | NetworkView
+PhotoInput = NDArray[np.uint8] | NetworkView
 
 
 def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -82,7 +82,7 @@ def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np
     return view if view.ndim == 3 else view[..., None]
 
 
-def network_input(photo: Photo, preprocessing: Preprocessing) -> NDArray[np.float32]:
+def network_input(photo: PhotoInput, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says.
 
     Raises:

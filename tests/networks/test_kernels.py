@@ -11,7 +11,7 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks.layers import find
+from cnnviz.networks.structure import find
 
 Tiny = Callable[[str], Any]
 

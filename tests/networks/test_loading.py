@@ -18,6 +18,8 @@ from corpus import networks as n
 import cnnviz
 from cnnviz.cards import write_card
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
+from cnnviz.networks import structure
+from cnnviz.networks.loading import with_card
 
 Tiny = Callable[[str], Any]
 
@@ -106,6 +108,25 @@ def test_an_inferred_card_of_several_outputs_is_that_of_the_first_row_of_scores(
 @pytest.mark.parametrize("name", ["one_sigmoid", "two_classes", "one_sigmoid_map"])
 def test_one_unit_and_two_units_both_speak_for_two_classes(tiny: Tiny, name: str) -> None:
     assert cnnviz.network(tiny(name).model).card.labels == ["class 0", "class 1"]
+
+
+def test_the_structure_is_worked_out_once_per_load(
+    tiny: Tiny, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny("channels_first").model.save(tmp_path / "net.keras")
+    calls: list[Any] = []
+    original = structure._channels_first_paths
+    monkeypatch.setattr(
+        structure, "_channels_first_paths", lambda graph: calls.append(graph) or original(graph)
+    )
+    network = cnnviz.load_model(tmp_path / "net.keras")
+    cnnviz.outline(network)
+    cnnviz.predict(network, photo)
+    cnnviz.activations(network, photo, [info.path for info in network.layers if info.spatial])
+    cnnviz.class_activation_map(network, photo, method="grad-cam")
+    renamed = with_card(network, network.card.model_copy(update={"title": "another"}))
+    assert renamed.structure is network.structure
+    assert len(calls) == 1
 
 
 # --- Cards that do not fit ------------------------------------------------------------------

@@ -13,9 +13,9 @@ import pytest
 import cnnviz
 from cnnviz.attribution.descriptions import damage
 from cnnviz.errors import CardError, ModelError, TargetError
+from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.graph import Head
-from cnnviz.networks.loading import infer_card
+from cnnviz.networks.heads import Head
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Prediction, Score
@@ -266,8 +266,8 @@ def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
         fresh("several_outputs", output="moods")
     with pytest.raises(CardError, match="no output 'moods'"):
         cnnviz.predict(choose(network, "moods", ["calm", "wild"]), np.zeros((4, 4, 3), np.uint8))
-    assert infer_card(network.model, "x").labels == ["class 0", "class 1", "class 2"]
-    assert infer_card(network.model, "x", "mood").labels == ["class 0", "class 1"]
+    assert infer_card(network.structure, "x").labels == ["class 0", "class 1", "class 2"]
+    assert infer_card(network.structure, "x", "mood").labels == ["class 0", "class 1"]
 
 
 # --- Top and classes ------------------------------------------------------------------------

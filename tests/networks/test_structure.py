@@ -1,4 +1,4 @@
-"""Layers by path: complete, in order, and described as they are."""
+"""The structure of a model: layers by path, complete and in order; outputs; channel layout."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.errors import LayerError
-from cnnviz.networks.layers import find, walk
+from cnnviz.errors import CardError, LayerError
+from cnnviz.networks.structure import channels_last_shape, describe_model, find, walk
 
 Tiny = Callable[[str], Any]
 
@@ -232,3 +233,76 @@ def test_the_call_of_a_shared_layer_is_that_layer(tiny: Tiny) -> None:
     assert find(model, "twin#1/conv") is find(model, "twin/conv")
     with pytest.raises(LayerError, match="no layer 'again#x'"):
         find(model, "again#x")
+
+
+# --- Which is which -------------------------------------------------------------------------
+
+
+def test_the_layout_is_known_in_and_around_a_nested_block(tiny: Tiny) -> None:
+    structure = describe_model(tiny("channels_first").model)
+    found = structure.channels_first
+    assert {"image", "scale", "conv1", "pool", "block", "block/norm", "block/act"} <= found
+    assert {"depthwise", "joined", "larger", "transpose"} <= found
+    assert not {"average", "scores"} & found
+    assert structure.input_shape == (None, 12, 14, 3)
+    assert describe_model(tiny("channels_last_twin").model).channels_first == frozenset()
+
+
+def test_a_photo_that_is_turned_inside_changes_its_layout_twice(tiny: Tiny) -> None:
+    structure = describe_model(tiny("turned_inside").model)
+    assert structure.channels_first == {"turned", "conv"}
+    assert structure.input_shape == (None, 12, 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [
+        ((3, 8, 9), True),
+        ((1, 8, 9), True),
+        ((8, 9, 3), False),
+        ((3, 8, 3), False),
+        ((5, 8, 9), False),
+    ],
+)
+def test_where_no_layer_says_it_the_colours_do(shape: tuple[int, ...], first: bool) -> None:
+    image = keras.Input(shape)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+    assert bool(describe_model(model).channels_first) is first
+
+
+def test_a_shape_with_channels_last_by_hand() -> None:
+    assert channels_last_shape((None, 3, 8, 9), True) == (None, 8, 9, 3)
+    assert channels_last_shape((None, 3, 8, 9), False) == (None, 3, 8, 9)
+    assert channels_last_shape((None, 7), True) == (None, 7)
+
+
+def test_the_structure_of_a_model_without_a_graph_is_its_layers() -> None:
+    structure = describe_model(own_model())
+    assert not structure.has_graph
+    assert len(structure.layers) == 8
+    assert (structure.input_shape, structure.outputs, structure.class_counts) == ((), {}, {})
+    assert structure.channels_first == frozenset()
+
+
+def test_class_scores_are_counted_by_output_and_rows_come_before_maps(tiny: Tiny) -> None:
+    structure = tiny("several_outputs").structure
+    assert list(structure.outputs) == ["maps", "scores", "mood"]
+    assert list(structure.class_counts.items()) == [("scores", 3), ("mood", 2), ("maps", 2)]
+    assert [structure.class_count(name) for name in (None, "mood", "maps")] == [3, 2, 2]
+    with pytest.raises(CardError, match="no output 'moods'.*Choose from scores, mood, maps"):
+        structure.class_count("moods")
+
+
+def test_the_names_of_outputs() -> None:
+    image = keras.Input((8, 8, 3))
+    flat = keras.layers.Flatten()(image)
+    dense = keras.layers.Dense(2, name="scores")
+    maps = keras.layers.Conv2D(5, 3, name="maps")(image)
+    listed = keras.Model(image, [dense(flat), dense(flat * 2), maps])
+    assert describe_model(listed).outputs == {
+        "scores": (None, 2),
+        "scores#1": (None, 2),
+        "maps": (None, 6, 6, 5),
+    }
+    named = keras.Model(image, {"animal": dense(flat), "where": maps})
+    assert describe_model(named).outputs == {"animal": (None, 2), "where": (None, 6, 6, 5)}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.networks.layouts import channels_first, input_shape, outputs, shape_last
 
 Tiny = Callable[[str], Any]
 
@@ -19,58 +18,6 @@ PAIRS = [
     ("channels_first_maps", "channels_last_maps_twin"),
 ]
 pair = pytest.mark.parametrize(("first", "last"), PAIRS)
-
-
-# --- Which is which -------------------------------------------------------------------------
-
-
-def test_the_layout_is_known_in_and_around_a_nested_block(tiny: Tiny) -> None:
-    model = tiny("channels_first").model
-    found = channels_first(model)
-    assert {"image", "scale", "conv1", "pool", "block", "block/norm", "block/act"} <= found
-    assert {"depthwise", "joined", "larger", "transpose"} <= found
-    assert not {"average", "scores"} & found
-    assert input_shape(model) == (None, 12, 14, 3)
-    assert channels_first(tiny("channels_last_twin").model) == frozenset()
-
-
-def test_a_photo_that_is_turned_inside_changes_its_layout_twice(tiny: Tiny) -> None:
-    model = tiny("turned_inside").model
-    assert channels_first(model) == {"turned", "conv"}
-    assert input_shape(model) == (None, 12, 12, 3)
-
-
-@pytest.mark.parametrize(
-    ("shape", "first"),
-    [
-        ((3, 8, 9), True),
-        ((1, 8, 9), True),
-        ((8, 9, 3), False),
-        ((3, 8, 3), False),
-        ((5, 8, 9), False),
-    ],
-)
-def test_where_no_layer_says_it_the_colours_do(shape: tuple[int, ...], first: bool) -> None:
-    image = keras.Input(shape)
-    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
-    assert bool(channels_first(model)) is first
-
-
-def test_a_shape_with_channels_last_by_hand() -> None:
-    assert shape_last((None, 3, 8, 9), True) == (None, 8, 9, 3)
-    assert shape_last((None, 3, 8, 9), False) == (None, 3, 8, 9)
-    assert shape_last((None, 7), True) == (None, 7)
-
-
-def test_the_names_of_outputs() -> None:
-    image = keras.Input((8, 8, 3))
-    flat = keras.layers.Flatten()(image)
-    dense = keras.layers.Dense(2, name="scores")
-    maps = keras.layers.Conv2D(5, 3, name="maps")(image)
-    listed = keras.Model(image, [dense(flat), dense(flat * 2), maps])
-    assert outputs(listed) == {"scores": (None, 2), "scores#1": (None, 2), "maps": (None, 6, 6, 5)}
-    named = keras.Model(image, {"animal": dense(flat), "where": maps})
-    assert outputs(named) == {"animal": (None, 2), "where": (None, 6, 6, 5)}
 
 
 # --- The same as the twin -------------------------------------------------------------------
