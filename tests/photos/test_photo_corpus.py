@@ -78,7 +78,7 @@ def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(decoding, "_upright_rgb", watched)
     large, small = (encode(Image.new("RGB", (side, side)), "PNG") for side in (20, 10))
     threads = [threading.Thread(target=open_photo, args=(large,)) for _ in range(8)]
-    with decoding._large:
+    with decoding._large_photo_lock:
         assert open_photo(small).shape == (10, 10, 3)
         for thread in threads:
             thread.start()
