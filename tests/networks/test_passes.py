@@ -24,22 +24,7 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
     return network_input(photo, network.card.preprocessing)
 
 
-def tolerance(network: Any) -> float:
-    """1e-5, or what half precision has when a compiler rounds in another order."""
-    kinds = {layer.compute_dtype for layer in network.model.layers}
-    return 3e-2 if "bfloat16" in kinds else 3e-3 if "float16" in kinds else 1e-5
-
-
 # --- The same answers as the plain model ----------------------------------------------------
-
-
-def test_the_compiled_answer_is_the_model_s_own(
-    any_network: Any, photo: np.ndarray, eager_outputs: Any
-) -> None:
-    inputs = inputs_of(any_network, photo)
-    expected, _ = eager_outputs(any_network.model, inputs)
-    output = passes.forward(any_network).run(inputs)["output"].numpy()
-    np.testing.assert_allclose(output, expected, rtol=0, atol=tolerance(any_network))
 
 
 def test_a_photo_s_answer_does_not_depend_on_its_neighbours(tiny: Tiny) -> None:
