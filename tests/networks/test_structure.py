@@ -261,7 +261,7 @@ def test_the_layout_may_change_inside_a_network(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "first"),
+    ("shape", "channels_first"),
     [
         ((3, 8, 9), True),
         ((1, 8, 9), True),
@@ -271,11 +271,11 @@ def test_the_layout_may_change_inside_a_network(tiny: Tiny) -> None:
     ],
 )
 def test_without_a_layer_that_defines_the_layout_the_number_of_colours_does(
-    shape: tuple[int, ...], first: bool
+    shape: tuple[int, ...], channels_first: bool
 ) -> None:
     image = keras.Input(shape)
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
-    assert bool(describe_model(model).channels_first) is first
+    assert bool(describe_model(model).channels_first) is channels_first
 
 
 def test_a_shape_with_channels_last_by_hand() -> None:
