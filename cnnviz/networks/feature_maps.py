@@ -14,7 +14,7 @@ def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> d
     """The outputs of layers for a photo (H, W, 3), all from one forward pass.
 
     Returns:
-        {path: (h, w, K)} float32 in the order asked for; (K,) for a layer without maps.
+        {path: (h, w, K)} float32 in the order of ``layers``; (K,) for a layer without maps.
 
     Raises:
         LayerError: a layer does not exist.

@@ -1,4 +1,4 @@
-"""From a photo to the network input, as the card says."""
+"""From a photo to the network input, as the card defines it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 
 @dataclass(frozen=True)
 class NetworkView:
-    """A photo as a network sees it: what may stand for the photo where that network is asked.
+    """A photo reduced to the pixels that a network sees; far smaller than the photo.
 
-    It is made once, and is far smaller than the photo.
+    It can be given to a network with the same preprocessing in place of the photo.
 
     Attributes:
-        pixels: (h, w, C) uint8, what ``network_view`` gives.
-        preprocessing: how the photo became that.
+        pixels: (h, w, C) uint8, the result of ``network_view``.
+        preprocessing: the preprocessing that was applied.
     """
 
     pixels: NDArray[np.uint8]
     preprocessing: Preprocessing
 
 
+# What a network accepts as a photo: (H, W, 3) pixels, or its own view of them.
 PhotoInput = NDArray[np.uint8] | NetworkView
 
 
@@ -60,7 +61,7 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
 
 
 def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """``network_view`` of a photo that Pillow holds, in RGB."""
+    """``network_view`` of an RGB image of Pillow's: (h, w, C) uint8."""
     size = (preprocessing.width, preprocessing.height)
     resample = _FILTERS[preprocessing.interpolation]
     if preprocessing.channels == 1:
@@ -83,11 +84,11 @@ def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np
 
 
 def network_input(photo: PhotoInput, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says.
+    """The network input: (1, h, w, C) float32, scaled as the card defines it.
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
-        ValueError: it is the view of a network that sees photos otherwise.
+        ValueError: it is a view with another preprocessing.
     """
     if not isinstance(photo, NetworkView):
         view = network_view(photo, preprocessing)
@@ -103,7 +104,12 @@ def network_input(photo: PhotoInput, preprocessing: Preprocessing) -> NDArray[np
 def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     """Scales pixel values of 0 to 255, (..., C), to the range that a network was trained on.
 
-    The names are those of ``Preprocessing.scaling``; float32, same shape.
+    Args:
+        view: the pixels.
+        scaling: a value of ``Preprocessing.scaling``.
+
+    Returns:
+        float32 of the same shape.
     """
     pixels = view.astype(np.float32)
     if scaling == "unit":

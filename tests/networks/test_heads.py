@@ -6,19 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 import cnnviz
 from cnnviz.networks import passes
-from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
-
-
-def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
-    return network_input(photo, network.card.preprocessing)
-
 
 # --- How a network ends ---------------------------------------------------------------------
 
@@ -27,10 +20,10 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
     ("dense", "last", "activation"),
     [("linear", "tanh", "tanh"), ("softmax", "softmax", "softmax"), ("sigmoid", "relu", "relu")],
 )
-def test_weights_that_give_no_logit_are_not_taken_for_it(
+def test_weights_that_do_not_give_logits_are_not_the_head_s_dense_layer(
     dense: str, last: str, activation: str
 ) -> None:
-    """Such as the beginner's second softmax: the weights then say nothing exact of the output."""
+    """Such as a second softmax: the output is then no exact function of the weighted maps."""
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     x = keras.layers.Activation(last)(keras.layers.Dense(3, dense)(x))
@@ -38,7 +31,7 @@ def test_weights_that_give_no_logit_are_not_taken_for_it(
     assert (head.activation, head.dense, head.features) == (activation, None, None)
 
 
-def test_a_network_without_maps_says_so() -> None:
+def test_a_network_without_maps_has_no_last_spatial_layer() -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
     head = passes.any_pass(cnnviz.network(model)).head
@@ -46,15 +39,12 @@ def test_a_network_without_maps_says_so() -> None:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_an_activation_that_is_a_layer_of_its_own_is_known(activation: str) -> None:
+def test_an_activation_that_is_a_separate_layer_is_recognised(activation: str) -> None:
     kinds = {"softmax": keras.layers.Softmax(), "sigmoid": keras.ops.sigmoid}
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     model = keras.Model(image, keras.layers.Dense(3, activation=kinds[activation])(x))
     assert passes.any_pass(cnnviz.network(model)).head.activation == activation
-
-
-# --- Logits and features --------------------------------------------------------------------
 
 
 # --- Makers ---------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
 # --- The same answers as the plain model ----------------------------------------------------
 
 
-def test_a_photo_s_answer_does_not_depend_on_its_neighbours(tiny: Tiny) -> None:
+def test_the_output_of_a_photo_does_not_depend_on_the_rest_of_the_batch(tiny: Tiny) -> None:
     network = tiny("flat")
     batch = np.random.default_rng(0).random((3, 12, 12, 3), np.float32)
     together = passes.forward(network).run(batch)["output"].numpy()
@@ -51,7 +51,7 @@ def test_a_layer_set_is_compiled_once_and_then_reused(fresh: Any, photo: np.ndar
     assert len(network.compiled) == 1
 
 
-def test_what_covers_more_is_used_for_less(fresh: Any) -> None:
+def test_a_pass_over_more_layers_is_reused_for_fewer(fresh: Any) -> None:
     network = fresh("flat")
     everything = passes.forward(network, ["conv1", "pool", "conv2"])
     some = passes.forward(network, ["conv1", "average"])
@@ -66,30 +66,31 @@ def test_another_class_does_not_compile_again(fresh: Any, photo: np.ndarray) -> 
     network = fresh("flat")
     for target in (0, 1, 2, "dog", None):
         cnnviz.class_activation_map(network, photo, target, method="grad-cam")
-    backward = [made for key, made in network.compiled.items() if key[0] == "backward"]
+    backward = [kept for key, kept in network.compiled.items() if key[0] == "backward"]
     assert len(backward) == 1
     assert backward[0].run.experimental_get_tracing_count() == 1
 
 
-def test_the_whole_public_way_compiles_two_functions(fresh: Any, photo: np.ndarray) -> None:
+def test_all_public_functions_together_compile_two_passes(fresh: Any, photo: np.ndarray) -> None:
     network = fresh("flat")
     for _ in range(2):
         cnnviz.predict(network, photo)
         cnnviz.class_activation_map(network, photo)
         cnnviz.class_activation_map(network, photo, method="contrastive-cam")
         cnnviz.class_activation_map(network, photo, method="grad-cam")
-    counts = [made.run.experimental_get_tracing_count() for made in network.compiled.values()]
+    counts = [kept.run.experimental_get_tracing_count() for kept in network.compiled.values()]
     assert counts == [1, 1]
 
 
 def test_many_layers_come_from_one_forward_pass(tiny: Tiny) -> None:
-    """The compiled function holds each convolution once, however many layers are looked at."""
+    """The compiled function holds each convolution once, whatever the number of layers."""
     network = tiny("nested_functional")
     maps = [info.path for info in network.layers if info.spatial]
-    made = passes.forward(network, maps)
+    forward = passes.forward(network, maps)
     spec = tf.TensorSpec((1, 12, 12, 3), tf.float32)
     kinds = Counter(
-        operation.type for operation in made.run.get_concrete_function(spec).graph.get_operations()
+        operation.type
+        for operation in forward.run.get_concrete_function(spec).graph.get_operations()
     )
     assert len(maps) > 8
     assert kinds["Conv2D"] == 3
@@ -103,8 +104,8 @@ def test_only_so_many_compiled_functions_are_kept(fresh: Any, photo: np.ndarray)
     for pair in pairs:
         passes.forward(network, pair)
     assert 10 < len(network.compiled) <= 16
-    found = cnnviz.activations(network, photo, pairs[0])
-    assert found[others[0]].shape == (12, 12, 4)
+    outputs = cnnviz.activations(network, photo, pairs[0])
+    assert outputs[others[0]].shape == (12, 12, 4)
 
 
 def test_eight_threads_share_one_compiled_function(
@@ -114,7 +115,7 @@ def test_eight_threads_share_one_compiled_function(
     compiled: list[Any] = []
     original = passes._compile
     monkeypatch.setattr(
-        passes, "_compile", lambda *given: compiled.append(given) or original(*given)
+        passes, "_compile", lambda *arguments: compiled.append(arguments) or original(*arguments)
     )
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: cnnviz.predict(network, photo).logits, range(16)))
@@ -141,12 +142,12 @@ def test_a_call_that_never_happens_is_refused(tiny: Tiny) -> None:
         passes.forward(tiny("shared_layer"), ["again#2"])
 
 
-def test_several_outputs_are_refused_in_words(tiny: Tiny) -> None:
+def test_several_outputs_are_refused_with_a_message(tiny: Tiny) -> None:
     with pytest.raises(LayerError, match="'pyramid' gives no array of its own"):
         passes.forward(tiny("two_outputs_inside"), ["pyramid"])
 
 
-def test_a_picture_that_the_layers_cannot_take_is_refused_in_words() -> None:
+def test_a_picture_that_is_too_small_for_the_layers_is_refused_with_a_message() -> None:
     image = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(2, 9)(image)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))

@@ -27,35 +27,35 @@ def test_a_flat_model_s_layers_in_order(tiny: Tiny) -> None:
 
 
 def test_nested_layers_follow_their_model(tiny: Tiny) -> None:
-    found = paths(tiny("nested_sequential"))
-    assert found[:3] == ["backbone", "backbone/conv", "backbone/conv_b"]
-    assert found[-1] == "scores"
+    layer_paths = paths(tiny("nested_sequential"))
+    assert layer_paths[:3] == ["backbone", "backbone/conv", "backbone/conv_b"]
+    assert layer_paths[-1] == "scores"
 
 
-def test_equal_names_are_told_apart_by_their_path(tiny: Tiny) -> None:
+def test_layers_of_equal_names_differ_by_path(tiny: Tiny) -> None:
     network = tiny("nested_functional")
-    found = {"conv", "left/conv", "right/conv", "left/act", "right/act"} & set(paths(network))
-    assert len(found) == 5
+    layer_paths = {"conv", "left/conv", "right/conv", "left/act", "right/act"} & set(paths(network))
+    assert len(layer_paths) == 5
     layers = {find(network.model, path) for path in ("conv", "left/conv", "right/conv")}
     assert len(layers) == 3
 
 
 def test_a_backbone_in_a_backbone(tiny: Tiny) -> None:
-    found = [path for path in paths(tiny("backbone_in_backbone")) if path.endswith("conv")]
-    assert found == ["outer/conv", "outer/inner/conv"]
+    convolutions = [path for path in paths(tiny("backbone_in_backbone")) if path.endswith("conv")]
+    assert convolutions == ["outer/conv", "outer/inner/conv"]
 
 
 def test_a_shared_layer_is_listed_once(tiny: Tiny) -> None:
-    found = paths(tiny("shared_layer"))
-    assert found.count("again") == 1
-    assert found.count("twin/conv") == 1
+    layer_paths = paths(tiny("shared_layer"))
+    assert layer_paths.count("again") == 1
+    assert layer_paths.count("twin/conv") == 1
 
 
 def test_the_kinds_of_convolution_by_hand(tiny: Tiny) -> None:
-    known = {info.path: info for info in tiny("convolutions").layers}
+    layers = {info.path: info for info in tiny("convolutions").layers}
     described = {
         name: (info.kind, info.output_shape, info.parameters, info.kernel_shape)
-        for name, info in known.items()
+        for name, info in layers.items()
         if info.kernel_shape
     }
     assert described == {
@@ -66,30 +66,30 @@ def test_the_kinds_of_convolution_by_hand(tiny: Tiny) -> None:
         "transpose": ("Conv2DTranspose", (None, 21, 21, 5), 180 + 5, (3, 3, 4, 5)),
         "dilated": ("Conv2D", (None, 17, 17, 6), 270, (3, 3, 5, 6)),
     }
-    assert known["transpose"].spatial
-    assert not known["scores"].spatial
-    assert known["scores"].kernel_shape is None
+    assert layers["transpose"].spatial
+    assert not layers["scores"].spatial
+    assert layers["scores"].kernel_shape is None
 
 
-def test_a_nested_model_says_so_and_counts_its_layers_parameters(tiny: Tiny) -> None:
-    known = {info.path: info for info in tiny("nested_sequential").layers}
-    assert known["backbone"].nested
-    assert not known["backbone/conv"].nested
-    assert known["backbone"].output_shape == (None, 4, 4, 5)
-    assert known["backbone"].parameters == (27 * 4 + 4) + (36 * 5 + 5)
+def test_a_nested_model_is_marked_and_counts_its_layers_parameters(tiny: Tiny) -> None:
+    layers = {info.path: info for info in tiny("nested_sequential").layers}
+    assert layers["backbone"].nested
+    assert not layers["backbone/conv"].nested
+    assert layers["backbone"].output_shape == (None, 4, 4, 5)
+    assert layers["backbone"].parameters == (27 * 4 + 4) + (36 * 5 + 5)
 
 
 def test_free_sizes_stay_free(tiny: Tiny) -> None:
-    known = {info.path: info for info in tiny("free_size").layers}
-    assert known["conv1"].output_shape == (None, None, None, 4)
-    assert known["conv1"].spatial
+    layers = {info.path: info for info in tiny("free_size").layers}
+    assert layers["conv1"].output_shape == (None, None, None, 4)
+    assert layers["conv1"].spatial
 
 
 def test_several_outputs_have_no_one_shape(tiny: Tiny) -> None:
-    known = {info.path: info for info in tiny("two_outputs_inside").layers}
-    assert known["pyramid"].output_shape == ()
-    assert not known["pyramid"].spatial
-    assert known["pyramid/coarse"].output_shape == (None, 4, 4, 5)
+    layers = {info.path: info for info in tiny("two_outputs_inside").layers}
+    assert layers["pyramid"].output_shape == ()
+    assert not layers["pyramid"].spatial
+    assert layers["pyramid/coarse"].output_shape == (None, 4, 4, 5)
 
 
 # --- Classes of one's own -------------------------------------------------------------------
@@ -128,40 +128,40 @@ def own_model() -> Any:
     return model
 
 
-def test_layers_and_filters_of_a_model_that_is_a_class_of_its_own() -> None:
+def test_layers_and_filters_of_a_subclassed_model() -> None:
     network = cnnviz.network(own_model())
     assert network.card.inferred
     assert "class of its own" in network.card.description
-    known = {info.path: info for info in network.layers}
+    layers = {info.path: info for info in network.layers}
     blocks = {"first", "first/conv", "second", "second/conv"}
-    assert set(known) == {"stem", "tail", "tail/mix", "scores", *blocks}
-    assert [known[path].nested for path in ("first", "tail", "stem")] == [True, True, False]
-    assert known["second/conv"].kernel_shape == (3, 3, 4, 4)
+    assert set(layers) == {"stem", "tail", "tail/mix", "scores", *blocks}
+    assert [layers[path].nested for path in ("first", "tail", "stem")] == [True, True, False]
+    assert layers["second/conv"].kernel_shape == (3, 3, 4, 4)
     kernels, bias = own_model().blocks[1].conv.get_weights()
-    found = cnnviz.filters(network, "second/conv")
-    np.testing.assert_array_equal(found.kernels, kernels)
-    np.testing.assert_array_equal(found.biases, bias)
+    filters = cnnviz.filters(network, "second/conv")
+    np.testing.assert_array_equal(filters.kernels, kernels)
+    np.testing.assert_array_equal(filters.biases, bias)
     total = sum(info.parameters for info in network.layers if not info.nested)
     assert total == own_model().count_params()
 
 
-def test_all_else_of_a_model_that_is_a_class_of_its_own_is_refused_in_words(
+def test_all_else_of_a_subclassed_model_is_refused_with_a_message(
     photo: np.ndarray,
 ) -> None:
     network = cnnviz.network(own_model())
-    asked = (
+    calls = (
         lambda: cnnviz.predict(network, photo),
         lambda: cnnviz.activations(network, photo, ["stem"]),
         lambda: cnnviz.class_activation_map(network, photo),
         lambda: cnnviz.methods(network),
         lambda: cnnviz.outline(network),
     )
-    for ask in asked:
+    for call in calls:
         with pytest.raises(LayerError, match="'own' is written as a class of its own.*need a Sequ"):
-            ask()
+            call()
 
 
-def test_a_layer_that_is_a_class_of_its_own_works_inside_a_functional_model(
+def test_a_custom_layer_works_inside_a_functional_model(
     photo: np.ndarray, eager_outputs: Any
 ) -> None:
     import keras
@@ -187,17 +187,23 @@ def test_attention_and_dense_layers_are_listed_and_give_their_rows(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
     network = tiny("attention")
-    known = {info.path: info for info in network.layers}
-    assert known["attention"].kind == "MultiHeadAttention"
-    assert known["attention"].output_shape == (None, 9, 8)
-    assert [known[path].spatial for path in ("patches", "row", "attention")] == [True, False, False]
-    found = cnnviz.activations(network, photo, ["patches", "row", "attention", "hidden", "scores"])
-    np.testing.assert_array_equal(found["row"], found["patches"].reshape(9, 8))
-    assert found["attention"].shape == found["hidden"].shape == (9, 8)
-    np.testing.assert_allclose(
-        found["scores"], cnnviz.predict(network, photo).probabilities, atol=1e-6
+    layers = {info.path: info for info in network.layers}
+    assert layers["attention"].kind == "MultiHeadAttention"
+    assert layers["attention"].output_shape == (None, 9, 8)
+    assert [layers[path].spatial for path in ("patches", "row", "attention")] == [
+        True,
+        False,
+        False,
+    ]
+    outputs = cnnviz.activations(
+        network, photo, ["patches", "row", "attention", "hidden", "scores"]
     )
-    assert cnnviz.rank_channels(found["attention"]).peak.shape == (8,)
+    np.testing.assert_array_equal(outputs["row"], outputs["patches"].reshape(9, 8))
+    assert outputs["attention"].shape == outputs["hidden"].shape == (9, 8)
+    np.testing.assert_allclose(
+        outputs["scores"], cnnviz.predict(network, photo).probabilities, atol=1e-6
+    )
+    assert cnnviz.rank_channels(outputs["attention"]).peak.shape == (8,)
     cam = cnnviz.class_activation_map(network, photo)
     assert (cam.method, cam.layer, cam.values.shape) == ("grad-cam", "patches", (3, 3))
 
@@ -217,12 +223,12 @@ def test_an_unknown_layer_names_near_ones(tiny: Tiny) -> None:
         find(tiny("flat").model, "conv3")
 
 
-def test_a_name_without_its_way_in_finds_the_nested_layers(tiny: Tiny) -> None:
+def test_a_name_without_its_path_lists_the_nested_layers_of_that_name(tiny: Tiny) -> None:
     with pytest.raises(LayerError, match=re.escape("Near it: left/act, right/act.")):
         find(tiny("nested_functional").model, "act")
 
 
-def test_a_name_like_no_other_lists_the_first_layers(tiny: Tiny) -> None:
+def test_a_name_unlike_all_others_lists_the_first_layers(tiny: Tiny) -> None:
     with pytest.raises(LayerError, match="Near it: image, conv1, pool"):
         find(tiny("flat").model, "zzzzzzzz")
 
@@ -240,22 +246,22 @@ def test_the_call_of_a_shared_layer_is_that_layer(tiny: Tiny) -> None:
 
 def test_the_layout_is_known_in_and_around_a_nested_block(tiny: Tiny) -> None:
     structure = describe_model(tiny("channels_first").model)
-    found = structure.channels_first
-    assert {"image", "scale", "conv1", "pool", "block", "block/norm", "block/act"} <= found
-    assert {"depthwise", "joined", "larger", "transpose"} <= found
-    assert not {"average", "scores"} & found
+    channels_first = structure.channels_first
+    assert {"image", "scale", "conv1", "pool", "block", "block/norm", "block/act"} <= channels_first
+    assert {"depthwise", "joined", "larger", "transpose"} <= channels_first
+    assert not {"average", "scores"} & channels_first
     assert structure.input_shape == (None, 12, 14, 3)
     assert describe_model(tiny("channels_last_twin").model).channels_first == frozenset()
 
 
-def test_a_photo_that_is_turned_inside_changes_its_layout_twice(tiny: Tiny) -> None:
+def test_the_layout_may_change_inside_a_network(tiny: Tiny) -> None:
     structure = describe_model(tiny("turned_inside").model)
     assert structure.channels_first == {"turned", "conv"}
     assert structure.input_shape == (None, 12, 12, 3)
 
 
 @pytest.mark.parametrize(
-    ("shape", "first"),
+    ("shape", "channels_first"),
     [
         ((3, 8, 9), True),
         ((1, 8, 9), True),
@@ -264,10 +270,12 @@ def test_a_photo_that_is_turned_inside_changes_its_layout_twice(tiny: Tiny) -> N
         ((5, 8, 9), False),
     ],
 )
-def test_where_no_layer_says_it_the_colours_do(shape: tuple[int, ...], first: bool) -> None:
+def test_without_a_layer_that_defines_the_layout_the_number_of_colours_does(
+    shape: tuple[int, ...], channels_first: bool
+) -> None:
     image = keras.Input(shape)
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
-    assert bool(describe_model(model).channels_first) is first
+    assert bool(describe_model(model).channels_first) is channels_first
 
 
 def test_a_shape_with_channels_last_by_hand() -> None:
