@@ -90,7 +90,7 @@ def test_a_card_cannot_be_changed_by_accident() -> None:
         ("v1.2.keras", "v1.2.json"),
     ],
 )
-def test_a_card_lies_beside_its_model(model: str, card: str) -> None:
+def test_a_card_is_beside_its_model(model: str, card: str) -> None:
     assert card_path(model) == Path(card)
 
 
@@ -135,17 +135,48 @@ MISSING = object()
 def test_a_wrong_field_is_named_with_its_file(tmp_path: Path, field: str, value: Any) -> None:
     data = copy.deepcopy(CARD)
     *way, last = field.split(".")
-    place: Any = data
+    part: Any = data
     for step in way:
-        place = place[int(step)] if step.isdigit() else place[step]
+        part = part[int(step)] if step.isdigit() else part[step]
     if value is MISSING:
-        del place[last]
+        del part[last]
     else:
-        place[last] = value
+        part[last] = value
     with pytest.raises(CardError) as error:
         read_card(save(tmp_path / "cat_dog.json", data))
     assert str(error.value).startswith("The card cat_dog.json needs a correction.")
     assert f" {field}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "accepted", "refused"),
+    [
+        ("preprocessing.height", [1, 4096], [0, 4097]),
+        ("preprocessing.width", [1, 4096], [0, 4097]),
+        ("preprocessing.crop_fraction", [1e-9, 1], [0, 1 + 1e-9]),
+        ("training.accuracy.0.value", [0, 1], [-1e-9, 1 + 1e-9]),
+        ("training.confusion.counts.0.0", [0], [-1]),
+        ("training.seconds", [0], [-1e-9]),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it_or_not(
+    field: str, accepted: list[float], refused: list[float]
+) -> None:
+    def card(value: float) -> dict[str, Any]:
+        data = copy.deepcopy(CARD)
+        data["training"]["confusion"] = {"counts": [[1, 0], [0, 1]], "on": "photos"}
+        *way, last = field.split(".")
+        part: Any = data
+        for step in way:
+            part = part[int(step)] if step.isdigit() else part[step]
+        part[int(last) if last.isdigit() else last] = value
+        return data
+
+    for value in accepted:
+        ModelCard.model_validate(card(value))
+    for value in refused:
+        with pytest.raises(ValueError, match=field):
+            ModelCard.model_validate(card(value))
 
 
 def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
@@ -161,9 +192,9 @@ def test_a_confusion_matrix_has_a_row_for_each_label(tmp_path: Path) -> None:
         read_card(save(tmp_path / "a.json", CARD | {"training": training}))
 
 
-def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -> None:
+def test_a_label_that_appears_twice_is_named_in_the_error(tmp_path: Path) -> None:
     data = CARD | {"labels": ["Crane", "cat", "Crane"]}
-    with pytest.raises(CardError, match="labels: every class needs.*'Crane' stands 2 times"):
+    with pytest.raises(CardError, match="labels: every class needs.*'Crane' appears 2 times"):
         read_card(save(tmp_path / "a.json", data))
 
 

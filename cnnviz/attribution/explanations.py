@@ -19,7 +19,7 @@ from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.photos.preprocessing import Photo, network_input
 from cnnviz.results import ClassActivationMap, Explanation
 
-# From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
+# Beyond this, float32 rounds a probability to 1, and its gradient to 0.
 _CERTAIN = 1 - float(np.finfo(np.float32).eps)
 
 # Output (N, C) and logits (N, C) of a batch, and what makes a map: from the indices of a photo
