@@ -140,14 +140,32 @@ def test_signed_evidence_has_two_ends() -> None:
     np.testing.assert_array_equal(picture[0, 1], photo[0, 1])
 
 
-def test_the_weaker_sign_has_the_weaker_colour() -> None:
-    """-2 on a scale of -4 to 4 is step 64 of 0 to 255: a quarter of the way."""
-    photo = np.full((1, 2, 3), 100, np.uint8)
-    red, green, blue, alpha = overlay_table("balance")[64].astype(float)
-    picture = cnnviz.overlay(photo, a_map([[4.0, -2.0]]), STRETCH, signed=True, opacity=1)
-    np.testing.assert_array_equal(picture[0, 0], overlay_table("balance")[255, :3])
-    expected = 100 + (np.array([red, green, blue]) - 100) * alpha / 255
-    np.testing.assert_allclose(picture[0, 1], expected, atol=0.6)
+@pytest.mark.parametrize(
+    ("values", "steps"),
+    [
+        # The limits are -4 and 4: a value v has the step 255 (v + 4) / 8, rounded.
+        ([4.0, -2.0, 1.0, 0.5], [255, 64, 159, 143]),
+        ([2.0, -4.0, -1.0, -0.5], [191, 0, 96, 112]),
+    ],
+)
+def test_signed_limits_are_symmetric_around_zero(values: list[float], steps: list[int]) -> None:
+    """A map with more evidence on one side: the other side stays as pale as it is weak."""
+    photo = np.full((1, 4, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, a_map([values]), STRETCH, signed=True, opacity=1)
+    table = overlay_table("balance").astype(float)
+    for column, step in enumerate(steps):
+        # The root of the distance from the middle, of 254 half steps, is how solid a colour is.
+        alpha = round(255 * ((abs(2 * step - 255) - 1) / 254) ** 0.5)
+        assert table[step, 3] == alpha
+        expected = 100 + (table[step, :3] - 100) * alpha / 255
+        np.testing.assert_allclose(picture[0, column], expected, atol=0.51)
+
+
+def test_signed_colours_in_numbers() -> None:
+    """Blue below zero and red above it, with the numbers of Plotly's scale “balance”."""
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, a_map([[4.0, -2.0, 0.0]]), STRETCH, signed=True, opacity=1)
+    assert picture[0].tolist() == [[60, 9, 17], [68, 124, 161], [100, 100, 100]]
 
 
 def test_evidence_against_shows_only_on_a_signed_overlay() -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import cnnviz
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
-from cnnviz.attribution.outlines import prepare
-from cnnviz.networks import graph
 
 Tiny = Callable[[str], Any]
 
@@ -34,13 +32,3 @@ def test_a_network_without_averaged_maps_has_one_method(tiny: Tiny) -> None:
     assert outline.methods == ANY_LAYER
     assert outline.features is None
     assert outline.last_spatial == "conv2"
-
-
-def test_a_prepared_network_compiles_no_more_for_its_maps(any_network: Any, photo: Any) -> None:
-    prepare(any_network)
-    compiled = len(any_network.compiled)
-    for info in any_network.layers:
-        if info.spatial:
-            assert cnnviz.activations(any_network, photo, [info.path])[info.path].ndim == 3
-            assert len(any_network.compiled) == compiled
-    assert graph.any_pass(any_network).head == graph.forward(any_network).head
