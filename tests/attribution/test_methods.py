@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,6 +25,8 @@ from cnnviz.attribution.methods import (
 FEATURES = np.stack([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]], axis=-1)
 
 numbers = st.floats(-100, 100, width=32)
+
+SOURCES = ("cnnviz", "pages", "benchmarks", "scripts")
 
 
 def test_the_methods_are_named() -> None:
@@ -70,6 +75,20 @@ def test_a_record_is_complete(method: Method) -> None:
     assert (method.passes == "forward") == (method.needs == "averaged maps")
     # The command line, addresses and names of files hold the key.
     assert set(method.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-+")
+
+
+def test_no_other_file_compares_the_names_of_methods() -> None:
+    root = Path(__file__).resolve().parents[2]
+    paths = [path for folder in SOURCES for path in (root / folder).rglob("*.py")]
+    assert len(paths) > 100
+    comparing = []
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                constants = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+                if any(isinstance(value, str) and value in METHODS for value in constants):
+                    comparing.append(f"{path.relative_to(root)}:{node.lineno}")
+    assert comparing == []
 
 
 # --- CAM ------------------------------------------------------------------------------------
