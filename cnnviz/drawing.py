@@ -64,7 +64,7 @@ class MapLayer:
         return colour(self.values, self.table, *self.shading.limits)
 
     def indices(self) -> Bytes:
-        """The same picture as places in ``table``, (H, W) uint8: a quarter of the bytes."""
+        """The same picture as indices of ``table``, (H, W) uint8: a quarter of the bytes."""
         transparent = self.table[:, 3].argmin()
         indices = steps(self.values, *self.shading.limits)
         indices[np.isnan(self.values)] = transparent

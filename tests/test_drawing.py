@@ -1,4 +1,4 @@
-"""Overlays: what a network of pure brightness sees must lie over what is bright."""
+"""Overlays: the evidence of a network of pure brightness must be over what is bright."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def brightness() -> Any:
 
 @pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("shape", [(200, 300), (300, 200), (60, 64), (31, 47)])
-def test_the_peak_lies_over_the_bright_spot(
+def test_the_peak_is_over_the_bright_spot(
     brightness: Any, how: dict[str, Any], shape: tuple[int, int]
 ) -> None:
     """For spots all over what is seen, from the photo through the network to the overlay."""
@@ -70,7 +70,7 @@ def test_the_peak_lies_over_the_bright_spot(
             assert cam.layer == "blocks"
             placed = place_on_photo(cam.values, height, width, preprocessing)
             peak_y, peak_x = np.unravel_index(np.nanargmax(placed), placed.shape)
-            # A peak stands in the middle of its cell, and that cell holds a part of the spot.
+            # A peak is in the middle of its cell, and that cell holds a part of the spot.
             assert abs(peak_y - (y - 0.5)) <= 0.75 * cell_height + 1
             assert abs(peak_x - (x - 0.5)) <= 0.75 * cell_width + 1
 
@@ -81,7 +81,7 @@ def test_the_peak_lies_over_the_bright_spot(
             assert added[np.unravel_index(strongest.argmax(), added.shape)] > 0
 
 
-def test_the_gravity_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None:
+def test_the_centre_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None:
     """Half-pixel placing, to a tenth of a cell: a spot on four cells' common corner."""
     for how in HOW:
         network = brightness(**how)
@@ -98,7 +98,7 @@ def test_the_gravity_of_the_evidence_is_that_of_the_spot(brightness: Any) -> Non
         assert middle_x == pytest.approx(x, abs=0.1 * seen.width / 8)
 
 
-def test_what_the_network_never_saw_stays_as_it_was(brightness: Any) -> None:
+def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> None:
     network = brightness(fit="crop")
     photo = np.full((96, 400, 3), 180, np.uint8)
     cam = cnnviz.class_activation_map(network, photo, "light")

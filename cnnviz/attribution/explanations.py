@@ -20,11 +20,11 @@ from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import ClassActivationMap, Explanation
 
-# From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
+# Beyond this, float32 rounds a probability to 1, and its gradient to 0.
 _CERTAIN = 1 - float(np.finfo(np.float32).eps)
 
-# Output (N, C) and logits (N, C) of a batch, and what makes a map: from the indices of a photo
-# and of a class.
+# Outputs (N, C) and logits (N, C) of a batch, and a function from the number of a photo in the
+# batch and the number of a class to a map.
 _Answers = tuple[Floats, Floats | None, Callable[[int, int], ClassActivationMap]]
 
 
@@ -111,14 +111,14 @@ def explain_inputs(
     else:
         outputs, logits, make_map = _by_gradients(network, head, inputs, classes, chosen, layer)
     explanations: list[Explanation | ModelError] = []
-    for photo, output in enumerate(outputs):
-        scores = None if logits is None else logits[photo]
+    for number, output in enumerate(outputs):
+        scores = None if logits is None else logits[number]
         try:
             prediction = read_prediction(network, head, output, scores)
         except ModelError as error:
             explanations.append(error)
             continue
-        maps = tuple(make_map(photo, index) for index in classes or [prediction.index])
+        maps = tuple(make_map(number, target) for target in classes or [prediction.index])
         explanations.append(Explanation(prediction, maps))
     return explanations
 
@@ -157,19 +157,19 @@ def _by_weights(
         functools.partial(_class_weights, network, head, method, features.shape[-1])
     )
 
-    def make_map(photo: int, index: int) -> ClassActivationMap:
-        weights, bias = weights_of(index)
-        evidence = method.function(features[photo], weights)
+    def make_map(number: int, target: int) -> ClassActivationMap:
+        weights, bias = weights_of(target)
+        evidence = method.function(features[number], weights)
         score = float(evidence.mean(dtype=np.float64) + bias)
-        target = network.card.labels[index]
-        return ClassActivationMap(evidence, method.key, str(head.features), target, score, bias)
+        label = network.card.labels[target]
+        return ClassActivationMap(evidence, method.key, str(head.features), label, score, bias)
 
     logits = values["logits"].numpy() if "logits" in values else None
     return values["output"].numpy(), logits, make_map
 
 
 def _class_weights(
-    network: Network, head: Head, method: Method, channels: int, index: int
+    network: Network, head: Head, method: Method, channels: int, target: int
 ) -> tuple[Floats, float]:
     """The weights (K,) of the averaged maps and the bias for a class, as the method takes them."""
     if head.dense is None:
@@ -184,14 +184,14 @@ def _class_weights(
             biases = np.asarray(dense.bias, dtype=np.float32)
         if method.weights is None and units > 1:
             # To copy one column costs nothing, to copy a thousand takes 3% of a forward pass.
-            column = np.asarray(dense.kernel[..., index], dtype=np.float32)
-            return column.reshape(channels), float(biases[index])
+            column = np.asarray(dense.kernel[..., target], dtype=np.float32)
+            return column.reshape(channels), float(biases[target])
         kernel = np.asarray(dense.kernel, dtype=np.float32).reshape(channels, units)
     if units == 1:
         kernel, biases = np.hstack([-kernel, kernel]), np.hstack([-biases, biases])
     if method.weights is None:
-        return kernel[:, index], float(biases[index])
-    return method.weights(kernel, index), float(method.weights(biases, index))
+        return kernel[:, target], float(biases[target])
+    return method.weights(kernel, target), float(method.weights(biases, target))
 
 
 def _by_gradients(
@@ -216,17 +216,17 @@ def _by_gradients(
             "where. Choose a layer before it."
         )
 
-    def make_map(photo: int, index: int) -> ClassActivationMap:
-        run = runs[index if classes else None]
-        score = float(run.scores[photo])
+    def make_map(number: int, target: int) -> ClassActivationMap:
+        run = runs[target if classes else None]
+        score = float(run.scores[number])
         return ClassActivationMap(
-            method.function(run.activations[photo], run.gradients[photo]),
+            method.function(run.activations[number], run.gradients[number]),
             method.key,
             path,
-            network.card.labels[index],
+            network.card.labels[target],
             score,
             None,
-            float(np.abs(run.gradients[photo]).max()),
+            float(np.abs(run.gradients[number]).max()),
             run.logits is None and not 0 < score < _CERTAIN,
             run.logits is not None,
         )

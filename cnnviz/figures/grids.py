@@ -15,7 +15,7 @@ from cnnviz.figures.frame import PAGE, TEXT, picture_drawing, plain_text
 from cnnviz.figures.shading import colour_scale, grid_picture, magnify
 
 _TALLEST = 620
-# So many stand in one row; space for a name, and the smallest tile that gets one.
+# Up to this many are in one row; space for a name, and the smallest tile that gets one.
 _ONE_ROW = 4
 _NAME_SPACE = 20
 _SMALLEST_NAMED_TILE = 60
@@ -33,17 +33,17 @@ def channel_grid(
     colours: str,
     limits: Limits | None = None,
 ) -> go.Figure:
-    """All channels (h, w, K) as one picture; each can be pointed at and clicked.
+    """All channels (h, w, K) as one picture; each has a hover text and can be clicked.
 
-    A click selects the point whose ``customdata`` is ``[k]``, k being the place in ``maps``.
-    Where a wide page has no room for every cell, a drawn one is the mean of several.
+    A click selects the point whose ``customdata`` is ``[k]``, k being the index in ``maps``.
+    Where a wide page is too narrow for every cell, a drawn one is the mean of several.
 
     Args:
         maps: (h, w, K) float.
         title: plain text.
         unit: what the colours mean, beside the colour bar.
         names: K short labels, drawn where the tiles are large enough for them.
-        hovers: K plain texts for the mouse; a line break starts a new line.
+        hovers: K plain hover texts; a line break starts a new line.
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         limits: the values of the first and the last colour; if None, the smallest and the
             largest value, or the same distance to both sides of zero for diverging colours.
@@ -134,7 +134,7 @@ def _averaged(maps: Floats, size: int) -> Floats:
 
 
 def _columns(count: int, aspect: float) -> int:
-    """Channels in a row, for a wide page: few empty places, then about 16 to 10.
+    """Channels in a row, for a wide page: few empty cells, then about 16 to 10.
 
     Args:
         count: number of channels.

@@ -44,7 +44,7 @@ def heatmap(
     limits: Limits | None = None,
     hover: str = "value",
 ) -> go.Figure:
-    """One map (h, w) with its raw values under the mouse; rows go down, cells are square.
+    """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
     Args:
         values: (h, w) float; up to 7 × 7 the numbers are printed in the cells.
@@ -53,7 +53,7 @@ def heatmap(
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
-        hover: the name of a value under the mouse.
+        hover: the name of a value in a hover text.
     """
     values = finite(values)
     height, width = values.shape
@@ -95,10 +95,10 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     pitch = tile_height + label_space
     plot_height = rows * pitch - label_space
 
-    # The labels of the first row stand in the margin, those of others below the row before.
+    # The labels of the first row are in the margin, those of others below the row before.
     drawing = empty_drawing(title, plot_height, above=BAR_SPACE + first_space)
-    places = plot_height / pitch
-    fit(drawing, places * label_space, places * share * aspect)
+    pitches = plot_height / pitch
+    fit(drawing, pitches * label_space, pitches * share * aspect)
     for index, values in enumerate(cleaned):
         row, column = divmod(index, columns)
         left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height

@@ -34,10 +34,10 @@ _TINY_PHOTO = 100
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo as a browser takes it, which is made once for many figures.
+    """A photo as a browser takes it: encoded once, for many figures.
 
     Attributes:
-        source: an address that holds the picture itself.
+        source: a data URI of the picture.
         height: the photo's rows.
         width: its columns.
     """
@@ -93,8 +93,8 @@ def map_overlay(
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
-    The colours are those of ``drawing.overlay``. The raw value of each native cell is under
-    the mouse. The slider works in the browser alone.
+    The colours are those of ``drawing.overlay``. The raw value of each native cell is its
+    hover text. The slider works in the browser alone.
 
     Args:
         photo: (H, W, 3) uint8, the original, or a ``picture`` of it.
@@ -103,7 +103,7 @@ def map_overlay(
         title: plain text.
         unit: what the colours mean, above the colour bar.
         signed: whether evidence against the class is shown too, in the other colour.
-        label: the name of a value under the mouse.
+        label: the name of a value in a hover text.
     """
     shown = picture(photo)
     height, width = shown.height, shown.width
@@ -149,7 +149,7 @@ def _placed(
 ) -> dict[str, Any]:
     """A picture that fills the axes from (0, 0) to (width, height).
 
-    Of two at the same place in the same layer Plotly draws only one.
+    Of two at the same position in the same layer Plotly draws only one.
     """
     return {
         "source": source,

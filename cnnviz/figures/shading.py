@@ -22,7 +22,7 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
     middle = 0.0 if low < 0 < high and low == -high else low / 2 + high / 2
     ticks = [low, middle, high]
     return {
-        # Never by name: Streamlit gives colours such as #000004, inferno's first, a new meaning.
+        # Never by name: Streamlit replaces some colours, such as #000004, the first of inferno.
         "colorscale": plotly_scale(table(shading.colours)[::5]),
         f"{letter}min": low,
         f"{letter}max": high,
@@ -71,7 +71,7 @@ def palette_png(indices: Bytes, colours: Bytes) -> str:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """An address that holds a picture itself: ``kind`` is png or jpeg."""
+    """A data URI of a picture: ``kind`` is png or jpeg."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 

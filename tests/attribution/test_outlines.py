@@ -1,4 +1,4 @@
-"""Outlines: what there is to see, and a view on everything at once."""
+"""Outlines of networks, and the pass on all maps at once."""
 
 from __future__ import annotations
 
