@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 APP := $(BIN)/python -m cnnviz.ui
 # More for pytest, such as `make test PYTEST="-x tests/test_cams.py"`.
 PYTEST :=
+# What `make test-fast` collects; without the tests in there that are marked as slow.
+FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests/inspection \
+    tests/networks tests/photos
 
-.PHONY: help run test lint types bench screenshots prove-docker prove-replicas audit lock clean
+.PHONY: help run test test-fast lint types bench screenshots prove-docker prove-replicas audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,6 +20,9 @@ run: $(VENV)/.run  ## set up what is missing and open the app
 test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no training
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(FAST) $(PYTEST)
 
 lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
 	$(BIN)/ruff check
