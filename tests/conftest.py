@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,46 @@ from hypothesis import settings
 settings.register_profile("cnnviz", derandomize=True, deadline=None)
 settings.load_profile("cnnviz")
 
+TESTS = Path(__file__).resolve().parent
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+# What takes longest, in this order: with several processes, none is left alone with it at the end.
+LONGEST = (
+    "e2e",
+    "training/test_loop.py",
+    "networks/test_compatibility.py",
+    "serving/test_workers.py",
+    "batch/test_cluster.py",
+    "serving",
+    "training",
+    "pages",
+    "cli",
+    "project",
+    "test_every_network.py",
+    "batch",
+    "networks",
+    "photos",
+    "figures",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes, one process runs all tests of a file, and one all browser tests."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
     for item in items:
-        if not item.config.pluginmanager.hasplugin("xdist"):
-            return
         browser = "e2e" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
+    items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(path: Path) -> int:
+    """The place of a test's file in `LONGEST`; files that are not there come last."""
+    relative = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    ranks = (rank for rank, start in enumerate(LONGEST) if relative.startswith(start))
+    return next(ranks, len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from ray.cluster_utils import Cluster
 from cnnviz.batch import cluster
 
 # Ray starts processes and sockets that Python warns of when pytest tidies up.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 # A dead node is noticed after two seconds; by default it takes half a minute.
 HEALTH = {

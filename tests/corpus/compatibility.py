@@ -149,7 +149,7 @@ def times(sizes: Iterable[int | None]) -> str:
 
 
 def stock(name: str) -> Any:
-    """A stock architecture with ten classes; of "X nested", X is a layer in a new model."""
+    """A stock architecture with ten classes; for "X nested", X is a layer in a new model."""
     import keras
 
     kind, _, nested = name.partition(" ")
@@ -163,7 +163,7 @@ def stock(name: str) -> Any:
         model = keras.Model(image, keras.layers.Dense(10, "softmax")(x))
     else:
         model = build(weights=None, input_shape=(side, side, 3), classes=10)
-    return cnnviz.network(model)
+    return model
 
 
 STOCK_NAMES = [*STOCK, *(f"{name} nested" for name in NESTED)]
@@ -182,7 +182,7 @@ def documented() -> list[str]:
 def write() -> None:
     """Writes the document."""
     photo = photos.random_photo()
-    rows = [row(name, stock(name), photo) for name in STOCK_NAMES]
+    rows = [row(name, cnnviz.network(stock(name)), photo) for name in STOCK_NAMES]
     tiny = [small_row(name) for name in builders.NAMES]
     text = (
         f"{INTRODUCTION}\n## Stock architectures of keras.applications\n{HEADING}"
