@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cnnviz.training.data.pixels import prepare_pixels
     from cnnviz.training.loop import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "activations": "networks.feature_maps",

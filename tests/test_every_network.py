@@ -262,7 +262,7 @@ def check_prediction(case: Case) -> None:
 
 
 def check_document(case: Case) -> None:
-    """The network's row in docs/compatibility.md; probabilities are those of Keras's `predict`."""
+    """The row in docs/tables/compatibility.md; probabilities are those of Keras's `predict`."""
     assert compatibility.small_row(case.name) in compatibility.documented()
 
 

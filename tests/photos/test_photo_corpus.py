@@ -16,7 +16,7 @@ from cnnviz.errors import PhotoError
 from cnnviz.photos import decoding
 from cnnviz.photos.decoding import open_photo
 
-TABLE = Path(__file__).resolve().parents[2] / "docs" / "photos.md"
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "tables" / "photos.md"
 
 
 def test_the_corpus_is_large_and_its_names_differ() -> None:
@@ -41,7 +41,7 @@ def test_a_photo_of_the_corpus(case: Case) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_in_the_documentation_is_what_happens() -> None:
     assert table() in TABLE.read_text(encoding="utf-8"), (
-        "run `python -m tests.corpus.photos --table` and put what it prints into docs/photos.md"
+        "run `python -m tests.corpus.photos --table > docs/tables/photos.md`"
     )
 
 
