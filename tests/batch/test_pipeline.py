@@ -16,7 +16,7 @@ from PIL import Image
 import cnnviz
 from cnnviz.attribution.localization import find_box
 from cnnviz.batch import pipeline
-from cnnviz.batch.pipeline import explain_many, in_order
+from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.networks import passes
 
@@ -219,7 +219,7 @@ def test_results_keep_their_order_however_long_each_takes() -> None:
         return number * number
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
+        assert list(map_in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
 
 
 # --- Batches --------------------------------------------------------------------------------
