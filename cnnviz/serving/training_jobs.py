@@ -87,7 +87,7 @@ class TrainingJob:
         (self.folder / "end").touch()
 
     def is_stop_requested(self) -> bool:
-        """Whether somebody has asked the process to end."""
+        """Whether the process has been asked to end."""
         return (self.folder / "end").exists()
 
     def delete_upload(self) -> None:

@@ -70,7 +70,7 @@ class ProgressReporter:
             raise TrainingError("The training was stopped before its first epoch was finished.")
 
     def must_end(self) -> bool:
-        """Whether the training must end now: somebody stopped it, or its time is over."""
+        """Whether the training must end now: it was stopped, or its time is over."""
         return self.job.is_stop_requested() or self.is_out_of_time()
 
     def is_out_of_time(self) -> bool:
@@ -84,7 +84,13 @@ class ProgressReporter:
 
 
 def main(folder: str, parent: str, request: str) -> None:
-    """Prepares the data and trains, as the request in JSON says."""
+    """Prepares the data and trains.
+
+    Args:
+        folder: of the job.
+        parent: id of the server's process.
+        request: a ``TrainingRequest`` in JSON.
+    """
     follow(int(parent))
     _limit_resources()
     job = TrainingJob(Path(folder), TrainingRequest(**json.loads(request)))
@@ -101,7 +107,7 @@ def main(folder: str, parent: str, request: str) -> None:
     # TensorFlow raises errors of many types, with messages that do not help people.
     except Exception as error:  # noqa: BLE001
         _log.exception("The training failed")
-        reason = f"The training failed: {type(error).__name__}. The server's log says more."
+        reason = f"The training failed: {type(error).__name__}. See the server's log."
         job.report(TrainingStatus("failed", reason))
 
 

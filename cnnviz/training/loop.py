@@ -2,7 +2,7 @@
 
 The loop is written out, because Keras's ``fit`` cannot run on several machines with TensorFlow
 (keras-team/keras issue 20585): one loop serves one device, several, and several machines, by
-TensorFlow's own strategies, and gives the same curve on each.
+TensorFlow's own strategies, with the same curve on each.
 """
 
 from __future__ import annotations

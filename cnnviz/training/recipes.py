@@ -116,7 +116,7 @@ RECIPES = {
             "lesson-cam",
             "Lesson: class activation map",
             "Convolutions growing to 128 filters, averaged straight into one dense layer: its "
-            "weights say what each map speaks for.",
+            "weights are each map's contribution to a class.",
             scaling="unit",
             channels=0,
             sides=(32, 512),
@@ -131,7 +131,7 @@ RECIPES = {
         Recipe(
             "transfer",
             "Transfer learning",
-            "EfficientNet-Lite0, which knows ImageNet's photos, with a dense layer of your own.",
+            "EfficientNet-Lite0, pretrained on ImageNet, with a new dense layer for your classes.",
             scaling="none",
             channels=3,
             sides=(224, 224),

@@ -56,7 +56,7 @@ class TrainingStatus:
         state: the stage it is in.
         message: why it failed, or what was left out; "" for neither.
         photos_done: photos that are prepared.
-        photos: photos to prepare; 0 where that is not yet known.
+        photos: photos to prepare; 0 before they are counted.
         epoch: the epoch in progress, counted from 1; 0 before the first one.
         epochs: the maximum number of epochs.
         step: finished steps of this epoch.

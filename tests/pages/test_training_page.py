@@ -87,8 +87,8 @@ def chelsea() -> np.ndarray:
 
 
 def slider(seen: Any) -> Any:
-    (found,) = [one for one in seen.app.get("select_slider") if one.label == "Epoch"]
-    return found
+    (epoch_slider,) = [one for one in seen.app.get("select_slider") if one.label == "Epoch"]
+    return epoch_slider
 
 
 def labels(seen: Any, kind: str) -> list[str]:
@@ -232,7 +232,7 @@ def test_a_link_names_an_epoch(visit: Any, models: Any, replay: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "message"),
     [
         ("card.json", None, "There is no training in"),
         ("card.json", "{}", "card.json needs a correction"),
@@ -241,7 +241,7 @@ def test_a_link_names_an_epoch(visit: Any, models: Any, replay: Path) -> None:
     ],
 )
 def test_a_damaged_replay_is_reported(
-    visit: Any, models: Any, replay: Path, name: str, text: str | None, says: str
+    visit: Any, models: Any, replay: Path, name: str, text: str | None, message: str
 ) -> None:
     models("flat")
     if text is None:
@@ -251,7 +251,7 @@ def test_a_damaged_replay_is_reported(
     seen = visit("training")
     assert [one.message for one in seen.app.exception] == []
     (error,) = seen.app.error
-    assert says in error.value.replace("\\", "")
+    assert message in error.value.replace("\\", "")
     # The form is still there.
     assert "Start" in labels(seen, "button")
 

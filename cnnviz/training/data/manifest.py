@@ -92,7 +92,7 @@ class Prepared:
         """The classes' arrays (N, h, w, C), mapped into memory and not read.
 
         Raises:
-            DataError: one is missing, damaged, or not of the shape and type that the manifest says.
+            DataError: one is missing, damaged, or not of the shape and type in the manifest.
         """
         sizes = self.preprocessing
         arrays: list[NDArray[Any]] = []
@@ -106,8 +106,8 @@ class Prepared:
             shape = (len(rows), sizes.height, sizes.width, sizes.channels)
             if array.shape != shape or array.dtype != dtype:
                 raise DataError(
-                    f"{path} holds {array.shape} of type {array.dtype}, and its manifest "
-                    f"says {shape} of type {np.dtype(dtype)}. Prepare the data again."
+                    f"{path} holds {array.shape} of type {array.dtype}; its manifest requires "
+                    f"{shape} of type {np.dtype(dtype)}. Prepare the data again."
                 )
             arrays.append(array)
         return arrays
