@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import seen_region
+from cnnviz.geometry import seen_region
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
 
 # Below this a network is not sure, and says which other class it thinks of.
@@ -102,8 +103,8 @@ def _is_lost(cam: ClassActivationMap) -> bool:
     That is the score and its bias. On the way to a probability a logit z becomes exp(z), and a
     change of z by d changes that by the share d: there, what is summed with is 1.
     """
-    # The mean of a map is a part of the logit; of Grad-CAM, to first order, it is the sum.
-    cells = cam.values.size if cam.method == "grad-cam" else 1
+    # All cells together change the score by the mean of the map, or by its sum.
+    cells = cam.values.size if METHODS[cam.method].aggregate == "sum" else 1
     terms = (cam.score, cam.bias or 0, 1 if cam.logit else 0)
     return bool(np.abs(cam.values).max() * cells < _RESOLUTION * max(map(abs, terms)))
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import seen_region
+from cnnviz.geometry import seen_region
 from cnnviz.results import Box, Floats
 
 # The share of the map's maximum above which a cell belongs to the object (Zhou et al. 2016).

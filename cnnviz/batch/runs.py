@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cnnviz.attribution.methods import contrast_picture
+from cnnviz.attribution.methods import METHODS
 from cnnviz.batch.pipeline import explain_many, in_order, threads
 from cnnviz.drawing import overlay
 from cnnviz.errors import CnnvizError, StorageError
@@ -246,7 +246,8 @@ def _draw(network: Network, job: Job, result: PhotoResult, stem: str) -> dict[st
         "overlay": (stem + OVERLAY, encode_png(picture)),
         "cam": (stem + ".cam.npy", npy(cam.values)),
     }
-    if cam.method == "contrastive-cam":
+    contrast_picture = METHODS[cam.method].picture
+    if contrast_picture is not None:
         made["contrast"] = (stem + CONTRAST, encode_png(contrast_picture(cam.values)))
     for name, data in made.values():
         write_whole(job.out / name, data)

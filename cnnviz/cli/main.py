@@ -29,6 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 import cnnviz
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.cli import training
 from cnnviz.cli.terminal import clear_errors, import_keras, say, stoppable
 from cnnviz.errors import CnnvizError, LayerError, TargetError
@@ -84,8 +85,11 @@ _Trust = Annotated[
 _Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
 ]
-# The keys of cams.METHODS, spelled out because importing that room here would slow down --help.
-_Method = Literal["cam", "contrastive-cam", "grad-cam"]
+# The choices of --method. A type checker cannot know them.
+if TYPE_CHECKING:
+    _Method = str
+else:
+    _Method = Literal[tuple(METHODS)]
 
 
 def main() -> None:
@@ -137,7 +141,10 @@ def explain(
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="The layer, for grad-cam; else the last with maps."),
+        typer.Option(
+            metavar="PATH",
+            help=f"The layer, for {' or '.join(ANY_LAYER)}; else the last with maps.",
+        ),
     ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Also write each photo's overlay and raw map.")
@@ -392,7 +399,8 @@ def _explain_here(
     found = _without_failures(_progress(rows, count, as_json), failures)
     if as_json or count <= _IN_TABLE:
         files = "file" + " overlay cam" * job.pictures
-        files += " contrast" * (job.pictures and job.method == "contrastive-cam")
+        has_picture = job.method is not None and METHODS[job.method].picture is not None
+        files += " contrast" * (job.pictures and has_picture)
         _show(found, (files, "class", "confidence", "target", "method", "layer"), as_json)
     else:
         _say_explained(sum(1 for _ in found), job)

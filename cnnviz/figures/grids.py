@@ -8,18 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.arrays import tile
-from cnnviz.colours import DIVERGING, table
+from cnnviz.arrays import Floats, tile
+from cnnviz.colours import DIVERGING
+from cnnviz.drawing import Limits, Shading, colour_limits, finite
 from cnnviz.figures.frame import PAGE, TEXT, picture_drawing, plain_text
-from cnnviz.figures.shading import (
-    Floats,
-    Limits,
-    colour_limits,
-    colour_scale,
-    coloured,
-    finite,
-    magnify,
-)
+from cnnviz.figures.shading import colour_scale, grid_picture, magnify
 
 _TALLEST = 620
 # So many stand in one row; space for a name, and the smallest tile that gets one.
@@ -65,7 +58,7 @@ def channel_grid(
             f"Expected {count} names and hovers, one per channel. "
             f"Received: {len(names)} names and {len(hovers)} hovers"
         )
-    low, high = colour_limits(maps, limits, centred=colours in DIVERGING)
+    shading = Shading(colours, *colour_limits(maps, limits, centred=colours in DIVERGING))
     columns = _columns(count, maps.shape[0] / maps.shape[1])
     maps = _averaged(maps, math.ceil(columns * maps.shape[1] / PAGE))
     # A gap is a whole number of cells: very small tiles are magnified to make it thin.
@@ -82,7 +75,7 @@ def channel_grid(
     drawing = picture_drawing(title, columns_wide, rows_high, (PAGE, _TALLEST))
     drawing.add(
         "image",
-        source=coloured(mosaic.values, table(colours), low, high),
+        source=grid_picture(mosaic.values, shading),
         x0=0.5,
         y0=0.5,
         # Shrunk by the browser, sharp cells would drop out.
@@ -106,7 +99,7 @@ def channel_grid(
         x=[None],
         y=[None],
         mode="markers",
-        marker={"color": [low], **colour_scale(colours, low, high, unit, letter="c")},
+        marker={"color": [shading.low], **colour_scale(shading, unit, letter="c")},
         hoverinfo="skip",
     )
     if labelled:

@@ -1,4 +1,4 @@
-"""From a photo to the network input, as the card says, and back to the photo's pixels."""
+"""From a photo to the network input, as the card says."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.arrays import Region, resize
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
+from cnnviz.geometry import padded_position, seen_region
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -41,29 +41,6 @@ class NetworkView:
 
 
 Photo = NDArray[np.uint8] | NetworkView
-
-
-def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region:
-    """The part of a photo (height, width) that the network looks at, in photo pixels.
-
-    With ``pad`` it reaches beyond the photo, by the black borders.
-    """
-    if preprocessing.fit == "stretch":
-        return Region(0, 0, width, height)
-    if preprocessing.fit == "pad":
-        left, top, inner_width, inner_height = _place_inside(height, width, preprocessing)
-        across, down = width / inner_width, height / inner_height
-        return Region(
-            -left * across,
-            -top * down,
-            preprocessing.width * across,
-            preprocessing.height * down,
-        )
-    scale = min(height / preprocessing.height, width / preprocessing.width)
-    # Rounding must not put an edge outside the photo, not even by 1e-13.
-    seen_height = min(scale * preprocessing.height, height) * preprocessing.crop_fraction
-    seen_width = min(scale * preprocessing.width, width) * preprocessing.crop_fraction
-    return Region((width - seen_width) / 2, (height - seen_height) / 2, seen_width, seen_height)
 
 
 def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -140,35 +117,10 @@ def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     return pixels
 
 
-def place_on_photo(
-    values: NDArray[np.floating], height: int, width: int, preprocessing: Preprocessing
-) -> NDArray[np.float32]:
-    """Lays a map (h, w) over a photo of (height, width), exactly where the network looked.
-
-    Crop and scaling are undone; photo pixels that the network never saw are NaN.
-    """
-    return resize(values, height, width, seen_region(height, width, preprocessing))
-
-
-def _place_inside(
-    height: int, width: int, preprocessing: Preprocessing
-) -> tuple[int, int, int, int]:
-    """Where a padded photo lies in the network input: left, top, width, height, in its pixels."""
-    scale = min(preprocessing.height / height, preprocessing.width / width)
-    inner_width = max(1, round(width * scale))
-    inner_height = max(1, round(height * scale))
-    return (
-        (preprocessing.width - inner_width) // 2,
-        (preprocessing.height - inner_height) // 2,
-        inner_width,
-        inner_height,
-    )
-
-
 def _pad(
     image: Image.Image, preprocessing: Preprocessing, resample: Image.Resampling
 ) -> Image.Image:
-    left, top, width, height = _place_inside(image.height, image.width, preprocessing)
+    left, top, width, height = padded_position(image.height, image.width, preprocessing)
     canvas = Image.new(image.mode, (preprocessing.width, preprocessing.height))
     canvas.paste(image.resize((width, height), resample), (left, top))
     return canvas

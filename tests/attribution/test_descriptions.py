@@ -9,7 +9,7 @@ import pytest
 
 from cnnviz.attribution.descriptions import damage, describe, mirrored, nothing_to_see, where
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import place_on_photo
+from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, WeightStatistics
 
 PLACES = [

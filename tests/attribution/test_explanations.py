@@ -11,46 +11,13 @@ import pytest
 import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.attribution.descriptions import nothing_to_see
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.errors import LayerError, TargetError
 
 Tiny = Callable[[str], Any]
 
 
-def slack(network: Any) -> float:
-    kinds = {layer.compute_dtype for layer in network.model.layers}
-    return 5e-2 if "bfloat16" in kinds else 5e-3 if "float16" in kinds else 2e-5
-
-
 # --- Conformance ----------------------------------------------------------------------------
-
-
-def test_every_method_on_every_network(
-    any_network: Any,
-    photo: np.ndarray,
-    snapshot: Any,
-    averaged_names: tuple[str, ...],
-    request: pytest.FixtureRequest,
-) -> None:
-    """Shape, type, finite values, the names it gives, and that nothing was changed."""
-    before, pixels = snapshot(any_network.model), photo.copy()
-    fitting = cnnviz.methods(any_network)
-    averages = request.node.callspec.params["any_network"] in averaged_names
-    assert fitting == (tuple(METHODS) if averages else ("grad-cam",))
-    labels = any_network.card.labels
-    for method in fitting:
-        for target, label in ((None, None), (0, labels[0]), (labels[-1], labels[-1])):
-            cam = cnnviz.class_activation_map(any_network, photo, target, method=method)
-            maps = cnnviz.activations(any_network, photo, [cam.layer])[cam.layer]
-            assert cam.values.shape == maps.shape[:2]
-            assert cam.values.dtype == np.float32
-            assert np.isfinite(cam.values).all()
-            assert np.isfinite(cam.score)
-            assert cam.method == method
-            assert cam.target == (label or cnnviz.predict(any_network, photo).label)
-            assert (cam.bias is None) == (method == "grad-cam")
-    np.testing.assert_array_equal(photo, pixels)
-    assert snapshot(any_network.model) == before
 
 
 def test_the_model_is_left_alone_by_every_view(
@@ -69,40 +36,6 @@ def test_the_model_is_left_alone_by_every_view(
 
 
 # --- Identities -----------------------------------------------------------------------------
-
-
-def test_the_mean_of_the_map_plus_the_bias_is_the_class_s_logit(
-    averaged_network: Any, photo: np.ndarray
-) -> None:
-    logits = cnnviz.predict(averaged_network, photo).logits
-    assert logits is not None
-    for target, label in enumerate(averaged_network.card.labels):
-        cam = cnnviz.class_activation_map(averaged_network, photo, label)
-        assert cam.bias is not None
-        total = cam.values.mean(dtype=np.float64) + cam.bias
-        tolerance = slack(averaged_network) * max(1, abs(logits[target]))
-        assert total == pytest.approx(logits[target], abs=tolerance)
-        assert cam.score == pytest.approx(total, abs=1e-6)
-
-
-def test_grad_cam_times_the_cells_is_the_map_of_the_dense_weights(
-    averaged_network: Any, photo: np.ndarray
-) -> None:
-    """At the averaged maps the gradient of the logit is the dense weight over the cells."""
-    for label in averaged_network.card.labels:
-        cam = cnnviz.class_activation_map(averaged_network, photo, label)
-        gradients = cnnviz.class_activation_map(averaged_network, photo, label, method="grad-cam")
-        if gradients.layer != cam.layer:
-            gradients = cnnviz.class_activation_map(
-                averaged_network, photo, label, method="grad-cam", layer=cam.layer
-            )
-        scale = max(1, np.abs(cam.values).max())
-        np.testing.assert_allclose(
-            gradients.values * cam.values.size,
-            cam.values,
-            rtol=0,
-            atol=slack(averaged_network) * scale,
-        )
 
 
 def test_the_paper_s_rectified_grad_cam_is_the_rectified_map(tiny: Tiny, photo: np.ndarray) -> None:
@@ -249,7 +182,7 @@ def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
         network = cnnviz.network(model)
-        assert cnnviz.methods(network) == ("grad-cam",)
+        assert cnnviz.methods(network) == ANY_LAYER
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
         assert explained.prediction.logits is None

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cnnviz.attribution.methods import (
+    ANY_LAYER,
     METHODS,
+    Method,
     class_activation_map,
     contrast_picture,
     contrastive_weights,
@@ -24,7 +26,50 @@ numbers = st.floats(-100, 100, width=32)
 
 def test_the_methods_are_named() -> None:
     assert list(METHODS) == ["cam", "contrastive-cam", "grad-cam"]
-    assert all(title for title in METHODS.values())
+    assert all(method.title for method in METHODS.values())
+    assert ANY_LAYER == ("grad-cam",)
+
+
+# --- Every record ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 4, 2), (7, 5, 3), (2, 3, 3, 4)])
+def test_a_record_s_formula_conforms(method: Method, shape: tuple[int, ...]) -> None:
+    """Shape, type, finite values, and inputs that stay as they were."""
+    random = np.random.default_rng(0)
+    maps = random.normal(size=shape).astype(np.float32)
+    channels = shape[-1]
+    if method.passes == "backward":
+        factors = random.normal(size=shape).astype(np.float32)
+    elif method.weights is None:
+        factors = random.normal(size=channels).astype(np.float32)
+    else:
+        kernel = random.normal(size=(channels, 3)).astype(np.float32)
+        factors = method.weights(kernel, 1)
+        assert factors.shape == (channels,)
+        assert factors.dtype == np.float32
+        assert np.shape(method.weights(kernel[0], 1)) == ()
+    before = maps.copy(), factors.copy()
+    values = method.function(maps, factors)
+    assert values.shape == shape[:-1]
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    np.testing.assert_array_equal(maps, before[0])
+    np.testing.assert_array_equal(factors, before[1])
+    if method.picture is not None:
+        picture = method.picture(values)
+        assert (picture.shape, picture.dtype) == (values.shape, np.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
+def test_a_record_is_complete(method: Method) -> None:
+    assert METHODS[method.key] is method
+    assert all((method.key, method.title, method.paper, method.unit))
+    # explanations.py knows these two combinations.
+    assert (method.passes == "forward") == (method.needs == "averaged maps")
+    # The command line, addresses and names of files hold the key.
+    assert set(method.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-+")
 
 
 # --- CAM ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,41 @@ def test_a_photo_among_many_gets_what_it_gets_alone(
                 assert getattr(mine, field) == getattr(expected, field)
         assert result.box == find_box(
             together.maps[0].values, *photo.shape[:2], network.card.preprocessing
+        )
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(
+    "damaged",
+    [{0}, {1}, {3}, {0, 1}, {1, 2}, {0, 3}, {0, 2}, {4}, {5}, {0, 5}, {0, 1, 2}],
+    ids=str,
+)
+def test_damaged_photos_anywhere_in_a_batch_shift_no_result(
+    fresh: Any, tmp_path: Path, damaged: set[int]
+) -> None:
+    """Two batches of three photos: each photo that can be read gets its own answer."""
+    network = fresh("flat")
+    photos = [np.full((12, 12, 3), 50 * level, np.uint8) for level in range(6)]
+    alone = [cnnviz.predict(network, photo).probabilities for photo in photos]
+    gaps = [np.abs(one - other).max() for one, other in combinations(alone, 2)]
+    assert min(gaps) > 1e-3, "photos with one answer would prove nothing"
+
+    paths = [tmp_path / f"{level}.png" for level in range(6)]
+    for level, (path, photo) in enumerate(zip(paths, photos, strict=True)):
+        Image.fromarray(photo).save(path)
+        if level in damaged:
+            path.write_bytes(b"no photo")
+    results = list(explain_many(network, paths, keep_photos=True))
+    assert [result.path for result in results] == paths
+    assert {level for level, result in enumerate(results) if result.error} == damaged
+    for level, result in enumerate(results):
+        if level in damaged:
+            assert (result.explanation, result.box, result.photo) == (None, None, None)
+            continue
+        assert result.explanation is not None
+        np.testing.assert_array_equal(result.photo, photos[level])
+        np.testing.assert_allclose(
+            result.explanation.prediction.probabilities, alone[level], rtol=1e-5
         )
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from cnnviz.arrays import blend
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import table
 from cnnviz.drawing import overlay
@@ -526,15 +527,10 @@ def test_the_picture_is_that_of_the_overlay_file(
     for image in (below, above):
         assert (image.x, image.y, image.sizex, image.sizey) == (0, 0, 400, 300)
         assert image.sizing == "stretch"
-    layer = pixels_of(above.source).astype(float)
+    layer = pixels_of(above.source)
     assert layer.shape == (300, 400, 4)
-    alpha = layer[..., 3:] / 255 * above.opacity
-    blended = photo * (1 - alpha) + layer[..., :3] * alpha
     expected = overlay(photo, cam, preprocessing, signed=signed)
-    difference = np.abs(blended - expected)
-    # 255 colours here, 256 there.
-    assert difference.mean() < 1
-    assert difference.max() < 14
+    np.testing.assert_array_equal(blend(photo, layer, above.opacity), expected)
     jpeg = pixels_of(below.source)[..., :3].astype(float)
     assert np.abs(jpeg - photo).mean() < 3
 

@@ -12,7 +12,6 @@ import pytest
 import cnnviz
 from cnnviz.errors import LayerError
 from cnnviz.networks.layers import find
-from cnnviz.results import Filters
 
 Tiny = Callable[[str], Any]
 
@@ -93,22 +92,6 @@ def test_statistics_by_plain_loops(fresh: Any) -> None:
         check(found.per_filter, k, kernels[..., k].ravel().tolist())
     check(found.per_layer, (), kernels.ravel().tolist())
     assert found.per_filter.sparsity.tolist() == pytest.approx([0, 1 / 3, 0, 0])
-
-
-def test_shapes_agree_with_the_list_of_layers(any_network: Any) -> None:
-    """Every layer with a kernel shape has filters of that shape, and no other layer has any."""
-    for info in any_network.layers:
-        if info.kernel_shape is None:
-            with pytest.raises(LayerError):
-                cnnviz.filters(any_network, info.path)
-            continue
-        found = cnnviz.filters(any_network, info.path)
-        assert isinstance(found, Filters)
-        assert found.kernels.shape == info.kernel_shape
-        count = info.kernel_shape[-1]
-        assert found.per_filter.norm.shape == (count,)
-        if found.biases is not None:
-            assert found.biases.shape == (info.output_shape[-1],)
 
 
 def test_showing_filters_changes_no_weight(fresh: Any) -> None:

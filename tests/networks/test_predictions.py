@@ -89,20 +89,6 @@ def test_an_answer_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> No
 # --- A photo --------------------------------------------------------------------------------
 
 
-def test_every_network_gives_its_own_answer_by_label(
-    any_network: Any, photo: np.ndarray, eager_outputs: Any
-) -> None:
-    inputs = network_input(photo, any_network.card.preprocessing)
-    output, _ = eager_outputs(any_network.model, inputs)
-    prediction = cnnviz.predict(any_network, photo)
-    labels = any_network.card.labels
-    assert prediction.labels == tuple(labels)
-    assert prediction.probabilities.shape == (len(labels),)
-    assert ((prediction.probabilities >= 0) & (prediction.probabilities <= 1)).all()
-    if output.shape[1] > 1:
-        assert prediction.index == output[0].argmax()
-
-
 @pytest.mark.parametrize("name", ["softmax_operation", "float32_tail", "flattened_scores"])
 def test_probabilities_do_not_go_through_a_softmax_twice(
     tiny: Tiny, photo: np.ndarray, name: str

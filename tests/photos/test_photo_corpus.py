@@ -41,7 +41,7 @@ def test_a_photo_of_the_corpus(case: Case) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_in_the_documentation_is_what_happens() -> None:
     assert table() in TABLE.read_text(encoding="utf-8"), (
-        "run `python tests/corpus/photos.py --table` and put what it prints into docs/photos.md"
+        "run `python -m tests.corpus.photos --table` and put what it prints into docs/photos.md"
     )
 
 

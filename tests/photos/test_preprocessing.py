@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from cnnviz.arrays import Region
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
-from cnnviz.photos.preprocessing import (
-    NetworkView,
-    network_input,
-    network_view,
-    place_on_photo,
-    scale_pixels,
-    seen_region,
-)
+from cnnviz.geometry import place_on_photo, seen_region
+from cnnviz.photos.preprocessing import NetworkView, network_input, network_view, scale_pixels
 
 FITS = ("crop", "stretch", "pad")
 
@@ -60,6 +54,49 @@ def test_borders_of_whole_pixels_are_accounted_for() -> None:
     """7 of 10 pixels lie inside, behind a border of 1: the other border is 2."""
     region = seen_region(10, 7, make(10, 10, fit="pad"))
     assert region == Region(-1, 0, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("photo", "size", "inside"),
+    [
+        # 10 wide becomes 7; 6 high becomes 4.2, so 4: of 3 free rows 1 is above and 2 are below.
+        ((6, 10), (7, 7), (0, 1, 7, 4)),
+        ((10, 6), (7, 7), (1, 0, 4, 7)),
+        # 11 high becomes 8; 9 wide becomes 6.5 (6.545), so 7: the one free column is at the right.
+        ((11, 9), (8, 8), (0, 0, 7, 8)),
+        # Exact halves go to the even number: 2.5 to 2, 3.5 to 4.
+        ((5, 10), (5, 5), (0, 1, 5, 2)),
+        ((7, 10), (5, 5), (0, 0, 5, 4)),
+        # 0.07 of a row is one row, in the middle of seven.
+        ((1, 100), (7, 7), (0, 3, 7, 1)),
+        ((100, 1), (7, 7), (3, 0, 1, 7)),
+        # An oblong input of 5 rows and 9 columns: 3 by 3 becomes 5 by 5, between 2 and 2 columns.
+        ((3, 3), (5, 9), (2, 0, 5, 5)),
+        ((9, 5), (5, 9), (3, 0, 3, 5)),
+    ],
+)
+def test_where_a_padded_photo_of_odd_size_is(
+    photo: tuple[int, int], size: tuple[int, int], inside: tuple[int, int, int, int]
+) -> None:
+    """Left, top, width and height in the input, by hand; all else is black."""
+    left, top, width, height = inside
+    how = make(*size, fit="pad")
+    view = network_view(np.full((*photo, 3), 255, np.uint8), how)
+    expected = np.zeros((*size, 3), np.uint8)
+    expected[top : top + height, left : left + width] = 255
+    np.testing.assert_array_equal(view, expected)
+    # One input pixel is so many photo pixels, across and down.
+    across, down = photo[1] / width, photo[0] / height
+    region = seen_region(*photo, how)
+    assert (region.left, region.top) == pytest.approx((-left * across, -top * down))
+    assert (region.width, region.height) == pytest.approx((size[1] * across, size[0] * down))
+
+
+def test_the_region_of_a_padded_photo_of_odd_size_by_hand() -> None:
+    """6 × 10 pixels are 4 rows of 1.5 and 7 columns of 10/7; one row of border is above."""
+    region = seen_region(6, 10, make(7, 7, fit="pad"))
+    assert (region.left, region.top) == (0, -1.5)
+    assert (region.width, region.height) == pytest.approx((10, 10.5))
 
 
 # --- What the network sees ------------------------------------------------------------------
