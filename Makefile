@@ -5,10 +5,16 @@ BIN := $(VENV)/bin
 APP := $(BIN)/python -m cnnviz.ui
 # More options for pytest, such as `make test PYTEST="-x tests/test_arrays.py"`.
 PYTEST :=
+# Two processes; which tests stay together, and their order, is in tests/conftest.py.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# What `make test-fast` collects; without the tests in there that are marked as slow.
+FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests/inspection \
+    tests/networks tests/photos
+
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
 LOCK :=
 
-.PHONY: help run test lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
+.PHONY: help run test test-fast lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,7 +24,10 @@ run: $(VENV)/.run  ## install what is missing and open the app
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+
+test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no training
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(FAST) $(PYTEST)
 
 lint: $(VENV)/.dev  ## style of Python files and Dockerfile, imports, security of the app's code
 	$(BIN)/ruff check

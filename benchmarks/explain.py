@@ -32,7 +32,7 @@ import tensorflow as tf
 import cnnviz
 from benchmarks.measuring import print_table, seconds
 from cnnviz.arrays import rectify
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.settings import PACKAGE, ROOT
 
@@ -132,8 +132,8 @@ def cnnviz_cases(setting: Setting) -> Iterator[Case]:
     def grad_cam(layer: str, target: int | None) -> Any:
         return cnnviz.class_activation_map(network, view, target, method="grad-cam", layer=layer)
 
-    forward = graph.forward(network).run
-    tapped = graph.forward(network, setting.convolutions).run
+    forward = passes.forward(network).run
+    tapped = passes.forward(network, setting.convolutions).run
     yield case(f"predict: {PASS}", lambda: forward(inputs))
     yield case("predict", lambda: cnnviz.predict(network, view))
     yield case(f"{ALL}: {PASS}", lambda: tapped(inputs))

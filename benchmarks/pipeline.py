@@ -40,12 +40,13 @@ import tensorflow as tf
 import cnnviz
 from benchmarks.measuring import print_table, seconds
 from cnnviz.batch.pipeline import explain_many
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.settings import ROOT
 from cnnviz.training import loop
 from cnnviz.training.architectures import freeze, transfer
-from cnnviz.training.data.photos import list_photos, prepare_photos
+from cnnviz.training.data.photos import prepare_photos
+from cnnviz.training.data.sources import list_photos
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.runs import read_history, run_folder
 
@@ -192,11 +193,11 @@ def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
 
 def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
     """``explain_many`` from files, against forward passes over a batch that is in memory."""
-    run = graph.forward(network)
-    batches = len(paths) // run.batch
-    chosen = paths[: batches * run.batch]
+    run = passes.forward(network)
+    batches = len(paths) // run.batch_size
+    chosen = paths[: batches * run.batch_size]
     steps = network.card.preprocessing
-    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[: run.batch]]
+    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[: run.batch_size]]
     batch = tf.constant(np.concatenate(inputs))
 
     def bare() -> None:
@@ -224,8 +225,8 @@ def main() -> None:
     paths = [arguments.folder / name for names in listing.values() for name in names[:each]]
     print(
         f"{MODEL.stem}, {len(paths)} photos explained in batches of "
-        f"{graph.any_pass(network).batch}, {sum(map(len, listing.values()))} prepared and trained "
-        f"on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
+        f"{passes.any_pass(network).batch_size}, {sum(map(len, listing.values()))} prepared and "
+        f"trained on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
         f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )
     rounds, few = arguments.rounds, min(arguments.rounds, 3)

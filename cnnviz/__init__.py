@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from cnnviz.networks.channels import rank_channels as rank_channels
     from cnnviz.networks.feature_maps import activations as activations
     from cnnviz.networks.kernels import filters as filters
-    from cnnviz.networks.loading import Network as Network
     from cnnviz.networks.loading import extract_model as extract_model
     from cnnviz.networks.loading import load_model as load_model
     from cnnviz.networks.loading import network as network
+    from cnnviz.networks.network import Network as Network
     from cnnviz.networks.predictions import predict as predict
     from cnnviz.photos.decoding import open_photo as open_photo
     from cnnviz.photos.encoding import encode_png as encode_png
@@ -78,7 +78,7 @@ _MODULES = {
     "LayerInfo": "results",
     "ModelCard": "cards",
     "ModelError": "errors",
-    "Network": "networks.loading",
+    "Network": "networks.network",
     "Outline": "results",
     "PhotoError": "errors",
     "PhotoResult": "results",

@@ -20,7 +20,8 @@ from typing import Any
 
 from cnnviz.batch.runs import BatchRun, Part, explain_part
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks.loading import Network, load_model
+from cnnviz.networks.loading import load_model
+from cnnviz.networks.network import Network
 from cnnviz.settings import ROOT
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Explanation, PhotoResult
@@ -98,7 +98,7 @@ def explain_many(
             for batch in map_in_order(runners, explain_batch, batches, _BATCHES_AT_ONCE - 1):
                 yield from batch
 
-    size = min(graph.any_pass(network).batch, len(paths))
+    size = min(passes.any_pass(network).batch_size, len(paths))
     return results()
 
 

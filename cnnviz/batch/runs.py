@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cnnviz.attribution.methods import contrast_picture
+from cnnviz.attribution.methods import METHODS
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
 from cnnviz.drawing import overlay
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
-from cnnviz.networks.loading import Network
+from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Explanation, PhotoResult, Prediction
 from cnnviz.storage import CONTRAST, OVERLAY, UNFINISHED, write_whole
@@ -254,7 +254,8 @@ def _draw(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> di
         "overlay": (stem + OVERLAY, encode_png(picture)),
         "cam": (stem + ".cam.npy", npy(cam.values)),
     }
-    if cam.method == "contrastive-cam":
+    contrast_picture = METHODS[cam.method].picture
+    if contrast_picture is not None:
         files["contrast"] = (stem + CONTRAST, encode_png(contrast_picture(cam.values)))
     for name, data in files.values():
         write_whole(run.out / name, data)

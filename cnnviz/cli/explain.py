@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.cli.inputs import Json, Model, Photos, Trust, find_photos, load_network
 from cnnviz.cli.terminal import Row, clear_errors, finish, progress, say, show_rows, stoppable
 from cnnviz.errors import CnnvizError
@@ -19,10 +20,13 @@ from cnnviz.storage import CONTRAST, OVERLAY
 if TYPE_CHECKING:
     from cnnviz.batch.cluster import WorkerTask
     from cnnviz.batch.runs import BatchRun, Part
-    from cnnviz.networks.loading import Network
+    from cnnviz.networks.network import Network
 
-# The keys of attribution.methods.METHODS, repeated because importing it would slow down --help.
-_Method = Literal["cam", "contrastive-cam", "grad-cam"]
+# The choices of --method. A type checker cannot know them.
+if TYPE_CHECKING:
+    _Method = str
+else:
+    _Method = Literal[tuple(METHODS)]
 
 # The most photos whose answers are printed as a table.
 _TABLE_ROWS = 200
@@ -48,7 +52,10 @@ def explain(
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="The layer, for grad-cam; else the last with maps."),
+        typer.Option(
+            metavar="PATH",
+            help=f"The layer, for {' or '.join(ANY_LAYER)}; else the last with maps.",
+        ),
     ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Also write each photo's overlay and raw map.")
@@ -163,7 +170,8 @@ def _explain_here(
     explained = _without_failures(progress(rows, count, as_json), failures)
     if as_json or count <= _TABLE_ROWS:
         files = "file" + " overlay cam" * run.pictures
-        files += " contrast" * (run.pictures and run.method == "contrastive-cam")
+        has_picture = run.method is not None and METHODS[run.method].picture is not None
+        files += " contrast" * (run.pictures and has_picture)
         show_rows(explained, (files, "class", "confidence", "target", "method", "layer"), as_json)
     else:
         _say_explained(sum(1 for _ in explained), run)

@@ -15,7 +15,7 @@ from cnnviz.cli.terminal import import_keras, say
 from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
-    from cnnviz.networks.loading import Network
+    from cnnviz.networks.network import Network
 
 Model = Annotated[
     Path,

@@ -46,7 +46,7 @@ from cnnviz.errors import CnnvizError, LayerError, TargetError
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
-    from cnnviz.networks.loading import Network
+    from cnnviz.networks.network import Network
 
 app = typer.Typer(
     help="Look inside saved Keras CNNs: filters, activations and class activation maps.",

@@ -21,7 +21,7 @@ from cnnviz.cards import write_card
 from cnnviz.cli import main
 
 # Ray starts processes and sockets that Python warns of when pytest ends.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 # A dead node is detected after two seconds; by default after half a minute.
 HEALTH = {
