@@ -19,7 +19,7 @@ FOLDER = ROOT / "docs" / "images"
 LARGEST = 600_000
 CAT = "model=cat_dog&sample=chelsea"
 DIGIT = "model=mnist_cnn&sample=digit-7"
-_TRAINED = "It stands in the sidebar"
+_TRAINED = "It is in the sidebar"
 
 
 @dataclass(frozen=True)
