@@ -539,6 +539,23 @@ def test_a_full_disk_ends_the_run_and_resuming_completes_it(
     )
 
 
+# Each photo takes so long that a busy machine, too, sends the signal before the run ends.
+_SLOW_RUN = """
+import sys, time
+from cnnviz.batch import runs
+from cnnviz.cli import main
+
+explain_part = runs.explain_part
+
+def explain_slowly(*args):
+    for row in explain_part(*args):
+        time.sleep(0.02)
+        yield row
+
+runs.PART, runs.explain_part = 4, explain_slowly
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_half_way_is_resumed(
     averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
@@ -548,10 +565,9 @@ def test_a_run_that_is_stopped_half_way_is_resumed(
     for number in range(300):
         save_photo(folder / f"{number:03}.png", number)
     options = ["explain", str(averaged), str(folder), "--out", str(out), "--no-pictures"]
-    code = "import sys\nfrom cnnviz.batch import runs\nfrom cnnviz.cli import main\n"
-    code += f"runs.PART = 4\nsys.argv[1:] = {options!r}\n"
+    code = f"{_SLOW_RUN}\nsys.argv[1:] = {options!r}\nmain.main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code + "main.main()"],
+        [sys.executable, "-c", code],
         cwd=Path(cnnviz.__file__).parent.parent,
         stderr=subprocess.PIPE,
     )
