@@ -155,8 +155,9 @@ print(f"{np.mean(rectify(grad_cam.values) > 0):.0%} of the cells are evidence fo
 # %% [markdown]
 # ## Many photos
 #
-# `cnnviz.explain_many` decodes photos in threads while the network runs on batches; memory does not grow
-# with their number. A photo that cannot be read gives a result with an error, and the others go on.
+# `cnnviz.explain_many` decodes photos in threads while the network runs on batches; memory does
+# not grow with their number. A photo that cannot be read gives a result with an error, and the
+# others go on.
 
 # %%
 paths = [sample.path for sample in samples() if "cat_dog_lesson" in sample.models]
