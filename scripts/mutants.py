@@ -45,11 +45,11 @@ CORE: dict[str, list[str]] = {
     "cnnviz/attribution/explanations.py": ["tests/attribution/test_explanations.py"],
     "cnnviz/networks/predictions.py": ["tests/networks/test_predictions.py"],
     "cnnviz/networks/heads.py": ["tests/networks/test_heads.py", "tests/test_every_network.py"],
-    "cnnviz/networks/graph.py": ["tests/networks/test_graph.py", "tests/test_every_network.py"],
+    "cnnviz/networks/passes.py": ["tests/networks/test_passes.py", "tests/test_every_network.py"],
+    "cnnviz/networks/tracing.py": ["tests/networks/test_tracing.py", "tests/test_every_network.py"],
     "cnnviz/networks/kernels.py": ["tests/networks/test_kernels.py"],
     "cnnviz/networks/channels.py": ["tests/networks/test_channels.py"],
     "cnnviz/networks/structure.py": ["tests/networks/test_structure.py"],
-    "cnnviz/networks/layers.py": ["tests/networks/test_layers.py"],
     "cnnviz/batch/pipeline.py": ["tests/batch/test_pipeline.py"],
 }
 
