@@ -1,7 +1,7 @@
 FROM python:3.11-slim
 
 # Only TMPDIR is written to at run time: the root may be read-only, with a tmpfs at /tmp.
-# "localhost" as the browser's address keeps Streamlit from asking the network for its own.
+# With "localhost" as the browser's address Streamlit does not look up its own on the internet.
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
@@ -16,8 +16,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 
 WORKDIR /app
 
-# The libraries change rarely: this layer outlives every change of the code. The C++ headers
-# and libclang serve only people who compile TensorFlow operations, and weigh 350 MB.
+# The libraries change rarely: this layer stays valid when the code changes. The C++ headers and
+# libclang are only needed to compile TensorFlow operations, and take 350 MB.
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
     && pip uninstall --yes libclang \

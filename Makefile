@@ -1,4 +1,4 @@
-# The few commands that people, the README and CI share. `make` alone lists them.
+# The commands that developers, the README and CI share. `make` without a target lists them.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,11 +49,11 @@ screenshots: $(VENV)/.dev  ## make the README's pictures from the running app
 wheel: $(VENV)/.dev  ## build dist/cnnviz-*.whl, which holds the app and the models too
 	$(BIN)/python -m hatchling build --target wheel
 
-prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engine
+prove-docker: $(VENV)/.made  ## run the Dockerfile's steps without a container engine
 	$(BIN)/python -m scripts.prove_dockerfile python -m cnnviz predict \
 	    /models/imagenet_efficientnet_lite0.keras cnnviz/samples/chelsea.png
 
-prove-replicas: $(VENV)/.dev  ## kill one of two replicas behind nginx, without an engine
+prove-replicas: $(VENV)/.dev  ## kill one of two replicas behind nginx, without a container engine
 	$(BIN)/python -m scripts.prove_replicas
 
 audit: $(VENV)/.made  ## check the pinned packages for known vulnerabilities (asks PyPI)
@@ -70,7 +70,7 @@ clean:  ## remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# An environment is made once; a stamp in it is newer than the requirements it holds.
+# An environment is made once. A stamp file in it is newer than the requirements that it holds.
 $(VENV)/.made:
 	scripts/make_venv.sh $(VENV)
 	touch $@

@@ -1,11 +1,11 @@
-"""The errors that cnnviz raises on purpose: each message is fit to be shown to a person.
+"""The errors of cnnviz, with messages that can be shown to a person.
 
-A message says what was expected, what came, and what to do.
+A message states what was expected, what was received, and what to do.
 """
 
 
 class CnnvizError(Exception):
-    """The parent of every error with a message for the person who uses cnnviz."""
+    """The base class of every error with a message for the person who uses cnnviz."""
 
 
 class CardError(CnnvizError):
@@ -25,7 +25,7 @@ class ModelError(CnnvizError):
 
 
 class LayerError(CnnvizError):
-    """A layer does not exist, or cannot do what was asked of it."""
+    """A layer does not exist, or has not what a function needs, such as maps or filters."""
 
 
 class PhotoError(CnnvizError):
@@ -44,7 +44,7 @@ class StorageError(CnnvizError):
     """A file cannot be written.
 
     Attributes:
-        full: whether there is no room for any other file either.
+        full: whether the disk is full, so that no other file can be written either.
     """
 
     def __init__(self, message: str, *, full: bool = False) -> None:

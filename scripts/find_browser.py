@@ -1,8 +1,8 @@
-"""Finds the Chromium that browser tests, benchmarks and screenshots drive, or installs one.
+"""Finds the Chromium for browser tests, benchmarks and screenshots, or installs one.
 
 python -m scripts.find_browser
 
-prints its path. To end without one is an error under ``CI=true``, and elsewhere a remark.
+prints its path. If there is none, that is an error under ``CI=true``, and else only a message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def find_browser() -> str | None:
     """The path of a Chromium or Chrome: CNNVIZ_BROWSER, else a system's, else Playwright's own.
 
     Raises:
-        SystemExit: CNNVIZ_BROWSER names something that is not a program.
+        SystemExit: CNNVIZ_BROWSER is not a program.
     """
     named = os.environ.get("CNNVIZ_BROWSER")
     if named and not shutil.which(named):
@@ -37,7 +37,7 @@ def find_browser() -> str | None:
 
 
 def install_browser() -> None:
-    """Tries Debian's package manager where it may, then Playwright's download."""
+    """Tries Debian's package manager if this is root on Debian, then Playwright's download."""
     for command in _installers():
         if find_browser():
             return

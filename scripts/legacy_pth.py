@@ -4,8 +4,8 @@ The format (``torch.save`` before PyTorch 1.6): four pickles (a magic number, th
 protocol version, facts about the machine, the object), a pickled list of storage
 keys, and then, for each key in that order, an 8-byte count and the raw values.
 
-A pickle may name any function of the machine and have it called. This reader knows
-four names, none of which does anything but describe a tensor, and refuses all others.
+A pickle may name any importable function and have it called. This reader accepts four
+names, which only describe tensors, and refuses all others.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class TensorUnpickler(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Maps the four permitted names to harmless stand-ins.
+        """Maps the four permitted names to harmless replacements.
 
         Raises:
-            pickle.UnpicklingError: the file asks for anything else.
+            pickle.UnpicklingError: the file names anything else.
         """
         if module == "torch" and name in STORAGES:
             return name
@@ -64,7 +64,7 @@ class TensorUnpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Notes a block of values that follows after the pickles."""
+        """Registers a block of values that follows after the pickles."""
         if not (isinstance(pid, tuple) and len(pid) == 6 and pid[0] == "storage"):
             raise pickle.UnpicklingError(f"Expected a reference to a storage. Received: {pid!r}.")
         _, kind, key, _, count, view = pid

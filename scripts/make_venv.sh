@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a virtual environment with the first Python that cnnviz runs on.
+# Makes a virtual environment with the first supported Python on the PATH.
 # Usage: scripts/make_venv.sh FOLDER     (PYTHON=... names one to use)
 set -eu
 
@@ -15,7 +15,7 @@ for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
 done
 
 if [ -n "$without_venv" ]; then
-    echo "cnnviz: $without_venv is here, but not its venv module." >&2
+    echo "cnnviz: $without_venv is installed, but not its venv module." >&2
     echo "On Debian or Ubuntu: sudo apt install $without_venv-venv" >&2
 else
     echo "cnnviz needs Python 3.11, 3.12 or 3.13; found none of them as ${PYTHON:-python3}." >&2

@@ -1,13 +1,13 @@
-"""Carries out a Dockerfile's steps in an empty folder, without an engine, and starts its command.
+"""Runs a Dockerfile's steps in an empty folder, without a container engine, and its command.
 
 python -m scripts.prove_dockerfile [COMMAND ...]
 
-The folder stands for the image's root: an absolute path of a COPY, a WORKDIR or an ENV lies
-below it, and the base image ``python:X.Y`` is a fresh virtual environment of Python X.Y.
-When the steps are done the folder is made read-only but for ``/tmp``, and the CMD is started
-(by root: as the Dockerfile's USER and, on Linux, without a network) until its HEALTHCHECK
-passes. COMMAND then runs beside it, as ``docker exec`` would. What an engine adds, such as the
-base image's own libraries, is not proven.
+The folder is the image's root: an absolute path of a COPY, a WORKDIR or an ENV is below it,
+and the base image ``python:X.Y`` is a new virtual environment of Python X.Y. After the steps
+the folder is made read-only except for ``/tmp``, and the CMD is started (by root: as the
+Dockerfile's USER and, on Linux, without a network) until its HEALTHCHECK passes. COMMAND then
+runs beside it, as ``docker exec`` would. What an engine adds, such as the base image's own
+libraries, is not tested.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from typing import IO
 
 CONTEXT = Path(__file__).resolve().parent.parent
 HEALTH_SECONDS = 60.0
-STOP_SECONDS = 10.0  # what an engine waits before it kills
+STOP_SECONDS = 10.0  # an engine's time limit before it kills
 
 
 class ProofError(Exception):
-    """A step cannot be carried out, or the command does not become healthy."""
+    """A step fails, or the command does not become healthy."""
 
 
 @dataclass
 class Image:
-    """What the steps have made so far: a folder, and how a process starts in it."""
+    """The result of the steps so far: a folder, and how a process is started in it."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -47,18 +47,18 @@ class Image:
     health: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
 
-    def place(self, path: str) -> Path:
-        """Where a path of the image lies on this machine; relative ones start at WORKDIR."""
+    def locate(self, path: str) -> Path:
+        """The path on this machine of a path of the image; relative ones start at WORKDIR."""
         inside = PurePosixPath(self.workdir) / path
         return self.root / inside.relative_to("/")
 
     def moved(self, value: str) -> str:
-        """The value, placed below the root if it is an absolute path."""
-        return str(self.place(value)) if value.startswith("/") else value
+        """The value, moved below the root if it is an absolute path."""
+        return str(self.locate(value)) if value.startswith("/") else value
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """The steps of a Dockerfile as (INSTRUCTION, rest), comments and line breaks taken out."""
+    """The steps of a Dockerfile as (INSTRUCTION, rest), without comments and line breaks."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\[ \t]*\n", " ", "\n".join(lines))
     steps = []
@@ -69,9 +69,9 @@ def parse(text: str) -> list[tuple[str, str]]:
 
 
 def is_ignored(path: str, patterns: list[str]) -> bool:
-    """Whether .dockerignore keeps a path (relative, with slashes) out of the build.
+    """Whether .dockerignore excludes a path (relative, with slashes) from the build.
 
-    The last pattern that fits the path, or a folder above it, decides.
+    The last pattern that matches the path, or a folder above it, decides.
     """
     above = [path, *map(str, PurePosixPath(path).parents)]
     ignored = False
@@ -91,7 +91,7 @@ def _regex(pattern: str) -> str:
 
 
 def copy(image: Image, context: Path, rest: str, patterns: list[str]) -> None:
-    """COPY: each source, less what .dockerignore names, to the last argument."""
+    """COPY: each source, without what .dockerignore excludes, to the last argument."""
     *sources, target = shlex.split(rest)
     to_folder = target.endswith("/") or len(sources) > 1
     for source in sources:
@@ -101,20 +101,20 @@ def copy(image: Image, context: Path, rest: str, patterns: list[str]) -> None:
         if not kept:
             raise ProofError(f"COPY {source}: nothing there to copy")
         for file in kept:
-            place = image.place(target)
+            copied = image.locate(target)
             if start.is_dir():
-                place /= file.relative_to(start)
+                copied /= file.relative_to(start)
             elif to_folder:
-                place /= file.name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
+                copied /= file.name
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copied)
 
 
-def carry_out(image: Image, context: Path, step: tuple[str, str], patterns: list[str]) -> None:
-    """Carries out one step.
+def run_step(image: Image, context: Path, step: tuple[str, str], patterns: list[str]) -> None:
+    """Runs one step.
 
     Raises:
-        ProofError: the step fails, or is of a kind that this script does not know.
+        ProofError: the step fails, or is not supported.
     """
     match step:
         case "FROM", base:
@@ -124,7 +124,7 @@ def carry_out(image: Image, context: Path, step: tuple[str, str], patterns: list
                 image.environment[name] = image.moved(value)
         case "WORKDIR", path:
             image.workdir = str(PurePosixPath(image.workdir) / path)
-            image.place(".").mkdir(parents=True, exist_ok=True)
+            image.locate(".").mkdir(parents=True, exist_ok=True)
         case "COPY", rest:
             copy(image, context, rest, patterns)
         case "RUN", rest:
@@ -136,17 +136,17 @@ def carry_out(image: Image, context: Path, step: tuple[str, str], patterns: list
         case "CMD", rest:
             image.command = json.loads(rest)
         case "EXPOSE", _:
-            pass  # says something to people, and makes nothing
+            pass  # documentation only
         case instruction, _:
-            raise ProofError(f"this script does not know the instruction {instruction}")
+            raise ProofError(f"the instruction {instruction} is not supported")
 
 
 def _run(image: Image, script: str) -> None:
-    """RUN, with this machine's variables for pip and proxies, which an engine passes on too."""
+    """RUN, with this machine's variables for pip and proxies, as an engine passes them."""
     names = [n for n in os.environ if n.startswith("PIP_") or n.lower().endswith("_proxy")]
     environment = {name: os.environ[name] for name in names} | image.environment
     shell = ["/bin/sh", "-c", script]
-    done = subprocess.run(shell, cwd=image.place("."), env=environment, check=False)
+    done = subprocess.run(shell, cwd=image.locate("."), env=environment, check=False)
     if done.returncode != 0:
         raise ProofError(f"RUN ended with {done.returncode}")
 
@@ -157,16 +157,16 @@ def _make_python(image: Image, base: str) -> None:
         raise ProofError(f"FROM {base}: expected an image python:X.Y")
     python = _find_python(f"python{match[1]}")
     subprocess.run([python, "-m", "venv", image.root / "venv"], check=True)
-    image.place("/tmp").mkdir()
-    image.place("/tmp").chmod(0o1777)
+    image.locate("/tmp").mkdir()
+    image.locate("/tmp").chmod(0o1777)
     system = "/usr/local/bin:/usr/bin:/bin"
     image.environment["PATH"] = f"{image.root / 'venv' / 'bin'}:{system}"
 
 
 def _find_python(name: str) -> str:
-    """The first such Python on the PATH that works, best one that every user may start."""
-    found = [shutil.which(name, path=folder) for folder in os.get_exec_path()]
-    working = [python for python in found if python and _starts(python)]
+    """The first such Python on the PATH that works, preferably one that every user may start."""
+    paths = [shutil.which(name, path=folder) for folder in os.get_exec_path()]
+    working = [python for python in paths if python and _starts(python)]
     if not working:
         raise ProofError(f"{name} is not on the PATH")
     return next((python for python in working if _starts(python, user=65534)), working[0])
@@ -184,11 +184,11 @@ def _starts(python: str, user: int | None = None) -> bool:
 
 
 def seal(image: Image) -> set[Path]:
-    """Makes everything but /tmp read-only; returns the paths that are there."""
+    """Makes everything except /tmp read-only; returns the present paths."""
     paths = {path for path in image.root.rglob("*") if not path.is_symlink()}
-    for path in paths - {image.place("/tmp")}:
+    for path in paths - {image.locate("/tmp")}:
         path.chmod(path.stat().st_mode & ~0o222)
-    return {path for path in paths if image.place("/tmp") not in path.parents}
+    return {path for path in paths if image.locate("/tmp") not in path.parents}
 
 
 def _unseal(root: Path) -> None:
@@ -197,21 +197,23 @@ def _unseal(root: Path) -> None:
 
 
 def prove(image: Image, extra: list[str]) -> None:
-    """Starts the command, waits for its health, runs `extra` beside it, and stops it.
+    """Starts the command, waits until it is healthy, runs `extra` beside it, and stops it.
 
     Raises:
-        ProofError: no health in time, `extra` fails, or the command does not stop.
+        ProofError: it is not healthy in time, `extra` fails, or the command does not stop.
     """
-    apart = os.geteuid() == 0 and all(map(shutil.which, ("unshare", "nsenter", "ip", "setpriv")))
-    if not apart and _start(image, image.health, subprocess.DEVNULL).wait() == 0:
+    isolated = os.geteuid() == 0 and all(map(shutil.which, ("unshare", "nsenter", "ip", "setpriv")))
+    if not isolated and _start(image, image.health, subprocess.DEVNULL).wait() == 0:
         raise ProofError("another server answers at the health address: stop it first")
     with (image.root / "tmp" / "log").open("w+", encoding="utf-8") as log:
-        start = [*_without_network(), *_as_user(image)] if apart else []
+        start = [*_without_network(), *_as_user(image)] if isolated else []
         process = _start(image, [*start, *image.command], log)
-        beside = ["nsenter", f"--target={process.pid}", "--net", *_as_user(image)] if apart else []
+        beside = (
+            ["nsenter", f"--target={process.pid}", "--net", *_as_user(image)] if isolated else []
+        )
         try:
             seconds = _wait_for_health(image, process, beside)
-            how = f"as user {image.user}, without a network" if apart else "as the present user"
+            how = f"as user {image.user}, without a network" if isolated else "as the present user"
             print(f"healthy after {seconds:.1f} s, {how}", flush=True)
             if extra and _start(image, [*beside, *map(image.moved, extra)]).wait() != 0:
                 raise ProofError(f"{shlex.join(extra)} failed")
@@ -246,7 +248,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
-        cwd=image.place("."),
+        cwd=image.locate("."),
         env=image.environment,
         stdout=output,
         stderr=output,
@@ -267,7 +269,7 @@ def _wait_for_health(image: Image, process: subprocess.Popen[bytes], beside: lis
 
 
 def main(extra: list[str]) -> int:
-    """Proves this project's Dockerfile; the exit code says whether it held."""
+    """Proves this project's Dockerfile; the exit code is 0 if it works."""
     steps = parse((CONTEXT / "Dockerfile").read_text(encoding="utf-8"))
     patterns = (CONTEXT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     root = Path(tempfile.mkdtemp(prefix="image-"))
@@ -276,7 +278,7 @@ def main(extra: list[str]) -> int:
     try:
         for step in steps:
             start = time.monotonic()
-            carry_out(image, CONTEXT, step, patterns)
+            run_step(image, CONTEXT, step, patterns)
             print(f"{time.monotonic() - start:7.1f} s  {' '.join(step)[:90]}", flush=True)
         before = seal(image)
         size = sum(path.stat().st_size for path in before if path.is_file())

@@ -2,9 +2,9 @@
 
     python -m scripts.prove_replicas
 
-It starts nginx with the configuration as it is but for names and ports, lets people come to both
-replicas, kills one, and fails unless the other's sessions go on, the lost ones come back by their
-link, and everything of a session still reaches one replica when the killed one is back.
+It starts nginx with the same configuration except for names and ports, opens sessions on both
+replicas, kills one, and fails unless the sessions of the other continue, the lost ones are restored
+by their link, and every request of a session reaches the same replica when the killed one is back.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from scripts.visitor import Visitor, visitor
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 COOKIE = "cnnviz_replica"
-# A place that differs from the default in every choice.
-PLACE = "activations?model=mnist_cnn&layer=conv2&sample=digit-7"
+# A page on which every choice differs from the default.
+LINK = "activations?model=mnist_cnn&layer=conv2&sample=digit-7"
 METRICS = ("metrics", "metrics/", "metrics?x", "/metrics", "%6detrics", "./metrics")
 
 
 class ProofError(Exception):
-    """Something is not as deploy/nginx.conf promises."""
+    """Something is not as deploy/nginx.conf describes."""
 
 
 def configured(text: str, folder: Path, ports: tuple[int, int, int]) -> str:
@@ -53,12 +53,12 @@ def configured(text: str, folder: Path, ports: tuple[int, int, int]) -> str:
 
 @contextmanager
 def running_nginx(ports: tuple[int, int, int]) -> Iterator[str]:
-    """Starts nginx with the project's configuration, and gives its address."""
+    """Starts nginx with the project's configuration, and yields its address."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         raise ProofError("nginx is not installed: sudo apt-get install nginx")
     with tempfile.TemporaryDirectory() as folder:
-        # As root nginx gives its workers to a user who has to reach its temporary files.
+        # Started by root, nginx runs its workers as a user who must reach its temporary files.
         Path(folder).chmod(0o711)
         path = Path(folder) / "nginx.conf"
         text = configured(CONFIGURATION.read_text(encoding="utf-8"), Path(folder), ports)
@@ -72,60 +72,64 @@ def running_nginx(ports: tuple[int, int, int]) -> Iterator[str]:
 
 
 def check(claim: str, true: bool) -> None:
-    """Says what holds.
+    """Prints a claim that is true.
 
     Raises:
-        ProofError: it does not hold.
+        ProofError: it is not true.
     """
     if not true:
         raise ProofError(f"not so: {claim}")
     print(f"ok  {claim}", flush=True)
 
 
-def place(person: Visitor) -> tuple[str, ...]:
-    """What a session looks at: the page, the network, the layers, and the picture."""
+def state(person: Visitor) -> tuple[str, ...]:
+    """The state of a session: its page, network, layers, and picture."""
     chosen = [person.chosen(label) for label in ("Network", "Layers")]
     return (person.page, *(text for texts in chosen for text in texts), person.captions[0])
 
 
 async def prove_sessions(url: str, first: Server, restart: AbstractContextManager[Server]) -> None:
-    """Two sessions on each replica: one looks at a photo of its own, the other at a sample."""
+    """Two sessions on each replica: one with a photo of its own, the other with a sample."""
     photo = next(one.path for one in samples() if one.name == "coffee").read_bytes()
     async with AsyncExitStack() as stack:
-        homes: dict[str, list[Visitor]] = {"1": [], "2": []}
+        sessions: dict[str, list[Visitor]] = {"1": [], "2": []}
         for _ in range(4):
             person = await stack.enter_async_context(visitor(url))
-            await person.open(PLACE)
-            homes[person.cookies[COOKIE] or ""].append(person)
-        check("four sessions are spread over two replicas", [*map(len, homes.values())] == [2, 2])
-        (lost, lost_with_photo), (kept, kept_with_photo) = homes.values()
+            await person.open(LINK)
+            sessions[person.cookies[COOKIE] or ""].append(person)
+        check(
+            "four sessions are spread over two replicas", [*map(len, sessions.values())] == [2, 2]
+        )
+        (lost, lost_with_photo), (kept, kept_with_photo) = sessions.values()
         for person in (lost_with_photo, kept_with_photo):
             await person.upload("mine.jpg", photo)
-        owners = [person.captions[0].startswith("mine") for person in (*homes["1"], *homes["2"])]
+        owners = [
+            person.captions[0].startswith("mine") for person in (*sessions["1"], *sessions["2"])
+        ]
         check("a photo reaches the replica of its session", owners == [False, True, False, True])
-        here = place(lost)
-        check(f"they look at: {', '.join(here)}".replace("\n", " "), "seven" in here[-1])
+        before = state(lost)
+        check(f"they show: {', '.join(before)}".replace("\n", " "), "seven" in before[-1])
 
         os.killpg(first.process, signal.SIGKILL)
         await kept_with_photo.choose("Layers", kept_with_photo.options("Layers")[0])
         await kept.upload("later.jpg", photo)
-        went_on = kept.captions[0].startswith("later") and not kept.problems
-        check("replica 1 is killed: the sessions of replica 2 go on", went_on)
-        check("a photo that is there stays there", kept_with_photo.captions[0].startswith("mine"))
+        continued = kept.captions[0].startswith("later") and not kept.problems
+        check("replica 1 is killed: the sessions of replica 2 continue", continued)
+        check("a photo on replica 2 is kept", kept_with_photo.captions[0].startswith("mine"))
         check("the sessions of replica 1 are lost", await is_lost(lost))
 
         again = await stack.enter_async_context(visitor(url, lost.cookies))
         await again.open(lost.link)
-        check("their link brings back the same place", place(again) == here and not again.problems)
-        check("they are at home on replica 2 now", again.cookies[COOKIE] == "2")
+        check("their link restores the same state", state(again) == before and not again.problems)
+        check("they are on replica 2 now", again.cookies[COOKIE] == "2")
 
         with restart:
             await again.upload("again.jpg", photo)
-            whole = again.captions[0].startswith("again") and not again.problems
-            check("replica 1 is back: who moved stays whole, photos included", whole)
+            complete = again.captions[0].startswith("again") and not again.problems
+            check("replica 1 is back: a moved session keeps its photos", complete)
             await asyncio.sleep(6)  # nginx tries a replica that failed again after 5 seconds.
             new = await stack.enter_async_context(visitor(url))
-            check("who comes now comes to replica 1", new.cookies[COOKIE] == "1")
+            check("a new session opens on replica 1", new.cookies[COOKIE] == "1")
 
 
 async def is_lost(person: Visitor) -> bool:
@@ -138,21 +142,21 @@ async def is_lost(person: Visitor) -> bool:
 
 
 def prove_browser(url: str, context: BrowserContext, replicas: dict[str, Server]) -> None:
-    """A real browser whose replica is killed comes back by itself."""
+    """A real browser whose replica is killed reconnects by itself."""
     page = context.new_page()
-    page.goto(f"{url}/{PLACE}")
-    before = look(page)
+    page.goto(f"{url}/{LINK}")
+    before = browser_state(page)
     cookies = {one.get("name"): one.get("value") for one in context.cookies()}
     os.killpg(replicas[str(cookies[COOKIE])].process, signal.SIGKILL)
     page.locator("[data-test-connection-state=CONNECTED]").wait_for(state="detached")
     page.locator("[data-test-connection-state=CONNECTED]").wait_for()
-    check(f"a browser comes back by itself: {before}", look(page) == before)
+    check(f"a browser reconnects by itself: {before}", browser_state(page) == before)
     page.reload()
-    check("and by its link", look(page) == before)
+    check("and after a reload", browser_state(page) == before)
 
 
-def look(page: Page) -> str:
-    """What a browser shows: the title, the network, and the layers."""
+def browser_state(page: Page) -> str:
+    """The state of a browser's page: its title, network and layers."""
     page.get_by_text("About this network").wait_for()
     settle(page)
     boxes = page.get_by_test_id("stSelectbox").locator("input")
@@ -162,12 +166,12 @@ def look(page: Page) -> str:
 
 
 def prove_edges(url: str, replica: Server) -> None:
-    """What nginx answers by itself."""
+    """What nginx refuses and compresses."""
     answer = requests.get(f"{replica.url}/_stcore/metrics", timeout=10)
-    check("a replica tells its numbers", "HELP" in answer.text)
+    check("a replica publishes its metrics", "HELP" in answer.text)
     for path in METRICS:
         answer = requests.get(f"{url}/_stcore/{path}", timeout=10)
-        check(f"/_stcore/{path} is not to be had through nginx", "HELP" not in answer.text)
+        check(f"/_stcore/{path} is not available through nginx", "HELP" not in answer.text)
     index = requests.get(url, timeout=10).text
     script = re.findall(r'src="(?:\./)?(static/[^"]+\.js)"', index)[0]
     answer = requests.get(f"{url}/{script}", timeout=10, headers={"Accept-Encoding": "gzip"})
@@ -187,7 +191,7 @@ def main() -> None:
             context = browser.new_context(viewport={"width": 1400, "height": 1000})
             context.set_default_timeout(60_000)
             prove_browser(url, context, {"1": first, "2": second})
-    print("All of it holds.")
+    print("All claims are true.")
 
 
 if __name__ == "__main__":

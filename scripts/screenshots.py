@@ -19,26 +19,26 @@ FOLDER = ROOT / "docs" / "images"
 LARGEST = 600_000
 CAT = "model=cat_dog&sample=chelsea"
 DIGIT = "model=mnist_cnn&sample=digit-7"
-_TRAINED = "It stands in the sidebar"
+_TRAINED = "It is in the sidebar"
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its name, where in the app it is taken, and what the window is like."""
+    """One picture: its name, its address in the app, and its window."""
 
     name: str
     address: str
     theme: Literal["light", "dark"] = "light"
     width: int = 1400
-    # Higher than this, a page goes on below the picture.
+    # A page that is higher is cut off.
     tallest: int = 1400
-    # What stands on the page when it is complete.
+    # A text that is on the page when it is complete.
     complete: str = "About this network"
 
 
 SHOTS = (
     Shot("explore", f"?{CAT}"),
-    # The small network of two convolutions tells best how maps shrink and multiply.
+    # The small network of two convolutions shows best how maps shrink and multiply.
     Shot("network", f"network?{DIGIT}"),
     Shot("filters", f"filters?{CAT}&scale=symmetric&filter=13"),
     Shot("activations", f"activations?{CAT}&layer=stem_act"),
@@ -50,7 +50,7 @@ SHOTS = (
 
 
 def take(browser: Browser, url: str, shot: Shot) -> Image.Image:
-    """One picture of the app, as high as the page is."""
+    """One picture of the app, as high as the page."""
     context = browser.new_context(
         viewport={"width": shot.width, "height": 800}, color_scheme=shot.theme
     )
@@ -69,7 +69,7 @@ def take(browser: Browser, url: str, shot: Shot) -> Image.Image:
 
 
 def train(browser: Browser, url: str) -> None:
-    """Trains a network on the digits, as a person does it."""
+    """Trains a network on the digits, by the page."""
     page = browser.new_page()
     page.set_default_timeout(600_000)
     page.goto(f"{url}/training")
@@ -79,7 +79,7 @@ def train(browser: Browser, url: str) -> None:
 
 
 def save(picture: Image.Image, name: str) -> int:
-    """Writes a picture as a PNG, in colours as fine as the size allows, and gives the bytes.
+    """Writes a picture as a PNG, with as many colours as the size allows; returns its bytes.
 
     Raises:
         RuntimeError: it is too large even with 4 bits a colour.
@@ -96,7 +96,7 @@ def save(picture: Image.Image, name: str) -> int:
 
 
 def _height(page: Page) -> int:
-    """The height that the page's content takes, without the empty space below it."""
+    """The height of the page's content, without the empty space below it."""
     return int(
         page.evaluate(
             """() => {

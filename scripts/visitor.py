@@ -1,7 +1,7 @@
-"""A visitor without a browser: speaks Streamlit 1.67's protocol over a real websocket.
+"""A visitor without a browser: uses Streamlit 1.67's protocol over a real websocket.
 
 Every message is one protobuf: ``BackMsg`` to the server, ``ForwardMsg`` from it. A run of the app
-begins with ``new_session``, brings its elements one by one, and ends with ``script_finished``.
+begins with ``new_session``, sends its elements one by one, and ends with ``script_finished``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-# Whoever waits longer than this for an answer has none.
+# The time limit for an answer.
 SECONDS = 60
 _XSRF = "_streamlit_xsrf"
 _ESCAPE = re.compile(r"\\(?=[\W_])")
@@ -44,9 +44,9 @@ class Visitor:
     """One session of the app.
 
     Attributes:
-        elements: what the last run put on the page, by place.
+        elements: the elements of the page after the last run, by their path in it.
         page: the address of the page, empty for the first one.
-        problems: every exception, error and warning that ever came, in words.
+        problems: the text of every exception, error and warning so far.
     """
 
     def __init__(self, url: str, http: requests.Session, socket: ClientConnection) -> None:
@@ -69,7 +69,7 @@ class Visitor:
         await self._run(page_name=self.page)
 
     async def turn_to(self, page: str) -> None:
-        """Changes the page by its address; only the sidebar's widgets go along."""
+        """Changes the page by its address; only the sidebar's widgets keep their state."""
         self._page_hash = next(one.page_script_hash for one in self._pages if _path(one) == page)
         self.page, self._query = page, ""
         uploaders = {one.file_uploader.id for one in self._of("file_uploader")}
@@ -77,7 +77,7 @@ class Visitor:
         await self._run()
 
     async def choose(self, label: str, option: str) -> None:
-        """Chooses an option in the select box, or as the only one in the multiselect."""
+        """Chooses an option in a select box, or as the only one in a multiselect."""
         box = self._box(label)
         if isinstance(box, MultiSelect):
             state = WidgetState(id=box.id, string_array_value=StringArray(data=[option]))
@@ -88,8 +88,8 @@ class Visitor:
 
     async def upload(self, name: str, data: bytes) -> None:
         """Gives a file to the uploader for photos."""
-        found = (one.file_uploader for one in self._of("file_uploader"))
-        uploader = next(one for one in found if one.label == "Your photo")
+        uploaders = (one.file_uploader for one in self._of("file_uploader"))
+        uploader = next(one for one in uploaders if one.label == "Your photo")
         request = FileURLsRequest(request_id=name, file_names=[name], session_id=self._session)
         await self._socket.send(BackMsg(file_urls_request=request).SerializeToString())
         while (message := await self._receive()).WhichOneof("type") != "file_urls_response":
@@ -103,40 +103,40 @@ class Visitor:
 
     @property
     def cookies(self) -> RequestsCookieJar:
-        """What the server, or a proxy before it, asked to be told again."""
+        """The cookies that the server, or a proxy in front of it, has set."""
         return self._http.cookies
 
     @property
     def link(self) -> str:
-        """What the address bar shows, without the server."""
+        """The address of the page, relative to the server's."""
         return f"{self.page}?{self._query}"
 
     def options(self, label: str) -> list[str]:
-        """What can be chosen in a select box or multiselect."""
+        """The options of a select box or multiselect."""
         return list(self._box(label).options)
 
     def chosen(self, label: str) -> list[str]:
-        """What is chosen there."""
+        """The chosen options of a select box or multiselect."""
         box = self._box(label)
-        known = self._widgets.get(box.id)
+        state = self._widgets.get(box.id)
         if isinstance(box, MultiSelect):
-            if known is not None:
-                return list(known.string_array_value.data)
+            if state is not None:
+                return list(state.string_array_value.data)
             return list(box.raw_values) or [box.options[index] for index in box.default]
-        if known is not None:
-            return [known.string_value]
+        if state is not None:
+            return [state.string_value]
         return [box.raw_value or box.options[box.default]]
 
     @property
     def captions(self) -> list[str]:
-        """The small texts on the page, as a person reads them."""
+        """The captions on the page, without Markdown's escapes."""
         texts = [one.markdown for one in self._of("markdown")]
         captions = [text.body for text in texts if text.element_type == Markdown.CAPTION]
         return [_ESCAPE.sub("", text) for text in captions]
 
     @property
     def thumbnails(self) -> list[str]:
-        """The addresses of the pictures; each holds its picture."""
+        """The addresses of the pictures; each depends on the picture's content."""
         return [image.url for one in self._of("imgs") for image in one.imgs.imgs]
 
     @property
@@ -189,10 +189,10 @@ class Visitor:
         elif kind == "page_not_found":
             self.problems.append("there is no such page")
         elif kind == "delta" and message.delta.HasField("new_element"):
-            self._place(tuple(message.metadata.delta_path), message.delta.new_element)
+            self._add(tuple(message.metadata.delta_path), message.delta.new_element)
 
-    def _place(self, place: tuple[int, ...], element: Element) -> None:
-        self.elements[place] = element
+    def _add(self, path: tuple[int, ...], element: Element) -> None:
+        self.elements[path] = element
         kind = element.WhichOneof("type")
         if kind == "exception":
             self.problems.append(f"{element.exception.type}: {element.exception.message}")
@@ -215,17 +215,17 @@ class Visitor:
 
 @asynccontextmanager
 async def visitor(url: str, cookies: RequestsCookieJar | None = None) -> AsyncIterator[Visitor]:
-    """Connects a new session with a server, as a browser that holds these cookies.
+    """Connects a new session with a server, as a browser with these cookies does.
 
     Raises:
         OSError, WebSocketException, RequestException: the server does not answer, or refuses.
     """
     with requests.Session() as http:
-        # The server closes a connection that rests for seconds; a browser would ask again.
+        # The server closes a connection that is idle for seconds; a browser would retry.
         http.headers["Connection"] = "close"
         http.cookies.update(cookies or RequestsCookieJar())
-        first = await asyncio.to_thread(http.get, f"{url}/_stcore/health", timeout=SECONDS)
-        first.raise_for_status()
+        health = await asyncio.to_thread(http.get, f"{url}/_stcore/health", timeout=SECONDS)
+        health.raise_for_status()
         cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
         async with connect(
             f"ws{url.removeprefix('http')}/_stcore/stream",
@@ -242,5 +242,5 @@ def _path(page: AppPage) -> str:
 
 
 def _token(http: requests.Session) -> str:
-    """What proves to the server that the visitor may read its cookies."""
+    """The XSRF token."""
     return http.cookies[_XSRF] or ""

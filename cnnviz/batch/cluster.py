@@ -112,7 +112,7 @@ def _connected(address: str) -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         raise CnnvizError(
-            f"The cluster gave the run up: {type(error).__name__}. Its own logs say why."
+            f"The cluster gave the run up: {type(error).__name__}. See its own logs for the reason."
         ) from error
     finally:
         ray.shutdown()

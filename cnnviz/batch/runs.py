@@ -25,7 +25,7 @@ from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
 from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
-from cnnviz.results import Explanation, PhotoResult
+from cnnviz.results import Explanation, PhotoResult, Prediction
 from cnnviz.storage import CONTRAST, OVERLAY, UNFINISHED, write_whole
 
 Row = dict[str, Any]
@@ -221,14 +221,21 @@ def _rows_in(file: Path) -> int | None:
         return None
 
 
-def _row(result: PhotoResult, explanation: Explanation) -> Row:
-    top = explanation.prediction.top(_TOP)
-    cam = explanation.maps[0]
+def prediction_row(path: Path, prediction: Prediction) -> Row:
+    """The part of a row that a prediction gives: ``file``, ``class``, ``confidence``, ``top``."""
+    top = prediction.top(_TOP)
     return {
-        "file": str(result.path),
+        "file": str(path),
         "class": top[0].label,
         "confidence": top[0].probability,
         "top": [asdict(score) for score in top],
+    }
+
+
+def _row(result: PhotoResult, explanation: Explanation) -> Row:
+    cam = explanation.maps[0]
+    return {
+        **prediction_row(result.path, explanation.prediction),
         "method": cam.method,
         "layer": cam.layer,
         "target": cam.target,

@@ -48,9 +48,6 @@ from cnnviz.storage import write_whole
 if TYPE_CHECKING:
     from cnnviz.networks.network import Network
 
-# Classes in a JSON answer.
-_TOP = 5
-
 app = typer.Typer(
     help="Look inside saved Keras CNNs: filters, activations and class activation maps.",
     no_args_is_help=True,
@@ -99,20 +96,15 @@ def _predictions(
     network: Network, paths: list[Path], failures: dict[str, str], as_json: bool
 ) -> Iterator[Row]:
     """The row of each photo in turn; the reason goes to ``failures`` where one fails."""
+    from cnnviz.batch.runs import prediction_row
+
     for path in progress(paths, len(paths), as_json):
         try:
-            top = cnnviz.predict(network, cnnviz.open_photo(path)).top(_TOP)
+            yield prediction_row(path, cnnviz.predict(network, cnnviz.open_photo(path)))
         except (LayerError, TargetError):
             raise
         except CnnvizError as error:
             failures[str(path)] = str(error)
-        else:
-            yield {
-                "file": str(path),
-                "class": top[0].label,
-                "confidence": top[0].probability,
-                "top": [dataclasses.asdict(score) for score in top],
-            }
 
 
 app.command()(explain.explain)

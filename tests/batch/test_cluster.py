@@ -23,7 +23,7 @@ from cnnviz.cli import main
 # Ray starts processes and sockets that Python warns of when pytest ends.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
-# A dead node is noticed after two seconds; by default it takes half a minute.
+# A dead node is detected after two seconds; by default after half a minute.
 HEALTH = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
@@ -35,12 +35,12 @@ PARTS, SIZE = 24, 20
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
-    """Two nodes with one processor each: a dead one's work must wait for the other's."""
+    """Two nodes with one processor each: the work of a dead one must wait for the other."""
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+    two_nodes = Cluster(initialize_head=True, head_node_args=head)
+    two_nodes.add_node(num_cpus=1)
+    yield two_nodes
+    two_nodes.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def rows_in(out: Path) -> list[dict]:
     return pq.read_table(out / "results").to_pylist()
 
 
-def assert_same_rows(found: list[dict], expected: list[dict]) -> None:
-    for row, other in zip(found, expected, strict=True):
+def assert_same_rows(rows: list[dict], expected: list[dict]) -> None:
+    for row, other in zip(rows, expected, strict=True):
         confidence = other["confidence"]
         if confidence is not None:
             assert row["confidence"] == pytest.approx(confidence, rel=1e-4)
@@ -99,7 +99,7 @@ def test_the_command_gives_the_same_rows_on_a_cluster(
     assert "12 of 12 photos were done before." in again.stderr
 
 
-def test_an_error_of_a_worker_ends_the_run_in_its_own_words(
+def test_an_error_of_a_worker_ends_the_run_with_its_message(
     nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
     task = cluster.WorkerTask(
@@ -110,19 +110,17 @@ def test_an_error_of_a_worker_ends_the_run_in_its_own_words(
         list(cluster.explain_parts(nodes.address, task, parts))
 
 
-def test_a_cluster_that_is_not_there_is_an_error(
-    model: Path, photos: list[Path], tmp_path: Path
-) -> None:
+def test_a_missing_cluster_is_an_error(model: Path, photos: list[Path], tmp_path: Path) -> None:
     task = cluster.WorkerTask(tmp_path, model, False, "", runs.BatchRun(tmp_path))
     parts = runs.split(photos[:1], [""], 1)
     with pytest.raises(cnnviz.errors.CnnvizError, match="There is no Ray cluster at 'nowhere'"):
         list(cluster.explain_parts("nowhere", task, parts))
 
 
-def test_a_node_that_is_killed_half_way_costs_nothing(
+def test_a_node_that_is_killed_half_way_loses_nothing(
     nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
-    """Nothing is lost and nothing is there twice. The last test: the cluster is broken then."""
+    """Nothing is lost or doubled. The last test: the cluster is broken afterwards."""
     network = cnnviz.load_model(model)
     run = runs.BatchRun(tmp_path / "there", pictures=False)
     task = cluster.WorkerTask(tmp_path, model, False, network.fingerprint, run)
@@ -130,19 +128,19 @@ def test_a_node_that_is_killed_half_way_costs_nothing(
     runs.begin(run, network, parts, resume=False)
     (victim,) = [node for node in nodes.worker_nodes if node is not nodes.head_node]
     order, killed_at = [], 0
-    for done in cluster.explain_parts(nodes.address, task, parts):
-        order.append(done)
+    for result in cluster.explain_parts(nodes.address, task, parts):
+        order.append(result)
         both = len({there.node for there in order}) == 2
         if not killed_at and ((len(order) >= PARTS // 4 and both) or len(order) >= PARTS // 2):
             nodes.remove_node(victim, allow_graceful=False)
             killed_at = len(order)
     assert PARTS // 4 <= killed_at < PARTS
-    assert Counter(done.part.number for done in order) == Counter(range(PARTS))
+    assert Counter(result.part.number for result in order) == Counter(range(PARTS))
     assert order[-1].node == nodes.head_node.node_id
-    found = rows_in(run.out)
-    assert [row["file"] for row in found] == [str(path) for path in photos]
+    rows = rows_in(run.out)
+    assert [row["file"] for row in rows] == [str(path) for path in photos]
     here = runs.BatchRun(tmp_path / "here", pictures=False)
     for part in parts:
         list(runs.explain_part(network, here, part))
-    assert_same_rows(found, rows_in(here.out))
+    assert_same_rows(rows, rows_in(here.out))
     assert len(list(run.results.glob("part-*.parquet"))) == PARTS

@@ -1,4 +1,4 @@
-"""Many photos: what each gets is what it gets alone, in order, with bounded memory."""
+"""Many photos: each has the same result as alone, in order, with bounded memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Seven photos of different sizes, the third of them damaged."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(8)
-    made = []
+    files = []
     for number in range(7):
         pixels = random.integers(0, 256, (14 + number, 30 - 2 * number, 3), np.uint8)
-        made.append(folder / f"{number}.png")
-        Image.fromarray(pixels).save(made[-1])
-    made[2].write_bytes(b"no photo")
-    return made
+        files.append(folder / f"{number}.png")
+        Image.fromarray(pixels).save(files[-1])
+    files[2].write_bytes(b"no photo")
+    return files
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("targets", [(), (1, 0)])
-def test_a_photo_among_many_gets_what_it_gets_alone(
+def test_a_photo_among_many_has_the_same_result_as_alone(
     fresh: Any, tiny: Tiny, paths: list[Path], name: str, options: Any, targets: Any
 ) -> None:
     network = tiny(name) if name == "channels_first" else fresh(name)
-    found = list(explain_many(network, paths, targets, **options))
-    assert [result.path for result in found] == paths
-    for result in found:
+    results = list(explain_many(network, paths, targets, **options))
+    assert [result.path for result in results] == paths
+    for result in results:
         if result.path.stem == "2":
             assert "cannot be read as a photo" in str(result.error)
             assert (result.explanation, result.box, result.size) == (None, None, (0, 0))
@@ -131,14 +131,14 @@ def test_damaged_photos_anywhere_in_a_batch_shift_no_result(
         )
 
 
-def test_a_batch_that_is_not_full_is_no_new_trace(
+def test_a_batch_that_is_not_full_causes_no_new_trace(
     fresh: Any, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
     network = fresh("flat")
     assert len(list(explain_many(network, paths))) == 7
     run = passes.forward(network).run
-    # One for a photo alone and one for four.
+    # One for a single photo and one for four.
     assert run.experimental_get_tracing_count() == 2
 
 
@@ -154,8 +154,8 @@ def test_no_photos_have_no_results(tiny: Tiny) -> None:
 
 
 def test_photos_that_all_fail_are_all_named(tiny: Tiny, paths: list[Path]) -> None:
-    found = list(explain_many(tiny("flat"), [paths[2], Path("gone.png")]))
-    assert [str(result.error)[:9] for result in found] == ["This file", "The photo"]
+    results = list(explain_many(tiny("flat"), [paths[2], Path("gone.png")]))
+    assert [str(result.error)[:9] for result in results] == ["This file", "The photo"]
 
 
 def test_wrong_choices_are_refused_before_a_photo_is_read(tiny: Tiny, paths: list[Path]) -> None:
@@ -165,7 +165,7 @@ def test_wrong_choices_are_refused_before_a_photo_is_read(tiny: Tiny, paths: lis
         explain_many(tiny("flat"), paths, layer="scores")
 
 
-def test_an_answer_that_is_no_number_fails_its_photo_alone(fresh: Any, tmp_path: Path) -> None:
+def test_an_answer_that_is_not_a_number_fails_only_its_photo(fresh: Any, tmp_path: Path) -> None:
     """Weights so large that a bright photo overflows and a black one does not."""
     network = fresh("flat")
     for layer in ("conv1", "conv2", "scores"):
@@ -185,21 +185,21 @@ def test_an_answer_that_is_no_number_fails_its_photo_alone(fresh: Any, tmp_path:
 def test_few_photos_are_in_memory(
     tiny: Tiny, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more are read than three batches beyond the one that is handed out."""
+    """At most three batches are read beyond the one whose results are taken."""
     monkeypatch.setattr(pipeline, "threads", lambda *_: ThreadPoolExecutor(1))
     read = []
 
-    def noted(path: Path) -> Image.Image:
+    def record(path: Path) -> Image.Image:
         read.append(path)
         return Image.new("RGB", (12, 12))
 
-    monkeypatch.setattr(pipeline, "open_picture", noted)
+    monkeypatch.setattr(pipeline, "open_picture", record)
     network = tiny("flat")
     size = passes.any_pass(network).batch_size
     results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
-    for handed_out in range(1, 6 * size):
+    for taken in range(1, 6 * size):
         next(results)
-        batches = -(-handed_out // size)
+        batches = -(-taken // size)
         assert len(read) <= (batches + 3) * size + 1
     results.close()
     assert len(read) <= 9 * size + 1

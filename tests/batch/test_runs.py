@@ -1,4 +1,4 @@
-"""The parts of a run and their files; what a person sees of them is in test_cli.py."""
+"""The parts of a run and their files; the command's output is tested in test_cli.py."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_map_without_evidence_has_a_row_without_a_box(fresh: Any, tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file names are text there")
-def test_a_name_that_is_no_text_is_written_as_text(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_name_that_is_not_valid_text_is_written_as_text(tiny: Tiny, tmp_path: Path) -> None:
     (path,) = save_photos(tmp_path, 1)
     strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     try:
@@ -87,7 +87,7 @@ def test_a_name_that_is_no_text_is_written_as_text(tiny: Tiny, tmp_path: Path) -
     assert written["file"] == f"{tmp_path}/caf\\xe9.png"
 
 
-def test_the_listing_tells_two_sets_of_photos_apart(tiny: Tiny, tmp_path: Path) -> None:
+def test_the_listing_differs_for_different_photos(tiny: Tiny, tmp_path: Path) -> None:
     run, network = BatchRun(tmp_path), tiny("flat")
 
     def listing(*names: str, size: int = 2) -> str:

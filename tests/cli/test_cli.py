@@ -1,4 +1,4 @@
-"""The command line: what it writes is what the API gives, and its exit codes are true."""
+"""The command line: its output is that of the API, and its exit codes are right."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def names(result: Result) -> list[str]:
 # --- predict ----------------------------------------------------------------------------------
 
 
-def test_predict_prints_what_the_api_says(averaged: Path, photos: Path) -> None:
+def test_predict_prints_the_answer_of_the_api(averaged: Path, photos: Path) -> None:
     result = run("predict", averaged, photos / "b.png", "--json")
     expected = cnnviz.predict(cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png"))
     assert result.exit_code == 0
@@ -142,15 +142,15 @@ def test_predict_prints_what_the_api_says(averaged: Path, photos: Path) -> None:
 
 
 def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> None:
-    found = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
+    answer = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
     result = run("predict", averaged, photos / "b.png")
     cells = re.split(r"\s*│\s*", result.stdout.splitlines()[3].strip("│ "))
-    assert cells == [str(photos / "b.png"), found["class"], f"{found['confidence']:.2%}"]
+    assert cells == [str(photos / "b.png"), answer["class"], f"{answer['confidence']:.2%}"]
 
 
 def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
-    found = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
-    shares = [score["probability"] for score in found["top"]]
+    answer = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
+    shares = [score["probability"] for score in answer["top"]]
     assert len(shares) == 5
     assert shares == sorted(shares, reverse=True)
 
@@ -187,13 +187,13 @@ def test_a_terminal_gets_a_progress_bar_beside_the_lines(
 # --- Folders and globs --------------------------------------------------------------------------
 
 
-def test_a_folder_stands_for_its_photos_in_order(averaged: Path, photos: Path) -> None:
+def test_a_folder_means_its_photos_in_order(averaged: Path, photos: Path) -> None:
     result = run("predict", averaged, photos, "--json")
     assert names(result) == ["a.PNG", "b.png", "c.jpg"]
     assert result.exit_code == 0
 
 
-def test_a_quoted_glob_stands_for_what_it_matches(averaged: Path, photos: Path) -> None:
+def test_a_quoted_glob_means_its_matches(averaged: Path, photos: Path) -> None:
     assert names(run("predict", averaged, photos / "?.png", "--json")) == ["b.png"]
     assert names(run("predict", averaged, f"{photos}/**/*.jpg", "--json")) == ["c.jpg"]
     assert names(run("predict", averaged, f"{photos}/inn*", "--json")) == ["c.jpg"]
@@ -209,7 +209,7 @@ def test_a_photo_that_is_named_twice_comes_once(averaged: Path, photos: Path) ->
     assert sorted(names(result)) == ["a.PNG", "b.png", "c.jpg"]
 
 
-def test_what_stands_for_no_photo_is_named(averaged: Path, photos: Path) -> None:
+def test_a_pattern_without_a_photo_is_named(averaged: Path, photos: Path) -> None:
     (photos / "empty").mkdir()
     result = run("predict", averaged, photos / "empty", photos / "x*.png", photos, "--json")
     assert result.exit_code == 1
@@ -230,48 +230,48 @@ def test_explain_writes_the_map_and_the_overlay(
     photo = cnnviz.open_photo(photos / "b.png")
     cam = cnnviz.class_activation_map(network, photo)
     assert result.exit_code == 0, result.stderr
-    (found,) = lines(result)
-    assert found == {
+    (answer,) = lines(result)
+    assert answer == {
         **lines(run("predict", averaged, photos / "b.png", "--json"))[0],
         "method": "cam",
         "layer": "conv",
-        "target": found["class"],
+        "target": answer["class"],
         "size": [14, 20],
         "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
         "overlay": str(out / "b.overlay.png"),
         "cam": str(out / "b.cam.npy"),
     }
-    np.testing.assert_array_equal(np.load(found["cam"]), cam.values)
-    picture = np.asarray(Image.open(found["overlay"]))
+    np.testing.assert_array_equal(np.load(answer["cam"]), cam.values)
+    picture = np.asarray(Image.open(answer["overlay"]))
     np.testing.assert_array_equal(picture, cnnviz.overlay(photo, cam, network.card.preprocessing))
     assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
 
 
 @pytest.mark.parametrize("method", get_args(explain._Method))
-def test_explain_does_each_method_for_the_class_asked_for(
+def test_explain_does_each_method_for_a_chosen_class(
     averaged: Path, photos: Path, tmp_path: Path, method: str
 ) -> None:
     network = cnnviz.load_model(averaged)
     photo = cnnviz.open_photo(photos / "b.png")
     other = cnnviz.predict(network, photo).top(2)[1].label
     chosen = ("--class", other, "--method", method, "--out", tmp_path, "--json")
-    (found,) = lines(run("explain", averaged, photos / "b.png", *chosen))
+    (answer,) = lines(run("explain", averaged, photos / "b.png", *chosen))
     expected = cnnviz.class_activation_map(network, photo, other, method=method)
-    assert (found["target"], found["method"]) == (other, method)
-    assert found["class"] != other
-    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+    assert (answer["target"], answer["method"]) == (other, method)
+    assert answer["class"] != other
+    np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
 def test_explain_takes_a_layer_and_a_class_by_number(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
     chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, "--json")
-    (found,) = lines(run("explain", flattened, photos / "b.png", *chosen))
+    (answer,) = lines(run("explain", flattened, photos / "b.png", *chosen))
     network = cnnviz.load_model(flattened)
     photo = cnnviz.open_photo(photos / "b.png")
     expected = cnnviz.class_activation_map(network, photo, 3, layer="first")
-    assert (found["method"], found["layer"], found["target"]) == ("grad-cam", "first", "class 3")
-    np.testing.assert_array_equal(np.load(found["cam"]), expected.values)
+    assert (answer["method"], answer["layer"], answer["target"]) == ("grad-cam", "first", "class 3")
+    np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
 def test_a_class_named_by_a_number_comes_before_the_number() -> None:
@@ -362,7 +362,7 @@ def test_a_folder_that_cannot_be_made_ends_the_command(
 
 
 def rows_in(out: Path) -> list[dict]:
-    """The rows of a run, as a reader of the folder gets them."""
+    """The rows of a run, as a reader of the folder sees them."""
     return pq.read_table(out / "results").to_pylist()
 
 
@@ -372,7 +372,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_the_table_holds_what_the_lines_say(averaged: Path, photos: Path, tmp_path: Path) -> None:
+def test_the_table_has_the_same_values_as_the_lines(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
     (photos / "b.png").write_bytes(b"no photo")
     result = run("explain", averaged, photos, "--out", tmp_path, "--json", "--no-pictures")
     assert result.exit_code == 1
@@ -498,7 +500,7 @@ def test_a_damaged_manifest_is_not_resumed(averaged: Path, photos: Path, tmp_pat
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("ending", [".parquet", ".overlay.png"])
-def test_a_full_disk_ends_the_run_and_resuming_ends_it_well(
+def test_a_full_disk_ends_the_run_and_resuming_completes_it(
     averaged: Path,
     photos: Path,
     tmp_path: Path,
@@ -537,11 +539,11 @@ def test_a_full_disk_ends_the_run_and_resuming_ends_it_well(
     )
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_half_way_is_resumed(
-    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
 ) -> None:
-    """Nothing is lost, nothing is there twice, and what was done is not done again."""
+    """Nothing is lost or doubled, and finished parts are not done again."""
     folder, out = tmp_path / "photos", tmp_path / "out"
     for number in range(300):
         save_photo(folder / f"{number:03}.png", number)
@@ -557,13 +559,13 @@ def test_a_run_that_is_stopped_half_way_is_resumed(
         deadline = time.monotonic() + 60
         while not list(out.glob("results/part-*")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        process.send_signal(blow)
+        process.send_signal(sent)
         _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("results/part-*")}
     assert 1 <= len(finished) < 75
-    if blow == signal.SIGINT:
+    if sent == signal.SIGINT:
         assert process.returncode == 130
         assert "Stopped. What is finished stays in" in stderr.decode()
         assert not list(out.rglob(".*.part"))
@@ -574,9 +576,9 @@ def test_a_run_that_is_stopped_half_way_is_resumed(
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     monkeypatch.setattr(runs, "PART", 1000)
     run(*options[:4], tmp_path / "at once", "--no-pictures")
-    for found, expected in zip(rows_in(out), rows_in(tmp_path / "at once"), strict=True):
-        assert found.pop("confidence") == pytest.approx(expected.pop("confidence"), rel=1e-4)
-        assert found == expected
+    for answer, expected in zip(rows_in(out), rows_in(tmp_path / "at once"), strict=True):
+        assert answer.pop("confidence") == pytest.approx(expected.pop("confidence"), rel=1e-4)
+        assert answer == expected
 
 
 def test_without_ray_the_option_names_the_requirements(
@@ -599,7 +601,7 @@ def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_pat
     assert not (tmp_path / "x").exists()
 
 
-# --- Wrong words --------------------------------------------------------------------------------
+# --- Wrong input --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -613,7 +615,7 @@ def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_pat
         (("--method", "score-cam"), "'score-cam' is not one of"),
     ],
 )
-def test_explain_with_a_wrong_choice_says_so(
+def test_explain_with_a_wrong_choice_is_a_usage_error(
     averaged: Path, photos: Path, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     result = run("explain", averaged, photos, "--out", tmp_path / "out", *options)
@@ -623,7 +625,7 @@ def test_explain_with_a_wrong_choice_says_so(
     assert not (tmp_path / "out").exists()
 
 
-def test_explain_says_when_a_method_does_not_fit(
+def test_explain_with_a_method_that_does_not_fit_is_a_usage_error(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
     result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam")
@@ -640,7 +642,7 @@ def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
     assert run("predict", tmp_path / "gone.keras", photos).exit_code == 2
 
 
-def test_methods_are_those_that_the_api_knows() -> None:
+def test_the_methods_are_those_of_the_api() -> None:
     assert get_args(explain._Method) == tuple(methods.METHODS)
 
 
@@ -648,9 +650,9 @@ def test_methods_are_those_that_the_api_knows() -> None:
 
 
 def test_layers_lists_every_layer(flattened: Path) -> None:
-    found = lines(run("layers", flattened, "--json"))
-    assert [layer["path"] for layer in found] == ["first", "second", "flatten", "dense"]
-    assert found[1] == {
+    answer = lines(run("layers", flattened, "--json"))
+    assert [layer["path"] for layer in answer] == ["first", "second", "flatten", "dense"]
+    assert answer[1] == {
         "path": "second",
         "kind": "Conv2D",
         "output_shape": [None, 6, 6, 5],
@@ -712,7 +714,7 @@ def test_biases_of_a_separable_layer_stay_out_of_the_csv(flattened: Path, tmp_pa
     assert [row["bias"] for row in table] == ["", "", ""]
 
 
-def test_filters_of_a_layer_without_filters_says_so(averaged: Path, tmp_path: Path) -> None:
+def test_filters_of_a_layer_without_filters_is_an_error(averaged: Path, tmp_path: Path) -> None:
     result = run("filters", averaged, "scores", "--out", tmp_path / "x.npy")
     assert result.exit_code == 2
     assert "has no filters" in result.stderr
@@ -772,13 +774,13 @@ def test_a_real_run_writes_json_and_nothing_else(
 ) -> None:
     (photos / "b.png").write_bytes(b"damaged")
     done = shell("explain", averaged, "photos", "--out", "out", "--json")
-    found = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    answer = [json.loads(line) for line in done.stdout.decode().splitlines()]
     assert done.returncode == 1
-    assert [line["file"] for line in found] == [
+    assert [line["file"] for line in answer] == [
         str(Path("photos/a.PNG")),
         str(Path("photos/inner/c.jpg")),
     ]
-    assert all((tmp_path / line["cam"]).is_file() for line in found)
+    assert all((tmp_path / line["cam"]).is_file() for line in answer)
     # Nothing of TensorFlow's or Keras's own: only the count and the one bad photo.
     assert len(done.stderr.decode().splitlines()) == 2
 
@@ -811,7 +813,7 @@ def test_extract_writes_the_model_inside(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer, n.answer(), atol=1e-5)
 
 
-def test_extract_from_another_file_says_so(averaged: Path, tmp_path: Path) -> None:
+def test_extract_from_another_file_is_an_error(averaged: Path, tmp_path: Path) -> None:
     result = run("extract", averaged, "--out", tmp_path / "real.keras")
     assert result.exit_code == 2
     assert "Error:" in result.stderr

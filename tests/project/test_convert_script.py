@@ -122,17 +122,17 @@ class Shell:
         return os.system, (f'echo run > "{self.marker}"',)
 
 
-@pytest.mark.parametrize("place", range(5))
-def test_runs_no_command_wherever_it_hides(tmp_path, place: int) -> None:
+@pytest.mark.parametrize("index", range(5))
+def test_runs_no_command_in_any_part_of_a_file(tmp_path, index: int) -> None:
     marker = tmp_path / "was-run"
-    evil = pickle.dumps(Shell(marker), 2)
+    command = pickle.dumps(Shell(marker), 2)
     parts = [pickle.dumps(part, 2) for part in (MAGIC, PROTOCOL, MACHINE, OrderedDict(), [])]
-    parts[place] = evil
+    parts[index] = command
     with pytest.raises(pickle.UnpicklingError, match=r"asks for (posix|nt)\.system"):
         read_tensors(io.BytesIO(b"".join(parts)))
     assert not marker.exists()
-    pickle.loads(evil)  # noqa: S301 - the proof that it would run
-    assert marker.exists(), "the command would have run, had it been read carelessly"
+    pickle.loads(command)  # noqa: S301 - to prove that it would run
+    assert marker.exists(), "an ordinary unpickler would not have run the command either"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_refuses_values_that_are_cut_off() -> None:
         read_tensors(io.BytesIO(small_file()[:-3]))
 
 
-def test_refuses_something_else_than_tensors() -> None:
+def test_refuses_a_file_without_tensors() -> None:
     with pytest.raises(pickle.UnpicklingError, match="Expected a tensor as kernel"):
         read_tensors(io.BytesIO(legacy_file({"kernel": 3}, [], b"")))
     with pytest.raises(pickle.UnpicklingError, match="legacy format"):
@@ -206,7 +206,7 @@ TORCH_NAMES = {
 }
 
 
-def test_copies_each_tensor_to_its_place() -> None:
+def test_copies_each_tensor_to_its_layer() -> None:
     model = build()
     tensors = torch_tensors(model)
     copy_weights({**tensors, "_bn0.num_batches_tracked": np.array(9)}, model)

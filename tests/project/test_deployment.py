@@ -1,4 +1,4 @@
-"""What stands in deploy/ agrees with itself, with the server's settings and with the proof."""
+"""deploy/ is consistent with itself, with the server's settings and with the proof script."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ def test_nginx_knows_every_replica_of_compose_by_name_and_port() -> None:
     assert len(named) == 2
     for name, port in named:
         number = name[-1]
-        # In the group for everybody, in its own, and behind the other's.
+        # In the upstream for all, in its own, and as the other's backup.
         assert NGINX.count(f"server {name}:{port} ") == 3
         assert f"~:{port}$ {number};" in NGINX
         assert f"{number} replica-{number};" in NGINX
     assert NGINX.count("server cnnviz-") == 6
 
 
-def test_nginx_lets_pass_what_the_app_takes_and_little_more() -> None:
-    found = re.search(r"client_max_body_size (\d+)m;", NGINX)
-    assert found is not None
-    assert int(found[1]) == SERVER["maxUploadSize"] + 1
+def test_nginx_accepts_the_largest_photo_and_little_more() -> None:
+    limit = re.search(r"client_max_body_size (\d+)m;", NGINX)
+    assert limit is not None
+    assert int(limit[1]) == SERVER["maxUploadSize"] + 1
 
 
-def test_a_model_that_a_replica_takes_passes_nginx() -> None:
-    passes = re.findall(r"client_max_body_size (\d+)m;", NGINX)
-    takes = re.findall(r"CNNVIZ_UPLOAD_MB: \$\{CNNVIZ_UPLOAD_MB:-(\d+)\}", COMPOSE)
-    # One place to change here, and the same for each replica there.
-    assert len(passes) == 1
-    assert len(takes) == len(re.findall(r"^  cnnviz-\d:", COMPOSE, re.M)) == 2
-    assert {int(most) + 1 for most in takes} == {int(passes[0])}
+def test_nginx_accepts_the_largest_model_of_a_replica() -> None:
+    nginx_limits = re.findall(r"client_max_body_size (\d+)m;", NGINX)
+    replica_limits = re.findall(r"CNNVIZ_UPLOAD_MB: \$\{CNNVIZ_UPLOAD_MB:-(\d+)\}", COMPOSE)
+    # One number in nginx.conf, and the same number for each replica.
+    assert len(nginx_limits) == 1
+    assert len(replica_limits) == len(re.findall(r"^  cnnviz-\d:", COMPOSE, re.M)) == 2
+    assert {int(most) + 1 for most in replica_limits} == {int(nginx_limits[0])}
     assert COMPOSE.count('CNNVIZ_UPLOADS: "${CNNVIZ_UPLOADS:-off}"') == 2
 
 
-def test_the_health_of_an_image_is_asked_at_the_port_that_was_set(
+def test_the_health_check_uses_the_port_that_is_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
     health = next(rest for name, rest in steps if name == "HEALTHCHECK")
     program, _, code = json.loads(health[health.index("CMD") + 3 :])
     assert program == "python"
-    asked = []
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: asked.append(url))
+    urls = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: urls.append(url))
     monkeypatch.setenv("STREAMLIT_SERVER_PORT", "8502")
     exec(code)  # noqa: S102
-    assert asked == ["http://127.0.0.1:8502/_stcore/health"]
+    assert urls == ["http://127.0.0.1:8502/_stcore/health"]
 
 
-def test_the_proof_changes_names_ports_and_folders_alone() -> None:
+def test_the_proof_only_changes_names_ports_and_folders() -> None:
     text = configured(NGINX, Path("/somewhere"), (1, 2, 3))
     assert "cnnviz-1" not in text
     assert not re.search(r"850\d|8080", text)
@@ -76,7 +76,7 @@ def test_the_proof_changes_names_ports_and_folders_alone() -> None:
 _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-def test_a_claim_that_does_not_hold_ends_the_proof(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_false_claim_ends_the_proof(capsys: pytest.CaptureFixture[str]) -> None:
     check("one", True)
     with pytest.raises(ProofError, match="not so: two"):
         check("two", False)

@@ -1,6 +1,6 @@
-"""What import-linter cannot hold: app.py, what loads late, and what a fresh process loads.
+"""What import-linter cannot check: app.py, late imports, and the modules of a new process.
 
-The contracts in pyproject.toml say which package may import which.
+The contracts in pyproject.toml define which package may import which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Modules of the web process that name what runs networks inside functions alone.
+# Modules that may import what runs networks only inside functions.
 LATE = sorted(
     str(path.relative_to(ROOT))
     for path in (*(ROOT / "cnnviz" / "serving").glob("*.py"), ROOT / "cnnviz/batch/cluster.py")
@@ -50,8 +50,8 @@ WITHOUT_TENSORFLOW = (
 
 
 def imported_at_once(source: str) -> set[str]:
-    """The modules that a module imports as it is loaded: not inside functions."""
-    found: set[str] = set()
+    """The modules that a module imports when it is loaded: not inside functions."""
+    modules: set[str] = set()
 
     def visit(node: ast.AST) -> None:
         match node:
@@ -60,29 +60,29 @@ def imported_at_once(source: str) -> set[str]:
             case ast.If() if "TYPE_CHECKING" in ast.unparse(node.test):
                 return
             case ast.Import():
-                found.update(alias.name for alias in node.names)
+                modules.update(alias.name for alias in node.names)
             case ast.ImportFrom():
-                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+                modules.update(f"{node.module}.{alias.name}" for alias in node.names)
         for child in ast.iter_child_nodes(node):
             visit(child)
 
     visit(ast.parse(source))
-    return found
+    return modules
 
 
 def test_the_entry_file_imports_streamlit_and_the_shell_alone() -> None:
-    found = imported_at_once((ROOT / "app.py").read_text(encoding="utf-8"))
-    assert found == {"streamlit", "cnnviz.ui.shell"}
+    modules = imported_at_once((ROOT / "app.py").read_text(encoding="utf-8"))
+    assert modules == {"streamlit", "cnnviz.ui.shell"}
 
 
 @pytest.mark.parametrize("path", LATE)
 def test_what_runs_networks_is_imported_inside_functions(path: str) -> None:
-    found = imported_at_once((ROOT / path).read_text(encoding="utf-8"))
+    modules = imported_at_once((ROOT / path).read_text(encoding="utf-8"))
     allowed = {"cnnviz.serving.sandbox"} if path.endswith("sandbox.py") else set()
-    assert not [name for name in found - allowed if name.startswith(HEAVY)]
+    assert not [name for name in modules - allowed if name.startswith(HEAVY)]
 
 
-def test_imports_inside_functions_are_told_apart() -> None:
+def test_imports_inside_functions_are_left_out() -> None:
     source = """
 import os.path, keras.layers
 from cnnviz.networks import loading
@@ -100,7 +100,7 @@ def later():
 
 
 def loaded_after(names: list[str]) -> set[str]:
-    """The top-level modules that a fresh Python holds after importing `names`."""
+    """The top-level modules in a new Python process after it has imported `names`."""
     code = (
         "import importlib, json, sys\n"
         f"for name in {names!r}: importlib.import_module(name)\n"
@@ -118,12 +118,12 @@ def test_importing_the_package_is_light() -> None:
     assert loaded_after(["cnnviz"]) & heavy == set()
 
 
-def test_the_web_process_holds_no_network_library() -> None:
-    """All that pages, their parts and the entry file import, in one fresh process."""
+def test_the_web_process_loads_no_network_library() -> None:
+    """Everything that pages, their parts and the entry file import, in one new process."""
     paths = (path.relative_to(ROOT) for path in (ROOT / "cnnviz").rglob("*.py"))
     names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
     inside = [name for name in sorted(names) if name.startswith(WITHOUT_TENSORFLOW)]
-    # The gate reads weights by h5py, which the web process does without.
+    # The gate reads weights by h5py, which the web process does not load.
     loaded = loaded_after([name for name in inside if not name.startswith("cnnviz.inspection")])
     assert {"loky", "plotly"} <= loaded
     assert loaded & {"tensorflow", "keras", "h5py"} == set()

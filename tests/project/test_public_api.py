@@ -102,11 +102,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_no_module_takes_the_place_of_a_function() -> None:
     """Importing `cnnviz.x` sets the attribute `x`: a module of a function's name would hide it."""
-    found = {module.name for module in pkgutil.iter_modules(cnnviz.__path__)}
-    assert len(found) > 15
-    for name in found - {"__main__"}:
+    modules = {module.name for module in pkgutil.iter_modules(cnnviz.__path__)}
+    assert len(modules) > 15
+    for name in modules - {"__main__"}:
         importlib.import_module(f"cnnviz.{name}")
-    assert found.isdisjoint(cnnviz.__all__)
+    assert modules.isdisjoint(cnnviz.__all__)
     for name in cnnviz.__all__:
         assert callable(getattr(cnnviz, name)), name
 

@@ -1,4 +1,4 @@
-"""The shipped models and samples: what they say about real pictures, and their cards."""
+"""The shipped models and samples: their predictions for real pictures, and their cards."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def card(name: str) -> ModelCard:
 
 
 def probabilities(networks: dict[str, keras.Model], name: str, photo: NDArray[np.uint8]) -> dict:
-    """What a network says about a photo, by label."""
-    given = network_input(photo, card(name).preprocessing)
-    values = networks[name](given, training=False).numpy()[0]
+    """A network's probabilities for a photo, by label."""
+    inputs = network_input(photo, card(name).preprocessing)
+    values = networks[name](inputs, training=False).numpy()[0]
     return dict(zip(card(name).labels, values.tolist(), strict=True))
 
 
-def about(networks: dict[str, keras.Model], name: str, sample: str) -> dict:
+def probabilities_for_sample(networks: dict[str, keras.Model], name: str, sample: str) -> dict:
     return probabilities(networks, name, open_photo(SAMPLES[sample].path))
 
 
@@ -46,14 +46,14 @@ def test_every_model_has_a_card_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_fits_the_network(networks: dict[str, keras.Model], name: str) -> None:
-    network, told = networks[name], card(name)
-    given = told.preprocessing
-    assert network.input_shape == (None, given.height, given.width, given.channels)
-    assert network.output_shape == (None, len(told.labels))
-    assert len(set(told.labels)) == len(told.labels)
-    assert told.training.accuracy
-    assert not told.inferred
-    suggested = told.suggested_layers
+    network, model_card = networks[name], card(name)
+    steps = model_card.preprocessing
+    assert network.input_shape == (None, steps.height, steps.width, steps.channels)
+    assert network.output_shape == (None, len(model_card.labels))
+    assert len(set(model_card.labels)) == len(model_card.labels)
+    assert model_card.training.accuracy
+    assert not model_card.inferred
+    suggested = model_card.suggested_layers
     for layer in [suggested.filters, suggested.cam, *suggested.activations]:
         network.get_layer(layer)
     assert len(network.get_layer(suggested.filters).kernel.shape) == 4
@@ -72,8 +72,8 @@ def test_cat_dog_is_its_base_finely_tuned(networks: dict[str, keras.Model]) -> N
     assert [layer.name for layer in network.layers[-4:]] == end
     moved = []
     for layer in network.layers[:-2]:
-        known = base.get_layer(layer.name)
-        for mine, theirs in zip(layer.weights, known.weights, strict=True):
+        base_layer = base.get_layer(layer.name)
+        for mine, theirs in zip(layer.weights, base_layer.weights, strict=True):
             if isinstance(layer, keras.layers.BatchNormalization):
                 np.testing.assert_array_equal(mine, theirs)
             else:
@@ -125,13 +125,15 @@ def test_mnist_cnn_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]
 def test_imagenet_names_the_samples(
     networks: dict[str, keras.Model], sample: str, expected: dict[str, float]
 ) -> None:
-    found = about(networks, "imagenet_efficientnet_lite0", sample)
-    first = sorted(found, key=found.__getitem__, reverse=True)[: len(expected)]
+    shares = probabilities_for_sample(networks, "imagenet_efficientnet_lite0", sample)
+    first = sorted(shares, key=shares.__getitem__, reverse=True)[: len(expected)]
     assert first == list(expected)
-    assert {label: found[label] for label in first} == pytest.approx(expected, abs=0.01)
+    assert {label: shares[label] for label in first} == pytest.approx(expected, abs=0.01)
 
 
-def test_cat_dog_knows_chelsea_and_the_mirrored_chelsea(networks: dict[str, keras.Model]) -> None:
+def test_cat_dog_recognises_chelsea_and_the_mirrored_chelsea(
+    networks: dict[str, keras.Model],
+) -> None:
     photo = open_photo(SAMPLES["chelsea"].path)
     assert probabilities(networks, "cat_dog", photo)["cat"] > 0.98
     assert probabilities(networks, "cat_dog", photo[:, ::-1])["cat"] > 0.98
@@ -144,9 +146,9 @@ def test_mnist_reads_the_digits_in_both_polarities(
 ) -> None:
     photo = open_photo(SAMPLES[f"digit-{digit}"].path)
     for version in (photo, 255 - photo):
-        found = probabilities(networks, "mnist_cnn", version)
-        assert max(found, key=found.__getitem__) == str(digit)
-        assert found[str(digit)] > 0.9
+        shares = probabilities(networks, "mnist_cnn", version)
+        assert max(shares, key=shares.__getitem__) == str(digit)
+        assert shares[str(digit)] > 0.9
 
 
 def test_every_sample_suits_a_shipped_model_and_names_its_origin() -> None:

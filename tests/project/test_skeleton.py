@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from streamlit import config
 
 from scripts import find_browser, prove_dockerfile
-from scripts.prove_dockerfile import Image, ProofError, carry_out, is_ignored, parse
+from scripts.prove_dockerfile import Image, ProofError, is_ignored, parse, run_step
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = [
@@ -82,18 +82,18 @@ def test_every_installation_checks_the_hashes(name: str) -> None:
 
 def test_every_server_setting_is_one_that_streamlit_knows() -> None:
     text = (ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")
-    known = config.get_config_options().keys()
+    options = config.get_config_options().keys()
 
     def names(table: dict[str, object], above: str = "") -> list[str]:
-        found = []
+        paths = []
         for key, value in table.items():
-            found += names(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
-        return found
+            paths += names(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
+        return paths
 
-    assert [name for name in names(tomllib.loads(text)) if name not in known] == []
+    assert [name for name in names(tomllib.loads(text)) if name not in options] == []
 
 
-def test_the_server_s_settings_are_what_the_documents_say() -> None:
+def test_the_server_s_settings_are_as_documented() -> None:
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert settings["server"] == {
         "address": "localhost",
@@ -129,7 +129,7 @@ def test_the_image_changes_no_setting_but_where_it_listens() -> None:
     ]
 
 
-def test_the_dockerfile_installs_before_it_copies_code_and_runs_as_nobody() -> None:
+def test_the_dockerfile_installs_before_it_copies_code_and_does_not_run_as_root() -> None:
     steps = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
     order = [f"{name} {rest}" for name, rest in steps]
     install = next(
@@ -173,7 +173,7 @@ run x \
         ("deep/app.py", True),
     ],
 )
-def test_the_last_fitting_pattern_of_dockerignore_decides(path: str, ignored: bool) -> None:
+def test_the_last_matching_pattern_of_dockerignore_decides(path: str, ignored: bool) -> None:
     patterns = ["# a remark", "*", "!app.py", "!cnnviz", "", "**/__pycache__"]
     assert is_ignored(path, patterns) is ignored
 
@@ -186,7 +186,7 @@ def test_the_image_gets_no_test_and_no_history() -> None:
     assert not is_ignored(".streamlit/config.toml", patterns)
 
 
-def test_steps_are_carried_out_below_the_image_s_root(tmp_path: Path) -> None:
+def test_steps_run_below_the_image_s_root(tmp_path: Path) -> None:
     context, root = tmp_path / "context", tmp_path / "root"
     for name in ("code/a.py", "code/skip.txt", "b.py"):
         (context / name).parent.mkdir(parents=True, exist_ok=True)
@@ -198,16 +198,16 @@ ENV GREETING="good day" TMPDIR=/tmp
 WORKDIR /app
 COPY b.py ./
 COPY code/ /opt/code/
-RUN echo "$GREETING" > made && cat b.py >> made
+RUN echo "$GREETING" > output && cat b.py >> output
 USER 65534:65534
 HEALTHCHECK --interval=30s CMD ["check"]
 CMD ["python", "b.py"]
 """
     for step in parse(text):
-        carry_out(image, context, step, ["*.txt", "**/*.txt"])
+        run_step(image, context, step, ["*.txt", "**/*.txt"])
     files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
-    assert files == {"app/b.py", "app/made", "opt/code/a.py"}
-    assert (root / "app/made").read_text(encoding="utf-8") == "good day\nb.py"
+    assert files == {"app/b.py", "app/output", "opt/code/a.py"}
+    assert (root / "app/output").read_text(encoding="utf-8") == "good day\nb.py"
     assert image.environment["TMPDIR"] == str(root / "tmp")
     assert (image.user, image.health, image.command) == (65534, ["check"], ["python", "b.py"])
 
@@ -221,13 +221,13 @@ CMD ["python", "b.py"]
         (("VOLUME", "/data"), "VOLUME"),
     ],
 )
-def test_a_step_that_fails_is_said(tmp_path: Path, step: tuple[str, str], message: str) -> None:
+def test_a_failed_step_is_an_error(tmp_path: Path, step: tuple[str, str], message: str) -> None:
     image = Image(tmp_path, {"PATH": "/usr/bin:/bin"})
     with pytest.raises(ProofError, match=message):
-        carry_out(image, tmp_path, step, [])
+        run_step(image, tmp_path, step, [])
 
 
-def test_what_is_written_outside_tmp_is_found(tmp_path: Path) -> None:
+def test_files_written_outside_tmp_are_detected(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     (tmp_path / "app").mkdir()
     image = Image(tmp_path)
@@ -260,7 +260,7 @@ def test_a_missing_browser_fails_only_in_ci(
 
 
 def make_venv(tmp_path: Path, python: str) -> subprocess.CompletedProcess[str]:
-    """Runs scripts/make_venv.sh with one given Python, a shell script of this text."""
+    """Runs scripts/make_venv.sh with a shell script of this text as the only Python."""
     fake = tmp_path / "python"
     fake.write_text(f"#!/bin/sh\n{python}\n", encoding="utf-8")
     fake.chmod(0o755)
@@ -271,14 +271,14 @@ def make_venv(tmp_path: Path, python: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_old_python_is_refused_in_words(tmp_path: Path) -> None:
+def test_an_old_python_is_refused_with_a_message(tmp_path: Path) -> None:
     done = make_venv(tmp_path, "exit 1")
     assert done.returncode == 1
     assert "cnnviz needs Python 3.11, 3.12 or 3.13" in done.stderr
     assert not (tmp_path / "venv").exists()
 
 
-def test_a_python_without_venv_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_python_without_venv_is_refused_with_a_message(tmp_path: Path) -> None:
     hide = 'case "$2" in *ensurepip*) exit 1;; esac'
     done = make_venv(tmp_path, f'{hide}\nexec {sys.executable} "$@"')
     assert done.returncode == 1
@@ -286,7 +286,7 @@ def test_a_python_without_venv_is_refused_in_words(tmp_path: Path) -> None:
     assert f"sudo apt install {version}-venv" in done.stderr
 
 
-def test_a_fitting_python_makes_the_environment(tmp_path: Path) -> None:
+def test_a_supported_python_makes_the_environment(tmp_path: Path) -> None:
     done = make_venv(tmp_path, f'[ "$2" = venv ] && mkdir "$3" && exit; exec {sys.executable} "$@"')
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "venv").is_dir()
