@@ -91,7 +91,7 @@ def test_a_card_cannot_be_changed_by_accident() -> None:
         ("v1.2.keras", "v1.2.json"),
     ],
 )
-def test_a_card_lies_beside_its_model(model: str, card: str) -> None:
+def test_a_card_is_beside_its_model(model: str, card: str) -> None:
     assert card_path(model) == Path(card)
 
 
@@ -136,13 +136,13 @@ MISSING = object()
 def test_a_wrong_field_is_named_with_its_file(tmp_path: Path, field: str, value: Any) -> None:
     data = copy.deepcopy(CARD)
     *way, last = field.split(".")
-    place: Any = data
+    part: Any = data
     for step in way:
-        place = place[int(step)] if step.isdigit() else place[step]
+        part = part[int(step)] if step.isdigit() else part[step]
     if value is MISSING:
-        del place[last]
+        del part[last]
     else:
-        place[last] = value
+        part[last] = value
     with pytest.raises(CardError) as error:
         read_card(save(tmp_path / "cat_dog.json", data))
     assert str(error.value).startswith("The card cat_dog.json needs a correction.")
@@ -162,9 +162,9 @@ def test_a_confusion_matrix_has_a_row_for_each_label(tmp_path: Path) -> None:
         read_card(save(tmp_path / "a.json", CARD | {"training": training}))
 
 
-def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -> None:
+def test_a_label_that_appears_twice_is_named_in_the_error(tmp_path: Path) -> None:
     data = CARD | {"labels": ["Crane", "cat", "Crane"]}
-    with pytest.raises(CardError, match="labels: every class needs.*'Crane' stands 2 times"):
+    with pytest.raises(CardError, match="labels: every class needs.*'Crane' appears 2 times"):
         read_card(save(tmp_path / "a.json", data))
 
 

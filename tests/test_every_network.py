@@ -20,11 +20,11 @@ from corpus.oracles import Snapshot, eager_outputs
 from corpus.photos import random_photo
 
 import cnnviz
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.attribution.outlines import prepare
 from cnnviz.errors import LayerError
-from cnnviz.networks import graph
-from cnnviz.networks.layers import describe, find, walk
+from cnnviz.networks import passes
+from cnnviz.networks.structure import describe_model, find, walk
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Filters
 
@@ -143,7 +143,7 @@ def check_layers(case: Case) -> None:
     assert len(layers) == len(paths)
     for path, layer in layers.items():
         assert find(model, path) is layer
-    total = sum(info.parameters for info in describe(model) if not info.nested)
+    total = sum(info.parameters for info in describe_model(model).layers if not info.nested)
     assert total == model.count_params()
 
 
@@ -190,7 +190,7 @@ def check_prepared(case: Case) -> None:
             maps = cnnviz.activations(network, case.photo, [info.path])[info.path]
             assert maps.ndim == 3
             assert len(network.compiled) == compiled
-    assert graph.any_pass(network).head == graph.forward(network).head
+    assert passes.any_pass(network).head == passes.forward(network).head
 
 
 def check_head(case: Case) -> None:
@@ -199,7 +199,7 @@ def check_head(case: Case) -> None:
 
 
 def compare_head(name: str, network: Any) -> None:
-    head = graph.any_pass(network).head
+    head = passes.any_pass(network).head
     activation, *patterns = HEADS[name]
     assert head.activation == activation
     paths = (head.dense, head.features, head.last_spatial)
@@ -212,7 +212,7 @@ def compare_head(name: str, network: Any) -> None:
 
 def check_output(case: Case) -> None:
     """The compiled output is the plain model's, and the activation of the logits."""
-    view = graph.forward(case.network)
+    view = passes.forward(case.network)
     values = view.run(case.inputs)
     output = values["output"].numpy()
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
@@ -234,7 +234,7 @@ def check_features(case: Case) -> None:
     """The means of the maps named `features`, times the dense weights, are the logits."""
     if not case.averages_maps:
         return
-    view = graph.forward(case.network)
+    view = passes.forward(case.network)
     values = view.run(case.inputs)
     logits = values["features"].numpy()[0].mean(axis=(0, 1))
     if view.head.dense:
@@ -262,7 +262,7 @@ def check_prediction(case: Case) -> None:
 
 
 def check_document(case: Case) -> None:
-    """The network's row in docs/compatibility.md; probabilities are those of Keras's `predict`."""
+    """The row in docs/tables/compatibility.md; probabilities are those of Keras's `predict`."""
     assert compatibility.small_row(case.name) in compatibility.documented()
 
 
@@ -274,7 +274,7 @@ def check_maps(case: Case) -> None:
     network = case.network
     methods = cnnviz.methods(network)
     averages = case.name in builders.AVERAGED + builders.AVERAGED_PROBABILITIES
-    assert methods == (tuple(METHODS) if averages else ("grad-cam",))
+    assert methods == (tuple(METHODS) if averages else ANY_LAYER)
     labels = network.card.labels
     predicted = cnnviz.predict(network, case.photo).label
     for method in methods:
@@ -287,7 +287,7 @@ def check_maps(case: Case) -> None:
             assert np.isfinite(cam.score)
             assert cam.method == method
             assert cam.target == (label or predicted)
-            assert (cam.bias is None) == (method == "grad-cam")
+            assert (cam.bias is None) == (METHODS[method].aggregate == "sum")
 
 
 def check_identities(case: Case) -> None:

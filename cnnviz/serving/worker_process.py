@@ -58,7 +58,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
         # TensorFlow comes later, so that a file that is refused is refused at once.
         from cnnviz.serving.sandbox import confine
 
-        confine(settings.guest_gb << 30)
+        confine(settings.untrusted_gb << 30)
     else:
         _import_tensorflow(settings.threads)
 

@@ -188,7 +188,7 @@ def _home(name: str) -> _Home:
         if name not in _homes:
             settings = read_settings()
             if _is_guest(name):
-                _make_room(settings.guests)
+                _make_room(settings.untrusted_processes)
             _homes[name] = _open_home(settings, name)
         _homes.move_to_end(name)
         return _homes[name]

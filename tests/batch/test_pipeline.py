@@ -16,9 +16,9 @@ from PIL import Image
 import cnnviz
 from cnnviz.attribution.localization import find_box
 from cnnviz.batch import pipeline
-from cnnviz.batch.pipeline import explain_many, in_order
+from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 
 Tiny = Callable[[str], Any]
 
@@ -40,7 +40,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches of three photos and a last one that is not full."""
-    monkeypatch.setattr(graph, "_MOST_PHOTOS", 3)
+    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 3)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -134,10 +134,10 @@ def test_damaged_photos_anywhere_in_a_batch_shift_no_result(
 def test_a_batch_that_is_not_full_is_no_new_trace(
     fresh: Any, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "_MOST_PHOTOS", 4)
+    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
     network = fresh("flat")
     assert len(list(explain_many(network, paths))) == 7
-    run = graph.forward(network).run
+    run = passes.forward(network).run
     # One for a photo alone and one for four.
     assert run.experimental_get_tracing_count() == 2
 
@@ -195,7 +195,7 @@ def test_few_photos_are_in_memory(
 
     monkeypatch.setattr(pipeline, "open_picture", noted)
     network = tiny("flat")
-    size = graph.any_pass(network).batch
+    size = passes.any_pass(network).batch_size
     results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
     for handed_out in range(1, 6 * size):
         next(results)
@@ -219,17 +219,17 @@ def test_results_keep_their_order_however_long_each_takes() -> None:
         return number * number
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
+        assert list(map_in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
 
 
 # --- Batches --------------------------------------------------------------------------------
 
 
 def test_a_large_network_gets_small_batches(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert graph.any_pass(fresh("flat")).batch == 16
+    assert passes.any_pass(fresh("flat")).batch_size == 16
     values = sum(int(np.prod(info.output_shape[1:])) for info in fresh("flat").layers)
-    monkeypatch.setattr(graph, "_MOST_IN_ALL", int(5.5 * values))
-    assert graph.any_pass(fresh("flat")).batch == 5
+    monkeypatch.setattr(passes, "MAX_VALUES", int(5.5 * values))
+    assert passes.any_pass(fresh("flat")).batch_size == 5
 
 
 def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
@@ -238,4 +238,4 @@ def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
     image = keras.Input(batch_shape=(1, 8, 8, 3))
     x = keras.ops.reshape(keras.layers.Conv2D(2, 3)(image), (1, 72))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(x))
-    assert graph.any_pass(cnnviz.network(model)).batch == 1
+    assert passes.any_pass(cnnviz.network(model)).batch_size == 1

@@ -1,4 +1,4 @@
-"""The rows of docs/compatibility.md: a network, asked for everything and checked.
+"""The rows of docs/tables/compatibility.md: a network, asked for everything and checked.
 
 ``python -m tests.corpus.compatibility`` writes the file.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 import cnnviz
-from cnnviz.networks.layers import find
+from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import network_input
 
 from . import builders, photos
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tables" / "compatibility.md"
 
 # Each architecture with the side of its input: small, but with maps of more than one cell.
 STOCK = {
@@ -50,23 +50,10 @@ LOGITS = (
 )
 
 INTRODUCTION = """\
-# Compatibility
+# Compatibility: the tables
 
-`python -m tests.corpus.compatibility` writes this file, and tests fail where a row differs from
-what they compute. For each network below it is checked, through the public API, that
-
-- the prediction is that of Keras's `model.predict` to 1e-5 (of maps of classes: their mean);
-- layers with maps (20, evenly spread) give them in the size that is listed, channels last;
-- the filters of the first convolution are the weights of that layer;
-- the best method gives a map for the predicted class, from the layer that is named.
-
-Weights are random: what is shown is that such a network works, not what it knows. Of a model
-written as a class of its own the layers and filters are shown, and a sentence says why there is no
-more.
-
-One thing to know of Keras 3.15: with channels first, where a convolution's maps are as wide as it
-has filters, a model that is called directly adds the bias along the width. Its `predict`, which
-TensorFlow compiles, does not, and neither does cnnviz.
+`python -m tests.corpus.compatibility` writes this file; the tests check every row.
+[compatibility.md](../compatibility.md) describes what the rows mean.
 """
 HEADING = """
 | network | input | classes | layers | with maps | first filters | best method | of layer |

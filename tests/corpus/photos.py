@@ -1,8 +1,8 @@
 """Odd and bad photos, each harmless, each with the expected pixels or the expected refusal.
 
-`python -m tests.corpus.photos FOLDER` writes them all; `… --table` prints the result for
-each, as in `docs/photos.md`. Expected pixels are worked out by hand or with NumPy, never
-with cnnviz.
+`python -m tests.corpus.photos FOLDER` writes them all; `… --table` prints the result for each, as
+listed in `docs/tables/photos.md`. Expected pixels are worked out by hand or with NumPy, never with
+cnnviz.
 """
 
 from __future__ import annotations
@@ -670,12 +670,21 @@ for name, what, data in (
     case(name, what, data, "kind")
 
 
+TABLE_HEADING = """\
+# Odd and bad photos: the tables
+
+`python -m tests.corpus.photos --table` prints this file; `tests/photos/test_photo_corpus.py`
+compares it with what happens.
+
+"""
+
+
 def table() -> str:
     """The result of every case, as Markdown."""
     from cnnviz.errors import PhotoError
     from cnnviz.photos.decoding import open_photo
 
-    lines = ["| photo | outcome |", "|---|---|"]
+    lines = [*TABLE_HEADING.splitlines(), "| photo | outcome |", "|---|---|"]
     sentences: dict[str, str] = {}
     for each in CASES:
         try:

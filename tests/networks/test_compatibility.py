@@ -1,4 +1,4 @@
-"""Stock architectures: saved, inspected and loaded unchanged, and as docs/compatibility.md says.
+"""Stock architectures: saved, inspected, loaded unchanged, as docs/tables/compatibility.md says.
 
 The rows of the small networks are checked in `test_every_network.py`, with all else about them.
 """

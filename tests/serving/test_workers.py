@@ -467,7 +467,7 @@ def test_a_guest_s_answer_runs_nothing(
 def test_of_many_guests_the_one_used_longest_ago_leaves(
     folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CNNVIZ_GUESTS", "1")
+    monkeypatch.setenv("CNNVIZ_UNTRUSTED_PROCESSES", "1")
     first, second = (model_file(folder / f"{name}.keras") for name in ("flat", "two_classes"))
     workers.call("predict", first, photo)
     home = workers._homes[first.path]

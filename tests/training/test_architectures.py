@@ -10,7 +10,7 @@ import pytest
 
 import cnnviz
 from cnnviz.cards import ModelCard, Preprocessing, Training
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.training.architectures import BUILDERS, freeze
 from cnnviz.training.recipes import RECIPES
 
@@ -106,7 +106,7 @@ def test_the_class_activation_map_comes_from_the_dense_weights(
 @pytest.mark.parametrize("name", ["lesson-mnist", "tiny-vgg"])
 def test_networks_with_flattened_maps_have_none(built: dict[str, Any], name: str) -> None:
     network = network_of(name, built[name], 3)
-    assert graph.forward(network).head.activation == "softmax"
+    assert passes.forward(network).head.activation == "softmax"
     assert "cam" not in cnnviz.methods(network)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import centre, largest_magnitude
+from cnnviz.arrays import centre
+from cnnviz.drawing import SIGNED, shading
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
@@ -88,7 +89,7 @@ def draw_grid(
                 st.caption("Click on a channel to look closer.")
                 return
             channel = _pick_channel(ranking, places, address, scope)
-            shown = "balance" if signed else colours
+            shown = SIGNED if signed else colours
             _one_channel(scene, layer, maps[..., channel], channel, shown)
 
     return draw_channel
@@ -120,15 +121,15 @@ def _grid(
     if scale == "channel":
         # By its largest value alone: zero stays zero, and an even channel is not a dead one.
         _maps = centre(_maps, axis=(0, 1))
-    limit = largest_magnitude(_maps) or 1.0
+    look = shading(_maps, signed=signed, colours=colours)
     return channel_grid(
         _maps,
         title=f"{len(places)} channels of {layer.path}, {parts.shape_text(layer)}",
         unit="activation" if scale == "layer" else "scaled activation",
         names=[f"#{channel}" for channel in places],
         hovers=[_hover(_ranking, channel) for channel in places],
-        colours="balance" if signed else colours,
-        limits=(-limit if signed else 0.0, limit),
+        colours=look.colours,
+        limits=look.limits,
     )
 
 
@@ -171,7 +172,7 @@ def _one_channel(
         title=f"Channel {channel} of {layer.path}",
         unit="activation",
         colours=colours,
-        centred=colours == "balance",
+        centred=colours == SIGNED,
         hover="activation",
     )
     parts.chart(figure, f"channel:{layer.path}")
@@ -203,7 +204,6 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
         weights = found.pointwise[..., channel]
     else:
         weights = found.kernels[..., channel]
-    limit = largest_magnitude(weights) or 1.0
     # A depthwise filter looks at one channel, which is not number 0 of the layer's inputs.
     one = weights.shape[-1] == 1
     numbers = ["its one input"] if one else [f"in {n}" for n in range(weights.shape[-1])]
@@ -216,8 +216,7 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
             f"{name}\nweights {weights[..., number].min():.3g} to {weights[..., number].max():.3g}"
             for number, name in enumerate(numbers)
         ],
-        colours="balance",
-        limits=(-limit, limit),
+        colours=SIGNED,
     )
     parts.chart(figure, f"filter:{layer.path}")
 

@@ -6,8 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import largest_magnitude, scale_filters
+from cnnviz.arrays import scale_filters
 from cnnviz.attribution.descriptions import damage
+from cnnviz.drawing import shading
 from cnnviz.exports import filters_csv
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
@@ -118,14 +119,14 @@ def pick_filter(found: Filters, clicked: str | None, scope: str) -> int:
 def one_filter(found: Filters, number: int, channel: int, name: str) -> None:
     """One filter with its numbers, its bias, and where it ranks."""
     kernel = found.kernels[:, :, channel, number]
-    limit = largest_magnitude(found.kernels)
+    look = shading(found.kernels, signed=True)
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
         unit="weight",
-        colours="balance",
+        colours=look.colours,
         centred=True,
-        limits=(-limit, limit),
+        limits=look.limits,
         hover="weight",
     )
     parts.chart(figure, "one filter")

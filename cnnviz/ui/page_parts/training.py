@@ -19,7 +19,7 @@ from cnnviz.networks.channels import rank_channels
 from cnnviz.photos.encoding import as_picture
 from cnnviz.results import Floats
 from cnnviz.serving import training_jobs
-from cnnviz.settings import ROOT, read_settings
+from cnnviz.settings import PACKAGE, read_settings
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.runs import Epoch, Run, best_of, open_run, read_history, run_folder
@@ -30,7 +30,7 @@ from cnnviz.ui.sidebar import own_models, photos
 from cnnviz.ui.sidebar.photos import Photo
 from cnnviz.ui.text import plain
 
-_DIGITS = ROOT / "cnnviz" / "samples" / "digits.npz"
+_DIGITS = PACKAGE / "samples" / "digits.npz"
 _DIGITS_TITLE = "5,000 handwritten digits (MNIST)"
 _OWN = "Your photos, as a zip with a folder for each class"
 _SIDEBAR = "The photo in the sidebar"
