@@ -45,7 +45,8 @@ from cnnviz.photos.preprocessing import network_input
 from cnnviz.settings import ROOT
 from cnnviz.training import loop
 from cnnviz.training.architectures import freeze, transfer
-from cnnviz.training.data.photos import list_photos, prepare_photos
+from cnnviz.training.data.photos import prepare_photos
+from cnnviz.training.data.sources import list_photos
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.runs import read_history, run_folder
 
