@@ -43,4 +43,4 @@ if epoch is not None and run is not None:
     with of_layer:
         layer = training.pick_activations(watched, run)
     network = training_jobs.checkpoint(run, epoch.checkpoint, trusted=watched.trusted)
-    training.look(Scene(network, photo), layer)
+    training.look(Scene(network, photo, run.card), layer)

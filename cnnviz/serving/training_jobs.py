@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from cnnviz.cards import card_text
 from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
@@ -283,7 +282,7 @@ def models() -> list[ModelFile]:
 
 
 def checkpoint(run: Run, name: str, *, trusted: bool) -> ModelFile:
-    """A checkpoint of a training as a model that can be asked about.
+    """A checkpoint of a training as a model file; its card is that of the training.
 
     Args:
         run: the training.
@@ -294,4 +293,4 @@ def checkpoint(run: Run, name: str, *, trusted: bool) -> ModelFile:
         ModelError: it is not there any more.
     """
     path = run.folder / name
-    return replace(model_file(path), trusted=trusted, card=card_text(run.card), checkpoint=True)
+    return replace(model_file(path), trusted=trusted, checkpoint=True)

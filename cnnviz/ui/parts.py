@@ -114,22 +114,22 @@ def pick_colours(*, diverging: bool = False) -> str:
 
 def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> str:
     """The choice of one layer, by path; the default may be an operation that is no layer."""
-    shapes = {layer.path: f"{layer.path} · {shape_text(layer)}" for layer in layers}
-    first = default or layers[0].path
+    shapes = {layer.path: f"{layer.path} · {shape_text(layer.output_shape)}" for layer in layers}
+    default = default or layers[0].path
     return choices.choose(
         st.selectbox,
         label,
         "layer",
-        list({**shapes, first: first}),
-        first,
+        list({**shapes, default: default}),
+        default,
         scope=scope,
         format_func=lambda path: shapes.get(path, path),
     )
 
 
-def shape_text(layer: LayerInfo) -> str:
-    """A layer's output shape as ``h × w × K``; a free size is ``?``."""
-    return " × ".join("?" if size is None else str(size) for size in layer.output_shape[1:])
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape (N, h, w, K) as ``h × w × K``; a free size is ``?``."""
+    return " × ".join("?" if size is None else str(size) for size in shape[1:])
 
 
 def download_array(label: str, values: Floats, name: str, key: str) -> None:

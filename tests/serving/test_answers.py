@@ -1,4 +1,4 @@
-"""Answers of confined processes: data comes through, and nothing that could run."""
+"""Answers of confined processes: data is read, and nothing that could run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_trap_is_not_run(tmp_path: Path) -> None:
     [
         ("builtins", "eval"),
         ("os", "system"),
-        ("cnnviz.workers", "call"),
+        ("cnnviz.serving.workers", "call"),
         # What a module of results has imported, and what lies inside its names.
         ("cnnviz.cards", "Path"),
         ("cnnviz.cards", "json.loads"),

@@ -78,15 +78,15 @@ def test_what_only_looks_like_a_leftover_stays(temporary: Path, gone: int) -> No
     # Names that others give: a worker's own copies, no number, a link into somebody's folder.
     for name in (
         "cnnviz-abcdefgh",
-        f"cnnviz-guest-{gone}",
-        "cnnviz-guest-x-y",
+        f"cnnviz-untrusted-{gone}",
+        "cnnviz-untrusted-x-y",
         f"other-a-{gone}-b",
     ):
         (temporary / name).mkdir()
-    (temporary / f"cnnviz-guest-{gone}-link").symlink_to(folder)
+    (temporary / f"cnnviz-untrusted-{gone}-link").symlink_to(folder)
     before = set(temporary.iterdir())
-    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
-    (temporary / f"cnnviz-guest-{10**30}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{gone}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{10**30}-x").mkdir()
     temporary_folders.delete_leftovers()
     assert set(temporary.iterdir()) == before
     assert (folder / "file").exists()
@@ -102,7 +102,7 @@ def test_what_an_earlier_process_of_the_same_number_left_is_deleted(temporary: P
 def test_another_person_s_folder_stays(
     temporary: Path, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{gone}-x").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getuid", lambda: 12345678)
         temporary_folders.delete_leftovers()

@@ -23,11 +23,11 @@ from cnnviz.settings import ROOT, read_settings
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.runs import Epoch, Run, best_of, open_run, read_history, run_folder
-from cnnviz.ui import ask, choices, parts
+from cnnviz.ui import choices, parts
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import own_models, photos
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar.photos import LoadedPhoto
 from cnnviz.ui.text import plain
 
 _DIGITS = ROOT / "cnnviz" / "samples" / "digits.npz"
@@ -358,7 +358,7 @@ def _stay_at_the_newest(name: str, scope: str, newest: str) -> None:
         choices.forget(name, scope)
 
 
-def pick_photo(watched: Watched, own: Photo) -> Photo:
+def pick_photo(watched: Watched, own: LoadedPhoto) -> LoadedPhoto:
     """The choice of the photo that is looked at: one put aside for validation, or one's own."""
     prepared = _prepared(watched)
     labels = list(_for_validation(prepared)) if prepared else []
@@ -400,13 +400,13 @@ def _read_prepared(folder: Path) -> Prepared:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _data_photo(key: str, label: str, _prepared: Prepared) -> Photo:
+def _data_photo(key: str, label: str, _prepared: Prepared) -> LoadedPhoto:
     index = _prepared.labels.index(label)
     row = _for_validation(_prepared)[label]
     view = np.asarray(_prepared.arrays()[index][row])
     pixels = np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view
     known = _prepared.rows[label][row]
-    return photos.made(as_picture(pixels), label, known.file, f"{key} {known.sha256}")
+    return photos.loaded_photo(as_picture(pixels), label, known.file, f"{key} {known.sha256}")
 
 
 def pick_activations(watched: Watched, run: Run) -> str | None:
@@ -420,7 +420,7 @@ def pick_activations(watched: Watched, run: Run) -> str | None:
 
 def look(scene: Scene, layer: str | None) -> None:
     """A network on a photo: its answer, its map, its filters and its activations."""
-    explanation = ask.explanation(scene.model, scene.photo)
+    explanation = scene.explanation()
     text = describe(explanation, scene.photo.size, scene.card.preprocessing)
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
@@ -429,12 +429,12 @@ def look(scene: Scene, layer: str | None) -> None:
     filters = scene.card.suggested_layers.filters
     if filters is not None:
         with kernels:
-            found = ask.filters(scene.model, filters)
+            found = scene.filters(filters)
             figure = filter_parts.grid(found, 0, "layer", "gray", named=False)
             parts.chart(figure, "training filters")
     if layer is not None:
         with maps:
-            _activations(ask.activations(scene.model, scene.photo, layer), layer)
+            _activations(scene.activations(layer), layer)
 
 
 def _activations(maps: Floats, layer: str) -> None:
