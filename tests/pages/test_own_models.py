@@ -1,4 +1,4 @@
-"""People's own models: uploaded, refused, set right by hand."""
+"""Uploaded models: opened, refused, with a card set by hand."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import cnnviz
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.photos.samples import samples
-from cnnviz.serving import workers
+from cnnviz.serving import worker_pools
 from cnnviz.ui.sidebar import own_models
 
 
 @pytest.fixture(scope="module", autouse=True)
 def kept() -> Iterator[Path]:
-    """The folder with the uploaded files; their processes serve all tests, and none longer."""
+    """The folder with the uploaded files; their processes run until the last test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
         yield Path(own_models._store().folder.name)
-    for name, home in list(workers._homes.items()):
-        if name:
-            workers._discard(home)
+    for pool in worker_pools.running():
+        if pool.name != worker_pools.SHARED:
+            worker_pools.discard(pool)
     st.cache_resource.clear()
 
 
@@ -69,7 +69,7 @@ def test_a_refused_model_leaves_the_network_and_no_file(
 ) -> None:
     models("flat")
     seen = visit().fine()
-    before, files, homes = seen.values("overlay"), set(kept.iterdir()), set(workers._homes)
+    before, files, pools = seen.values("overlay"), set(kept.iterdir()), worker_pools.running()
     seen.give_model("theirs.keras", file_of(name))
     (message,) = [one.value for one in seen.app.error]
     assert "theirs" in message
@@ -77,7 +77,7 @@ def test_a_refused_model_leaves_the_network_and_no_file(
     assert seen.chosen("Network") == "flat"
     np.testing.assert_array_equal(seen.values("overlay"), before)
     assert set(kept.iterdir()) == files
-    assert set(workers._homes) <= homes
+    assert set(worker_pools.running()) <= set(pools)
 
 
 def test_two_who_upload_the_same_bad_file_are_told_the_same(
@@ -184,3 +184,13 @@ def test_a_public_address_offers_no_uploads_by_itself(
     models("flat")
     monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
     assert [one.label for one in visit().fine().app.file_uploader] == ["Your photo"]
+
+
+def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    before = seen.turn_to("activations").fine().figure("activations:conv1")
+    seen._widget("Values of the pixels").set_value("tf")
+    seen.run(seen._widget("Use these").click()).fine()
+    assert seen.figure("activations:conv1") != before

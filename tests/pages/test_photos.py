@@ -21,7 +21,7 @@ def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes)
     assert "mine.png" in seen.text
     assert "Your photo" in seen.text
     file = model_files.model_file(folder / "flat.keras")
-    answer = workers.call("explain", file, open_photo(picture))
+    answer = workers.explain(file, open_photo(picture))
     assert f"“{answer.prediction.label}”" in seen.app.subheader[0].value
     np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
 

@@ -15,7 +15,7 @@ import cnnviz
 from cnnviz.cards import Confusion, SuggestedLayers, Training
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.samples import samples
-from cnnviz.serving import temporary_folders, training_jobs, workers
+from cnnviz.serving import temporary_folders, training_jobs, worker_pools
 from cnnviz.serving.training_jobs import Order, Place, Status
 from cnnviz.training.runs import Epoch, Run, run_folder, write_history
 
@@ -30,9 +30,9 @@ def no_training() -> Iterator[None]:
     if training_jobs._desk().folder is not None:
         training_jobs._desk().folder.cleanup()
     training_jobs._desk.cache_clear()
-    for name, home in list(workers._homes.items()):
-        if name:
-            workers._discard(home)
+    for pool in worker_pools.running():
+        if pool.name != worker_pools.SHARED:
+            worker_pools.discard(pool)
 
 
 @pytest.fixture(autouse=True)
@@ -301,8 +301,8 @@ def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
     seen = quiet(visit("training"))
     assert "“owl”" in seen.app.subheader[0].value
     assert seen.figure("training filters")["data"]
-    guests = [Path(name).name for name in workers._homes if workers._is_guest(name)]
-    assert EPOCHS[2].checkpoint in guests
+    untrusted = [Path(pool.name).name for pool in worker_pools.running() if pool.untrusted]
+    assert EPOCHS[2].checkpoint in untrusted
 
 
 # --- A training in the app ----------------------------------------------------------------------

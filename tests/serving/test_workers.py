@@ -23,7 +23,7 @@ from corpus import models
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
-from cnnviz.cards import card_path, write_card
+from cnnviz.cards import card_path, changed, write_card
 from cnnviz.errors import (
     CardError,
     LayerError,
@@ -147,6 +147,17 @@ def test_keyword_arguments_are_passed_on(flat: ModelFile, photo: np.ndarray) -> 
     )
     assert (answer.maps[0].method, answer.maps[0].layer) == ("grad-cam", "conv1")
     np.testing.assert_allclose(answer.maps[0].values, expected.values, atol=1e-5)
+
+
+def test_a_given_card_replaces_the_models_own_in_that_call_alone(
+    flat: ModelFile, photo: np.ndarray
+) -> None:
+    before = workers.outline(flat).card
+    card = changed(before, labels=["lion", "tiger", "bear"], title="By hand")
+    assert workers.predict(flat, photo, card).labels == ("lion", "tiger", "bear")
+    assert workers.explain(flat, photo, ("tiger",), card=card).maps[0].target == "tiger"
+    assert workers.outline(flat, card).card == card
+    assert workers.outline(flat).card == before
 
 
 def test_many_ask_at_once_and_each_gets_their_own_answer(flat: ModelFile) -> None:
