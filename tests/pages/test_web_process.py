@@ -49,7 +49,7 @@ def test_numpy_starts_no_threads_of_its_own() -> None:
     code = """
 import os
 from cnnviz.ui import __main__ as start
-start._calculate_alone()
+start._use_one_blas_thread()
 import numpy
 numpy.ones((400, 400)) @ numpy.ones((400, 400))
 print(len(os.listdir("/proc/self/task")))
