@@ -19,7 +19,7 @@ WORKDIR /app
 # The libraries change rarely: this layer outlives every change of the code. The C++ headers
 # and libclang serve only people who compile TensorFlow operations, and weigh 350 MB.
 COPY requirements.txt ./
-RUN pip install --no-cache-dir --requirement requirements.txt \
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
     && pip uninstall --yes libclang \
     && rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
 

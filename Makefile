@@ -3,22 +3,33 @@
 VENV := .venv
 BIN := $(VENV)/bin
 APP := $(BIN)/python -m cnnviz.ui
-# More for pytest, such as `make test PYTEST="-x tests/test_cams.py"`.
+# More options for pytest, such as `make test PYTEST="-x tests/test_arrays.py"`.
 PYTEST :=
+# Two processes; which tests stay together, and their order, is in tests/conftest.py.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# What `make test-fast` collects; without the tests in there that are marked as slow.
+FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests/inspection \
+    tests/networks tests/photos
 
-.PHONY: help run test lint types bench screenshots prove-docker prove-replicas audit lock clean
+# Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
+LOCK :=
+
+.PHONY: help run test test-fast lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: $(VENV)/.run  ## set up what is missing and open the app
+run: $(VENV)/.run  ## install what is missing and open the app
 	$(APP)
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
 	$(BIN)/python -m scripts.find_browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
-lint: $(VENV)/.dev  ## style of the Python files and of the Dockerfile, holes in what is served
+test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no training
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(FAST) $(PYTEST)
+
+lint: $(VENV)/.dev  ## style of Python files and Dockerfile, imports, security of the app's code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
@@ -35,6 +46,9 @@ bench: $(VENV)/.dev  ## measure the backend, then the app in a browser
 screenshots: $(VENV)/.dev  ## make the README's pictures from the running app
 	$(BIN)/python -m scripts.screenshots
 
+wheel: $(VENV)/.dev  ## build dist/cnnviz-*.whl, which holds the app and the models too
+	$(BIN)/python -m hatchling build --target wheel
+
 prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engine
 	$(BIN)/python -m scripts.prove_dockerfile python -m cnnviz predict \
 	    /models/imagenet_efficientnet_lite0.keras cnnviz/samples/chelsea.png
@@ -42,15 +56,15 @@ prove-docker: $(VENV)/.made  ## carry out the Dockerfile's steps without an engi
 prove-replicas: $(VENV)/.dev  ## kill one of two replicas behind nginx, without an engine
 	$(BIN)/python -m scripts.prove_replicas
 
-audit: $(VENV)/.made  ## look the pinned packages up in the list of known holes (asks PyPI)
+audit: $(VENV)/.made  ## check the pinned packages for known vulnerabilities (asks PyPI)
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-ray.txt
 
-lock: $(VENV)/.made  ## pin again what pyproject.toml names, and all that it pulls in
+lock: $(VENV)/.made  ## pin what pyproject.toml names, and all that it pulls in, with hashes
 	$(BIN)/python -m pip install --quiet uv
-	scripts/lock.sh $(BIN)/uv
+	scripts/lock.sh $(BIN)/uv $(LOCK)
 
 clean:  ## remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -62,9 +76,9 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.run: requirements.txt | $(VENV)/.made
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
 
 $(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/.made
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $@ $(VENV)/.run

@@ -2,36 +2,32 @@
 
     python -m benchmarks.app
 
-The clock of the page itself counts. It starts when the mouse button goes down, or when the
-browser has the file. It stops after the frame in which the new picture has its place on the
-screen and is decoded: what runs right after a frame's callbacks runs once it is painted. Every
-layer and every photo is asked for once only, so that no answer comes from a cache. The first
-page is opened on a server that has just been started, by a browser that was never there.
+Times are those of the page's own clock. It starts when the mouse button goes down, or when the
+browser has the file. It stops after the frame in which the new picture is laid out and decoded:
+what runs right after a frame's callbacks runs once it is painted. Every layer and every photo is
+requested only once, so that no answer comes from a cache. The first page is opened on a server
+that has just been started, with a new browser profile.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import io
 import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page
 
+from benchmarks.measuring import phone_photo, print_table
 from cnnviz.cards import read_card
-from cnnviz.photos.decoding import open_photo
-from cnnviz.photos.samples import samples
 from cnnviz.settings import ROOT
 from scripts.browse import Server, chromium, running_app, settle
 
 MODEL = "imagenet_efficientnet_lite0"
-# What the project aims at, in seconds, on two cores.
+# The project's goals, in seconds, on two cores.
 SHELL, LAYER, PHOTO, OPACITY = 1.5, 0.5, 1.0, 0.1
 
 _TOOLS = """
@@ -39,7 +35,7 @@ window.begun = 0;
 for (const event of ['pointerdown', 'change']) {
   document.addEventListener(event, () => { window.begun = performance.now(); }, true);
 }
-// The time at which all of what `find` names has been painted.
+// The time at which all elements that `find` returns have been painted.
 window.watch = find => {
   const frame = () => new Promise(requestAnimationFrame);
   const afterwards = () => new Promise(done => {
@@ -48,9 +44,9 @@ window.watch = find => {
     channel.port2.postMessage(0);
   });
   window.painted = (async () => {
-    let found;
-    while (!(found = find())) await frame();
-    await Promise.all(found.filter(part => part.tagName === 'image').map(part => {
+    let elements;
+    while (!(elements = find())) await frame();
+    await Promise.all(elements.filter(part => part.tagName === 'image').map(part => {
       const picture = new Image();
       picture.src = part.href.baseVal;
       return picture.decode();
@@ -60,12 +56,12 @@ window.watch = find => {
     return performance.now();
   })();
 };
-// The pictures in a chart, as soon as it shows so many of them: of an overlay photo and map.
+// The pictures in a chart, once it shows at least so many: an overlay has a photo and a map.
 window.pictures = (key, least) => {
-  const found = [...document.querySelectorAll(`.st-key-${key} .imagelayer image`)]
+  const images = [...document.querySelectorAll(`.st-key-${key} .imagelayer image`)]
     .filter(part => part.href.baseVal.startsWith('data:'))
     .filter(part => part.getBoundingClientRect().width > 0);
-  return found.length >= least ? found : null;
+  return images.length >= least ? images : null;
 };
 """
 _SHELL = """() => {
@@ -83,6 +79,19 @@ class Row:
     name: str
     seconds: list[float]
     goal: float | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """The line's texts."""
+        median = statistics.median(self.seconds)
+        times = (f"{median:.2f} s", f"{max(self.seconds):.2f} s", str(len(self.seconds)))
+        if self.goal is None:
+            return (self.name, *times, "–", "")
+        return (
+            self.name,
+            *times,
+            f"≤ {self.goal} s",
+            "reached" if median <= self.goal else "missed",
+        )
 
 
 def first_visit(browser: Browser) -> list[Row]:
@@ -109,13 +118,13 @@ def first_visit(browser: Browser) -> list[Row]:
 def changes_of_layer(page: Page, server: Server, rounds: int) -> Row:
     """Activations: one more layer is chosen, until its grid of channels is painted."""
     card = read_card(ROOT / "models" / f"{MODEL}.json")
-    first, *others = card.suggested_layers.activations
+    shown, *others = card.suggested_layers.activations
     seconds = []
     for number in range(rounds):
         for layer in others:
-            page.goto(f"{server.url}/activations?model={MODEL}&layer={first}")
+            page.goto(f"{server.url}/activations?model={MODEL}&layer={shown}")
             ready(page)
-            upload(page, photo(number))
+            upload(page, phone_photo(number))
             ready(page)
             page.get_by_test_id("stMultiSelect").locator("input").fill(layer)
             option = page.get_by_role("option").filter(has_text=layer).first
@@ -131,18 +140,18 @@ def changes_of_photo(page: Page, server: Server, rounds: int) -> Row:
     page.goto(f"{server.url}/?model={MODEL}")
     for number in range(rounds):
         ready(page)
-        known = page.evaluate(
-            "window.known = window.pictures('overlay', 2).map(part => part.outerHTML)"
+        before = page.evaluate(
+            "window.before = window.pictures('overlay', 2).map(part => part.outerHTML)"
         )
-        assert len(known) >= 2
+        assert len(before) >= 2
         overlay = """() => {
-          const found = window.pictures('overlay', 2);
+          const images = window.pictures('overlay', 2);
           const named = [...document.querySelectorAll('[data-testid="stCaptionContainer"]')]
             .some(part => part.innerText.includes('NAME'));
-          return named && found && !found.some(part => window.known.includes(part.outerHTML))
-            ? found : null;
+          return named && images && !images.some(part => window.before.includes(part.outerHTML))
+            ? images : null;
         }""".replace("NAME", f"photo-{number}.jpg")
-        drop = functools.partial(upload, page, photo(number), number)
+        drop = functools.partial(upload, page, phone_photo(number), number)
         seconds.append(timed(page, overlay, drop))
     return Row("photo dropped, until its overlay is repainted", seconds, PHOTO)
 
@@ -159,8 +168,9 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
             "window.before = getComputedStyle(window.pictures('overlay', 2).at(-1)).opacity"
         )
         changed = """() => {
-          const found = window.pictures('overlay', 2);
-          return found && getComputedStyle(found.at(-1)).opacity !== window.before ? found : null;
+          const images = window.pictures('overlay', 2);
+          return images && getComputedStyle(images.at(-1)).opacity !== window.before
+            ? images : null;
         }"""
         x = box["x"] + box["width"] * (0.2 if number % 2 else 0.8)
         y = box["y"] + 12
@@ -169,7 +179,7 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
 
 
 def timed(page: Page, find: str, act: Callable[[], object]) -> float:
-    """Seconds from the start of what is done to the painted result."""
+    """Seconds from the start of an action to its painted result."""
     page.evaluate(f"window.watch({find})")
     act()
     return float(page.evaluate("window.painted.then(end => end - window.begun)")) / 1000
@@ -181,7 +191,7 @@ def on_the_clock(page: Page, milliseconds: float) -> float:
 
 
 def new_page(browser: Browser) -> Page:
-    """A page of a browser profile that has seen nothing."""
+    """A page of a new browser profile."""
     page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
     page.set_default_timeout(60_000)
     page.add_init_script(_TOOLS)
@@ -192,39 +202,16 @@ def ready(page: Page) -> None:
     """Waits until the page is complete and quiet."""
     page.get_by_text("About this network").wait_for()
     settle(page)
-    # What goes on in the background, such as a prepared answer, is not what is measured.
+    # Work in the background, such as a prepared answer, is not what is measured.
     time.sleep(0.3)
 
 
 def upload(page: Page, data: bytes, number: int = 0) -> None:
-    """Hands a file to the uploader."""
+    """Gives a file to the uploader."""
     name = f"photo-{number}.jpg"
     field = page.locator(".st-key-uploaded-photo input[type=file]")
     field.set_input_files(FilePayload(name=name, mimeType="image/jpeg", buffer=data))
     page.get_by_test_id("stCaptionContainer").filter(has_text=name).wait_for()
-
-
-def photo(number: int) -> bytes:
-    """A JPEG of 12 megapixels, as a telephone takes it; each one is a new one."""
-    path = next(one.path for one in samples() if one.name == "chelsea")
-    turned = np.roll(open_photo(path), 7 * number, axis=1)
-    file = io.BytesIO()
-    Image.fromarray(turned).resize((4000, 3000)).save(file, "JPEG", quality=85)
-    return file.getvalue()
-
-
-def report(rows: list[Row]) -> None:
-    """Prints the table."""
-    print("| what a person waits for | median | slowest | rounds | goal | |")
-    print("|---|---|---|---|---|---|")
-    for row in rows:
-        middle = statistics.median(row.seconds)
-        goal = "–" if row.goal is None else f"≤ {row.goal} s"
-        met = "" if row.goal is None else "reached" if middle <= row.goal else "missed"
-        print(
-            f"| {row.name} | {middle:.2f} s | {max(row.seconds):.2f} s | {len(row.seconds)} "
-            f"| {goal} | {met} |"
-        )
 
 
 def main() -> None:
@@ -243,12 +230,13 @@ def main() -> None:
             page = new_page(browser)
             page.goto(f"{server.url}/activations?model={MODEL}")
             ready(page)
-            # The workers go on with the other networks.
+            # The workers load the other networks.
             time.sleep(20)
             rows.append(changes_of_layer(page, server, rounds))
             rows.append(changes_of_photo(page, server, 3 * rounds))
             rows.append(changes_of_opacity(page, server, 3 * rounds))
-    report(rows)
+    titles = ("what a person waits for", "median", "slowest", "rounds", "goal", "")
+    print_table(titles, (row.cells() for row in rows))
 
 
 if __name__ == "__main__":

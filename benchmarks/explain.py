@@ -4,7 +4,7 @@
 
 In each round every case runs once, in another order, and each time right after a run of the
 bare pass: a ratio is the median over such pairs, so that a machine that gets slower or busier
-does so for both. The tools that a person might use instead run on the same model and photo
+affects both. The tools that a person might use instead run on the same model and photo
 where they are installed: see README.md.
 """
 
@@ -18,10 +18,8 @@ import os
 import platform
 import random
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,13 +30,14 @@ import numpy as np
 import tensorflow as tf
 
 import cnnviz
+from benchmarks.measuring import print_table, seconds
 from cnnviz.arrays import rectify
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input, network_view
+from cnnviz.settings import PACKAGE, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "imagenet_efficientnet_lite0.keras"
-PHOTO = ROOT / "cnnviz" / "samples" / "chelsea.png"
+PHOTO = PACKAGE / "samples" / "chelsea.png"
 BARE = "bare compiled forward pass"
 LAST, MIDDLE, EARLY = "Grad-CAM, last maps", "Grad-CAM, 14×14 maps", "Grad-CAM, 56×56 maps"
 CAM, ALL, PASS = "CAM", "activations of all convolutions", "compiled pass, not copied"
@@ -74,7 +73,7 @@ class Setting:
         photo: (H, W, 3) uint8.
         view: the part of it that the network sees, (h, w, 3) uint8.
         inputs: (1, h, w, 3) float32.
-        target: number of the predicted class.
+        target: index of the predicted class.
         convolutions: paths of all convolutions.
         last: path of the last layer with maps.
         middle: the last one with maps of 14×14.
@@ -133,8 +132,8 @@ def cnnviz_cases(setting: Setting) -> Iterator[Case]:
     def grad_cam(layer: str, target: int | None) -> Any:
         return cnnviz.class_activation_map(network, view, target, method="grad-cam", layer=layer)
 
-    forward = graph.forward(network).run
-    tapped = graph.forward(network, setting.convolutions).run
+    forward = passes.forward(network).run
+    tapped = passes.forward(network, setting.convolutions).run
     yield case(f"predict: {PASS}", lambda: forward(inputs))
     yield case("predict", lambda: cnnviz.predict(network, view))
     yield case(f"{ALL}: {PASS}", lambda: tapped(inputs))
@@ -158,12 +157,12 @@ def keras_cases(setting: Setting) -> Iterator[Case]:
 
 
 def tf_keras_vis_cases(setting: Setting) -> Iterator[Case]:
-    """Its Grad-CAM, on the layer that it is told, as raw as it gives it."""
+    """Its Grad-CAM, on the given layer, with as little processing as it allows."""
     from tf_keras_vis.gradcam import Gradcam  # type: ignore[import-not-found]
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear  # type: ignore[import-not-found]
     from tf_keras_vis.utils.scores import CategoricalScore  # type: ignore[import-not-found]
 
-    # A model of its own, so that nothing that it does to it can slow the others down.
+    # A model of its own, so that no change that it makes can slow the others down.
     model = keras.saving.load_model(MODEL, compile=False)
     score = CategoricalScore([setting.target])
     kept = Gradcam(model, model_modifier=ReplaceToLinear(), clone=True)
@@ -190,8 +189,8 @@ def tf_keras_vis_cases(setting: Setting) -> Iterator[Case]:
 def keract_cases(setting: Setting) -> Iterator[Case]:
     """Its activations of all convolutions.
 
-    keract 4 calls functions that Keras 3 no longer has; they are put back here as they were
-    in Keras 2, around keract and its own copy of the model only.
+    keract 4 calls functions that Keras 3 no longer has; they are replaced here by what they were
+    in Keras 2, for keract and its own copy of the model only.
     """
     from keract import keract  # type: ignore[import-not-found]
 
@@ -219,14 +218,14 @@ def measure(cases: list[Case], rounds: int) -> list[Timing]:
     order = list(range(len(cases)))
     pairs: list[list[tuple[float, float]]] = [[] for _ in cases]
     shuffle = random.Random(1).shuffle
-    # As timeit does it: Python's own tidying belongs to none of the cases.
+    # As timeit does it: garbage collection belongs to none of the cases.
     gc.disable()
     for turn in range(rounds + WARM_UP):
         shuffle(order)
-        for place in order:
-            pair = seconds(reference), seconds(cases[place])
+        for index in order:
+            pair = seconds(reference.run), seconds(cases[index].run)
             if turn >= WARM_UP:
-                pairs[place].append(pair)
+                pairs[index].append(pair)
         gc.collect()
     gc.enable()
     return [
@@ -238,37 +237,31 @@ def measure(cases: list[Case], rounds: int) -> list[Timing]:
     ]
 
 
-def seconds(case: Case) -> float:
-    start = time.perf_counter()
-    case.run()
-    return time.perf_counter() - start
-
-
 def agreement(cases: dict[tuple[str, str], Case]) -> Iterator[tuple[str, float]]:
     """The largest difference between what cnnviz and another tool give for the same thing."""
 
-    def given(tool: str, name: str) -> Any:
+    def answer(tool: str, name: str) -> Any:
         return cases[tool, name].run()
 
     def gap(ours: Any, theirs: Any) -> float:
         ours, theirs = np.asarray(ours), np.asarray(theirs)
         return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
-    probabilities = given("cnnviz", "predict").probabilities
-    yield "probabilities: model.predict", gap(probabilities, given("Keras", "model.predict")[0])
-    cam, last = given("cnnviz", CAM).values, given("cnnviz", LAST).values
+    probabilities = answer("cnnviz", "predict").probabilities
+    yield "probabilities: model.predict", gap(probabilities, answer("Keras", "model.predict")[0])
+    cam, last = answer("cnnviz", CAM).values, answer("cnnviz", LAST).values
     yield "Grad-CAM × number of cells: CAM", gap(last * last.size, cam)
     for layer in (LAST, EARLY):
         if ("tf-keras-vis", f"{layer}, {KEPT}") in cases:
-            ours = rectify(given("cnnviz", layer).values)
-            yield f"{layer}: tf-keras-vis", gap(ours, given("tf-keras-vis", f"{layer}, {KEPT}")[0])
+            ours = rectify(answer("cnnviz", layer).values)
+            yield f"{layer}: tf-keras-vis", gap(ours, answer("tf-keras-vis", f"{layer}, {KEPT}")[0])
     if ("keract", ALL) in cases:
-        maps, theirs = given("cnnviz", ALL), given("keract", ALL)
+        maps, theirs = answer("cnnviz", ALL), answer("keract", ALL)
         yield f"{ALL}: keract", max(gap(maps[path], theirs[path][0]) for path in maps)
 
 
 def goals(ratios: dict[tuple[str, str], float]) -> Iterator[tuple[str, str, float, bool]]:
-    """(what, goal, measured, reached) of each figure that cnnviz sets itself."""
+    """(name, goal, measured value, whether it is reached) of each of the project's goals."""
     for name, limit in {CAM: 1.1, LAST: 1.2, f"{ALL}: {PASS}": 1.3}.items():
         ratio = ratios["cnnviz", name]
         yield name, f"at most {limit}", ratio, ratio <= limit
@@ -278,30 +271,24 @@ def goals(ratios: dict[tuple[str, str], float]) -> Iterator[tuple[str, str, floa
         yield f"{LAST}: tf-keras-vis ÷ cnnviz", "at least 10", faster, faster >= 10
 
 
-def table(titles: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
-    print(f"\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
-
-
 def report(cases: list[Case], timings: list[Timing]) -> None:
     timed = list(zip(cases, timings, strict=True))
     ratios = {(case.tool, case.name): timing.ratio for case, timing in timed}
-    table(
+    print_table(
         ("tool", "what", "ms", "ratio to the bare pass"),
         (
             (case.tool, case.name, f"{1000 * timing.seconds:.1f}", f"{timing.ratio:.2f}")
             for case, timing in timed
         ),
     )
-    table(
+    print_table(
         ("figure", "goal", "measured", "reached"),
         (
             (name, goal, f"{value:.2f}", "yes" if reached else "no")
             for name, goal, value, reached in goals(ratios)
         ),
     )
-    table(
+    print_table(
         ("cnnviz beside", "largest difference ÷ largest value"),
         (
             (name, f"{value:.1e}")

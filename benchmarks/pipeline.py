@@ -1,10 +1,10 @@
-"""How fast photos are prepared, trained on and explained, beside the barest way to do each.
+"""How fast photos are prepared, trained on and explained, compared with the simplest way.
 
     python -m benchmarks.pipeline FOLDER
 
 FOLDER holds a sub-folder of photos for each class: a few hundred are enough. In each round both
-do the same photos, one after the other, in changing order; a ratio is the median over rounds, so
-that a machine that gets slower or busier does so for both.
+process the same photos, one after the other, in alternating order; a ratio is the median over
+rounds, so that a machine that gets slower or busier affects both.
 
 - prepare: ``prepare_photos``, against Pillow that decodes the same files on all cores, and against
   Pillow that also scales them.
@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,22 +38,24 @@ import numpy as np
 import tensorflow as tf
 
 import cnnviz
+from benchmarks.measuring import print_table, seconds
 from cnnviz.batch.pipeline import explain_many
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input
+from cnnviz.settings import ROOT
 from cnnviz.training import loop
 from cnnviz.training.architectures import freeze, transfer
-from cnnviz.training.data.photos import list_photos, prepare_photos
+from cnnviz.training.data.photos import prepare_photos
+from cnnviz.training.data.sources import list_photos
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.runs import read_history, run_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "cat_dog.keras"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Photos per second of two ways, and the median ratio of the second's to the first's."""
+    """Photos per second of two ways, and the median ratio of the second to the first."""
 
     bare: float
     ours: float
@@ -62,32 +65,24 @@ class Comparison:
 def compare(
     bare: Callable[[], float], ours: Callable[[], float], photos: int, rounds: int
 ) -> Comparison:
-    """Compares two ways to do the same photos, which tell their seconds, after one round more."""
+    """Compares two ways to process the same photos, functions that return their seconds.
+
+    A first round is not counted.
+    """
     pairs = []
     for turn in range(rounds + 1):
         order = (bare, ours) if turn % 2 else (ours, bare)
-        taken = {run: run() for run in order}
+        times = {run: run() for run in order}
         if turn:
-            pairs.append((taken[bare], taken[ours]))
+            pairs.append((times[bare], times[ours]))
     return Comparison(
-        photos / statistics.median(first for first, _ in pairs),
-        photos / statistics.median(second for _, second in pairs),
-        statistics.median(first / second for first, second in pairs),
+        photos / statistics.median(theirs for theirs, _ in pairs),
+        photos / statistics.median(own for _, own in pairs),
+        statistics.median(theirs / own for theirs, own in pairs),
     )
 
 
-def timed(run: Callable[[], Any]) -> Callable[[], float]:
-    """The same, telling how many seconds it took."""
-
-    def measured() -> float:
-        start = time.perf_counter()
-        run()
-        return time.perf_counter() - start
-
-    return measured
-
-
-# What the processes of the bare way run: a program of its own, which imports Pillow alone.
+# The program of the bare way's processes, which imports only Pillow.
 DECODE = """
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -125,7 +120,7 @@ def prepare(folder: Path, rounds: int, side: int) -> Comparison:
         with TemporaryDirectory() as out:
             prepare_photos(folder, Path(out, "data"))
 
-    return compare(timed(bare), timed(ours), len(paths), rounds)
+    return compare(partial(seconds, bare), partial(seconds, ours), len(paths), rounds)
 
 
 def changes() -> keras.Model:
@@ -146,8 +141,8 @@ def changes() -> keras.Model:
 class Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]
     """Times an epoch of ``fit`` up to its last step.
 
-    What tunes ``tf.data`` sleeps for twice as long each time, and ``fit`` waits for it at the end:
-    an epoch of 15 seconds takes 20 or 41 then. That is not counted.
+    The thread that tunes ``tf.data`` sleeps for twice as long each time, and ``fit`` waits for it
+    at the end: an epoch of 15 seconds takes 20 or 41 then. That is not counted.
     """
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -155,14 +150,14 @@ class Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]
         self._start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Notes the time so far."""
+        """Stores the time so far."""
         self.seconds = time.perf_counter() - self._start
 
 
 def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
     """The second epoch of ``transfer``'s dense layer, against Keras's own loop.
 
-    That one changes the photos at random, too, or not.
+    Keras's loop changes the photos at random too if ``changing``.
     """
     with TemporaryDirectory() as out:
         prepared = prepare_photos(folder, Path(out, "data"))
@@ -198,11 +193,11 @@ def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
 
 def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
     """``explain_many`` from files, against forward passes over a batch that is in memory."""
-    run = graph.forward(network)
-    batches = len(paths) // run.batch
-    chosen = paths[: batches * run.batch]
+    run = passes.forward(network)
+    batches = len(paths) // run.batch_size
+    chosen = paths[: batches * run.batch_size]
     steps = network.card.preprocessing
-    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[: run.batch]]
+    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[: run.batch_size]]
     batch = tf.constant(np.concatenate(inputs))
 
     def bare() -> None:
@@ -213,7 +208,7 @@ def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
         failed = [result.path for result in explain_many(network, chosen) if result.error]
         assert not failed, f"These photos cannot be explained: {failed}"
 
-    return compare(timed(bare), timed(ours), len(chosen), rounds)
+    return compare(partial(seconds, bare), partial(seconds, ours), len(chosen), rounds)
 
 
 def main() -> None:
@@ -230,25 +225,27 @@ def main() -> None:
     paths = [arguments.folder / name for names in listing.values() for name in names[:each]]
     print(
         f"{MODEL.stem}, {len(paths)} photos explained in batches of "
-        f"{graph.any_pass(network).batch}, {sum(map(len, listing.values()))} prepared and trained "
-        f"on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
+        f"{passes.any_pass(network).batch_size}, {sum(map(len, listing.values()))} prepared and "
+        f"trained on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
         f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )
-    print("\n| what | bare, photos/s | cnnviz, photos/s | ratio |\n|---|---|---|---|")
-    for name, found in (
-        ("prepare: Pillow decodes", prepare(arguments.folder, arguments.rounds, 0)),
-        ("prepare: Pillow decodes and scales", prepare(arguments.folder, arguments.rounds, 224)),
-        (
-            "train: Keras's own loop, photos as they are",
-            train(arguments.folder, min(arguments.rounds, 3), changing=False),
+    rounds, few = arguments.rounds, min(arguments.rounds, 3)
+    comparisons: dict[str, Callable[[], Comparison]] = {
+        "prepare: Pillow decodes": lambda: prepare(arguments.folder, rounds, 0),
+        "prepare: Pillow decodes and scales": lambda: prepare(arguments.folder, rounds, 224),
+        "train: Keras's own loop, photos as they are": lambda: train(
+            arguments.folder, few, changing=False
         ),
-        (
-            "train: Keras's own loop, the same changes",
-            train(arguments.folder, min(arguments.rounds, 3), changing=True),
+        "train: Keras's own loop, the same changes": lambda: train(
+            arguments.folder, few, changing=True
         ),
-        ("explain: bare forward pass", explain(network, paths, arguments.rounds)),
-    ):
-        print(f"| {name} | {found.bare:.1f} | {found.ours:.1f} | {found.ratio:.2f} |", flush=True)
+        "explain: bare forward pass": lambda: explain(network, paths, rounds),
+    }
+    results = ((name, run()) for name, run in comparisons.items())
+    print_table(
+        ("what", "bare, photos/s", "cnnviz, photos/s", "ratio"),
+        ((name, f"{one.bare:.1f}", f"{one.ours:.1f}", f"{one.ratio:.2f}") for name, one in results),
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     cnnviz.predict(network, photo).top(3)
 
 Importing the package is quick: TensorFlow is imported when a function first needs it.
+``help(cnnviz)`` lists the functions, the types that they return and the errors that they raise.
 """
 
 from __future__ import annotations
@@ -13,33 +14,92 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnviz.arrays import scale_filters
-    from cnnviz.attribution.explanations import class_activation_map, explain, methods
-    from cnnviz.attribution.methods import contrast_picture
-    from cnnviz.attribution.outlines import outline
-    from cnnviz.drawing import overlay
-    from cnnviz.networks.channels import rank_channels
-    from cnnviz.networks.feature_maps import activations
-    from cnnviz.networks.kernels import filters
-    from cnnviz.networks.loading import extract_model, load_model, network
-    from cnnviz.networks.predictions import predict
-    from cnnviz.photos.decoding import open_photo
-    from cnnviz.photos.encoding import encode_png
-    from cnnviz.training.data.manifest import read_prepared
-    from cnnviz.training.data.photos import prepare_photos
-    from cnnviz.training.data.pixels import prepare_pixels
-    from cnnviz.training.loop import train
+    from cnnviz.arrays import scale_filters as scale_filters
+    from cnnviz.attribution.explanations import class_activation_map as class_activation_map
+    from cnnviz.attribution.explanations import explain as explain
+    from cnnviz.attribution.explanations import methods as methods
+    from cnnviz.attribution.localization import find_box as find_box
+    from cnnviz.attribution.methods import contrast_picture as contrast_picture
+    from cnnviz.attribution.outlines import outline as outline
+    from cnnviz.batch.pipeline import explain_many as explain_many
+    from cnnviz.cards import ModelCard as ModelCard
+    from cnnviz.cards import Preprocessing as Preprocessing
+    from cnnviz.drawing import overlay as overlay
+    from cnnviz.errors import CardError as CardError
+    from cnnviz.errors import CnnvizError as CnnvizError
+    from cnnviz.errors import DataError as DataError
+    from cnnviz.errors import LayerError as LayerError
+    from cnnviz.errors import ModelError as ModelError
+    from cnnviz.errors import PhotoError as PhotoError
+    from cnnviz.errors import RefusedModelError as RefusedModelError
+    from cnnviz.errors import StorageError as StorageError
+    from cnnviz.errors import TargetError as TargetError
+    from cnnviz.errors import TrainingError as TrainingError
+    from cnnviz.networks.channels import ChannelRanking as ChannelRanking
+    from cnnviz.networks.channels import rank_channels as rank_channels
+    from cnnviz.networks.feature_maps import activations as activations
+    from cnnviz.networks.kernels import filters as filters
+    from cnnviz.networks.loading import extract_model as extract_model
+    from cnnviz.networks.loading import load_model as load_model
+    from cnnviz.networks.loading import network as network
+    from cnnviz.networks.network import Network as Network
+    from cnnviz.networks.predictions import predict as predict
+    from cnnviz.photos.decoding import open_photo as open_photo
+    from cnnviz.photos.encoding import encode_png as encode_png
+    from cnnviz.results import Box as Box
+    from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import Explanation as Explanation
+    from cnnviz.results import Filters as Filters
+    from cnnviz.results import LayerInfo as LayerInfo
+    from cnnviz.results import Outline as Outline
+    from cnnviz.results import PhotoResult as PhotoResult
+    from cnnviz.results import Prediction as Prediction
+    from cnnviz.results import Score as Score
+    from cnnviz.results import WeightStatistics as WeightStatistics
+    from cnnviz.training.data.manifest import Prepared as Prepared
+    from cnnviz.training.data.manifest import read_prepared as read_prepared
+    from cnnviz.training.data.photos import prepare_photos as prepare_photos
+    from cnnviz.training.data.pixels import prepare_pixels as prepare_pixels
+    from cnnviz.training.loop import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_HOMES = {
+# The module of each public name.
+_MODULES = {
+    "Box": "results",
+    "CardError": "errors",
+    "ChannelRanking": "networks.channels",
+    "ClassActivationMap": "results",
+    "CnnvizError": "errors",
+    "DataError": "errors",
+    "Explanation": "results",
+    "Filters": "results",
+    "LayerError": "errors",
+    "LayerInfo": "results",
+    "ModelCard": "cards",
+    "ModelError": "errors",
+    "Network": "networks.network",
+    "Outline": "results",
+    "PhotoError": "errors",
+    "PhotoResult": "results",
+    "Prediction": "results",
+    "Prepared": "training.data.manifest",
+    "Preprocessing": "cards",
+    "RefusedModelError": "errors",
+    "Score": "results",
+    "StorageError": "errors",
+    "TargetError": "errors",
+    "TrainingError": "errors",
+    "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
     "contrast_picture": "attribution.methods",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
+    "explain_many": "batch.pipeline",
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
+    "find_box": "attribution.localization",
     "load_model": "networks.loading",
     "methods": "attribution.explanations",
     "network": "networks.loading",
@@ -55,34 +115,13 @@ _HOMES = {
     "train": "training.loop",
 }
 
-__all__ = [
-    "activations",
-    "class_activation_map",
-    "contrast_picture",
-    "encode_png",
-    "explain",
-    "extract_model",
-    "filters",
-    "load_model",
-    "methods",
-    "network",
-    "open_photo",
-    "outline",
-    "overlay",
-    "predict",
-    "prepare_photos",
-    "prepare_pixels",
-    "rank_channels",
-    "read_prepared",
-    "scale_filters",
-    "train",
-]
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'cnnviz' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"cnnviz.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"cnnviz.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

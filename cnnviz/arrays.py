@@ -68,7 +68,7 @@ def normalise(values: Floats, axis: tuple[int, ...] | None = None) -> Floats:
 
 
 def scale_filters(kernels: Floats, scaling: str = "layer") -> Floats:
-    """Scales kernels (kh, kw, C_in, C_out) for the eye; same shape.
+    """Scales kernels (kh, kw, C_in, C_out) for display; same shape.
 
     Args:
         kernels: the raw weights.
@@ -122,7 +122,7 @@ def resize(
         height: rows of the result.
         width: columns of the result.
         region: the part of the result that the map covers, in pixels of the result; the
-            pixels whose centre lies outside become NaN. All of it if None.
+            pixels whose centre is outside become NaN. All of it if None.
     """
     region = region or Region(0, 0, width, height)
     rows = _interpolation(values.shape[0], height, region.top, region.height)
@@ -148,7 +148,7 @@ def _interpolation(cells: int, pixels: int, start: float, length: float) -> Floa
 
 
 def tile(channels: Floats, columns: int, gap: int = 1) -> Mosaic:
-    """Lays the channels of (h, w, K) out in rows, from the top left, as one ``Mosaic``."""
+    """Arranges the channels of (h, w, K) in rows, from the top left, as one ``Mosaic``."""
     height, width, count = channels.shape
     rows = -(-count // columns)
     padded = np.full((rows * columns, height + gap, width + gap), np.nan, np.float32)
@@ -165,7 +165,7 @@ def tile(channels: Floats, columns: int, gap: int = 1) -> Mosaic:
 
 
 def steps(values: Floats, low: float, high: float, count: int = 256) -> Bytes:
-    """The place of each value on a scale of ``count`` steps from low to high; same shape.
+    """The index of each value on a scale of ``count`` steps from low to high; same shape.
 
     Values beyond an end get that end; NaN gets 0, and so do all if high is not above low.
     """
@@ -195,7 +195,7 @@ def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:
 
 
 def blend(photo: Bytes, layer: Bytes, opacity: float) -> Bytes:
-    """Lays an RGBA picture (H, W, 4) over a photo (H, W, 3); returns (H, W, 3) uint8."""
+    """Blends an RGBA picture (H, W, 4) over a photo (H, W, 3); returns (H, W, 3) uint8."""
     alpha = layer[..., 3:].astype(np.float32) / 255 * opacity
     mixed = photo * (1 - alpha) + layer[..., :3] * alpha
     return np.rint(mixed).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Model cards: what a saved network is, how to feed it and how far to trust it.
 
 A card is a JSON file beside the model with the same name: ``cat_dog.keras`` has
-``cat_dog.json``. A model without a card gets an inferred one, and says so.
+``cat_dog.json``. A model without a card gets an inferred one, which is marked so.
 """
 
 from __future__ import annotations
@@ -72,10 +72,11 @@ class Accuracy(_Part):
 
 
 class Confusion(_Part):
-    """How often photos of each class were taken for each.
+    """How often photos of each class were classified as each.
 
     Attributes:
-        counts: a row for each true class, a column for each predicted one, as the labels stand.
+        counts: a row for each true class, a column for each predicted one, in the order of
+            the labels.
         on: which photos.
     """
 
@@ -107,7 +108,7 @@ class Training(_Part):
 
 
 class SuggestedLayers(_Part):
-    """Layer paths that are worth a first look; empty where nobody has chosen."""
+    """Layer paths that pages show first; empty where none were chosen."""
 
     filters: str | None = None
     activations: list[str] = []
@@ -115,7 +116,7 @@ class SuggestedLayers(_Part):
 
 
 class ModelCard(_Part):
-    """Everything a person should know about a model before believing its pictures.
+    """What a person should know about a model before relying on its pictures.
 
     Attributes:
         output: name of the output that is shown, of a model with several; None for the first
@@ -138,7 +139,7 @@ class ModelCard(_Part):
     def _no_name_twice(cls, labels: list[str]) -> list[str]:
         name, count = Counter(labels).most_common(1)[0]
         if count > 1:
-            raise ValueError(f"every class needs a name of its own; {name!r} stands {count} times")
+            raise ValueError(f"every class needs a name of its own; {name!r} appears {count} times")
         return labels
 
     @model_validator(mode="after")
@@ -151,12 +152,12 @@ class ModelCard(_Part):
 
 
 def numbered_labels(units: int) -> list[str]:
-    """Names for the classes of an output of so many units; one unit speaks for two classes."""
+    """Names for the classes of an output of so many units; one unit stands for two classes."""
     return [f"class {index}" for index in range(max(units, 2))]
 
 
 def card_path(model_path: str | Path) -> Path:
-    """The place of the card that belongs to a model file."""
+    """The path of the card that belongs to a model file."""
     return Path(model_path).with_suffix(".json")
 
 

@@ -27,13 +27,13 @@ def table(name: str) -> NDArray[np.uint8]:
 
 @functools.cache
 def overlay_table(name: str) -> NDArray[np.uint8]:
-    """A named scale for maps that lie over a photo: (256, 4) uint8 RGBA, read-only.
+    """A named scale for maps that are laid over a photo: (256, 4) uint8 RGBA, read-only.
 
     Where there is no evidence the photo stays as it is: zero is transparent, and the colour
     grows solid towards the end of a sequential scale, or both ends of a diverging one.
     """
     step = np.arange(256)
-    # Zero lies between the two middle steps of a diverging scale: both are clear.
+    # Zero is between the two middle steps of a diverging scale: both are transparent.
     strength = (np.abs(2 * step - 255) - 1) / 254 if name in DIVERGING else step / 255
     # The square root keeps middling evidence visible.
     alpha = np.rint(255 * np.sqrt(strength)).astype(np.uint8)

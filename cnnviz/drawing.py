@@ -1,15 +1,74 @@
-"""A class activation map laid over the photo, as one picture."""
+"""How values become colours: the one rule for pages, downloads and the command line."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import blend, colour, largest_magnitude, rectify
+from cnnviz.arrays import Bytes, Floats, blend, colour, largest_magnitude, steps
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import overlay_table
-from cnnviz.photos.preprocessing import place_on_photo
+from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap
+
+Limits = tuple[float, float]
+
+# The scales of values on both sides of zero, and of the evidence for a class alone.
+SIGNED = "balance"
+EVIDENCE = "inferno"
+# How solid the strongest evidence is over a photo, 0 to 1.
+OPACITY = 0.7
+
+
+@dataclass(frozen=True)
+class Shading:
+    """A colour scale, and the values that get its first and its last colour.
+
+    Attributes:
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        low: the value of the first colour.
+        high: the value of the last colour; always above ``low``.
+    """
+
+    colours: str
+    low: float
+    high: float
+
+    @property
+    def limits(self) -> Limits:
+        """``low`` and ``high``."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class MapLayer:
+    """A map as a picture to lay over a photo.
+
+    Attributes:
+        values: (H, W) float32, NaN where the network did not look.
+        shading: the colours of the values.
+    """
+
+    values: NDArray[np.float32]
+    shading: Shading
+
+    @property
+    def table(self) -> Bytes:
+        """The colours, (256, 4) uint8 RGBA; one at least is transparent."""
+        return overlay_table(self.shading.colours)
+
+    def rgba(self) -> Bytes:
+        """The picture, (H, W, 4) uint8."""
+        return colour(self.values, self.table, *self.shading.limits)
+
+    def indices(self) -> Bytes:
+        """The same picture as indices of ``table``, (H, W) uint8: a quarter of the bytes."""
+        transparent = self.table[:, 3].argmin()
+        indices = steps(self.values, *self.shading.limits)
+        indices[np.isnan(self.values)] = transparent
+        return indices
 
 
 def overlay(
@@ -18,7 +77,7 @@ def overlay(
     preprocessing: Preprocessing,
     *,
     signed: bool = False,
-    opacity: float = 0.7,
+    opacity: float = OPACITY,
 ) -> NDArray[np.uint8]:
     """A photo with a map over it, exactly where the network looked: (H, W, 3) uint8.
 
@@ -30,10 +89,72 @@ def overlay(
         opacity: 0 to 1, how solid the strongest evidence is.
     """
     height, width = photo.shape[:2]
-    placed = place_on_photo(cam.values, height, width, preprocessing)
-    limit = largest_magnitude(cam.values) if signed else float(rectify(cam.values).max())
-    # A map of zeros has no limit, and nothing to show.
-    limit = limit or 1.0
-    table = overlay_table("balance" if signed else "inferno")
-    layer = colour(placed, table, -limit if signed else 0.0, limit)
-    return blend(photo, layer, opacity)
+    layer = map_layer(cam.values, height, width, preprocessing, signed=signed)
+    return blend(photo, layer.rgba(), opacity)
+
+
+def map_layer(
+    values: Floats, height: int, width: int, preprocessing: Preprocessing, *, signed: bool = False
+) -> MapLayer:
+    """A class activation map as a layer over a photo, shown in (height, width) pixels.
+
+    Args:
+        values: (h, w) raw and signed; cells that are not finite are drawn as zero.
+        height: rows of the layer.
+        width: columns of the layer.
+        preprocessing: how the photo became the network input.
+        signed: as in ``overlay``.
+    """
+    values = finite(values)
+    # A missing cell must not spread over its neighbours.
+    placed = place_on_photo(np.nan_to_num(values), height, width, preprocessing)
+    return MapLayer(placed, shading(values, signed=signed))
+
+
+def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading:
+    """The colours of evidence, activations or weights, in which zero means nothing.
+
+    Args:
+        values: any shape; NaN is left out.
+        signed: whether values below zero are shown: then the scale is a diverging one with zero
+            in its middle, otherwise a sequential one from zero to the largest value.
+        colours: the sequential scale.
+    """
+    if signed:
+        return Shading(SIGNED, *colour_limits(values, centred=True))
+    # NaN compares as false.
+    strongest = float(np.max(values, initial=0, where=values > 0))
+    return Shading(colours, *colour_limits(values, (0.0, strongest), centred=False))
+
+
+def colour_limits(values: Floats, limits: Limits | None = None, *, centred: bool) -> Limits:
+    """The values of the first and the last colour: never equal, whatever the values are.
+
+    Args:
+        values: any shape; NaN is left out.
+        limits: the limits, if they are fixed already; else they follow from the values.
+        centred: whether they are the same distance to both sides of zero; otherwise they are
+            the smallest and the largest value.
+    """
+    if limits is not None:
+        low, high = float(limits[0]), float(limits[1])
+    elif centred:
+        high = largest_magnitude(values)
+        low = -high
+    else:
+        numbers = values[~np.isnan(values)]
+        low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+    if low < high:
+        return low, high
+    # One value only: the scale reaches to zero, and from zero to one; centred, to both sides.
+    magnitude = abs(high) or 1.0
+    if centred:
+        return -magnitude, magnitude
+    return (-magnitude, 0.0) if high < 0 else (0.0, magnitude)
+
+
+def finite(values: Floats) -> NDArray[np.float32]:
+    """A float32 copy in which infinities are missing too (NaN)."""
+    copy = np.array(values, dtype=np.float32)
+    copy[~np.isfinite(copy)] = np.nan
+    return copy

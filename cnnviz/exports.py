@@ -19,21 +19,21 @@ def npy(array: Floats) -> bytes:
     return buffer.getvalue()
 
 
-def filters_npz(found: Filters) -> bytes:
+def filters_npz(filters: Filters) -> bytes:
     """``kernels`` and, where the layer has them, ``biases`` and ``pointwise``, as a .npz file."""
-    arrays: dict[str, Any] = {"kernels": found.kernels}
+    arrays: dict[str, Any] = {"kernels": filters.kernels}
     for name in ("biases", "pointwise"):
-        if getattr(found, name) is not None:
-            arrays[name] = getattr(found, name)
+        if getattr(filters, name) is not None:
+            arrays[name] = getattr(filters, name)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def filters_csv(found: Filters) -> bytes:
+def filters_csv(filters: Filters) -> bytes:
     """A line for each filter: number, bias, statistics, and weights named [row,column,channel]."""
-    statistics = dataclasses.asdict(found.per_filter)
-    height, width, channels, count = found.kernels.shape
+    statistics = dataclasses.asdict(filters.per_filter)
+    height, width, channels, count = filters.kernels.shape
     weights = [
         f"[{row},{column},{channel}]"
         for row in range(height)
@@ -42,13 +42,13 @@ def filters_csv(found: Filters) -> bytes:
     ]
     # Where a separable layer has pointwise kernels, the biases are theirs.
     biases: Any = [""] * count
-    if found.biases is not None and found.pointwise is None:
-        biases = found.biases
+    if filters.biases is not None and filters.pointwise is None:
+        biases = filters.biases
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["filter", "bias", *statistics, *weights])
     for index in range(count):
         numbers = [values[index] for values in statistics.values()]
-        kernel = found.kernels[..., index].ravel()
+        kernel = filters.kernels[..., index].ravel()
         writer.writerow([index, biases[index], *numbers, *kernel])
     return text.getvalue().encode()

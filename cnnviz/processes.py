@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, so that a killed server leaves none."""
+"""Child processes that end with their parent, so that a killed server leaves none."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 
 
 def follow(parent: int, folder: str | None = None) -> None:
-    """Ends this process, from now on, when the one that started it is gone, however it went.
+    """Starts a thread that ends this process once its parent has ended, for whatever reason.
 
     Args:
         parent: the id of the process that started this one.
-        folder: is deleted then.
+        folder: a folder to delete then.
     """
 
     def watch() -> None:

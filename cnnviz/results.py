@@ -1,7 +1,7 @@
-"""What the computing rooms give back: frozen dataclasses of arrays.
+"""The results of computations: frozen dataclasses of arrays.
 
-They stand apart from the code that makes them, so that a process without TensorFlow can
-read what a worker sends.
+They are in a module of their own, so that a process without TensorFlow can read what a worker
+sends.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LayerInfo:
 
 
 def percent(share: float) -> str:
-    """A probability in words that never round it to a certainty: "> 99.9 %", "< 0.1 %"."""
+    """A probability as text, never rounded to 0 or 1: "> 99.9 %", "< 0.1 %"."""
     if 0 < share < 0.0005:
         return "< 0.1 %"
     if share >= 0.9995:
@@ -70,7 +70,7 @@ class Prediction:
     Attributes:
         labels: the C class names.
         probabilities: 0 to 1.
-        logits: the scores before softmax or sigmoid, None where they cannot be told.
+        logits: the scores before softmax or sigmoid, None where they cannot be computed.
         exclusive: whether one class excludes the others and the probabilities add up to 1;
             otherwise each class is judged by itself, as sigmoids do.
     """
@@ -82,7 +82,7 @@ class Prediction:
 
     @property
     def index(self) -> int:
-        """The place of the most probable class."""
+        """The index of the most probable class."""
         return int(np.argmax(self.probabilities))
 
     @property
@@ -142,20 +142,20 @@ class ClassActivationMap:
     """values (h, w): the evidence for a class, raw and signed, cell by cell.
 
     Attributes:
-        values: float32; a positive cell speaks for the class, a negative one against it.
+        values: float32; a positive cell is evidence for the class, a negative one against it.
         method: a key of ``METHODS``.
-        layer: path of the layer whose maps were weighed.
+        layer: path of the layer whose maps were weighted.
         target: the class.
         score: what is explained: the class's logit (for the contrastive map, less the mean
             logit of the other classes), or its output where the network has no logit. Of
-            maps of classes whose probabilities are averaged, the mean logit of all places.
-        bias: the part of the score that has no place in the photo; mean(values) + bias =
-            score for the methods that read the last weights, None for Grad-CAM.
+            maps of classes whose probabilities are averaged, the mean logit of all cells.
+        bias: the part of the score that comes from no cell; mean(values) + bias = score for
+            the methods that read the last weights, None for those that take gradients.
         gradient: the largest absolute gradient of the score at that layer; None for the
             methods that need no gradient.
         saturated: whether the score is a probability that float32 rounds to 0 or 1: its
-            gradient is rounded away, and what is left of it says nothing.
-        logit: whether the score is a logit, and not the network's output for want of one.
+            gradient is rounded away, and what is left of it means nothing.
+        logit: whether the score is a logit, and not the output of a network that has none.
     """
 
     values: Floats
@@ -171,7 +171,7 @@ class ClassActivationMap:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a network says about a photo, and a map for each class that was asked for."""
+    """The prediction for a photo, and a map for each requested class."""
 
     prediction: Prediction
     maps: tuple[ClassActivationMap, ...]
@@ -189,7 +189,7 @@ class Box:
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What became of one of many photos.
+    """The result for one of many photos.
 
     Attributes:
         path: the photo's file.
@@ -198,7 +198,7 @@ class PhotoResult:
         box: where the class of the explanation's first map is, in pixels of ``size``; None
             without evidence for it.
         error: why the photo failed, None where it did not.
-        photo: (H, W, 3) uint8, where it was asked for.
+        photo: (H, W, 3) uint8, where it was requested.
     """
 
     path: Path
@@ -218,7 +218,7 @@ class LayerGradients:
         gradients: of the class's score with respect to that output.
         scores: the class's logit, or its output where there is no logit.
         output: (N, C) of the same run of the network.
-        logits: (N, C) of the same run, None where they cannot be told.
+        logits: (N, C) of the same run, None where they cannot be computed.
     """
 
     activations: Floats
@@ -230,7 +230,7 @@ class LayerGradients:
 
 @dataclass(frozen=True)
 class Outline:
-    """What there is to see in a network.
+    """A summary of a network.
 
     Attributes:
         card: the model's card.

@@ -1,30 +1,36 @@
 """Limits and folders: every one has a default and an environment variable.
 
-=========================  ================================================  ==================
-variable                   meaning                                           default
-=========================  ================================================  ==================
-``CNNVIZ_MODELS``          folder with the saved models                      ``models/``
-``CNNVIZ_TRUST``           ``on``: its files are loaded as they are, without  ``off``
-                           inspection; the shipped ones always are
-``CNNVIZ_WORKERS``         worker processes that hold networks               1
-``CNNVIZ_NETWORKS``        networks kept in memory by each worker            4
-``CNNVIZ_THREADS``         threads of TensorFlow in each worker              0 (its own choice)
-``CNNVIZ_UPLOADS``         ``on`` or ``off``: whether people may bring       on where the server
-                           their own models                                  is on localhost
-``CNNVIZ_UPLOAD_MB``       the largest model, or zip of photos to train on,  200
-                           that may be uploaded, MB
-``CNNVIZ_TRAINING``        ``on`` or ``off``: whether people may train       on where the server
-                           networks, one at a time                           is on localhost
-``CNNVIZ_REPLAY``          folder of a training to watch again; its files    none
-                           are loaded as they are, without inspection
-``CNNVIZ_GUESTS``          models that are not trusted in memory at once,     2
-                           each in a process of its own
-``CNNVIZ_GUEST_GB``        memory of such a process, GB                      4
-=========================  ================================================  ==================
+==============================  ===========================================  ==================
+variable                        meaning                                      default
+==============================  ===========================================  ==================
+``CNNVIZ_MODELS``               folder with the saved models                 ``models/``
+``CNNVIZ_TRUST``                ``on``: its files are loaded as they are,    ``off``
+                                without inspection; the shipped ones always
+                                are
+``CNNVIZ_WORKERS``              worker processes that hold networks          1
+``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
+``CNNVIZ_THREADS``              threads of TensorFlow in each worker         0 (its own choice)
+``CNNVIZ_UPLOADS``              ``on`` or ``off``: whether people may bring  on where the server
+                                their own models                             is on localhost
+``CNNVIZ_UPLOAD_MB``            the largest model, or zip of photos to       200
+                                train on, that may be uploaded, MB
+``CNNVIZ_TRAINING``             ``on`` or ``off``: whether people may train  on where the server
+                                networks, one at a time                      is on localhost
+``CNNVIZ_REPLAY``               folder of a training to watch again; its     none
+                                files are loaded as they are, without
+                                inspection
+``CNNVIZ_UNTRUSTED_PROCESSES``  untrusted models in memory at once, each in  2
+                                a process of its own
+``CNNVIZ_UNTRUSTED_GB``         memory of such a process, GB                 4
+==============================  ===========================================  ==================
+
+``CNNVIZ_GUESTS`` and ``CNNVIZ_GUEST_GB`` are the deprecated names of the last two.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +38,14 @@ from pathlib import Path
 from cnnviz.errors import CnnvizError
 
 PACKAGE = Path(__file__).resolve().parent
-ROOT = PACKAGE.parent
+# The folder of app.py, pages/, models/ and .streamlit/: a wheel has it inside the package.
+ROOT = PACKAGE / "_app" if (PACKAGE / "_app").is_dir() else PACKAGE.parent
+
+# Old names of variables, by the new ones.
+_DEPRECATED = {
+    "CNNVIZ_UNTRUSTED_PROCESSES": "CNNVIZ_GUESTS",
+    "CNNVIZ_UNTRUSTED_GB": "CNNVIZ_GUEST_GB",
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,8 @@ class Settings:
     training: bool | None
     replay: Path | None
     upload_mb: int
-    guests: int
-    guest_gb: int
+    untrusted_processes: int
+    untrusted_gb: int
 
 
 def read_settings() -> Settings:
@@ -68,12 +81,16 @@ def read_settings() -> Settings:
         training=_switch("CNNVIZ_TRAINING"),
         replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,
         upload_mb=_whole_number("CNNVIZ_UPLOAD_MB", default=200, least=1),
-        guests=_whole_number("CNNVIZ_GUESTS", default=2, least=1),
-        guest_gb=_whole_number("CNNVIZ_GUEST_GB", default=4, least=2),
+        untrusted_processes=_whole_number("CNNVIZ_UNTRUSTED_PROCESSES", default=2, least=1),
+        untrusted_gb=_whole_number("CNNVIZ_UNTRUSTED_GB", default=4, least=2),
     )
 
 
 def _whole_number(name: str, *, default: int, least: int) -> int:
+    old = _DEPRECATED.get(name)
+    if old and os.environ.get(old) and not os.environ.get(name):
+        _warn_of_deprecated(old, name)
+        name = old
     text = os.environ.get(name, "").strip() or str(default)
     if not text.isdecimal() or int(text) < least:
         raise CnnvizError(
@@ -83,8 +100,15 @@ def _whole_number(name: str, *, default: int, least: int) -> int:
     return int(text)
 
 
+@functools.cache  # once in a process
+def _warn_of_deprecated(old: str, new: str) -> None:
+    logging.getLogger(__name__).warning(
+        "The environment variable %s is deprecated: use %s instead.", old, new
+    )
+
+
 def _switch(name: str) -> bool | None:
-    """on or off; None where nothing is said."""
+    """on or off; None where the variable is not set."""
     text = os.environ.get(name, "").strip().lower()
     if text not in {"", "on", "off"}:
         raise CnnvizError(f"The environment variable {name} must be on or off; it is {text!r}.")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from cnnviz.errors import StorageError
 
-# How the names of the pictures of a photo end.
+# The endings of the names of the pictures that are written for a photo.
 OVERLAY = ".overlay.png"
 CONTRAST = ".contrast.png"
 
-# While a file is written it has such a name.
+# The pattern of a file's name while it is being written.
 UNFINISHED = ".*.part"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def replace_file(path: Path, data: bytes | memoryview) -> None:
-    """Writes a file; what was there stays until all of the new one is written.
+    """Writes a file; the old one is kept until all of the new one is written.
 
     Raises:
         OSError: it cannot be written.
     """
-    # Processes of several machines may write into one folder: a process id would not do.
+    # Processes of several machines may write into one folder: their process ids may be equal.
     part = path.with_name(UNFINISHED.replace("*", uuid.uuid4().hex))
     try:
         part.write_bytes(data)
@@ -34,7 +34,7 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file, in a folder that is made if missing; what was there is replaced.
+    """Writes a file, in a folder that is made if missing; an old file is replaced.
 
     Raises:
         StorageError: it cannot be written.

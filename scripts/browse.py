@@ -116,7 +116,7 @@ def running_app(port: int = 0, **environment: str) -> Iterator[Server]:
             )
         try:
             url = f"http://localhost:{port}"
-            _wait_for(f"{url}/_stcore/health", process, log)
+            wait_for(f"{url}/_stcore/health", process, log)
             yield Server(url, process.pid, started, time.time(), log)
         finally:
             # All of its session: the workers would need a second to notice.
@@ -155,7 +155,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:
         try:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from cnnviz.cards import Accuracy, ModelCard, Preprocessing, Training, card_path, write_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input
-from cnnviz.training.data.photos import list_photos
+from cnnviz.training.data.sources import list_photos
 from cnnviz.training.recipes import RECIPES
+from cnnviz.training.result_card import suggested_layers
 from scripts.legacy_pth import read_tensor_file
 
 Tensors = dict[str, NDArray[Any]]
@@ -227,7 +228,7 @@ def make_card(accuracy: list[Accuracy]) -> ModelCard:
             "0.2.1 (MIT)"
         ),
         # Those of the networks that start from this one.
-        suggested_layers=RECIPES["transfer"].layers,
+        suggested_layers=suggested_layers(RECIPES["transfer"]),
     )
 
 

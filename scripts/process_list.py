@@ -6,23 +6,24 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process, as Linux tells of it.
+    """A running process.
 
     Attributes:
-        number: its own.
-        parent: that of the process that started it.
-        session: that of the first process of its session.
-        command: what it was started by.
-        megabytes: of memory that it holds.
-        seconds: of processor time so far.
+        pid: its id.
+        parent: the id of the process that started it.
+        session: the id of its session: that of the session's first process.
+        command: its command line.
+        megabytes: resident memory.
+        seconds: processor time so far.
     """
 
-    number: int
+    pid: int
     parent: int
     session: int
     command: str
@@ -31,23 +32,22 @@ class Process:
 
 
 def running() -> Iterator[Process]:
-    """All processes of this machine that have not ended; Linux alone lists them so."""
-    for folder in Path("/proc").glob("[0-9]*"):
+    """All processes of this machine that have not ended."""
+    for process in psutil.process_iter():
         # One that ends meanwhile is left out.
-        with suppress(OSError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if fields[0] != "Z":
+        with suppress(psutil.NoSuchProcess, ProcessLookupError), process.oneshot():
+            if process.status() != psutil.STATUS_ZOMBIE:
+                times = process.cpu_times()
                 yield Process(
-                    number=int(folder.name),
-                    parent=int(fields[1]),
-                    session=int(fields[3]),
-                    command=command,
-                    megabytes=int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6,
-                    seconds=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+                    pid=process.pid,
+                    parent=process.ppid(),
+                    session=os.getsid(process.pid),
+                    command=" ".join(process.cmdline()),
+                    megabytes=process.memory_info().rss / 1e6,
+                    seconds=times.user + times.system,
                 )
 
 
 def running_in(session: int) -> set[int]:
-    """The numbers of a session's processes that have not ended."""
-    return {process.number for process in running() if process.session == session}
+    """The ids of a session's processes that have not ended."""
+    return {process.pid for process in running() if process.session == session}

@@ -147,7 +147,7 @@ def naive_resize(values: np.ndarray, height: int, width: int, region: Region) ->
 
 
 def test_resize_by_hand() -> None:
-    """Two cells over four pixels: the outer pixels lie outside the cells' centres."""
+    """Two cells over four pixels: the outer pixels are outside the cells' centres."""
     np.testing.assert_allclose(resize(np.array([[0.0, 4.0]]), 1, 4), [[0, 1, 3, 4]])
 
 
@@ -276,7 +276,7 @@ def test_blend_by_hand() -> None:
 
 
 @given(hnp.arrays(np.uint8, (3, 2, 3)), hnp.arrays(np.uint8, (3, 2, 4)), st.floats(0, 1))
-def test_blend_lies_between_photo_and_layer(
+def test_blend_is_between_photo_and_layer(
     photo: np.ndarray, layer: np.ndarray, opacity: float
 ) -> None:
     before = photo.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_card_cannot_be_changed_by_accident() -> None:
         ("v1.2.keras", "v1.2.json"),
     ],
 )
-def test_a_card_lies_beside_its_model(model: str, card: str) -> None:
+def test_a_card_is_beside_its_model(model: str, card: str) -> None:
     assert card_path(model) == Path(card)
 
 
@@ -135,13 +136,13 @@ MISSING = object()
 def test_a_wrong_field_is_named_with_its_file(tmp_path: Path, field: str, value: Any) -> None:
     data = copy.deepcopy(CARD)
     *way, last = field.split(".")
-    place: Any = data
+    part: Any = data
     for step in way:
-        place = place[int(step)] if step.isdigit() else place[step]
+        part = part[int(step)] if step.isdigit() else part[step]
     if value is MISSING:
-        del place[last]
+        del part[last]
     else:
-        place[last] = value
+        part[last] = value
     with pytest.raises(CardError) as error:
         read_card(save(tmp_path / "cat_dog.json", data))
     assert str(error.value).startswith("The card cat_dog.json needs a correction.")
@@ -161,10 +162,62 @@ def test_a_confusion_matrix_has_a_row_for_each_label(tmp_path: Path) -> None:
         read_card(save(tmp_path / "a.json", CARD | {"training": training}))
 
 
-def test_the_name_that_is_there_twice_is_said_as_it_is_written(tmp_path: Path) -> None:
+def test_a_label_that_appears_twice_is_named_in_the_error(tmp_path: Path) -> None:
     data = CARD | {"labels": ["Crane", "cat", "Crane"]}
-    with pytest.raises(CardError, match="labels: every class needs.*'Crane' stands 2 times"):
+    with pytest.raises(CardError, match="labels: every class needs.*'Crane' appears 2 times"):
         read_card(save(tmp_path / "a.json", data))
+
+
+# Each number's field with the values at the ends of its range, and the nearest ones beyond.
+BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
+    "preprocessing.height": ([1, 4096], [0, 4097]),
+    "preprocessing.width": ([1, 4096], [0, 4097]),
+    "preprocessing.channels": ([1, 3, 4], [0, 2, 5]),
+    "preprocessing.crop_fraction": ([5e-324, 1], [0, math.nextafter(1, 2)]),
+    "training.accuracy.0.value": ([0, 1], [-5e-324, math.nextafter(1, 2)]),
+    "training.confusion.counts.1.1": ([0, 2**63], [-1]),
+    "training.seconds": ([0, 1.7e308, None], [-5e-324, math.inf]),
+}
+
+
+def with_value(field: str, value: Any) -> dict[str, Any]:
+    """The card with another value in a field such as ``training.accuracy.0.value``."""
+    data = copy.deepcopy(CARD)
+    data["preprocessing"]["scaling"] = "unit"
+    *path, last = [int(step) if step.isdigit() else step for step in field.split(".")]
+    holder: Any = data
+    for step in path:
+        holder = holder[step]
+    holder[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, (accepted, _) in BOUNDS.items() for value in accepted],
+)
+def test_a_number_at_the_end_of_its_range_is_accepted(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    data = with_value(field, value)
+    assert read_card(save(tmp_path / "a.json", data)).model_dump() == data
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, (_, refused) in BOUNDS.items() for value in refused],
+)
+def test_a_number_beyond_the_end_of_its_range_is_refused(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    with pytest.raises(CardError, match=f" {field}: "):
+        read_card(save(tmp_path / "a.json", with_value(field, value)))
+
+
+def test_one_letter_and_one_class_are_enough(tmp_path: Path) -> None:
+    data = CARD | {"title": "x", "labels": ["y"], "output": None}
+    data["training"] = CARD["training"] | {"confusion": None}
+    assert read_card(save(tmp_path / "a.json", data)).model_dump() == data
 
 
 @pytest.mark.parametrize("channels", [1, 4])

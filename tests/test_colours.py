@@ -1,4 +1,4 @@
-"""Colour tables: perceptual, and honest about zero."""
+"""Colour tables: perceptual, with zero in the middle of diverging ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overlays: what a network of pure brightness sees must lie over what is bright."""
+"""Overlays: the evidence of a network of pure brightness must be over what is bright."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import cnnviz
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import overlay_table
-from cnnviz.photos.preprocessing import place_on_photo, seen_region
+from cnnviz.drawing import Shading, colour_limits, map_layer, shading
+from cnnviz.geometry import place_on_photo, seen_region
 from cnnviz.results import ClassActivationMap
 
 HOW = (
@@ -48,7 +50,7 @@ def brightness() -> Any:
 
 @pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("shape", [(200, 300), (300, 200), (60, 64), (31, 47)])
-def test_the_peak_lies_over_the_bright_spot(
+def test_the_peak_is_over_the_bright_spot(
     brightness: Any, how: dict[str, Any], shape: tuple[int, int]
 ) -> None:
     """For spots all over what is seen, from the photo through the network to the overlay."""
@@ -68,7 +70,7 @@ def test_the_peak_lies_over_the_bright_spot(
             assert cam.layer == "blocks"
             placed = place_on_photo(cam.values, height, width, preprocessing)
             peak_y, peak_x = np.unravel_index(np.nanargmax(placed), placed.shape)
-            # A peak stands in the middle of its cell, and that cell holds a part of the spot.
+            # A peak is in the middle of its cell, and that cell holds a part of the spot.
             assert abs(peak_y - (y - 0.5)) <= 0.75 * cell_height + 1
             assert abs(peak_x - (x - 0.5)) <= 0.75 * cell_width + 1
 
@@ -79,7 +81,7 @@ def test_the_peak_lies_over_the_bright_spot(
             assert added[np.unravel_index(strongest.argmax(), added.shape)] > 0
 
 
-def test_the_gravity_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None:
+def test_the_centre_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None:
     """Half-pixel placing, to a tenth of a cell: a spot on four cells' common corner."""
     for how in HOW:
         network = brightness(**how)
@@ -96,7 +98,7 @@ def test_the_gravity_of_the_evidence_is_that_of_the_spot(brightness: Any) -> Non
         assert middle_x == pytest.approx(x, abs=0.1 * seen.width / 8)
 
 
-def test_what_the_network_never_saw_stays_as_it_was(brightness: Any) -> None:
+def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> None:
     network = brightness(fit="crop")
     photo = np.full((96, 400, 3), 180, np.uint8)
     cam = cnnviz.class_activation_map(network, photo, "light")
@@ -138,6 +140,34 @@ def test_signed_evidence_has_two_ends() -> None:
     np.testing.assert_array_equal(picture[0, 1], photo[0, 1])
 
 
+@pytest.mark.parametrize(
+    ("values", "steps"),
+    [
+        # The limits are -4 and 4: a value v has the step 255 (v + 4) / 8, rounded.
+        ([4.0, -2.0, 1.0, 0.5], [255, 64, 159, 143]),
+        ([2.0, -4.0, -1.0, -0.5], [191, 0, 96, 112]),
+    ],
+)
+def test_signed_limits_are_symmetric_around_zero(values: list[float], steps: list[int]) -> None:
+    """A map with more evidence on one side: the other side stays as pale as it is weak."""
+    photo = np.full((1, 4, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, a_map([values]), STRETCH, signed=True, opacity=1)
+    table = overlay_table("balance").astype(float)
+    for column, step in enumerate(steps):
+        # The root of the distance from the middle, of 254 half steps, is how solid a colour is.
+        alpha = round(255 * ((abs(2 * step - 255) - 1) / 254) ** 0.5)
+        assert table[step, 3] == alpha
+        expected = 100 + (table[step, :3] - 100) * alpha / 255
+        np.testing.assert_allclose(picture[0, column], expected, atol=0.51)
+
+
+def test_signed_colours_in_numbers() -> None:
+    """Blue below zero and red above it, with the numbers of Plotly's scale “balance”."""
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, a_map([[4.0, -2.0, 0.0]]), STRETCH, signed=True, opacity=1)
+    assert picture[0].tolist() == [[60, 9, 17], [68, 124, 161], [100, 100, 100]]
+
+
 def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
     photo = np.full((6, 6, 3), 100, np.uint8)
     against = a_map(np.full((2, 2), -3.0))
@@ -171,3 +201,43 @@ def test_any_photo_takes_any_map(
     assert picture.shape == photo.shape
     assert picture.dtype == np.uint8
     np.testing.assert_array_equal(photo, before)
+
+
+# --- The rule of colours and limits -----------------------------------------------------------
+
+
+def test_evidence_for_a_class_has_a_sequential_scale_that_begins_at_zero() -> None:
+    values = np.array([[-8.0, 2.0], [np.nan, 4.0]], np.float32)
+    assert shading(values, signed=False) == Shading("inferno", 0, 4)
+    assert shading(values, signed=False, colours="viridis") == Shading("viridis", 0, 4)
+    assert shading(np.full((2, 2), -3.0), signed=False) == Shading("inferno", 0, 1)
+    assert shading(np.full((2, 2), np.nan), signed=False) == Shading("inferno", 0, 1)
+
+
+def test_signed_values_have_a_diverging_scale_centred_on_zero() -> None:
+    values = np.array([[-8.0, 2.0], [np.nan, 4.0]], np.float32)
+    assert shading(values, signed=True) == Shading("balance", -8, 8)
+    assert shading(np.zeros((2, 2)), signed=True) == Shading("balance", -1, 1)
+
+
+def test_other_values_have_limits_of_their_own() -> None:
+    values = np.array([-1.0, 3.0, np.nan])
+    assert colour_limits(values, centred=False) == (-1, 3)
+    assert colour_limits(values, centred=True) == (-3, 3)
+    assert colour_limits(values, (-5, 6), centred=False) == (-5, 6)
+
+
+@given(
+    hnp.arrays(np.float32, (3, 4), elements=st.floats(width=32)),
+    st.sampled_from(["crop", "stretch", "pad"]),
+    st.booleans(),
+)
+def test_both_forms_of_a_layer_show_the_same(values: np.ndarray, fit: str, signed: bool) -> None:
+    """The RGBA picture of files and the indexed one of pages."""
+    how = Preprocessing(height=8, width=8, fit=fit, crop_fraction=0.75)
+    layer = map_layer(values, 20, 30, how, signed=signed)
+    indexed, rgba = layer.table[layer.indices()], layer.rgba()
+    np.testing.assert_array_equal(indexed[..., 3], rgba[..., 3])
+    visible = rgba[..., 3] > 0
+    np.testing.assert_array_equal(indexed[visible], rgba[visible])
+    assert not visible[np.isnan(layer.values)].any()

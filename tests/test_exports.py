@@ -15,8 +15,8 @@ def two_filters(biases: bool = True) -> Filters:
     kernels = np.array([1, -2, 0.5, 4], np.float32).reshape(1, 2, 1, 2)
     column = np.array([1.0, 2.0])
     statistics = WeightStatistics(column, column + 1, column + 2, column + 3, column + 4)
-    given = np.array([7, 8], np.float32) if biases else None
-    return Filters("conv", "Conv2D", kernels, given, None, statistics, statistics)
+    values = np.array([7, 8], np.float32) if biases else None
+    return Filters("conv", "Conv2D", kernels, values, None, statistics, statistics)
 
 
 def test_an_array_comes_back_as_it_was() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cnnviz import settings
 from cnnviz.errors import CnnvizError
 from cnnviz.settings import ROOT, Settings, read_settings
 
-# What each variable may say, and what is then read.
+# A value of each variable, and the setting that is read from it.
 VALUES = {
     "CNNVIZ_MODELS": ("/data/nets", Path("/data/nets")),
     "CNNVIZ_TRUST": ("on", True),
@@ -20,18 +21,23 @@ VALUES = {
     "CNNVIZ_TRAINING": ("ON ", True),
     "CNNVIZ_REPLAY": ("/data/nets/mine_training", Path("/data/nets/mine_training")),
     "CNNVIZ_UPLOAD_MB": ("50", 50),
-    "CNNVIZ_GUESTS": ("3", 3),
-    "CNNVIZ_GUEST_GB": ("8", 8),
+    "CNNVIZ_UNTRUSTED_PROCESSES": ("3", 3),
+    "CNNVIZ_UNTRUSTED_GB": ("8", 8),
 }
 SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING")
 FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_REPLAY")
+DEPRECATED = {
+    "CNNVIZ_GUESTS": ("CNNVIZ_UNTRUSTED_PROCESSES", "untrusted_processes"),
+    "CNNVIZ_GUEST_GB": ("CNNVIZ_UNTRUSTED_GB", "untrusted_gb"),
+}
 NUMBERS = [name for name in VALUES if name not in {*FOLDERS, *SWITCHES}]
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VALUES:
+    for name in (*VALUES, *DEPRECATED):
         monkeypatch.delenv(name, raising=False)
+    settings._warn_of_deprecated.cache_clear()
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -45,20 +51,20 @@ def test_without_variables_the_defaults_hold() -> None:
         training=None,
         replay=None,
         upload_mb=200,
-        guests=2,
-        guest_gb=4,
+        untrusted_processes=2,
+        untrusted_gb=4,
     )
     assert (ROOT / "cnnviz" / "settings.py").is_file()
 
 
-def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = read_settings()
     for name in VALUES:
         monkeypatch.setenv(name, "")
     assert read_settings() == defaults
 
 
-def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_replaces_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (text, _) in VALUES.items():
         monkeypatch.setenv(name, text)
     assert read_settings() == Settings(*(value for _, value in VALUES.values()))
@@ -66,7 +72,7 @@ def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", ["two", "-1", "1.5", "1e3", "²"])
-def test_what_is_no_whole_number_is_named(
+def test_the_error_names_a_variable_that_is_not_a_whole_number(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -75,15 +81,45 @@ def test_what_is_no_whole_number_is_named(
     assert repr(value) in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["CNNVIZ_WORKERS", "CNNVIZ_NETWORKS", "CNNVIZ_GUESTS"])
-def test_zero_workers_or_networks_are_too_few(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", ["CNNVIZ_WORKERS", "CNNVIZ_NETWORKS", "CNNVIZ_UNTRUSTED_PROCESSES"]
+)
+def test_zero_is_refused_where_one_is_the_least(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "0")
     with pytest.raises(CnnvizError, match="at least 1"):
         read_settings()
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_what_is_neither_on_nor_off_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_switch_that_is_neither_on_nor_off(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, "yes")
     with pytest.raises(CnnvizError, match=f"{name} must be on or off; it is 'yes'"):
         read_settings()
+
+
+@pytest.mark.parametrize("old", DEPRECATED)
+def test_a_deprecated_name_works_and_warns_once(
+    old: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, field = DEPRECATED[old]
+    monkeypatch.setenv(old, "7")
+    assert getattr(read_settings(), field) == 7
+    assert getattr(read_settings(), field) == 7
+    assert caplog.messages == [f"The environment variable {old} is deprecated: use {new} instead."]
+    assert caplog.records[0].levelname == "WARNING"
+    monkeypatch.setenv(old, "1.5")
+    with pytest.raises(CnnvizError, match=f"{old} must be a whole number .* it is '1.5'"):
+        read_settings()
+
+
+@pytest.mark.parametrize("old", DEPRECATED)
+def test_a_deprecated_name_gives_way_to_the_new_one(
+    old: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, field = DEPRECATED[old]
+    monkeypatch.setenv(old, "7")
+    monkeypatch.setenv(new, "8")
+    assert getattr(read_settings(), field) == 8
+    assert not caplog.messages

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_file_with_the_longest_name_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)]
 )
-def test_what_cannot_be_written_leaves_the_old_file(
+def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, full: bool
 ) -> None:
     path = tmp_path / "file.bin"

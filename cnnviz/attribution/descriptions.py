@@ -1,4 +1,4 @@
-"""In plain words: what a class activation map shows, or why it shows nothing."""
+"""Sentences about what a class activation map shows, or why it shows nothing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import seen_region
+from cnnviz.geometry import seen_region
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
 
-# Below this a network is not sure, and says which other class it thinks of.
+# Below this probability a network is not sure, and its second class is named too.
 _SURE = 0.6
 
-# A float32 keeps no change that is smaller than this share of it.
+# The smallest relative change that float32 can represent.
 _RESOLUTION = float(np.finfo(np.float32).eps)
 
-# What is nearer to 1 than this is 1 in float32.
+# From here on float32 rounds to 1.
 _CERTAIN = 1 - _RESOLUTION
 
-# So many classes are named of those that are judged by themselves.
+# Number of classes that are named where each is judged by itself.
 _NAMED = 3
 
-_PLACES = (
+# Of the thirds of a photo, row by row.
+_POSITIONS = (
     ("in the upper left", "at the top", "in the upper right"),
     ("on the left", "in the middle", "on the right"),
     ("in the lower left", "at the bottom", "in the lower right"),
@@ -30,27 +32,27 @@ _PLACES = (
 
 
 def describe(explanation: Explanation, size: tuple[int, int], preprocessing: Preprocessing) -> str:
-    """A few sentences on what the network says of a photo of (height, width), and why."""
+    """A few sentences on the prediction for a photo of (height, width), and on its evidence."""
     shown = explanation.maps[0]
     return f"{_answer(explanation.prediction)} {where(shown, size, preprocessing)}"
 
 
 def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preprocessing) -> str:
     """A sentence on where in a photo of (height, width) a map finds its evidence, or why not."""
-    empty = nothing_to_see(cam)
-    if empty:
-        return empty
+    reason = nothing_to_see(cam)
+    if reason:
+        return reason
     row, column = np.unravel_index(np.argmax(cam.values), cam.values.shape)
     height, width = size
     region = seen_region(height, width, preprocessing)
     y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
     x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
-    place = _PLACES[min(int(y * 3), 2)][min(int(x * 3), 2)]
-    return f"The evidence for “{cam.target}” is strongest {place} of the photo."
+    position = _POSITIONS[min(int(y * 3), 2)][min(int(x * 3), 2)]
+    return f"The evidence for “{cam.target}” is strongest {position} of the photo."
 
 
 def mirrored(maps: Sequence[ClassActivationMap]) -> str:
-    """A sentence for two maps that are each other's negative, which looks odd; else ""."""
+    """A sentence about two maps of which one is the other's negative; else ""."""
     if len(maps) != 2 or not np.allclose(maps[0].values, -maps[1].values, rtol=1e-3):
         return ""
     return (
@@ -65,9 +67,9 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
     if not np.isfinite(values).all():
         return "The map holds values that are not numbers, so it cannot be drawn."
     if cam.saturated:
-        whole = "1" if cam.score > 0.5 else "0"
+        rounded = "1" if cam.score > 0.5 else "0"
         return (
-            f"The probability of “{cam.target}” rounds to {whole}, and its gradient with it, so "
+            f"The probability of “{cam.target}” rounds to {rounded}, and its gradient with it, so "
             "this map says nothing. The network gives no logit that could be explained instead."
         )
     if cam.gradient == 0:
@@ -81,17 +83,17 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
             "or have no weight."
         )
     if _is_lost(cam):
-        most = f"{np.abs(values).max():.0e}"
+        largest = f"{np.abs(values).max():.0e}"
         return (
-            f"No cell speaks for or against “{cam.target}” by more than {most}: "
+            f"No cell speaks for or against “{cam.target}” by more than {largest}: "
             "too little to change the network's answer in float32, so this map says nothing."
         )
     if values.max() <= 0:
         return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
         return (
-            f"The evidence for “{cam.target}” is the same everywhere, so this map tells no place "
-            "from another."
+            f"The evidence for “{cam.target}” is the same everywhere, so this map shows no "
+            "place that matters more."
         )
     return ""
 
@@ -99,11 +101,11 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
 def _is_lost(cam: ClassActivationMap) -> bool:
     """Whether all cells together are lost by rounding in what they are summed with.
 
-    That is the score and its bias. On the way to a probability a logit z becomes exp(z), and a
-    change of z by d changes that by the share d: there, what is summed with is 1.
+    They are summed with the score and with its bias. Softmax and sigmoid turn a logit z into
+    exp(z), which a small change d of z multiplies by 1 + d: there they are summed with 1.
     """
-    # The mean of a map is a part of the logit; of Grad-CAM, to first order, it is the sum.
-    cells = cam.values.size if cam.method == "grad-cam" else 1
+    # All cells together change the score by the mean of the map, or by its sum.
+    cells = cam.values.size if METHODS[cam.method].aggregate == "sum" else 1
     terms = (cam.score, cam.bias or 0, 1 if cam.logit else 0)
     return bool(np.abs(cam.values).max() * cells < _RESOLUTION * max(map(abs, terms)))
 
@@ -139,18 +141,26 @@ def _answer(prediction: Prediction) -> str:
 
 
 def _independent_answer(prediction: Prediction) -> str:
-    """What a network says that judges each class by itself."""
-    found = [score for score in prediction.top(len(prediction.labels)) if score.probability >= 0.5]
-    found = found[:_NAMED] or prediction.top(1)
-    named = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in found)
+    """The answer of a network that judges each class by itself."""
+    likely = [score for score in prediction.top(len(prediction.labels)) if score.probability >= 0.5]
+    likely = likely[:_NAMED] or prediction.top(1)
+    named = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in likely)
     answer = (
         f"The network sees {named}."
-        if found[0].probability >= 0.5
+        if likely[0].probability >= 0.5
         else f"The network sees none of its classes; {named} comes nearest."
     )
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 
 
-def _share(index: int, cells: int, start: float, length: float, whole: int) -> float:
-    """Where in the photo, 0 to 1 along one side, a cell's centre lies."""
-    return float(np.clip((start + (index + 0.5) / cells * length) / whole, 0, 1))
+def _share(index: int, cells: int, start: float, length: float, side: int) -> float:
+    """The position of a cell's centre along one side of a photo, 0 to 1.
+
+    Args:
+        index: of the cell, a row or a column of the map.
+        cells: rows or columns of the map.
+        start: of the map, in pixels of the photo.
+        length: of the map, in pixels of the photo.
+        side: of the photo, in pixels.
+    """
+    return float(np.clip((start + (index + 0.5) / cells * length) / side, 0, 1))

@@ -1,4 +1,4 @@
-"""A class activation map of a photo: the right method for the network, run and named."""
+"""A class activation map of a photo: the method that fits the network, run and named."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.attribution import methods as cams
-from cnnviz.attribution.methods import METHODS
+from cnnviz.arrays import Floats
+from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.layers import find
-from cnnviz.networks.loading import Network
+from cnnviz.networks.heads import Head
+from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
-from cnnviz.photos.preprocessing import Photo, network_input
-from cnnviz.results import ClassActivationMap, Explanation, Floats, LayerGradients
+from cnnviz.networks.structure import find
+from cnnviz.photos.preprocessing import PhotoInput, network_input
+from cnnviz.results import ClassActivationMap, Explanation
 
-# From here on the part that a probability lacks to 1 is lost in float32, and its gradient too.
+# Beyond this, float32 rounds a probability to 1, and its gradient to 0.
 _CERTAIN = 1 - float(np.finfo(np.float32).eps)
+
+# Outputs (N, C) and logits (N, C) of a batch, and a function from the number of a photo in the
+# batch and the number of a class to a map.
+_Answers = tuple[Floats, Floats | None, Callable[[int, int], ClassActivationMap]]
 
 
 def methods(network: Network) -> tuple[str, ...]:
     """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
-    return tuple(METHODS) if graph.any_pass(network).head.features else ("grad-cam",)
+    return tuple(METHODS) if passes.any_pass(network).head.features else ANY_LAYER
 
 
 def class_activation_map(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     target: str | int | None = None,
     *,
     method: str | None = None,
@@ -54,13 +59,14 @@ def class_activation_map(
         LayerError: there is no such layer, or it has no maps.
         ModelError: the network's answer is not a number.
     """
+    inputs = network_input(photo, network.card.preprocessing)
     targets = [] if target is None else [target]
-    return explain(network, photo, targets, method=method, layer=layer).maps[0]
+    return _only(explain_inputs(network, inputs, targets, method=method, layer=layer)).maps[0]
 
 
 def explain(
     network: Network,
-    photo: Photo,
+    photo: PhotoInput,
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,
@@ -78,10 +84,7 @@ def explain(
         ModelError: the network's answer is not a number.
     """
     inputs = network_input(photo, network.card.preprocessing)
-    (found,) = explain_inputs(network, inputs, targets, method=method, layer=layer)
-    if isinstance(found, ModelError):
-        raise found
-    return found
+    return _only(explain_inputs(network, inputs, targets, method=method, layer=layer))
 
 
 def explain_inputs(
@@ -94,45 +97,81 @@ def explain_inputs(
 ) -> list[Explanation | ModelError]:
     """``explain`` for several photos in one run, as network inputs (N, h, w, C).
 
-    A photo whose answer is not a number gets the error in its place.
+    Where the answer for a photo is not a number, there is an error instead of its explanation.
 
     Raises:
         TargetError: there is no such class or method, or the method does not fit.
         LayerError: there is no such layer, or it has no maps.
     """
-    wanted = [class_index(network, target) for target in targets]
-    head = graph.any_pass(network).head
-    chosen = _method(head, method, layer)
-    if chosen == "grad-cam":
-        return _explain_by_gradients(network, head, inputs, wanted, layer)
-    return _explain_by_dense_weights(network, head, inputs, wanted, chosen)
+    classes = [class_index(network, target) for target in targets]
+    head = passes.any_pass(network).head
+    chosen = _choose(head, method, layer)
+    if chosen.passes == "forward":
+        outputs, logits, make_map = _by_weights(network, head, inputs, chosen)
+    else:
+        outputs, logits, make_map = _by_gradients(network, head, inputs, classes, chosen, layer)
+    explanations: list[Explanation | ModelError] = []
+    for number, output in enumerate(outputs):
+        scores = None if logits is None else logits[number]
+        try:
+            prediction = read_prediction(network, head, output, scores)
+        except ModelError as error:
+            explanations.append(error)
+            continue
+        maps = tuple(make_map(number, target) for target in classes or [prediction.index])
+        explanations.append(Explanation(prediction, maps))
+    return explanations
 
 
-def _method(head: graph.Head, method: str | None, layer: str | None) -> str:
+def _choose(head: Head, method: str | None, layer: str | None) -> Method:
+    """The method of that key, or the first that fits."""
+    other_layer = layer is not None and layer != head.features
     if method is None:
-        other_layer = layer is not None and layer != head.features
-        return "cam" if head.features and not other_layer else "grad-cam"
+        keys = tuple(METHODS) if head.features and not other_layer else ANY_LAYER
+        return METHODS[keys[0]]
     if method not in METHODS:
         raise TargetError(f"There is no method {method!r}. Choose from {', '.join(METHODS)}.")
-    if method == "grad-cam":
-        return method
+    if METHODS[method].needs == "layer":
+        return METHODS[method]
+    alternatives = " or ".join(map(repr, ANY_LAYER))
     if not head.features:
         raise TargetError(
             f"The method {method!r} needs a network that averages its last maps straight into "
-            "one dense layer, or into its scores; this one ends otherwise. Use 'grad-cam'."
+            f"one dense layer, or into its scores; this one ends otherwise. Use {alternatives}."
         )
-    if layer is not None and layer != head.features:
+    if other_layer:
         raise TargetError(
             f"The method {method!r} reads the layer {head.features!r}, the one before the "
-            f"averaging; for {layer!r} use 'grad-cam'."
+            f"averaging; for {layer!r} use {alternatives}."
         )
-    return method
+    return METHODS[method]
+
+
+def _by_weights(
+    network: Network, head: Head, inputs: NDArray[np.float32], method: Method
+) -> _Answers:
+    """Maps from the averaged maps and the weights of the dense layer: one run for all classes."""
+    values = passes.forward(network).run(inputs)
+    features = values["features"].numpy()
+    weights_of = functools.cache(
+        functools.partial(_class_weights, network, head, method, features.shape[-1])
+    )
+
+    def make_map(number: int, target: int) -> ClassActivationMap:
+        weights, bias = weights_of(target)
+        evidence = method.function(features[number], weights)
+        score = float(evidence.mean(dtype=np.float64) + bias)
+        label = network.card.labels[target]
+        return ClassActivationMap(evidence, method.key, str(head.features), label, score, bias)
+
+    logits = values["logits"].numpy() if "logits" in values else None
+    return values["output"].numpy(), logits, make_map
 
 
 def _class_weights(
-    network: Network, head: graph.Head, index: int, method: str, channels: int
+    network: Network, head: Head, method: Method, channels: int, target: int
 ) -> tuple[Floats, float]:
-    """The weights (K,) of the features and the bias for a class, as the method reads them."""
+    """The weights (K,) of the averaged maps and the bias for a class, as the method takes them."""
     if head.dense is None:
         # Each of the maps belongs to one class.
         units = channels
@@ -143,109 +182,65 @@ def _class_weights(
         biases = np.zeros(units, np.float32)
         if dense.bias is not None:
             biases = np.asarray(dense.bias, dtype=np.float32)
-        if method == "cam" and units > 1:
+        if method.weights is None and units > 1:
             # To copy one column costs nothing, to copy a thousand takes 3% of a forward pass.
-            column = np.asarray(dense.kernel[..., index], dtype=np.float32)
-            return column.reshape(channels), float(biases[index])
+            column = np.asarray(dense.kernel[..., target], dtype=np.float32)
+            return column.reshape(channels), float(biases[target])
         kernel = np.asarray(dense.kernel, dtype=np.float32).reshape(channels, units)
     if units == 1:
         kernel, biases = np.hstack([-kernel, kernel]), np.hstack([-biases, biases])
-    if method == "cam":
-        return kernel[:, index], float(biases[index])
-    weights, bias = (cams.contrastive_weights(part, index) for part in (kernel, biases))
-    return weights, float(bias)
+    if method.weights is None:
+        return kernel[:, target], float(biases[target])
+    return method.weights(kernel, target), float(method.weights(biases, target))
 
 
-def _explain_by_dense_weights(
+def _by_gradients(
     network: Network,
-    head: graph.Head,
+    head: Head,
     inputs: NDArray[np.float32],
-    wanted: list[int],
-    method: str,
-) -> list[Explanation | ModelError]:
-    values = graph.forward(network).run(inputs)
-    features = values["features"].numpy()
-    weights_of = functools.cache(
-        lambda index: _class_weights(network, head, index, method, features.shape[-1])
-    )
-
-    def make_map(place: int, index: int) -> ClassActivationMap:
-        weights, bias = weights_of(index)
-        evidence = cams.class_activation_map(features[place], weights)
-        score = float(evidence.mean(dtype=np.float64) + bias)
-        target = network.card.labels[index]
-        return ClassActivationMap(evidence, method, str(head.features), target, score, bias)
-
-    logits = values["logits"].numpy() if "logits" in values else None
-    return _explain_each(
-        network,
-        head,
-        (values["output"].numpy(), logits),
-        lambda place, likely: [make_map(place, index) for index in wanted or [likely]],
-    )
-
-
-def _explain_by_gradients(
-    network: Network,
-    head: graph.Head,
-    inputs: NDArray[np.float32],
-    wanted: list[int],
+    classes: list[int],
+    method: Method,
     layer: str | None,
-) -> list[Explanation | ModelError]:
+) -> _Answers:
+    """Maps from a layer's output and the gradients of a class's score: a run for each class."""
     path = layer or head.last_spatial
     if path is None:
         raise LayerError("This network has no layer with maps, so there is nothing to draw.")
-    # None stands for the predicted class, so that no run is needed to find it first.
-    targets: Sequence[int | None] = wanted or [None]
-    runs = [layer_gradients(network, inputs, path, target) for target in targets]
-    if runs[0].activations.ndim != 4:
+    # None is the predicted class: so no run is needed to predict it before.
+    targets: list[int | None] = [*dict.fromkeys(classes)] or [None]
+    runs = {target: layer_gradients(network, inputs, path, target) for target in targets}
+    first = next(iter(runs.values()))
+    if first.activations.ndim != 4:
         raise LayerError(
             f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
             "where. Choose a layer before it."
         )
 
-    def make_map(run: LayerGradients, place: int, index: int) -> ClassActivationMap:
-        score = float(run.scores[place])
+    def make_map(number: int, target: int) -> ClassActivationMap:
+        run = runs[target if classes else None]
+        score = float(run.scores[number])
         return ClassActivationMap(
-            cams.grad_cam(run.activations[place], run.gradients[place]),
-            "grad-cam",
+            method.function(run.activations[number], run.gradients[number]),
+            method.key,
             path,
-            network.card.labels[index],
+            network.card.labels[target],
             score,
             None,
-            float(np.abs(run.gradients[place]).max()),
+            float(np.abs(run.gradients[number]).max()),
             run.logits is None and not 0 < score < _CERTAIN,
             run.logits is not None,
         )
 
-    return _explain_each(
-        network,
-        head,
-        (runs[0].output, runs[0].logits),
-        lambda place, likely: [
-            make_map(run, place, index) for run, index in zip(runs, wanted or [likely], strict=True)
-        ],
-    )
+    return first.output, first.logits, make_map
 
 
-def _explain_each(
-    network: Network,
-    head: graph.Head,
-    answers: tuple[Floats, Floats | None],
-    maps: Callable[[int, int], list[ClassActivationMap]],
-) -> list[Explanation | ModelError]:
-    """The explanation of each photo of a batch, from outputs and logits, each (N, C).
+def _only(explanations: list[Explanation | ModelError]) -> Explanation:
+    """The explanation of a batch of one photo.
 
-    ``maps`` makes the maps of the photo at a place, given its most probable class.
+    Raises:
+        ModelError: the network's answer is not a number.
     """
-    outputs, logits = answers
-    found: list[Explanation | ModelError] = []
-    for place, output in enumerate(outputs):
-        scores = None if logits is None else logits[place]
-        try:
-            prediction = read_prediction(network, head, output, scores)
-        except ModelError as error:
-            found.append(error)
-            continue
-        found.append(Explanation(prediction, tuple(maps(place, prediction.index))))
-    return found
+    (explanation,) = explanations
+    if isinstance(explanation, ModelError):
+        raise explanation
+    return explanation

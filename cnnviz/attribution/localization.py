@@ -1,4 +1,4 @@
-"""Where a class is in a photo: a box around the strongest evidence of a class activation map."""
+"""The position of a class in a photo: a box around the strongest evidence of its map."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import seen_region
+from cnnviz.geometry import seen_region
 from cnnviz.results import Box, Floats
 
 # The share of the map's maximum above which a cell belongs to the object (Zhou et al. 2016).
@@ -55,27 +55,27 @@ def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Cells that touch at a side or a corner are connected.
     """
     largest: set[tuple[int, int]] = set()
-    left = dict.fromkeys(zip(*(places.tolist() for places in np.nonzero(mask)), strict=True))
-    while left:
-        part = _take_part(left)
+    remaining = dict.fromkeys(zip(*(index.tolist() for index in np.nonzero(mask)), strict=True))
+    while remaining:
+        part = _take_part(remaining)
         largest = max(largest, part, key=len)
-    found = np.zeros_like(mask)
-    for place in largest:
-        found[place] = True
-    return found
+    result = np.zeros_like(mask)
+    for cell in largest:
+        result[cell] = True
+    return result
 
 
-def _take_part(left: dict[tuple[int, int], None]) -> set[tuple[int, int]]:
-    """Takes the first cell out of ``left``, and all that are connected to it."""
-    start = next(iter(left))
+def _take_part(remaining: dict[tuple[int, int], None]) -> set[tuple[int, int]]:
+    """Removes the first cell from ``remaining``, and all that are connected to it."""
+    start = next(iter(remaining))
     part, waiting = {start}, [start]
-    del left[start]
+    del remaining[start]
     while waiting:
         row, column = waiting.pop()
         for y in (row - 1, row, row + 1):
             for x in (column - 1, column, column + 1):
-                if (y, x) in left:
-                    del left[y, x]
+                if (y, x) in remaining:
+                    del remaining[y, x]
                     part.add((y, x))
                     waiting.append((y, x))
     return part

@@ -1,22 +1,58 @@
-"""Class activation maps: each method is plain arithmetic on arrays; maps stay raw and signed."""
+"""The methods of class activation maps: formulas on arrays, and a record of each method.
+
+Maps stay raw and signed. A new method is one function and one record in ``METHODS``. NumPy is
+imported inside functions: the command line reads the records for its ``--help``, which is quick.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from cnnviz.arrays import largest_magnitude
-from cnnviz.results import Floats
+if TYPE_CHECKING:
+    from cnnviz.arrays import Bytes, Floats
 
-METHODS = {
-    "cam": "Class activation map",
-    "contrastive-cam": "Contrastive class activation map",
-    "grad-cam": "Grad-CAM",
-}
+
+@dataclass(frozen=True)
+class Method:
+    """A method and all that differs from one method to another: no other module names one.
+
+    Attributes:
+        key: its name in the API, on the command line and in the address of a page.
+        title: its name on pages.
+        paper: who published it, and where.
+        needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
+            ``layer``: any layer with maps, which can be chosen.
+        passes: ``forward``: one run of the network for all classes; ``backward``: a run for
+            each class, with the gradients of its score.
+        function: the formula, from maps (..., h, w, K) and factors to a map (..., h, w). The
+            factors are a class's weights (K,) for a forward pass, and the gradients
+            (..., h, w, K) for a backward pass.
+        unit: what a cell's value is measured in.
+        aggregate: how the cells make up the score: their ``mean``, plus a bias, is the score;
+            or their ``sum`` is, to first order.
+        weights: for a forward pass, from weights (K, C) and a class to the factors (K,), and
+            from biases (C,) to the bias (); None for those of the class alone.
+        score: what the score is, in a few words; empty where it is the class's logit.
+        picture: from a map to an 8-bit picture (h, w), None where the method has none.
+    """
+
+    key: str
+    title: str
+    paper: str
+    needs: Literal["averaged maps", "layer"]
+    passes: Literal["forward", "backward"]
+    function: Callable[[Floats, Floats], Floats]
+    unit: str
+    aggregate: Literal["mean", "sum"]
+    weights: Callable[[Floats, int], Floats] | None = None
+    score: str = ""
+    picture: Callable[[Floats], Bytes] | None = None
 
 
 def class_activation_map(features: Floats, weights: Floats) -> Floats:
-    """CAM (Zhou et al. 2016): the maps weighed by the dense weights of a class.
+    """CAM (Zhou et al. 2016): the maps weighted by the dense weights of a class.
 
     M(x, y) = Σ_k w_k A_k(x, y). The mean of M plus the class's bias is the class's logit.
 
@@ -28,10 +64,13 @@ def class_activation_map(features: Floats, weights: Floats) -> Floats:
         (..., h, w)
 
     Example:
+        >>> import numpy as np
         >>> features = np.array([[[1.0, 0.0], [0.0, 2.0]]])
         >>> class_activation_map(features, np.array([3.0, -1.0]))
         array([[ 3., -2.]])
     """
+    import numpy as np
+
     # Not a matrix product: OpenBLAS now and then warns of a NaN in cells that it only pads with.
     return np.einsum("...k,k->...", features, weights)
 
@@ -48,6 +87,8 @@ def contrastive_weights(weights: Floats, target: int) -> Floats:
     Returns:
         (K,), or () for biases.
     """
+    import numpy as np
+
     others = np.delete(weights, target, axis=-1)
     return weights[..., target] - others.mean(axis=-1)
 
@@ -66,6 +107,7 @@ def grad_cam(activations: Floats, gradients: Floats) -> Floats:
         (..., h, w)
 
     Example:
+        >>> import numpy as np
         >>> activations = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
         >>> gradients = np.array([[[1.0, 0.0]], [[3.0, -1.0]]])
         >>> grad_cam(activations, gradients)
@@ -76,11 +118,59 @@ def grad_cam(activations: Floats, gradients: Floats) -> Floats:
     return (activations * importance).sum(axis=-1)
 
 
-def contrast_picture(values: Floats) -> NDArray[np.uint8]:
+def contrast_picture(values: Floats) -> Bytes:
     """A contrastive map as an 8-bit picture: (h, w) uint8.
 
     The values are divided by the largest absolute one and clipped to 0–1. A map of zeros
     stays black.
     """
+    import numpy as np
+
+    from cnnviz.arrays import largest_magnitude
+
     scaled = values / (largest_magnitude(values) or 1)
     return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+
+
+# The methods by their keys. Where several fit a network, the first is the default.
+METHODS = {
+    method.key: method
+    for method in (
+        Method(
+            key="cam",
+            title="Class activation map",
+            paper="Zhou et al. 2016, Learning deep features for discriminative localization",
+            needs="averaged maps",
+            passes="forward",
+            function=class_activation_map,
+            unit="evidence (logit)",
+            aggregate="mean",
+        ),
+        Method(
+            key="contrastive-cam",
+            title="Contrastive class activation map",
+            paper="Zhou et al. 2016, with the mean of the other classes subtracted",
+            needs="averaged maps",
+            passes="forward",
+            function=class_activation_map,
+            unit="evidence (logit)",
+            aggregate="mean",
+            weights=contrastive_weights,
+            score="the logit less the mean logit of the other classes",
+            picture=contrast_picture,
+        ),
+        Method(
+            key="grad-cam",
+            title="Grad-CAM",
+            paper="Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks",
+            needs="layer",
+            passes="backward",
+            function=grad_cam,
+            unit="gradient × activation",
+            aggregate="sum",
+        ),
+    )
+}
+
+# The methods for which a layer can be chosen: they fit every network that has maps.
+ANY_LAYER = tuple(key for key, method in METHODS.items() if method.needs == "layer")

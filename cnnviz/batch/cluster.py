@@ -1,9 +1,9 @@
-"""A run over many photos on a Ray cluster: its parts are the items that Ray Data hands out.
+"""A batch run on a Ray cluster: Ray Data distributes its parts to the workers.
 
-Each part is a task: one whose worker or machine dies is done again elsewhere, three times at
-most by Ray's own rule, and replaces its own file. An actor would be tied to its place: when a
+Each part is a task: if its worker or machine dies, it is done again elsewhere, by Ray's default
+at most three times, and replaces its own file. An actor would be tied to one machine: when a
 machine of a full cluster died, Ray Data gave up the run. A worker is a process that does one
-task after the other, so it keeps the network.
+task after another, so it keeps the network in memory.
 """
 
 from __future__ import annotations
@@ -12,54 +12,55 @@ import functools
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnviz.batch.runs import Job, Part, explain_part
+from cnnviz.batch.runs import BatchRun, Part, explain_part
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks.loading import Network, load_model
+from cnnviz.networks.loading import load_model
+from cnnviz.networks.network import Network
 from cnnviz.settings import ROOT
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What every worker is told.
+class WorkerTask:
+    """What every worker needs to explain a part.
 
     Attributes:
         folder: the folder that paths are relative to.
         model: the model's file.
         trusted: as in ``load_model``.
         fingerprint: of the model's file, so that all workers have the same one.
-        job: what is asked about every photo.
+        run: the settings of the batch run.
     """
 
     folder: Path
     model: Path
     trusted: bool
     fingerprint: str
-    job: Job
+    run: BatchRun
 
 
 @dataclass(frozen=True)
-class Done:
-    """A part that is done, and the id of the cluster's node that did it."""
+class PartResult:
+    """A finished part, and the id of the cluster's node that did it."""
 
     part: Part
     node: str
 
 
-def explain_parts(address: str, asked: Asked, parts: list[Part]) -> Iterator[Done]:
-    """Explains the parts of a run on a Ray cluster; each comes when it is done.
+def explain_parts(address: str, task: WorkerTask, parts: list[Part]) -> Iterator[PartResult]:
+    """Explains the parts of a run on a Ray cluster; yields each as soon as it is done.
 
     All machines reach the model, the photos and the folder for the results by the same paths,
     and have cnnviz with the same packages. Each processor of the cluster is a worker.
 
     Args:
         address: of the cluster, as ``ray.init`` takes it; ``local`` starts one on this machine.
-        asked: what every worker is told.
+        task: what every worker needs.
         parts: the parts.
 
     Raises:
@@ -76,29 +77,29 @@ def explain_parts(address: str, asked: Asked, parts: list[Part]) -> Iterator[Don
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         items = ray.data.from_items([_pack(part) for part in parts], override_num_blocks=len(parts))
-        done = items.map(_explain, fn_args=[asked], num_cpus=1)
-        # A part that is done is handed out at once, and not when the next one is done.
-        for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
+        results = items.map(functools.partial(_explain, task), num_cpus=1)
+        # A finished part is passed on at once, and not when the next one is finished.
+        for batch in results.iter_batches(batch_size=None, prefetch_batches=0):
             for number, node, error in zip(
                 batch["number"], batch["node"], batch["error"], strict=True
             ):
                 if error:
                     raise CnnvizError(str(error))
                 part = by_number[int(number)]
-                if not part.file(asked.job).exists():
+                if not part.file(task.run).exists():
                     raise CnnvizError(
-                        f"A worker wrote {part.file(asked.job).name}, but it is not here: all "
-                        f"machines must share the folder {asked.job.out}."
+                        f"A worker wrote {part.file(task.run).name}, but it is not here: all "
+                        f"machines must share the folder {task.run.out}."
                     )
-                yield Done(part, str(node))
+                yield PartResult(part, str(node))
 
 
 @contextmanager
 def _connected(address: str) -> Iterator[None]:
-    """The connection to a cluster, with Ray's own errors in plain words."""
+    """The connection to a cluster; Ray's own errors become errors of cnnviz."""
     import ray
 
-    # Ray lets its workers import from the folder in which it is started.
+    # Ray's workers import from the folder in which it is started: in a checkout, cnnviz itself.
     try:
         with chdir(ROOT):
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
@@ -118,7 +119,7 @@ def _connected(address: str) -> Iterator[None]:
 
 
 def _pack(part: Part) -> dict[str, Any]:
-    """A part as an item of Ray Data; in bytes, since a file's name may be no text."""
+    """A part as an item of Ray Data; in bytes, since a file's name need not be valid text."""
     return {
         "number": part.number,
         "paths": [os.fsencode(path) for path in part.paths],
@@ -126,11 +127,11 @@ def _pack(part: Part) -> dict[str, Any]:
     }
 
 
-def _explain(item: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
-    """What a worker does with a part."""
+def _explain(task: WorkerTask, item: dict[str, Any]) -> dict[str, Any]:
+    """Explains a part in a worker."""
     import ray
 
-    os.chdir(asked.folder)
+    os.chdir(task.folder)
     part = Part(
         int(item["number"]),
         tuple(Path(os.fsdecode(path)) for path in item["paths"]),
@@ -138,8 +139,8 @@ def _explain(item: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     )
     error = ""
     try:
-        network = _network(asked.model, asked.trusted, asked.fingerprint)
-        for _ in explain_part(network, asked.job, part):
+        network = _network(task.model, task.trusted, task.fingerprint)
+        for _ in explain_part(network, task.run, part):
             pass
     except CnnvizError as reason:
         error = str(reason)

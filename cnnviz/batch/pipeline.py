@@ -18,26 +18,26 @@ from numpy.typing import NDArray
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Explanation, PhotoResult
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
-# A photo as it was read, and its network input (1, h, w, C); None where it could not be.
-_Photo = tuple[PhotoResult, NDArray[np.float32] | None]
+Result = TypeVar("Result")
+# The result of a photo so far, and its network input (1, h, w, C); None if it failed.
+_DecodedPhoto = tuple[PhotoResult, NDArray[np.float32] | None]
 
 # Batches that are decoded ahead, so that the network does not wait for them.
-_AHEAD = 2
+_BATCHES_AHEAD = 2
 # Batches that are run at once: where one leaves a processor idle, the other uses it.
-_TOGETHER = 2
+_BATCHES_AT_ONCE = 2
 
 
 def explain_many(
     network: Network,
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,
@@ -64,10 +64,8 @@ def explain_many(
     check_choices(network, targets, method=method, layer=layer)
     steps = network.card.preprocessing
 
-    def explain(inputs: NDArray[np.float32]) -> list[Explanation | ModelError]:
-        return explain_inputs(network, inputs, targets, method=method, layer=layer)
-
-    def read(path: Path) -> _Photo:
+    def decode(path: str | Path) -> _DecodedPhoto:
+        path = Path(path)
         try:
             picture = open_picture(path)
         except CnnvizError as error:
@@ -76,25 +74,31 @@ def explain_many(
         photo = np.asarray(picture) if keep_photos else None
         return PhotoResult(path, (picture.height, picture.width), photo=photo), inputs
 
-    def complete(result: PhotoResult, found: Explanation | ModelError) -> PhotoResult:
-        if isinstance(found, ModelError):
-            return replace(result, error=found)
-        box = find_box(found.maps[0].values, *result.size, steps)
-        return replace(result, explanation=found, box=box)
+    def complete(result: PhotoResult, answer: Explanation | ModelError) -> PhotoResult:
+        if isinstance(answer, ModelError):
+            return replace(result, error=answer)
+        box = find_box(answer.maps[0].values, *result.size, steps)
+        return replace(result, explanation=answer, box=box)
 
-    def explain_group(group: list[_Photo]) -> list[PhotoResult]:
-        inputs = [given for _, given in group if given is not None]
-        found = iter(explain(_fill(inputs, size)) if inputs else ())
-        return [photo if given is None else complete(photo, next(found)) for photo, given in group]
+    def explain_batch(photos: list[_DecodedPhoto]) -> list[PhotoResult]:
+        inputs = [pixels for _, pixels in photos if pixels is not None]
+        answers: Iterator[Explanation | ModelError] = iter(())
+        if inputs:
+            batch = _pad(inputs, size)
+            answers = iter(explain_inputs(network, batch, targets, method=method, layer=layer))
+        return [
+            result if pixels is None else complete(result, next(answers))
+            for result, pixels in photos
+        ]
 
     def results() -> Iterator[PhotoResult]:
-        with threads("decode") as readers, threads("network", _TOGETHER) as runners:
-            photos = in_order(readers, read, paths, _AHEAD * size)
-            groups = iter(lambda: list(islice(photos, size)), [])
-            for group in in_order(runners, explain_group, groups, _TOGETHER - 1):
-                yield from group
+        with threads("decode") as decoders, threads("network", _BATCHES_AT_ONCE) as runners:
+            photos = map_in_order(decoders, decode, paths, _BATCHES_AHEAD * size)
+            batches = iter(lambda: list(islice(photos, size)), [])
+            for batch in map_in_order(runners, explain_batch, batches, _BATCHES_AT_ONCE - 1):
+                yield from batch
 
-    size = min(graph.any_pass(network).batch, len(paths))
+    size = min(passes.any_pass(network).batch_size, len(paths))
     return results()
 
 
@@ -105,7 +109,7 @@ def check_choices(
     method: str | None = None,
     layer: str | None = None,
 ) -> None:
-    """Looks whether ``explain`` can do what is asked of it, on a black picture.
+    """Checks that ``explain`` can answer with these arguments, on a black picture.
 
     Raises:
         TargetError: there is no such class or method, or the method does not fit.
@@ -116,17 +120,17 @@ def check_choices(
     explain_inputs(network, black, targets, method=method, layer=layer)
 
 
-def in_order(
-    pool: Executor, make: Callable[[Item], Made], items: Iterable[Item], ahead: int
-) -> Iterator[Made]:
-    """Each item's result in the items' order, with ``ahead`` of them under way or waiting."""
-    waiting: deque[Future[Made]] = deque()
+def map_in_order(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Each item's result in the items' order, with at most ``ahead`` more submitted."""
+    pending: deque[Future[Result]] = deque()
     for item in items:
-        waiting.append(pool.submit(make, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        pending.append(pool.submit(function, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 @contextmanager
@@ -139,6 +143,6 @@ def threads(name: str, count: int | None = None) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _fill(inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
+def _pad(inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
     """A full batch, repeating the last photo: for a smaller one the network is traced again."""
     return np.concatenate([*inputs, *(inputs[-1:] * (size - len(inputs)))])

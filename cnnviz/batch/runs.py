@@ -1,8 +1,8 @@
-"""A run over many photos: what is asked, its parts, and the files in its folder.
+"""A batch run over many photos: its settings, its parts, and the files in its folder.
 
 A part is a block of photos in the order of the listing, with a Parquet file of its own. That
-file is written last and at once, under a name that only the part has: so a part is done or
-not, and one that is done again replaces itself.
+file is written last and at once, under the part's own name: so a part is either complete or
+missing, and one that is done again replaces its file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cnnviz.attribution.methods import contrast_picture
-from cnnviz.batch.pipeline import explain_many, in_order, threads
+from cnnviz.attribution.methods import METHODS
+from cnnviz.batch.pipeline import explain_many, map_in_order, threads
 from cnnviz.drawing import overlay
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
-from cnnviz.networks.loading import Network
+from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Explanation, PhotoResult
 from cnnviz.storage import CONTRAST, OVERLAY, UNFINISHED, write_whole
@@ -50,16 +50,16 @@ _MANIFEST = "_run.json"
 # Classes in a row.
 _TOP = 5
 # Photos whose pictures are drawn while the network runs.
-_DRAWN = 16
+_DRAWN_AHEAD = 16
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is asked about every photo, and where the answers go.
+class BatchRun:
+    """How every photo of a run is explained, and where the results go.
 
     Attributes:
         out: the folder; the Parquet files go into ``results`` in it.
-        targets: number of the class to explain, if any.
+        targets: index of the class to explain, if any.
         method: as in ``explain``.
         layer: as in ``explain``.
         pictures: whether each photo gets its overlay and its raw map as files too.
@@ -79,15 +79,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Part:
-    """A block of photos: its number, their files, and the names of the files made of them."""
+    """A block of photos: its number, their files, and the stems of the files written for each."""
 
     number: int
     paths: tuple[Path, ...]
     stems: tuple[str, ...]
 
-    def file(self, job: Job) -> Path:
-        """Where its rows go."""
-        return job.results / f"part-{self.number:05d}.parquet"
+    def file(self, run: BatchRun) -> Path:
+        """The file for its rows."""
+        return run.results / f"part-{self.number:05d}.parquet"
 
 
 def split(paths: Sequence[Path], stems: Sequence[str], size: int) -> list[Part]:
@@ -98,37 +98,38 @@ def split(paths: Sequence[Path], stems: Sequence[str], size: int) -> list[Part]:
     ]
 
 
-def begin(job: Job, network: Network, parts: list[Part], *, resume: bool) -> list[Part]:
-    """Prepares the folder of a run and gives the parts that are still to do.
+def begin(run: BatchRun, network: Network, parts: list[Part], *, resume: bool) -> list[Part]:
+    """Prepares the folder of a run and returns the parts that are still to do.
 
     Args:
-        job: what is asked.
+        run: its settings.
         network: the network.
         parts: all parts.
-        resume: whether what an earlier run of the same job finished stays; else it goes.
+        resume: whether to keep what an earlier run with the same settings finished; else it is
+            deleted.
 
     Raises:
-        CnnvizError: the earlier run was another one.
+        CnnvizError: the earlier run had other settings, photos or another model.
         StorageError: the folder cannot be written.
     """
-    asked = _describe(job, network, parts)
-    manifest = job.results / _MANIFEST
+    settings = _describe(run, network, parts)
+    manifest = run.results / _MANIFEST
     if resume and manifest.exists():
-        _compare(manifest, asked)
-        return [part for part in parts if _rows_in(part.file(job)) != len(part.paths)]
+        _compare(manifest, settings)
+        return [part for part in parts if _rows_in(part.file(run)) != len(part.paths)]
     try:
         for pattern in ("part-*.parquet", UNFINISHED):
-            for old in job.results.glob(pattern):
+            for old in run.results.glob(pattern):
                 old.unlink()
     except OSError as error:
         raise StorageError(f"{old} cannot be removed: {error.strerror}.") from error
     # Only now: with this file beside them, the results of another run would count as its own.
-    write_whole(manifest, json.dumps(asked, indent=2).encode())
+    write_whole(manifest, json.dumps(settings, indent=2).encode())
     return parts
 
 
-def explain_part(network: Network, job: Job, part: Part) -> Iterator[Row]:
-    """Explains the photos of a part, a row for each as it comes, and writes its files.
+def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
+    """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
     ``top``, ``method``, ``layer``, ``target``, ``size`` (H, W), ``box``, and its pictures' files.
@@ -143,7 +144,7 @@ def explain_part(network: Network, job: Job, part: Part) -> Iterator[Row]:
             return {"file": str(result.path), "error": str(result.error)}
         row = _row(result, result.explanation)
         try:
-            return row | _draw(network, job, result, stems[result.path]) if job.pictures else row
+            return row | _draw(network, run, result, stems[result.path]) if run.pictures else row
         except StorageError as error:
             if error.full:
                 raise
@@ -152,33 +153,33 @@ def explain_part(network: Network, job: Job, part: Part) -> Iterator[Row]:
     results = explain_many(
         network,
         part.paths,
-        job.targets,
-        method=job.method,
-        layer=job.layer,
-        keep_photos=job.pictures,
+        run.targets,
+        method=run.method,
+        layer=run.layer,
+        keep_photos=run.pictures,
     )
     cells = []
     with threads("draw") as pool:
-        for row in in_order(pool, make_row, results, _DRAWN):
+        for row in map_in_order(pool, make_row, results, _DRAWN_AHEAD):
             cells.append(_cells(row))
             yield row
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(cells, COLUMNS), buffer)
-    write_whole(part.file(job), buffer.getvalue().to_pybytes())
+    write_whole(part.file(run), buffer.getvalue().to_pybytes())
 
 
-def failures(job: Job, parts: list[Part]) -> dict[str, str]:
-    """The photos that failed in parts that are done, with the reason."""
-    found: dict[str, str] = {}
+def failures(run: BatchRun, parts: list[Part]) -> dict[str, str]:
+    """The photos that failed in finished parts, with the reason."""
+    reasons: dict[str, str] = {}
     for part in parts:
-        table = pq.read_table(part.file(job), columns=["file", "error"])
+        table = pq.read_table(part.file(run), columns=["file", "error"])
         rows = table.filter(table["error"].is_valid()).to_pylist()
-        found.update((row["file"], row["error"]) for row in rows)
-    return found
+        reasons.update((row["file"], row["error"]) for row in rows)
+    return reasons
 
 
-def _describe(job: Job, network: Network, parts: list[Part]) -> dict[str, Any]:
-    """What makes two runs the same one."""
+def _describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, Any]:
+    """The settings, photos and model by which a run is recognised."""
     listing = hashlib.sha256()
     for part in parts:
         listing.update(b"\0\0".join(map(os.fsencode, part.paths)) + b"\0\0\0")
@@ -188,27 +189,27 @@ def _describe(job: Job, network: Network, parts: list[Part]) -> dict[str, Any]:
         "listing": listing.hexdigest(),
         "model": network.fingerprint,
         "card": hashlib.sha256(card).hexdigest(),
-        "class": list(job.targets),
-        "method": job.method,
-        "layer": job.layer,
-        "pictures": job.pictures,
+        "class": list(run.targets),
+        "method": run.method,
+        "layer": run.layer,
+        "pictures": run.pictures,
     }
 
 
-def _compare(manifest: Path, asked: dict[str, Any]) -> None:
+def _compare(manifest: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(manifest.read_bytes())
-        other = [name for name in asked if before[name] != asked[name]]
+        different = [name for name in settings if before[name] != settings[name]]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CnnvizError(
             f"{manifest} cannot be read, so the run in this folder cannot be resumed. Start anew "
             "without --resume, or in another folder."
         ) from error
-    if other:
+    if different:
         raise CnnvizError(
-            f"The run in {manifest.parent} is another one: not the same {', '.join(other)}. Resume "
-            "it with the model, the photos and the options that it had, or start anew without "
-            "--resume or in another folder."
+            f"The run in {manifest.parent} is another one: not the same {', '.join(different)}. "
+            "Resume it with the model, the photos and the options that it had, or start anew "
+            "without --resume or in another folder."
         )
 
 
@@ -236,31 +237,32 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
     }
 
 
-def _draw(network: Network, job: Job, result: PhotoResult, stem: str) -> dict[str, str]:
-    """Writes the pictures and the raw map of a photo; gives the files by kind."""
+def _draw(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> dict[str, str]:
+    """Writes the pictures and the raw map of a photo; returns the files by kind."""
     if result.explanation is None or result.photo is None:
         raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
     cam = result.explanation.maps[0]
     picture = overlay(result.photo, cam, network.card.preprocessing)
-    made = {
+    files = {
         "overlay": (stem + OVERLAY, encode_png(picture)),
         "cam": (stem + ".cam.npy", npy(cam.values)),
     }
-    if cam.method == "contrastive-cam":
-        made["contrast"] = (stem + CONTRAST, encode_png(contrast_picture(cam.values)))
-    for name, data in made.values():
-        write_whole(job.out / name, data)
-    return {kind: str(job.out / name) for kind, (name, _) in made.items()}
+    contrast_picture = METHODS[cam.method].picture
+    if contrast_picture is not None:
+        files["contrast"] = (stem + CONTRAST, encode_png(contrast_picture(cam.values)))
+    for name, data in files.values():
+        write_whole(run.out / name, data)
+    return {kind: str(run.out / name) for kind, (name, _) in files.items()}
 
 
 def _cells(row: Row) -> Row:
-    """A row as the table keeps it."""
+    """A row as the table stores it."""
     height, width = row.get("size", (None, None))
     # A file's name may hold bytes that are no text.
     file = os.fsencode(row["file"]).decode("utf-8", "backslashreplace")
-    place = {"height": height, "width": width, **(row.get("box") or {})}
+    box = {"height": height, "width": width, **(row.get("box") or {})}
     return {
         **{name: row.get(name) for name in COLUMNS.names if name != "top"},
-        **place,
+        **box,
         "file": file,
     }

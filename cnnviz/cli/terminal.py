@@ -1,28 +1,104 @@
-"""What the commands share: messages on stderr, errors in clear words, and quiet imports."""
+"""What the commands print: rows on stdout, messages, bars and errors on stderr; quiet imports."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
 
 from cnnviz.errors import CnnvizError, PhotoError
 
+Row = dict[str, Any]
+Item = TypeVar("Item")
+
+# Failures that are listed one by one where a file holds them all.
+_LISTED_FAILURES = 20
+
 
 def say(text: str) -> None:
-    """Writes a line to stderr: all that is no result."""
+    """Writes a line to stderr: everything that is not a result."""
     typer.echo(text, err=True)
+
+
+def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> None:
+    """Prints each row at once as a line of JSON, or all of them at the end as a table.
+
+    Args:
+        rows: the rows, by column name.
+        columns: names of columns; several names in one string share a column, one below another.
+        as_json: JSON instead of a table.
+    """
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    stacked = any(" " in names for names in columns)
+    table = Table(show_lines=stacked)
+    for names in columns:
+        right = names in {"confidence", "parameters"}
+        title = names.replace(" ", "\n").replace("_", " ")
+        table.add_column(title, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(Text("\n".join(_cell(row[name]) for name in names.split())) for names in columns)
+        )
+    # A file or a pipe has no width to fit into.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return " × ".join(str(size) for size in value if size is not None)
+    # A file's name may hold line breaks, terminal codes or bytes that are no text.
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in value or "")
+
+
+def progress(
+    items: Iterable[Item], count: int, as_json: bool, title: str = "Photos"
+) -> Iterable[Item]:
+    """The items, with a progress bar on a terminal."""
+    console = Console(stderr=True)
+    # On a terminal that shows the JSON lines, a bar would be between them.
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
+    return track(items, title, count, console=console, transient=True, disable=hidden)
+
+
+def finish(failures: dict[str, str], complete_list: str = "") -> None:
+    """Lists what failed, and ends the command with exit code 1 if anything did.
+
+    Args:
+        failures: the reasons by file.
+        complete_list: where all of them are listed; then only some are printed.
+    """
+    if not failures:
+        return
+    say(f"Failed: {len(failures):,}")
+    for name, message in islice(failures.items(), _LISTED_FAILURES if complete_list else None):
+        say(f"  {name}: {message}")
+    if complete_list and len(failures) > _LISTED_FAILURES:
+        say(f"  … and {len(failures) - _LISTED_FAILURES:,} more: {complete_list}.")
+    raise typer.Exit(1)
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Ends the command with an error's own words instead of a traceback."""
+    """Ends the command with an error's own message instead of a traceback."""
     try:
         yield
     except CnnvizError as error:
@@ -32,7 +108,7 @@ def clear_errors() -> Iterator[None]:
 
 @contextmanager
 def stoppable(text: str) -> Iterator[None]:
-    """Ends the command after Ctrl-C with a line that says what stays."""
+    """Ends the command after Ctrl-C with a line about what is kept."""
     try:
         yield
     except KeyboardInterrupt:

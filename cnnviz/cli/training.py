@@ -1,4 +1,4 @@
-"""The commands ``prepare`` and ``train``: from photos to a model, from a shell."""
+"""The commands ``prepare`` and ``train``: from photos to a model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from cnnviz.cli.terminal import clear_errors, import_keras, say, stoppable
+from cnnviz.training.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from cnnviz.training.runs import Progress
+    from cnnviz.training.runs import TrainingStatus
 
-# The keys of recipes.RECIPES, spelled out for --help.
-_Architecture = Literal["lesson-mnist", "lesson-cam", "transfer", "tiny-vgg"]
+    Architecture = str
+else:
+    # Typer offers the choices of a Literal; a type checker takes none that is computed.
+    Architecture = Literal[*RECIPES]
 
 
 def prepare(
@@ -52,20 +55,20 @@ def prepare(
 ) -> None:
     """Turn photos in class folders into arrays to train on.
 
-    Writes one CLASS.npy for each class and manifest.json. When it is interrupted, the same
-    command goes on where it was.
+    Writes one CLASS.npy for each class and manifest.json. After an interruption the same command
+    resumes.
     """
     from cnnviz.training.data.manifest import in_several_classes
     from cnnviz.training.data.photos import prepare_photos
     from cnnviz.training.data.pixels import KERAS_DATASETS, prepare_pixels
 
-    with clear_errors(), _goes_on("run the same command again"):
+    with clear_errors(), _interruptible("run the same command again"):
         if source in KERAS_DATASETS or source.endswith(".npz"):
-            found = prepare_pixels(source, out, scale=scale, seed=seed)
+            prepared = prepare_pixels(source, out, scale=scale, seed=seed)
         else:
-            with _bars(MofNCompleteColumn()) as bars:
+            with make_bars(MofNCompleteColumn()) as bars:
                 bar = bars.add_task("Photos", total=None)
-                found = prepare_photos(
+                prepared = prepare_photos(
                     source,
                     out,
                     size=size,
@@ -73,16 +76,16 @@ def prepare(
                     seed=seed,
                     report=lambda done, total: bars.update(bar, completed=done, total=total),
                 )
-    for label, rows in found.rows.items():
+    for label, rows in prepared.rows.items():
         typer.echo(f"{out / label}.npy: {len(rows):,}")
-    counts = {split: found.count(split) for split in ("training", "validation", "test")}
+    counts = {split: prepared.count(split) for split in ("training", "validation", "test")}
     say("Wrote " + ", ".join(f"{count:,} for {split}" for split, count in counts.items() if count))
-    both = in_several_classes(found.rows)
-    if both:
-        say(f"Warning: {len(both)} files stand in more than one class, such as {both[0]}.")
-    if found.left_out:
-        say(f"Left out: {len(found.left_out)}")
-        for name, reason in found.left_out.items():
+    shared = in_several_classes(prepared.rows)
+    if shared:
+        say(f"Warning: {len(shared)} files stand in more than one class, such as {shared[0]}.")
+    if prepared.left_out:
+        say(f"Left out: {len(prepared.left_out)}")
+        for name, reason in prepared.left_out.items():
             say(f"  {name}: {reason}")
         raise typer.Exit(1)
 
@@ -91,7 +94,7 @@ def train(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A folder that 'prepare' has written.")
     ],
-    architecture: Annotated[_Architecture, typer.Option(help="The network.")],
+    architecture: Annotated[Architecture, typer.Option(help="The network.")],
     out: Annotated[
         Path, typer.Option(metavar="FILE", dir_okay=False, help="The .keras file for the model.")
     ],
@@ -104,7 +107,7 @@ def train(
         bool, typer.Option("--keep-best", help="Keep the best epoch's checkpoint alone.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on after the last epoch that was finished.")
+        bool, typer.Option("--resume", help="Continue after the last finished epoch.")
     ] = False,
     devices: Annotated[
         Literal["one", "all"],
@@ -123,12 +126,12 @@ def train(
 
     with (
         clear_errors(),
-        _goes_on("go on by the same command with --resume"),
-        _told() as report,
+        _interruptible("go on by the same command with --resume"),
+        _progress_bars() as report,
     ):
-        found = read_prepared(data)
+        prepared = read_prepared(data)
         card = import_keras("training.loop").train(
-            found,
+            prepared,
             out,
             architecture,
             epochs=epochs,
@@ -150,12 +153,13 @@ def train(
     )
 
 
-def _goes_on(how: str) -> AbstractContextManager[None]:
-    """Says how it goes on after Ctrl-C."""
+def _interruptible(how: str) -> AbstractContextManager[None]:
+    """After Ctrl-C shows how the command is resumed."""
     return stoppable(f"Interrupted. What is done is kept: {how}.")
 
 
-def _bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
+def make_bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
+    """Progress bars on stderr, hidden where that is no terminal."""
     console = Console(stderr=True)
     return Bars(
         TextColumn("{task.description}"),
@@ -169,30 +173,30 @@ def _bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
 
 
 @contextmanager
-def _told() -> Iterator[Callable[[Progress], None]]:
-    """Bars for the epoch and for the whole on a terminal; a line for each epoch in any case."""
+def _progress_bars() -> Iterator[Callable[[TrainingStatus], None]]:
+    """Bars of the epoch and of all epochs, on a terminal only; and a line for each epoch."""
     from cnnviz.training.runs import best_of
 
-    with _bars(TextColumn("{task.fields[figures]}")) as bars:
-        whole = bars.add_task("All epochs", total=None, figures="")
-        part = bars.add_task("Epoch", total=None, figures="")
-        told = 0
+    with make_bars(TextColumn("{task.fields[figures]}")) as bars:
+        all_epochs = bars.add_task("All epochs", total=None, figures="")
+        this_epoch = bars.add_task("Epoch", total=None, figures="")
+        printed = 0
 
-        def report(now: Progress) -> None:
-            nonlocal told
+        def report(now: TrainingStatus) -> None:
+            nonlocal printed
             figures = f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}"
             done = (now.epoch - 1) * now.steps + now.step
             best = f"best {best_of(now.history).val_accuracy:.2%}" if now.history else ""
-            bars.update(whole, total=now.epochs * now.steps, completed=done, figures=best)
+            bars.update(all_epochs, total=now.epochs * now.steps, completed=done, figures=best)
             bars.update(
-                part,
+                this_epoch,
                 total=now.steps,
                 completed=now.step,
                 description=f"Epoch {now.epoch}",
                 figures=figures,
             )
-            if len(now.history) > told and now.step == now.steps:
-                told = len(now.history)
+            if len(now.history) > printed and now.step == now.steps:
+                printed = len(now.history)
                 last = now.history[-1]
                 bars.console.print(
                     f"epoch {last.number}/{now.epochs}  {figures}  "

@@ -28,12 +28,12 @@ def confidence_bars(
         title: plain text.
     """
     ordered = sorted(((name, _probability(score)) for name, score in scores), key=lambda s: -s[1])
-    places = list(range(len(ordered)))
+    rows = list(range(len(ordered)))
     drawing = empty_drawing(title, _PITCH * len(ordered), below=30)
     drawing.add(
         "bar",
         x=[1] * len(ordered),
-        y=places,
+        y=rows,
         orientation="h",
         width=_SHARE,
         marker={"color": _TRACK},
@@ -42,21 +42,21 @@ def confidence_bars(
     drawing.add(
         "bar",
         x=[score for _, score in ordered],
-        y=places,
+        y=rows,
         orientation="h",
         width=_SHARE,
         marker={"color": [_ACCENT if name == highlight else FAINT for name, _ in ordered]},
         hovertext=[f"{plain_text(name)}<br>{score:.2%}" for name, score in ordered],
         hoverinfo="text",
     )
-    for place, (name, score) in zip(places, ordered, strict=True):
+    for row, (name, score) in zip(rows, ordered, strict=True):
         weight = "bold" if name == highlight else "normal"
         for text, x, anchor in ((plain_text(name), 0, "left"), (percent(score), 1, "right")):
             drawing.append(
                 "annotations",
                 text=text,
                 x=x,
-                y=place - _SHARE / 2,
+                y=row - _SHARE / 2,
                 xanchor=anchor,
                 yanchor="bottom",
                 xshift=-1 if anchor == "left" else 1,

@@ -1,4 +1,4 @@
-"""How a figure of a training changes from epoch to epoch."""
+"""Loss and accuracy of a training over its epochs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def learning_curve(
         drawing.append("shapes", **marked, line={"color": FAINT, "width": 2, "dash": "dot"})
     drawing.layout |= {"showlegend": True}
     drawing.set("legend", orientation="h", x=0, y=1.02, xanchor="left", yanchor="bottom", font=TEXT)
-    whole = {"dtick": 1} if epochs <= 12 else {"nticks": 8}
+    ticks = {"dtick": 1} if epochs <= 12 else {"nticks": 8}
     drawing.set(
         "xaxis",
         range=[0.5, max(epochs, 2) + 0.5],
@@ -65,9 +65,11 @@ def learning_curve(
         showgrid=False,
         zeroline=False,
         tickformat="d",
-        **whole,
+        **ticks,
     )
-    span = {"range": [0, 1.02], "tickformat": ".0%"} if share else {"rangemode": "tozero"}
-    drawing.set("yaxis", tickfont=TEXT, fixedrange=True, gridcolor="rgba(128,140,152,0.25)", **span)
+    limits = {"range": [0, 1.02], "tickformat": ".0%"} if share else {"rangemode": "tozero"}
+    drawing.set(
+        "yaxis", tickfont=TEXT, fixedrange=True, gridcolor="rgba(128,140,152,0.25)", **limits
+    )
     drawing.set("margin", l=52, r=12)
     return drawing.figure()

@@ -1,4 +1,4 @@
-"""What every figure stands in: its title and height, its axes, its texts and its buttons."""
+"""What all figures share: title and height, axes, texts and buttons."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CLEAR = "rgba(0,0,0,0)"
 
 
 def css_height(figure: go.Figure) -> str:
-    """The height that a figure of this room needs, for CSS, in a container of any width.
+    """The height of a figure of this package as a CSS length, in a container of any width.
 
     A figure's own height suits a wide page. In a narrow container a picture gets lower, and
     a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
@@ -55,10 +55,10 @@ def css_height(figure: go.Figure) -> str:
 
 @dataclass
 class Drawing:
-    """A figure while it is drawn: plain dictionaries, as Plotly's own script takes them.
+    """A figure under construction: plain dictionaries, as plotly.js takes them.
 
     Plotly's classes for Python check and copy each property several times, which took more than
-    half of what a page costs; here a finished figure is checked by the tests alone.
+    half of a page's time; here finished figures are checked by the tests alone.
     """
 
     layout: dict[str, Any]
@@ -82,9 +82,9 @@ class Drawing:
 
 
 class PlainFigure(go.Figure):  # type: ignore[misc]
-    """A figure that is nothing but its dictionary: all that Streamlit asks of a figure.
+    """A figure that is only its dictionary, which is all that Streamlit needs.
 
-    Plotly's own checks and copies what it is given, and copies it again for each who asks.
+    Plotly's own class checks and copies its arguments, and copies them again at each access.
     """
 
     def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any]) -> None:
@@ -96,13 +96,13 @@ class PlainFigure(go.Figure):  # type: ignore[misc]
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The traces and the layout, as ``plotly.js`` takes them; nobody may change them."""
+        """The traces and the layout, as ``plotly.js`` takes them; they must not be changed."""
         return self._dictionary
 
 
 @functools.cache
 def _template(name: str) -> dict[str, Any]:
-    """A look that Plotly knows by its name, such as the one that Streamlit brings."""
+    """A template that is registered with Plotly, such as the one of Streamlit."""
     template: dict[str, Any] = plotly.io.templates[name].to_plotly_json()
     return template
 
@@ -111,15 +111,15 @@ def _sent(value: Any) -> Any:
     """An array of numbers in the form that ``plotly.js`` decodes; anything else as it is."""
     if not isinstance(value, np.ndarray) or not value.size:
         return value
-    # It knows no whole numbers of 8 bytes.
-    known = value.astype(np.int32) if value.dtype == np.int64 else value
-    data = known.astype(known.dtype.newbyteorder("<")).tobytes()
-    array = {"dtype": known.dtype.str[1:], "bdata": base64.b64encode(data).decode("ascii")}
-    return array if known.ndim == 1 else {**array, "shape": ", ".join(map(str, known.shape))}
+    # plotly.js has no integers of 8 bytes.
+    numbers = value.astype(np.int32) if value.dtype == np.int64 else value
+    data = numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()
+    array = {"dtype": numbers.dtype.str[1:], "bdata": base64.b64encode(data).decode("ascii")}
+    return array if numbers.ndim == 1 else {**array, "shape": ", ".join(map(str, numbers.shape))}
 
 
 def empty_drawing(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> Drawing:
-    """An empty figure, with room above its plot for the title and more, and below it."""
+    """An empty figure, with space above its plot for the title and more, and below it."""
     lines = broken_text(title, _TITLE_LETTERS)
     breaks = lines.count("<br>")
     top = 12 + _TITLE_LINE * (breaks + 1) + above
@@ -166,14 +166,14 @@ def picture_drawing(
 
 
 def fit(drawing: Drawing, fixed: float, per_width: float) -> None:
-    """Notes for ``css_height`` how high the plot is: so many pixels, and a share of its width."""
+    """Stores for ``css_height`` how high the plot is: fixed pixels, and a share of its width."""
     margin = drawing.layout["margin"]
     fixed += margin["t"] + margin["b"] - per_width * (margin["l"] + margin["r"])
     drawing.layout["meta"] = [fixed, per_width]
 
 
 def square_axes(drawing: Drawing, number: str, across: list[float], down: list[float]) -> None:
-    """Hides two axes and keeps a cell square; what does not fill its room stays top left."""
+    """Hides two axes and keeps cells square; a plot smaller than its space is at the top left."""
     hidden = {"visible": False, "constrain": "domain"}
     drawing.set("xaxis" + number, range=across, constraintoward="left", **hidden)
     drawing.set(
@@ -182,7 +182,7 @@ def square_axes(drawing: Drawing, number: str, across: list[float], down: list[f
 
 
 def cell_hover(name: str, row: str, column: str) -> str:
-    """What is under the mouse in a heatmap: a name, the value, and the cell's place."""
+    """The hover text of a heatmap's cell: a name, the value, and the cell's row and column."""
     return f"{plain_text(name)} %{{z:.4~g}}<br>row {row}, column {column}<extra></extra>"
 
 

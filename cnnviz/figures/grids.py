@@ -8,21 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.arrays import tile
-from cnnviz.colours import DIVERGING, table
+from cnnviz.arrays import Floats, tile
+from cnnviz.colours import DIVERGING
+from cnnviz.drawing import Limits, Shading, colour_limits, finite
 from cnnviz.figures.frame import PAGE, TEXT, picture_drawing, plain_text
-from cnnviz.figures.shading import (
-    Floats,
-    Limits,
-    colour_limits,
-    colour_scale,
-    coloured,
-    finite,
-    magnify,
-)
+from cnnviz.figures.shading import colour_scale, grid_picture, magnify
 
 _TALLEST = 620
-# So many stand in one row; space for a name, and the smallest tile that gets one.
+# Up to this many are in one row; space for a name, and the smallest tile that gets one.
 _ONE_ROW = 4
 _NAME_SPACE = 20
 _SMALLEST_NAMED_TILE = 60
@@ -40,17 +33,17 @@ def channel_grid(
     colours: str,
     limits: Limits | None = None,
 ) -> go.Figure:
-    """All channels (h, w, K) as one picture; each can be pointed at and clicked.
+    """All channels (h, w, K) as one picture; each has a hover text and can be clicked.
 
-    A click selects the point whose ``customdata`` is ``[k]``, k being the place in ``maps``.
-    Where a wide page has no room for every cell, a drawn one is the mean of several.
+    A click selects the point whose ``customdata`` is ``[k]``, k being the index in ``maps``.
+    Where a wide page is too narrow for every cell, a drawn one is the mean of several.
 
     Args:
         maps: (h, w, K) float.
         title: plain text.
         unit: what the colours mean, beside the colour bar.
         names: K short labels, drawn where the tiles are large enough for them.
-        hovers: K plain texts for the mouse; a line break starts a new line.
+        hovers: K plain hover texts; a line break starts a new line.
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         limits: the values of the first and the last colour; if None, the smallest and the
             largest value, or the same distance to both sides of zero for diverging colours.
@@ -65,7 +58,7 @@ def channel_grid(
             f"Expected {count} names and hovers, one per channel. "
             f"Received: {len(names)} names and {len(hovers)} hovers"
         )
-    low, high = colour_limits(maps, limits, centred=colours in DIVERGING)
+    shading = Shading(colours, *colour_limits(maps, limits, centred=colours in DIVERGING))
     columns = _columns(count, maps.shape[0] / maps.shape[1])
     maps = _averaged(maps, math.ceil(columns * maps.shape[1] / PAGE))
     # A gap is a whole number of cells: very small tiles are magnified to make it thin.
@@ -82,7 +75,7 @@ def channel_grid(
     drawing = picture_drawing(title, columns_wide, rows_high, (PAGE, _TALLEST))
     drawing.add(
         "image",
-        source=coloured(mosaic.values, table(colours), low, high),
+        source=grid_picture(mosaic.values, shading),
         x0=0.5,
         y0=0.5,
         # Shrunk by the browser, sharp cells would drop out.
@@ -106,7 +99,7 @@ def channel_grid(
         x=[None],
         y=[None],
         mode="markers",
-        marker={"color": [low], **colour_scale(colours, low, high, unit, letter="c")},
+        marker={"color": [shading.low], **colour_scale(shading, unit, letter="c")},
         hoverinfo="skip",
     )
     if labelled:
@@ -141,7 +134,7 @@ def _averaged(maps: Floats, size: int) -> Floats:
 
 
 def _columns(count: int, aspect: float) -> int:
-    """Channels in a row, for a wide page: few empty places, then about 16 to 10.
+    """Channels in a row, for a wide page: few empty cells, then about 16 to 10.
 
     Args:
         count: number of channels.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.arrays import largest_magnitude
+from cnnviz.arrays import Floats
+from cnnviz.drawing import Limits, Shading, colour_limits, finite, shading
 from cnnviz.figures.frame import (
     BAR_SPACE,
     HALF_PAGE,
@@ -20,7 +22,7 @@ from cnnviz.figures.frame import (
     picture_drawing,
     square_axes,
 )
-from cnnviz.figures.shading import Floats, Limits, colour_limits, colour_scale, finite
+from cnnviz.figures.shading import colour_scale
 
 # The longest side of a map whose values are printed.
 _LARGEST_PRINTED = 7
@@ -42,7 +44,7 @@ def heatmap(
     limits: Limits | None = None,
     hover: str = "value",
 ) -> go.Figure:
-    """One map (h, w) with its raw values under the mouse; rows go down, cells are square.
+    """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
     Args:
         values: (h, w) float; up to 7 × 7 the numbers are printed in the cells.
@@ -51,18 +53,18 @@ def heatmap(
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
-        hover: the name of a value under the mouse.
+        hover: the name of a value in a hover text.
     """
     values = finite(values)
     height, width = values.shape
-    low, high = colour_limits(values, limits, centred=centred)
+    colouring = Shading(colours, *colour_limits(values, limits, centred=centred))
     drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE))
     printed = max(height, width) <= _LARGEST_PRINTED
     texts = {"texttemplate": "%{z:.3~g}"} if printed else {}
     drawing.add(
         "heatmap",
         z=values,
-        **colour_scale(colours, low, high, unit),
+        **colour_scale(colouring, unit),
         **texts,
         hoverongaps=False,
         hovertemplate=cell_hover(hover, "%{y}", "%{x}"),
@@ -82,7 +84,7 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
         unit: what the colours mean, above the colour bar.
     """
     cleaned = [finite(values) for _, values in maps]
-    limit = max(largest_magnitude(values) for values in cleaned) or 1.0
+    all_values = np.concatenate([values.ravel() for values in cleaned])
     columns = len(maps) if len(maps) <= _WIDEST_ROW else -(-len(maps) // 2)
     rows = -(-len(maps) // columns)
     labels = [broken_text(label, _TILE_LETTERS) for label, _ in maps]
@@ -93,10 +95,10 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     pitch = tile_height + label_space
     plot_height = rows * pitch - label_space
 
-    # The labels of the first row stand in the margin, those of others below the row before.
+    # The labels of the first row are in the margin, those of others below the row before.
     drawing = empty_drawing(title, plot_height, above=BAR_SPACE + first_space)
-    places = plot_height / pitch
-    fit(drawing, places * label_space, places * share * aspect)
+    pitches = plot_height / pitch
+    fit(drawing, pitches * label_space, pitches * share * aspect)
     for index, values in enumerate(cleaned):
         row, column = divmod(index, columns)
         left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height
@@ -128,7 +130,7 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             showarrow=False,
             font=TEXT,
         )
-    scale = colour_scale("balance", -limit, limit, unit, letter="c")
+    scale = colour_scale(shading(all_values, signed=True), unit, letter="c")
     scale["colorbar"]["ypad"] += first_space
     drawing.layout["coloraxis"] = scale
     return drawing.figure()

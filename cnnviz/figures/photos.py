@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.arrays import Region
+from cnnviz.arrays import Bytes, Floats, Region
 from cnnviz.cards import Preprocessing
-from cnnviz.colours import overlay_table
+from cnnviz.drawing import OPACITY, finite, map_layer
 from cnnviz.figures.frame import (
     BAR_SPACE,
     FAINT,
@@ -21,34 +21,23 @@ from cnnviz.figures.frame import (
     cell_hover,
     picture_drawing,
 )
-from cnnviz.figures.shading import (
-    Bytes,
-    Floats,
-    colour_limits,
-    colour_scale,
-    coloured,
-    data_uri,
-    finite,
-    magnify,
-)
+from cnnviz.figures.shading import colour_scale, data_uri, magnify, palette_png
+from cnnviz.geometry import seen_region
 from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
-from cnnviz.photos.preprocessing import place_on_photo, seen_region
 
 _SLIDER_SPACE = 92
 # The longest side of a photo that is sent, that of an overlay, and what counts as tiny.
 _PHOTO_SIDE = 1000
 _OVERLAY_SIDE = 400
 _TINY_PHOTO = 100
-# Where the slider stands at first.
-_OPACITY = 0.7
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo as a browser takes it, which is made once for many figures.
+    """A photo as a browser takes it: encoded once, for many figures.
 
     Attributes:
-        source: an address that holds the picture itself.
+        source: a data URI of the picture.
         height: the photo's rows.
         width: its columns.
     """
@@ -104,8 +93,8 @@ def map_overlay(
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
-    The picture is that of ``overlays.overlay``. The raw value of each native cell is under
-    the mouse. The slider works in the browser alone.
+    The colours are those of ``drawing.overlay``. The raw value of each native cell is its
+    hover text. The slider works in the browser alone.
 
     Args:
         photo: (H, W, 3) uint8, the original, or a ``picture`` of it.
@@ -114,23 +103,19 @@ def map_overlay(
         title: plain text.
         unit: what the colours mean, above the colour bar.
         signed: whether evidence against the class is shown too, in the other colour.
-        label: the name of a value under the mouse.
+        label: the name of a value in a hover text.
     """
-    values = finite(values)
     shown = picture(photo)
     height, width = shown.height, shown.width
     region = seen_region(height, width, preprocessing)
-    colours = "balance" if signed else "inferno"
-    strongest = float(np.nanmax(values, initial=0))
-    low, high = colour_limits(values, None if signed else (0, strongest), centred=signed)
-
-    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    # One missing cell must not spread over the others.
-    placed = place_on_photo(np.nan_to_num(values), *size, preprocessing)
-    layer = coloured(placed, overlay_table(colours), low, high)
-    drawing.append("images", **_placed(layer, width, height, above=True, opacity=_OPACITY))
+    layer = map_layer(values, *size, preprocessing, signed=signed)
+
+    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE)
+    source = palette_png(layer.indices(), layer.table)
+    drawing.append("images", **_placed(source, width, height, above=True, opacity=OPACITY))
+    values = finite(values)
     cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
     drawing.add(
         "heatmap",
@@ -141,7 +126,7 @@ def map_overlay(
         dy=cell_height,
         customdata=np.moveaxis(np.indices(values.shape), 0, -1),
         opacity=0,
-        **colour_scale(colours, low, high, unit),
+        **colour_scale(layer.shading, unit),
         hoverongaps=False,
         hovertemplate=cell_hover(label or "value", "%{customdata[0]}", "%{customdata[1]}"),
     )
@@ -164,7 +149,7 @@ def _placed(
 ) -> dict[str, Any]:
     """A picture that fills the axes from (0, 0) to (width, height).
 
-    Of two at the same place in the same layer Plotly draws only one.
+    Of two at the same position in the same layer Plotly draws only one.
     """
     return {
         "source": source,
@@ -193,7 +178,7 @@ def _is_part(region: Region, height: int, width: int) -> bool:
 def _opacity_slider() -> dict[str, Any]:
     percents = list(range(0, 101, 5))
     return {
-        "active": percents.index(round(100 * _OPACITY)),
+        "active": percents.index(round(100 * OPACITY)),
         "currentvalue": {"prefix": "Opacity: ", "font": {"size": 14}, "xanchor": "left"},
         "pad": {"t": 8, "l": 8, "r": 8},
         "x": 0,

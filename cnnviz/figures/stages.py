@@ -18,7 +18,7 @@ _GAP = 1.5
 _SLIM = 0.08
 _MOST_LABELS = 22
 _LEGEND_SPACE = 44
-# The first whose name is part of a layer's class. They tell apart on white and on black.
+# The first whose name is part of a layer's class counts. Distinct on white and on black.
 _KINDS = (
     ("Depthwise", "#5fb7c9"),
     ("Conv", "#2a7fb8"),
@@ -131,11 +131,11 @@ def _labelled(stages: Sequence[Stage], centres: Sequence[float], least: float) -
         sizes.setdefault((stage.height, stage.width), []).append(index)
     everyone = range(len(stages))
     chosen: list[int] = []
-    # One of each group. Where the first map of a size has no room, one of the next may have.
+    # One of each group: the first that is far enough from the labels so far.
     for group in ([0], [len(stages) - 1], *sizes.values(), *([index] for index in everyone)):
         for index in group:
-            room = all(abs(centres[index] - centres[other]) >= least for other in chosen)
-            if room and shapes[index] not in {shapes[other] for other in chosen}:
+            fits = all(abs(centres[index] - centres[other]) >= least for other in chosen)
+            if fits and shapes[index] not in {shapes[other] for other in chosen}:
                 chosen.append(index)
                 break
     return sorted(chosen)

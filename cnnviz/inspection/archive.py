@@ -19,7 +19,7 @@ METADATA: Final = "metadata.json"
 WEIGHTS: Final = "model.weights.h5"
 MEMBERS: Final = frozenset({CONFIG, METADATA, WEIGHTS})
 
-# The record that ends an archive: signature, disks, entries, directory's size and place, comment.
+# The end record of an archive: signature, disks, entries, directory's size and offset, comment.
 _END: Final = struct.Struct("<4s4H2LH")
 _SECOND_END: Final = 20
 _MAX_ENTRIES: Final = 64
@@ -32,7 +32,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, after its list of members has been checked.
 
     Raises:
-        RefusedModelError: it is no archive, or not one that Keras writes.
+        RefusedModelError: it is no archive, or not one as Keras writes it.
     """
     with refusing("damaged-archive"):
         _check_directory(path)
@@ -99,7 +99,7 @@ def read_text(archive: zipfile.ZipFile, name: str) -> bytes:
 
 @contextmanager
 def unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
-    """A member as a file that can be read at any place; it has no name and leaves nothing behind.
+    """A member as a temporary file without a name, which can be read at any offset.
 
     Raises:
         RefusedModelError: the member is damaged.

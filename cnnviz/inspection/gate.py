@@ -1,11 +1,11 @@
-"""Look at a model file before anything in it is loaded, and write a copy that is safe to load.
+"""Inspects a model file before anything in it is loaded, and writes a copy that is safe to load.
 
 `inspect_model` reads the archive, the description and the list of arrays with the standard
-library and h5py alone, and refuses whatever a Keras model for pictures does not need.
-`write_sanitised` then builds a new file of what was understood; the original never reaches Keras.
+library and h5py alone, and refuses everything that a Keras model for pictures does not need.
+`write_sanitised` then writes a new file of the checked content; Keras never opens the original.
 
 h5py is native code: run both in a process with limits, not in the web process. How much memory
-a model takes when it runs is not looked at here.
+a model needs when it runs is not checked here.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Inspection:
 
     Attributes:
         format: "keras" for the archive of Keras 3, "hdf5" for the older single file.
-        config: the description of the layers, rewritten; it names nothing but allowed layers.
+        config: the rewritten description of the layers; it names only allowed layers.
         kinds: how many layers there are of each kind, nested ones included.
         parameters: values of all arrays, without those of the optimizer.
-        keras_version: the version that wrote the file, "" where it does not say.
+        keras_version: the version that wrote the file, "" where the file does not hold it.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
         inner: whether it is the model inside a file for several graphics cards.
     """
@@ -64,7 +64,7 @@ class Inspection:
 
 
 def inspect_model(path: Path) -> Inspection:
-    """Looks at a ``.keras`` or ``.h5`` file; its name does not matter.
+    """Inspects a ``.keras`` or ``.h5`` file; its name does not matter.
 
     Raises:
         RefusedModelError: the file is not safe to load, or not a model. The message is one
@@ -76,7 +76,7 @@ def inspect_model(path: Path) -> Inspection:
 
 
 def inspect_inner_model(path: Path) -> Inspection:
-    """Looks at the one real model inside a file that was saved for several graphics cards.
+    """Inspects the one real model inside a file that was saved for several graphics cards.
 
     Raises:
         RefusedModelError: the file is not one of those, or the model inside is not allowed.
@@ -94,11 +94,12 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
 
     Args:
         path: the file that was inspected.
-        inspection: what was found; the description is taken from here, not from the file again.
+        inspection: the result of the inspection; the description is taken from it, not from the
+            file.
         target: the new file; its name ends with ``inspection.suffix``.
 
     Raises:
-        RefusedModelError: the weights cannot be read, or the file is another one by now.
+        RefusedModelError: the weights cannot be read, or the file has changed since.
         ValueError: the target's name does not end with ``inspection.suffix``.
     """
     if target.suffix != inspection.suffix:
@@ -114,7 +115,7 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
 
 
 def _format(path: Path) -> Literal["keras", "hdf5"]:
-    """Tells by the first bytes what a file is."""
+    """The format of a file by its first bytes."""
     if not path.is_file():
         raise refusal("not-a-model")
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -156,8 +157,8 @@ def _inspect_keras(path: Path) -> Inspection:
         walk = configs.Walk(legacy=False)
         config = configs.clean_model(description, walk)
         with archive.unpacked(members, archive.WEIGHTS) as file, _open_hdf5(file) as opened:
-            found = weights.survey(opened, members.getinfo(archive.WEIGHTS).file_size)
-    parameters = found.count(filter(_is_kept, found.arrays))
+            survey = weights.survey(opened, members.getinfo(archive.WEIGHTS).file_size)
+    parameters = survey.count(filter(_is_kept, survey.arrays))
     _check_parameters(parameters, walk)
     version = _version(metadata.get("keras_version"))
     return Inspection("keras", config, walk.kinds, parameters, version)
@@ -166,29 +167,29 @@ def _inspect_keras(path: Path) -> Inspection:
 def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
     weights.check_heaps(path)
     with _open_hdf5(path) as file:
-        found = weights.survey(file, path.stat().st_size)
-        description = strict_json.parse(_description(file, found))
+        survey = weights.survey(file, path.stat().st_size)
+        description = strict_json.parse(_description(file, survey))
         real = hdf5_models.inner_model(description)
         if inner and real is None:
             raise refusal("not-a-model")
         walk = configs.Walk(legacy=True)
         config = configs.clean_model(real or description, walk)
-        arrays = hdf5_models.listing(file, found)
+        arrays = hdf5_models.listing(file, survey)
         if real:
             arrays = hdf5_models.inner_listing(config, arrays)
         version = _version(weights.read_text(file, "keras_version"))
-    parameters = found.count(path for paths in arrays.values() for path in paths)
+    parameters = survey.count(path for paths in arrays.values() for path in paths)
     _check_parameters(parameters, walk)
-    # The model inside comes first: where it is refused, its own reason says more.
+    # The model inside was checked before: where it is refused, its own reason is more specific.
     if real and not inner:
         raise refusal("multi-gpu")
     return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner)
 
 
-def _description(file: h5py.File, found: weights.Survey) -> str:
+def _description(file: h5py.File, survey: weights.Survey) -> str:
     text = weights.read_text(file, "model_config")
     if not text:
-        raise refusal("weights-only" if found.arrays else "not-a-model")
+        raise refusal("weights-only" if survey.arrays else "not-a-model")
     return text
 
 
@@ -203,10 +204,10 @@ def _write_keras(path: Path, inspection: Inspection, target: Path) -> None:
             _open_hdf5(unpacked) as source,
             h5py.File(copied, "w") as copy,
         ):
-            found = weights.survey(source, members.getinfo(archive.WEIGHTS).file_size)
-            for group in filter(_is_kept, found.groups):
+            survey = weights.survey(source, members.getinfo(archive.WEIGHTS).file_size)
+            for group in filter(_is_kept, survey.groups):
                 copy.require_group(group)
-            for name in filter(_is_kept, found.arrays):
+            for name in filter(_is_kept, survey.arrays):
                 weights.copy_array(source[name], copy, name)
         copied.seek(0)
         with zipfile.ZipFile(target, "w") as written:
@@ -217,14 +218,14 @@ def _write_keras(path: Path, inspection: Inspection, target: Path) -> None:
 
 
 def _is_kept(name: str) -> bool:
-    """Leaves out the state of the optimizer, which may be twice as large as the model."""
+    """Whether an array belongs to the model, and not to the state of the optimizer."""
     return name.partition("/")[0] != "optimizer"
 
 
 def _write_hdf5(path: Path, inspection: Inspection, target: Path) -> None:
     with _open_hdf5(path) as source, h5py.File(target, "w") as copy:
-        found = weights.survey(source, path.stat().st_size)
+        survey = weights.survey(source, path.stat().st_size)
         listed = {name for names in inspection.arrays.values() for name in names}
-        if not listed <= found.arrays.keys():
+        if not listed <= survey.arrays.keys():
             raise refusal("damaged-weights")
         hdf5_models.write(source, copy, inspection.config, inspection.arrays)

@@ -1,7 +1,7 @@
 """HDF5 model files: the description is an attribute, the weights are listed layer by layer.
 
-A layer's list names its trainable weights first, then the others; Keras fills its layers in the
-order of the lists and does not look at their names.
+A layer's list names its trainable weights before the others; Keras fills its layers in the order
+of the lists and ignores the names.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnviz.inspection import weights
-from cnnviz.inspection.configs import Json
 from cnnviz.inspection.kinds import MODELS
+from cnnviz.inspection.plain_data import Json
 from cnnviz.inspection.refusals import refusal
 
 GROUP: Final = "model_weights"
@@ -27,33 +27,33 @@ OF_THE_MODEL: Final = "top_level_model_weights"
 Listing = dict[str, tuple[str, ...]]
 
 
-def listing(file: h5py.File, found: weights.Survey) -> Listing:
-    """Where each layer has its weights.
+def listing(file: h5py.File, survey: weights.Survey) -> Listing:
+    """The paths of each layer's weights.
 
     Raises:
         RefusedModelError: a list names something that is not there.
     """
-    if GROUP not in found.groups:
+    if GROUP not in survey.groups:
         raise refusal("no-weights")
     layers = weights.read_texts(file[GROUP], "layer_names")
     if len(set(layers)) < len(layers):
         raise refusal("shared-storage")
-    if f"{GROUP}/{OF_THE_MODEL}" in found.groups and OF_THE_MODEL not in layers:
+    if f"{GROUP}/{OF_THE_MODEL}" in survey.groups and OF_THE_MODEL not in layers:
         layers.append(OF_THE_MODEL)
     result = {}
     for layer in layers:
-        place = f"{GROUP}/{layer}"
-        if place not in found.groups:
+        group = f"{GROUP}/{layer}"
+        if group not in survey.groups:
             raise refusal("damaged-weights")
-        paths = [f"{place}/{name}" for name in weights.read_texts(file[place], "weight_names")]
-        if not found.arrays.keys() >= set(paths):
+        paths = [f"{group}/{name}" for name in weights.read_texts(file[group], "weight_names")]
+        if not survey.arrays.keys() >= set(paths):
             raise refusal("damaged-weights")
         result[layer] = tuple(paths)
     return result
 
 
 def write(source: h5py.File, target: h5py.File, description: Json, arrays: Listing) -> None:
-    """Writes a model file of a description and the listed arrays, under names of its own.
+    """Writes a model file of a description and the listed arrays, under new names.
 
     Raises:
         RefusedModelError: an array cannot be read.
@@ -73,7 +73,7 @@ def write(source: h5py.File, target: h5py.File, description: Json, arrays: Listi
 
 
 def _texts(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
-    """Short texts of one length: an attribute has room for 64 KB."""
+    """Texts of one short length: an attribute holds at most 64 KB."""
     return np.array(list(texts), dtype="S16")
 
 
@@ -83,8 +83,8 @@ def _texts(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
 def inner_model(description: Json) -> Json | None:
     """The real model of a file that ``multi_gpu_model`` made, None for any other file.
 
-    Keras 2 put it between slices of the batch, one for each card, which are Lambda layers, and a
-    layer that joins the results. Nothing of these is run.
+    Keras 2 put it between Lambda layers that slice the batch, one for each card, and a layer that
+    joins the results. None of these is run.
     """
     match description:
         case {"class_name": "Model" | "Functional", "config": {"layers": [*layers]}}:
@@ -107,24 +107,24 @@ def inner_model(description: Json) -> Json | None:
 
 
 def inner_listing(description: Json, arrays: Listing) -> Listing:
-    """Shares the weights of the inner model, which are one list, among its layers.
+    """Assigns the weights of the inner model, which are one list, to its layers.
 
-    A weight is called after the layer that made it: ``conv2d_1/kernel:0``.
+    The name of a weight begins with that of its layer: ``conv2d_1/kernel:0``.
 
     Raises:
         RefusedModelError: a weight belongs to no layer.
     """
     layers = description["config"]["layers"]
     owners = {name: _name(layer) for layer in layers for name in _names(layer)}
-    shares: dict[str, list[str]] = {_name(layer): [] for layer in layers}
+    paths_of: dict[str, list[str]] = {_name(layer): [] for layer in layers}
     for layer, paths in arrays.items():
         for path in paths:
             parts = path.removeprefix(f"{GROUP}/{layer}/").split("/")
             owner = next((owners[part] for part in parts if part in owners), None)
             if owner is None:
                 raise refusal("damaged-weights")
-            shares[owner].append(path)
-    return {layer: tuple(paths) for layer, paths in shares.items()}
+            paths_of[owner].append(path)
+    return {layer: tuple(paths) for layer, paths in paths_of.items()}
 
 
 def _name(layer: Json) -> str:

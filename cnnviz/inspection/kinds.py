@@ -1,7 +1,7 @@
-"""The layers, operations and activations that a model may be made of. Nothing else is opened.
+"""The layers, operations and activations that a model may consist of; all else is refused.
 
-The list holds what a network that looks at pictures can use, and nothing that names code, a
-file, a vocabulary or a function.
+The list holds what a network for pictures can use, and nothing that names code, a file, a
+vocabulary or a function.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LAYERS: Final = """
     AugMix AutoContrast Equalization RandAugment Solarization Pipeline
 """
 LAYERS: Final = dict.fromkeys(_LAYERS.split(), "keras.layers") | {
-    # Layers of their own that stock architectures bring along.
+    # Layers that Keras's own architectures define for themselves.
     "LayerScale": "keras.src.applications.convnext",
     "StochasticDepth": "keras.src.applications.convnext",
     "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
@@ -88,11 +88,11 @@ ACTIVATIONS: Final = _words(
     threshold
     """
 )
-# Layers that may stand where an activation is asked for.
+# Layers that may be the activation of another layer.
 ACTIVATION_LAYERS: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
 
 POLICIES: Final = frozenset({"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
-# What an input may be made of, or an operation may convert to.
+# The number types that an input may have, or an operation may convert to.
 NUMBERS: Final = _words(
     """
     float16 float32 float64 bfloat16 bool int8 int16 int32 int64 uint8 uint16 uint32
@@ -120,15 +120,15 @@ FORBIDDEN: Final = {
     "function": "function-reference",
 }
 
-# Settings that Keras 2 or training left behind and that say nothing about what a layer computes.
-FORGOTTEN: Final = _words(
+# Settings of Keras 2 or of training that do not change what a layer computes.
+IGNORED: Final = _words(
     """
     batch_input_shape input_shape input_tensor quantization_config lora_rank lora_alpha rng_type
     weights
     """
 )
-FORGOTTEN_BY_KIND: Final = {
-    # Keras 2 wrote those of the plain convolution along with the separable one's own.
+IGNORED_BY_KIND: Final = {
+    # Keras 2 also wrote those of the plain convolution.
     **dict.fromkeys(
         ("SeparableConv1D", "SeparableConv2D"),
         frozenset({"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}),

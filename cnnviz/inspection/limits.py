@@ -1,4 +1,4 @@
-"""How large anything in a model file may be: generous for real networks, small for traps."""
+"""Limits on the sizes in a model file: generous for real networks, small for attacks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 # --- The file ---------------------------------------------------------------------------------
 MAX_FILE_BYTES: Final = 2 << 30  # VGG16 with the state of its optimizer has 1.7 GB
 MAX_JSON_BYTES: Final = 8 << 20  # NASNetMobile's description has 0.8 MB
-MAX_EXPANSION: Final = 50  # unpacked to packed; weights hardly shrink
-SMALL: Final = 4 << 20  # below this many bytes nothing counts as a bomb
+MAX_EXPANSION: Final = 50  # unpacked to packed; weights can hardly be compressed
+SMALL: Final = 4 << 20  # the limit on expansion holds above this many bytes
 
 # --- The description --------------------------------------------------------------------------
 MAX_DEPTH: Final = 64  # of JSON; a flat model has 11 levels, each nested one adds 4
@@ -22,8 +22,7 @@ MAX_STACK: Final = 200  # layers of one Sequential, which Keras builds in quadra
 MAX_VALUES_OF_A_SHAPE: Final = 60_000_000
 MAX_PARAMETERS: Final = 150_000_000  # VGG16 has 138 million
 
-# What a number may be at most where the description gives it this name. Other numbers may be
-# at most MAX_NUMBER.
+# The largest value of a number with this name in the description; MAX_NUMBER of all others.
 MAX_BY_NAME: Final = {
     "filters": 16_384,
     "units": 65_536,
@@ -52,7 +51,7 @@ MAX_BY_NAME: Final = {
     "num_chains": 64,
     "chain_depth": 64,
     "power_iterations": 64,
-    # Operations in a graph.
+    # Of operations.
     "repeats": 4_096,
     "pad_width": 4_096,
     "num_classes": 65_536,
@@ -65,7 +64,7 @@ MAX_BY_NAME: Final = {
     "left_padding": 8_192,
     "right_padding": 8_192,
 }
-# These multiply the sides of a picture: a transposed stride of 1,000,000 made Keras crash.
+# Settings that multiply the sides of a picture: Keras crashed at a transposed stride of 1,000,000.
 MAX_GROWTH: Final = 64
 GROWING: Final = {
     "Conv1DTranspose": "strides",

@@ -1,6 +1,6 @@
 """Why a model file is refused: a code for programs, and one sentence for people.
 
-The sentences are fixed, so that nothing from inside the file ever reaches the screen.
+The sentences are fixed, so that no content of the file is ever shown.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def refusal(code: str) -> RefusedModelError:
 
 @contextmanager
 def refusing(code: str) -> Iterator[None]:
-    """Turns whatever a malformed file makes a library raise into one refusal.
+    """Turns every error that a library raises on a malformed file into one refusal.
 
     Raises:
         RefusedModelError: with `code`; a refusal from inside keeps its own.

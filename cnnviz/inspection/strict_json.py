@@ -1,4 +1,4 @@
-"""JSON as Keras writes it, and nothing else that a parser would let through."""
+"""JSON as Keras writes it; all else that a parser would accept is refused."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def parse(data: bytes | str) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         raise refusal("duplicate-key")
-    return found
+    return result
 
 
 def _constant(_: str) -> float:
@@ -65,7 +65,7 @@ def _float(digits: str) -> float:
 
 
 def _measure(value: Any) -> None:
-    """Counts values and levels without recursion."""
+    """Checks the number of values and levels, without recursion."""
     level, depth, count = [value], 0, 0
     while level:
         depth += 1

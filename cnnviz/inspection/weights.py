@@ -1,4 +1,4 @@
-"""The HDF5 file with the weights: looked at before it is read, and copied array by array."""
+"""The HDF5 file with the weights: checked before it is read, and copied array by array."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from cnnviz.inspection.limits import (
 )
 from cnnviz.inspection.refusals import refusal, refusing
 
-# Keras writes bfloat16 as two bytes that HDF5 knows nothing about.
-_BRAIN: Final = np.dtype("V2")
+# Keras writes bfloat16, which HDF5 does not know, as two opaque bytes.
+_BFLOAT16: Final = np.dtype("V2")
 _FILTERS: Final = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE})
 
 
@@ -50,7 +50,7 @@ class Survey:
 
 
 def survey(file: h5py.File, size: int) -> Survey:
-    """Walks over every object of a file and reads none of its data.
+    """Lists every object of a file without reading its data.
 
     Args:
         file: the open file.
@@ -74,7 +74,7 @@ def survey(file: h5py.File, size: int) -> Survey:
                 groups.append(path)
                 continue
             stored += _stored_bytes(item)
-            # Arrays that lie over one another would claim the same bytes many times.
+            # Overlapping arrays would count the same bytes many times.
             if stored > size:
                 raise refusal("weights-bomb")
             arrays[path] = item.shape
@@ -128,7 +128,7 @@ def _stored_bytes(array: h5py.Dataset) -> int:
         raise refusal("odd-filter")
     with refusing("odd-type"):
         dtype, shape = array.dtype, array.shape
-    numeric = (dtype.kind in "iufb" and dtype.itemsize <= 8) or dtype == _BRAIN
+    numeric = (dtype.kind in "iufb" and dtype.itemsize <= 8) or dtype == _BFLOAT16
     if not numeric or shape is None or len(shape) > MAX_RANK:
         raise refusal("odd-type")
     stored = array.id.get_storage_size()
@@ -149,11 +149,11 @@ def _check_chunks(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
 
 # --- Heaps ------------------------------------------------------------------------------------
 
-# A global heap holds the texts of attributes: a head of 16 bytes with the heap's length at 8, then
-# entries with a head of 16 bytes each, their number at 0 and their length at 8; number 0 is room
-# that is left, and its length counts its own head.
+# A global heap holds the texts of attributes: a header of 16 bytes with the heap's length at 8,
+# then entries with a header of 16 bytes each, their number at 0 and their length at 8; number 0 is
+# free space, and its length includes its header.
 _HEAP: Final = b"GCOL\x01"
-_HEAD: Final = 16
+_HEADER: Final = 16
 _LEAST_HEAP: Final = 4096
 
 
@@ -166,29 +166,29 @@ def check_heaps(path: Path) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         total, start = 0, data.find(_HEAP)
         while start >= 0:
-            length = int.from_bytes(data[start + 8 : start + _HEAD], "little")
-            # Anything shorter or longer is no heap, but numbers that look like the name of one.
+            length = int.from_bytes(data[start + 8 : start + _HEADER], "little")
+            # Anything shorter or longer is not a heap, but data that looks like its signature.
             if _LEAST_HEAP <= length <= len(data) - start:
                 total += length
-                # Heaps that lie over one another would be followed again and again.
+                # Overlapping heaps would be followed again and again.
                 if total > len(data):
                     raise refusal("damaged-weights")
-                _check_heap(data, start + _HEAD, start + length)
+                _check_heap(data, start + _HEADER, start + length)
             start = data.find(_HEAP, start + 1)
 
 
-def _check_heap(data: mmap.mmap, place: int, end: int) -> None:
-    while place + _HEAD <= end:
-        number = int.from_bytes(data[place : place + 2], "little")
-        length = int.from_bytes(data[place + 8 : place + _HEAD], "little")
+def _check_heap(data: mmap.mmap, position: int, end: int) -> None:
+    while position + _HEADER <= end:
+        number = int.from_bytes(data[position : position + 2], "little")
+        length = int.from_bytes(data[position + 8 : position + _HEADER], "little")
         if number:
-            length = _HEAD + -(-length // 8) * 8
-        if length < _HEAD or length > end - place:
+            length = _HEADER + -(-length // 8) * 8
+        if length < _HEADER or length > end - position:
             raise refusal("damaged-weights")
-        place += length
+        position += length
 
 
-# --- Texts that Keras keeps beside the weights ------------------------------------------------
+# --- Texts that Keras stores beside the weights -----------------------------------------------
 
 
 def read_text(group: h5py.Group, name: str) -> str:
@@ -207,7 +207,7 @@ def read_text(group: h5py.Group, name: str) -> str:
 
 
 def read_texts(group: h5py.Group, name: str) -> list[str]:
-    """A list of texts, which Keras cuts into `name0`, `name1`, … when it is long.
+    """A list of texts, which Keras splits into `name0`, `name1`, … when it is long.
 
     Raises:
         RefusedModelError: there is something else.
@@ -215,41 +215,41 @@ def read_texts(group: h5py.Group, name: str) -> list[str]:
     with refusing("damaged-weights"):
         if name in group.attrs:
             return _texts(group, name)
-        found: list[str] = []
+        texts: list[str] = []
         for index in range(MAX_OBJECTS):
             part = f"{name}{index}"
             if part not in group.attrs:
                 break
-            found += _texts(group, part)
-        return found
+            texts += _texts(group, part)
+        return texts
 
 
 def _texts(group: h5py.Group, name: str) -> list[str]:
     attribute = h5py.h5a.open(group.id, name.encode())
     count = attribute.get_space().get_simple_extent_npoints()
-    # An empty list has no type of its own: Keras writes it as numbers.
+    # Keras writes an empty list as numbers.
     if count == 0:
         return []
     if attribute.get_storage_size() > MAX_JSON_BYTES or count > MAX_OBJECTS:
         raise refusal("too-long")
     if not isinstance(attribute.get_type(), h5py.h5t.TypeStringID):
         raise refusal("odd-type")
-    found = np.asarray(group.attrs[name]).reshape(-1).tolist()
-    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in found]
+    texts = np.asarray(group.attrs[name]).reshape(-1).tolist()
+    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
 
 
 # --- Copying ----------------------------------------------------------------------------------
 
 
 def copy_array(source: h5py.Dataset, target: h5py.Group, name: str) -> None:
-    """Copies one array, a piece at a time, as plain numbers in one piece.
+    """Copies one array, block by block, as plain numbers without chunks or compression.
 
-    bfloat16 comes out as float32, which holds the same values and needs no mark.
+    bfloat16 becomes float32, which holds the same values and is known to HDF5.
 
     Raises:
         RefusedModelError: the array cannot be read.
     """
-    dtype = np.dtype("float32") if source.dtype == _BRAIN else source.dtype
+    dtype = np.dtype("float32") if source.dtype == _BFLOAT16 else source.dtype
     copy = target.create_dataset(name, source.shape, dtype)
     if not source.shape:
         copy[()] = _numbers(_read(source, ()))
@@ -267,8 +267,8 @@ def _read(source: h5py.Dataset, block: Any) -> npt.NDArray[Any]:
 
 
 def _numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turns the upper half of a float32, which is what bfloat16 is, into a float32."""
-    if values.dtype != _BRAIN:
+    """float32 of bfloat16, which is the upper half of a float32; other types as they are."""
+    if values.dtype != _BFLOAT16:
         return values
     halves = np.ascontiguousarray(values).view("<u2").astype("<u4")
     return (halves << 16).view("<f4")

@@ -1,4 +1,4 @@
-"""Which channels of an activation answered most, and which did not answer at all."""
+"""Ranks the channels of an activation, and finds those that are zero everywhere."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class ChannelRanking:
-    """How strongly each of K channels answered; every array is (K,).
+    """The strength of each of K channels; every array is (K,).
 
     Attributes:
         peak: the largest value.
         mean: the mean value.
         active: the share of cells that are not zero, 0 to 1.
-        dead: numbers of the channels that are zero everywhere, in order.
+        dead: indices of the channels that are zero everywhere, in order.
     """
 
     peak: Floats
@@ -27,7 +27,7 @@ class ChannelRanking:
     dead: tuple[int, ...]
 
     def order(self, by: str = "peak") -> NDArray[np.intp]:
-        """Channel numbers (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
+        """Channel indices (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
         strength = {"peak": self.peak, "mean": self.mean, "active": self.active}[by]
         return np.argsort(-strength, kind="stable")
 

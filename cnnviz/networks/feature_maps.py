@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Floats
 
 
-def activations(network: Network, photo: Photo, layers: Iterable[str]) -> dict[str, Floats]:
+def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> dict[str, Floats]:
     """The outputs of layers for a photo (H, W, 3), all from one forward pass.
 
     Returns:
-        {path: (h, w, K)} float32 in the order asked for; (K,) for a layer without maps.
+        {path: (h, w, K)} float32 in the order of ``layers``; (K,) for a layer without maps.
 
     Raises:
         LayerError: a layer does not exist.
     """
     paths = list(layers)
     inputs = network_input(photo, network.card.preprocessing)
-    outputs = graph.forward(network, paths).run(inputs)["layers"]
+    outputs = passes.forward(network, paths).run(inputs)["layers"]
     return {path: outputs[path].numpy()[0] for path in paths}

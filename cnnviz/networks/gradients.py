@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
 from cnnviz.results import LayerGradients
 
 
@@ -22,13 +22,13 @@ def layer_gradients(
         network: the network.
         inputs: the network inputs.
         layer: the layer's path.
-        target: number of the class; the most probable one of each input if None.
+        target: index of the class; the most probable one of each input if None.
 
     Raises:
         LayerError: the layer does not exist.
     """
-    run = graph.backward(network, [layer]).run
-    values = run(inputs, np.int32(-1 if target is None else target))
+    target_index = np.int32(-1 if target is None else target)
+    values = passes.backward(network, [layer]).run(inputs, target_index)
     logits = values.get("logits")
     return LayerGradients(
         values["layers"][layer].numpy(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnnviz.errors import LayerError
-from cnnviz.networks.layers import find, kernel_shape
-from cnnviz.networks.loading import Network
+from cnnviz.networks.network import Network
+from cnnviz.networks.structure import find, kernel_shape
 from cnnviz.results import Filters, Floats, WeightStatistics
 
 
@@ -20,9 +20,9 @@ def filters(network: Network, layer: str) -> Filters:
     Raises:
         LayerError: the layer does not exist, or is not a convolution.
     """
-    found = find(network.model, layer)
-    kind = type(found).__name__
-    shape = kernel_shape(found)
+    convolution = find(network.model, layer)
+    kind = type(convolution).__name__
+    shape = kernel_shape(convolution)
     if shape is None:
         convolutions = [info.path for info in network.layers if info.kernel_shape]
         raise LayerError(
@@ -30,16 +30,16 @@ def filters(network: Network, layer: str) -> Filters:
             f"This network's are: {', '.join(convolutions[:5]) or 'none'}"
             f"{', …' if len(convolutions) > 5 else '.'}"
         )
-    weights = found.depthwise_kernel if kind == "SeparableConv2D" else found.kernel
-    # Keras keeps a transposed convolution's as (kh, kw, C_out, C_in).
+    weights = convolution.depthwise_kernel if kind == "SeparableConv2D" else convolution.kernel
+    # Keras stores that of a transposed convolution as (kh, kw, C_out, C_in).
     kernels = _numbers(weights)
     kernels = kernels.swapaxes(2, 3) if kind == "Conv2DTranspose" else kernels.reshape(shape)
     return Filters(
         layer,
         kind,
         kernels,
-        _numbers_or_none(found.bias),
-        _numbers_or_none(getattr(found, "pointwise_kernel", None)),
+        _numbers_or_none(convolution.bias),
+        _numbers_or_none(getattr(convolution, "pointwise_kernel", None)),
         _statistics(kernels, axis=(0, 1, 2)),
         _statistics(kernels, axis=None),
     )
@@ -54,7 +54,7 @@ def _numbers_or_none(weight: object) -> Floats | None:
 
 
 def _statistics(kernels: Floats, axis: tuple[int, ...] | None) -> WeightStatistics:
-    # Weights that are no numbers have statistics that are none, which is no news.
+    # NaN and infinite weights give NaN and infinite statistics, without a warning.
     with np.errstate(invalid="ignore", over="ignore"):
         return WeightStatistics(
             kernels.min(axis=axis),

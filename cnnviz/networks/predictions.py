@@ -1,4 +1,4 @@
-"""What a network says about a photo."""
+"""The prediction of a network for a photo."""
 
 from __future__ import annotations
 
@@ -7,48 +7,49 @@ import difflib
 import numpy as np
 
 from cnnviz.errors import ModelError, TargetError
-from cnnviz.networks import graph
-from cnnviz.networks.loading import Network
-from cnnviz.photos.preprocessing import Photo, network_input
+from cnnviz.networks import passes
+from cnnviz.networks.heads import Head
+from cnnviz.networks.network import Network
+from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Floats, Prediction
 
-# How far half precision may carry a probability from where it belongs.
+# The rounding error that half precision may leave in a probability.
 _ROUNDING = 0.01
-# Classes that an error lists all.
-_FEW = 5
+# Classes that an error message lists at most.
+_MAX_LISTED = 5
 
 
-def predict(network: Network, photo: Photo) -> Prediction:
+def predict(network: Network, photo: PhotoInput) -> Prediction:
     """Classifies a photo (H, W, 3) uint8.
 
-    Where the network gives maps of classes, its answer is the mean of them over all places.
+    Where the network gives maps of classes, its output is their mean over all positions.
 
     Raises:
         ModelError: the network's weights or output hold NaN or infinite values, or its output
             no probabilities.
     """
     inputs = network_input(photo, network.card.preprocessing)
-    run = graph.forward(network)
-    values = run.run(inputs)
+    forward = passes.forward(network)
+    values = forward.run(inputs)
     logits = values["logits"][0] if "logits" in values else None
-    return read_prediction(network, run.head, values["output"][0], logits)
+    return read_prediction(network, forward.head, values["output"][0], logits)
 
 
 def read_prediction(
-    network: Network, head: graph.Head, output: Floats, logits: Floats | None
+    network: Network, head: Head, output: Floats, logits: Floats | None
 ) -> Prediction:
     """A ``Prediction`` of a network's output (C,) and logits (C,) for one photo.
 
-    A single sigmoid unit speaks for two classes: the second has its probability and logit,
-    the first what is left and the negated logit.
+    A single sigmoid unit stands for two classes: the second has its probability and logit,
+    the first 1 minus the probability and the negated logit.
 
     Raises:
         ModelError: the network's weights or output hold NaN or infinite values, or its output
             no probabilities.
     """
-    # A ReLU may turn NaN into 0, so a damaged network can give an answer that looks sound.
+    # A ReLU may turn NaN into 0, so a damaged network can give an output that looks valid.
     if network.damaged:
-        raise ModelError(_damage(network.damaged))
+        raise ModelError(_damage_message(network.damaged))
     raw: Floats = np.asarray(output).astype(np.float64)
     scores = None if logits is None else np.asarray(logits).astype(np.float64)
     if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
@@ -74,7 +75,7 @@ def read_prediction(
     return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
 
 
-def _damage(layers: tuple[str, ...]) -> str:
+def _damage_message(layers: tuple[str, ...]) -> str:
     shown = ", ".join(map(repr, layers[:5])) + (", …" if len(layers) > 5 else "")
     return (
         "This network is damaged, so its answer would say nothing: weights that are not a number "
@@ -83,7 +84,7 @@ def _damage(layers: tuple[str, ...]) -> str:
 
 
 def class_index(network: Network, target: str | int) -> int:
-    """The place of a class, by name or by number.
+    """The index of a class, from its name or its index.
 
     Raises:
         TargetError: there is no such class.
@@ -93,12 +94,13 @@ def class_index(network: Network, target: str | int) -> int:
         return int(target)
     if isinstance(target, str) and target in labels:
         return labels.index(target)
-    near = difflib.get_close_matches(str(target), labels, n=5, cutoff=0.5)
-    near += [label for label in labels if str(target).lower() in label.lower()][:5]
-    if near and len(labels) > _FEW:
+    near = difflib.get_close_matches(str(target), labels, n=_MAX_LISTED, cutoff=0.5)
+    near += [label for label in labels if str(target).lower() in label.lower()][:_MAX_LISTED]
+    if near and len(labels) > _MAX_LISTED:
         named = f"Near it: {', '.join(dict.fromkeys(near))}"
     else:
-        named = f"Its {len(labels)} are: {', '.join(labels[:5])}" + ", …" * (len(labels) > _FEW)
+        more = ", …" if len(labels) > _MAX_LISTED else ""
+        named = f"Its {len(labels)} are: {', '.join(labels[:_MAX_LISTED])}{more}"
     raise TargetError(f"This network has no class {target!r}. {named}.")
 
 

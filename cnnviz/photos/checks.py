@@ -1,4 +1,4 @@
-"""What a photo's file is and may hold: looked at before, and while, it is decoded."""
+"""Checks of a photo's file before and while it is decoded: format, size, number of parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE = 20_000
 MAX_ASPECT = 20
 MAX_SCANS = 64
-# Pillow walks over a file's parts one by one in Python: 3 MB of empty ones took it 7 s.
+# Pillow reads a file's parts one by one in Python: 3 MB of empty ones took it 7 s.
 MAX_PARTS = 20_000
 _MAX_READS = 10 * MAX_PARTS
 
-# A file's first bytes, and the Pillow decoders that may open it. No other decoder ever does:
-# Pillow's own search would start a PostScript interpreter for a file that asks for it.
-_KINDS = (
+# A file's first bytes, and the Pillow decoders that may open it. No other decoder is used:
+# Pillow's own search would start a PostScript interpreter for a PostScript file.
+_FORMATS = (
     (rb"\xff\xd8\xff", ("JPEG",)),
     (rb"\x89PNG\r\n\x1a\n", ("PNG",)),
     (rb"RIFF....WEBP", ("WEBP",)),
@@ -31,25 +31,25 @@ _KINDS = (
 )
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-# Every marker but those that stand inside a scan.
+# Every marker except those that occur inside a scan.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-# Where a TIFF file says where its strips or tiles are, and how long each one is.
-_PIECES = {273, 279, 324, 325}
+# TIFF tags with the offsets and lengths of strips and tiles.
+_PART_TAGS = {273, 279, 324, 325}
 
 
-def kinds_of(data: bytes) -> tuple[str, ...]:
-    """The formats that a file may be of by its first bytes; its name says nothing.
+def formats_of(data: bytes) -> tuple[str, ...]:
+    """The formats that a file may have by its first bytes; its name does not matter.
 
     Raises:
-        PhotoError: none that is supported.
+        PhotoError: it has no supported format.
     """
-    for magic, kinds in _KINDS:
+    for magic, formats in _FORMATS:
         if re.match(magic, data, re.DOTALL):
-            return kinds
-    raise unknown_kind()
+            return formats
+    raise unknown_format()
 
 
-def unknown_kind() -> PhotoError:
+def unknown_format() -> PhotoError:
     """The error for a file that is no photo."""
     return PhotoError(
         "This file cannot be read as a photo: it is damaged or of another kind. "
@@ -59,7 +59,7 @@ def unknown_kind() -> PhotoError:
 
 
 class CountedReads(io.BytesIO):
-    """A file in memory that can only be read so often.
+    """A file in memory with a limit on the number of reads.
 
     Raises:
         PhotoError: (from ``read``) the file has far too many parts.
@@ -68,7 +68,7 @@ class CountedReads(io.BytesIO):
     _reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Reads as any file does, and counts."""
+        """Reads like any file, and counts the reads."""
         self._reads += 1
         if self._reads > _MAX_READS:
             raise _too_many_parts()
@@ -76,7 +76,7 @@ class CountedReads(io.BytesIO):
 
 
 def check_bytes(count: int, name: str = "The photo") -> None:
-    """Holds the size of a file in bytes to the limits.
+    """Checks the size of a file in bytes.
 
     Raises:
         PhotoError: it is empty or too large.
@@ -92,7 +92,7 @@ def check_bytes(count: int, name: str = "The photo") -> None:
 
 
 def check_size(width: int, height: int) -> None:
-    """Holds a photo's sides to the limits.
+    """Checks a photo's width and height in pixels.
 
     Raises:
         PhotoError: it has too many pixels, or a side is too long.
@@ -113,7 +113,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def too_many_pixels(claimed: str = "far too many") -> PhotoError:
-    """The error for a photo whose file says that it has this many pixels."""
+    """The error for a photo whose file claims this many pixels."""
     return PhotoError(
         f"The photo has {claimed} pixels; at most {MAX_PIXELS // 1_000_000} million can be read.",
         "pixels",
@@ -121,10 +121,9 @@ def too_many_pixels(claimed: str = "far too many") -> PhotoError:
 
 
 def check_parts(data: bytes) -> None:
-    """Counts the scans of a JPEG and the strips of a TIFF before a decoder meets them.
+    """Counts the scans of a JPEG and the strips of a TIFF before they are decoded.
 
-    Other formats have no parts that cost much without being read one by one: `CountedReads`
-    stops those.
+    In other formats the costly parts are read one by one, and `CountedReads` limits those.
 
     Raises:
         PhotoError: there are too many.
@@ -136,7 +135,7 @@ def check_parts(data: bytes) -> None:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Walks over the markers as the standard (ITU T.81, annex B) and libjpeg do."""
+    """Follows the markers as the standard (ITU T.81, annex B) and libjpeg do."""
     scans = parts = 0
     position = 2
     while marker := _MARKER.search(data, position):
@@ -159,17 +158,17 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _check_tiff(data: bytes) -> None:
-    """Looks at the first directory alone: the others are never read."""
+    """Checks only the first directory: the others are never read."""
     order = "<" if data[:2] == b"II" else ">"
     try:
         (start,) = struct.unpack_from(f"{order}I", data, 4)
         (entries,) = struct.unpack_from(f"{order}H", data, start)
         for index in range(entries):
             tag, _, count = struct.unpack_from(f"{order}HHI", data, start + 2 + 12 * index)
-            if tag in _PIECES and count > MAX_PARTS:
+            if tag in _PART_TAGS and count > MAX_PARTS:
                 raise _too_many_parts()
     except struct.error:
-        # A directory that is cut off: the decoder says what it makes of it.
+        # A truncated directory is left to the decoder.
         return
 
 

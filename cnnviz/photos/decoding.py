@@ -1,4 +1,4 @@
-"""Photos in: bytes or a path to an RGB array, and every check on the way."""
+"""Decodes photos: from bytes or a path to an RGB array, with all checks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from cnnviz.photos.checks import (
     check_bytes,
     check_parts,
     check_size,
-    kinds_of,
+    formats_of,
     too_many_pixels,
-    unknown_kind,
+    unknown_format,
 )
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif")
-# Above this a photo is decoded at reduced size: no network looks at more.
+# Photos with more pixels are decoded at reduced size: no network takes more.
 KEPT_PIXELS = 4_000_000
 
 _ORIENTATION = 0x0112
-# What brings a photo upright, by the number that EXIF gives to how the camera was held.
-_UPRIGHT = {
+# The transposition that turns a photo upright, by its EXIF orientation.
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,22 +45,23 @@ _GREY_16 = {"I;16", "I;16L", "I;16B"}
 _READABLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", *_GREY_16}
 # Pillow leaves the transparent grey or colour of a PNG in the file's own numbers.
 _TO_8_BITS = {"L;2": 85, "L;4": 17, "I;16B": 1 / 256, "RGB;16B": 1 / 256}
-# JPEG or fax inside a TIFF would start decoders that no limit here knows of.
+# JPEG or fax inside a TIFF would start decoders to which no limit here applies.
 _TIFF_COMPRESSIONS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}
-# Decoding 64 megapixels takes about a gigabyte: two such photos wait for each other.
-_large = threading.Lock()
+# Decoding 64 megapixels takes about a gigabyte: one such photo is decoded at a time.
+_large_photo_lock = threading.Lock()
 
 _log = logging.getLogger(__name__)
 
-# A photo as Pillow holds it, for rooms that do without Pillow: RGB, and never written to.
-Decoded = Image.Image
+# A photo as an RGB image of Pillow's, which must not be changed; named here for modules that do
+# not import Pillow.
+DecodedPhoto = Image.Image
 
 
 def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     """Reads a photo: (H, W, 3) uint8, RGB, upright, transparent parts on white.
 
     Of an animation it takes the first frame. A photo of more than 4 megapixels is
-    decoded at reduced size. Metadata is left behind.
+    decoded at reduced size. Metadata is dropped.
 
     Args:
         source: a path, or the bytes of a file.
@@ -71,24 +72,24 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     return np.asarray(open_picture(source))
 
 
-def open_picture(source: str | Path | bytes) -> Decoded:
-    """The same as ``open_photo``, as Pillow holds it: nothing is copied once more.
+def open_picture(source: str | Path | bytes) -> DecodedPhoto:
+    """The same as ``open_photo``, as a Pillow image and without a further copy.
 
     Raises:
         PhotoError: the file is missing, damaged, of an unknown kind, or too large.
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
     check_bytes(len(data))
-    kinds = kinds_of(data)
+    formats = formats_of(data)
     check_parts(data)
-    if "HEIF" in kinds:
+    if "HEIF" in formats:
         _register_heif()
     try:
-        with Image.open(CountedReads(data), formats=kinds) as image:
+        with Image.open(CountedReads(data), formats=formats) as image:
             check_size(*image.size)
-            # All at once: after each part a busy server's threads would take turns.
+            # Decode in one block: between blocks other threads of a busy server would run.
             image.decodermaxblock = len(data)
-            with _large if _is_large(image) else nullcontext():
+            with _large_photo_lock if _is_large(image) else nullcontext():
                 upright = _upright_rgb(image)
                 upright.load()
                 return upright
@@ -97,12 +98,12 @@ def open_picture(source: str | Path | bytes) -> Decoded:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_many_pixels() from error
     except UnidentifiedImageError as error:
-        raise unknown_kind() from error
+        raise unknown_format() from error
     except MemoryError as error:
         raise PhotoError(
             "There is not enough memory to read this photo now. Try a smaller one.", "memory"
         ) from error
-    # Pillow's decoders raise nearly anything on damaged files; none of their texts is for people.
+    # Pillow's decoders raise almost any error on damaged files, with messages for programmers.
     except Exception as error:
         _log.info("A photo could not be decoded", exc_info=error)
         raise PhotoError(
@@ -114,7 +115,7 @@ def open_picture(source: str | Path | bytes) -> Decoded:
 def _read(path: Path) -> bytes:
     try:
         status = path.stat()
-        # A pipe would keep its reader waiting, and a device may never end.
+        # Reading a pipe would block, and a device may have no end.
         if not stat.S_ISREG(status.st_mode):
             raise PhotoError(f"The photo {path.name} cannot be opened: it is no file.", "missing")
         check_bytes(status.st_size, path.name)
@@ -128,14 +129,14 @@ def _read(path: Path) -> bytes:
 
 @functools.cache
 def _register_heif() -> None:
-    """Makes HEIC known to Pillow, when the first file of its family comes."""
+    """Registers the HEIC decoder with Pillow, at the first file that may need it."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
 
 
 def _is_large(image: Image.Image) -> bool:
-    """Whether a photo may take much memory; an AVIF can hold more pixels than it says."""
+    """Whether a photo may take much memory; an AVIF can have more pixels than it claims."""
     return image.width * image.height > KEPT_PIXELS or image.format == "AVIF"
 
 
@@ -146,20 +147,20 @@ def _upright_rgb(image: ImageFile.ImageFile) -> Image.Image:
         image.draft("RGB", (1024, 1024))
     _scale_transparency(image)
     image.load()
-    # A HEIC may turn out larger than it said.
+    # A HEIC may be larger than it claims.
     check_size(*image.size)
-    plain = _kept(_eight_bits(image))
+    plain = _reduced(_eight_bits(image))
     if plain.has_transparency_data:
         layered = plain.convert("RGBA")
         plain = Image.new("RGBA", layered.size, "white")
         plain.alpha_composite(layered)
     rgb = plain if plain.mode == "RGB" else plain.convert("RGB")
-    turn = _UPRIGHT.get(_orientation(image))
-    return rgb if turn is None else rgb.transpose(turn)
+    transposition = _TRANSPOSITIONS.get(_orientation(image))
+    return rgb if transposition is None else rgb.transpose(transposition)
 
 
 def _scale_transparency(image: ImageFile.ImageFile) -> None:
-    """Brings the transparent grey or colour of a PNG to the 8 bits that its pixels get."""
+    """Scales the transparent grey or colour of a PNG to 8 bits, like its pixels."""
     key = image.info.get("transparency")
     if image.format != "PNG" or key is None or not image.tile:
         return
@@ -182,15 +183,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     grey = Image.fromarray((wide >> (bits - 8)).astype(np.uint8))
     if "transparency" in image.info:
         grey.info["transparency"] = image.info["transparency"]
-    # Such a TIFF counts from white to black, and Pillow leaves it so.
+    # In such a TIFF 0 is white, and Pillow does not invert it.
     return ImageChops.invert(grey) if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
 
 
-def _kept(image: Image.Image) -> Image.Image:
-    """At most ``KEPT_PIXELS`` of it, each the mean of those it stands for."""
+def _reduced(image: Image.Image) -> Image.Image:
+    """Reduces an image to at most ``KEPT_PIXELS`` pixels, each the mean of those it covers."""
     if image.width * image.height <= KEPT_PIXELS:
         return image
-    # Entries of a palette have no mean.
+    # Palette indices cannot be averaged.
     if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     scale = (KEPT_PIXELS / (image.width * image.height)) ** 0.5
@@ -199,13 +200,13 @@ def _kept(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the camera was held, as the metadata says; metadata that is damaged says nothing."""
-    # A HEIC comes upright from its decoder.
+    """The EXIF orientation, 1 to 8; 1 (upright) where it is missing or damaged."""
+    # The HEIC decoder already turns the image upright.
     if image.format == "HEIF":
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception as error:  # noqa: BLE001 - as wide as the errors of a decoder are
+    except Exception as error:  # noqa: BLE001 - decoders raise almost any error
         _log.info("A photo's metadata could not be read", exc_info=error)
         return 1
 

@@ -1,4 +1,4 @@
-"""Pictures out: arrays to the bytes of PNG and JPEG files, and smaller copies for the screen."""
+"""Encodes arrays as PNG and JPEG files, and makes smaller copies for the screen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.photos.decoding import Decoded
+from cnnviz.photos.decoding import DecodedPhoto
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -21,26 +21,26 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return _encode(pixels, "JPEG", quality=88)
 
 
-def as_picture(pixels: NDArray[np.uint8]) -> Decoded:
-    """Pixels (H, W, 3) as Pillow holds them: a copy."""
+def as_picture(pixels: NDArray[np.uint8]) -> DecodedPhoto:
+    """A Pillow image with a copy of pixels (H, W, 3)."""
     return Image.fromarray(pixels)
 
 
 def shrink(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """Reduces (H, W, 3) pixels so that no side is over ``longest``; smaller ones stay."""
+    """Reduces (H, W, 3) pixels so that no side is over ``longest``; smaller ones are unchanged."""
     if max(pixels.shape[:2]) <= longest:
         return pixels
     return np.asarray(shrink_picture(as_picture(pixels), longest))
 
 
-def shrink_picture(image: Decoded, longest: int) -> Decoded:
-    """``shrink`` of a photo that Pillow holds."""
+def shrink_picture(image: DecodedPhoto, longest: int) -> DecodedPhoto:
+    """``shrink`` of a Pillow image."""
     scale = longest / max(image.size)
     if scale >= 1:
         return image
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # For the screen: the mean of whole blocks of pixels first, and the rest by a quick filter.
-    # The sharpest filter, on all pixels, would take ten times as long.
+    # For the screen: averages whole blocks of pixels, then resizes with a quick filter. The
+    # sharpest filter on all pixels would take ten times as long.
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 

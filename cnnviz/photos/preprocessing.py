@@ -1,4 +1,4 @@
-"""From a photo to the network input, as the card says, and back to the photo's pixels."""
+"""From a photo to the network input, as the card defines it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.arrays import Region, resize
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
+from cnnviz.geometry import padded_position, seen_region
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -27,43 +27,21 @@ _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 
 @dataclass(frozen=True)
 class NetworkView:
-    """A photo as a network sees it: what may stand for the photo where that network is asked.
+    """A photo reduced to the pixels that a network sees; far smaller than the photo.
 
-    It is made once, and is far smaller than the photo.
+    It can be given to a network with the same preprocessing in place of the photo.
 
     Attributes:
-        pixels: (h, w, C) uint8, what ``network_view`` gives.
-        preprocessing: how the photo became that.
+        pixels: (h, w, C) uint8, the result of ``network_view``.
+        preprocessing: the preprocessing that was applied.
     """
 
     pixels: NDArray[np.uint8]
     preprocessing: Preprocessing
 
 
-Photo = NDArray[np.uint8] | NetworkView
-
-
-def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region:
-    """The part of a photo (height, width) that the network looks at, in photo pixels.
-
-    With ``pad`` it reaches beyond the photo, by the black borders.
-    """
-    if preprocessing.fit == "stretch":
-        return Region(0, 0, width, height)
-    if preprocessing.fit == "pad":
-        left, top, inner_width, inner_height = _place_inside(height, width, preprocessing)
-        across, down = width / inner_width, height / inner_height
-        return Region(
-            -left * across,
-            -top * down,
-            preprocessing.width * across,
-            preprocessing.height * down,
-        )
-    scale = min(height / preprocessing.height, width / preprocessing.width)
-    # Rounding must not put an edge outside the photo, not even by 1e-13.
-    seen_height = min(scale * preprocessing.height, height) * preprocessing.crop_fraction
-    seen_width = min(scale * preprocessing.width, width) * preprocessing.crop_fraction
-    return Region((width - seen_width) / 2, (height - seen_height) / 2, seen_width, seen_height)
+# What a network accepts as a photo: (H, W, 3) pixels, or its own view of them.
+PhotoInput = NDArray[np.uint8] | NetworkView
 
 
 def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -83,7 +61,7 @@ def network_view(photo: NDArray[np.uint8], preprocessing: Preprocessing) -> NDAr
 
 
 def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """``network_view`` of a photo that Pillow holds, in RGB."""
+    """``network_view`` of an RGB image of Pillow's: (h, w, C) uint8."""
     size = (preprocessing.width, preprocessing.height)
     resample = _FILTERS[preprocessing.interpolation]
     if preprocessing.channels == 1:
@@ -105,12 +83,12 @@ def picture_view(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np
     return view if view.ndim == 3 else view[..., None]
 
 
-def network_input(photo: Photo, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The photo as the network gets it: (1, h, w, C) float32, scaled as the card says.
+def network_input(photo: PhotoInput, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """The network input: (1, h, w, C) float32, scaled as the card defines it.
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
-        ValueError: it is the view of a network that sees photos otherwise.
+        ValueError: it is a view with another preprocessing.
     """
     if not isinstance(photo, NetworkView):
         view = network_view(photo, preprocessing)
@@ -126,7 +104,12 @@ def network_input(photo: Photo, preprocessing: Preprocessing) -> NDArray[np.floa
 def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     """Scales pixel values of 0 to 255, (..., C), to the range that a network was trained on.
 
-    The names are those of ``Preprocessing.scaling``; float32, same shape.
+    Args:
+        view: the pixels.
+        scaling: a value of ``Preprocessing.scaling``.
+
+    Returns:
+        float32 of the same shape.
     """
     pixels = view.astype(np.float32)
     if scaling == "unit":
@@ -140,35 +123,10 @@ def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
     return pixels
 
 
-def place_on_photo(
-    values: NDArray[np.floating], height: int, width: int, preprocessing: Preprocessing
-) -> NDArray[np.float32]:
-    """Lays a map (h, w) over a photo of (height, width), exactly where the network looked.
-
-    Crop and scaling are undone; photo pixels that the network never saw are NaN.
-    """
-    return resize(values, height, width, seen_region(height, width, preprocessing))
-
-
-def _place_inside(
-    height: int, width: int, preprocessing: Preprocessing
-) -> tuple[int, int, int, int]:
-    """Where a padded photo lies in the network input: left, top, width, height, in its pixels."""
-    scale = min(preprocessing.height / height, preprocessing.width / width)
-    inner_width = max(1, round(width * scale))
-    inner_height = max(1, round(height * scale))
-    return (
-        (preprocessing.width - inner_width) // 2,
-        (preprocessing.height - inner_height) // 2,
-        inner_width,
-        inner_height,
-    )
-
-
 def _pad(
     image: Image.Image, preprocessing: Preprocessing, resample: Image.Resampling
 ) -> Image.Image:
-    left, top, width, height = _place_inside(image.height, image.width, preprocessing)
+    left, top, width, height = padded_position(image.height, image.width, preprocessing)
     canvas = Image.new(image.mode, (preprocessing.width, preprocessing.height))
     canvas.paste(image.resize((width, height), resample), (left, top))
     return canvas

@@ -1,4 +1,4 @@
-"""The pictures that come with cnnviz."""
+"""The sample pictures of cnnviz."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SAMPLES = PACKAGE / "samples"
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that comes with cnnviz, with its origin.
+    """A sample picture with its origin.
 
     Attributes:
-        name: what the address bar shows.
-        title: what a person reads.
+        name: its name in addresses.
+        title: its name on the page.
         source: where the picture comes from.
         licence: what it may be used for.
-        models: names of the shipped models that it suits.
+        models: names of the shipped models it is for.
         path: the file.
     """
 
@@ -33,7 +33,7 @@ class Sample:
 
 
 def samples() -> tuple[Sample, ...]:
-    """The pictures that come with cnnviz."""
+    """All sample pictures, in the order of ``samples.json``."""
     entries = json.loads((_SAMPLES / "samples.json").read_text(encoding="utf-8"))
     return tuple(
         Sample(

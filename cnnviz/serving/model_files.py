@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cnnviz.cards import card_path
 from cnnviz.errors import ModelError
-from cnnviz.settings import ROOT, read_settings
+from cnnviz.settings import PACKAGE, read_settings
 
 # The models that the project ships, in the format of the command sha256sum.
-CHECKSUMS = ROOT / "cnnviz" / "shipped_models.sha256"
+CHECKSUMS = PACKAGE / "shipped_models.sha256"
 
 
 @dataclass(frozen=True)

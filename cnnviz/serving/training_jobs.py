@@ -1,7 +1,7 @@
-"""The app's own training: one at a time, in a process of its own, seen by everybody.
+"""The training jobs of the app: one at a time, each in a process of its own, shared by everybody.
 
-The process writes how far it is into a file, so that a page that is loaded again, or by somebody
-else, finds the running training. All of it goes when the server does.
+The process reports its status in a file, so that a page that is loaded again, or by another
+person, shows the running training. All files are deleted when the server ends.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
-from cnnviz.storage import replace_file
-from cnnviz.training.runs import Run, open_run, run_folder
+from cnnviz.training.runs import (
+    TrainingRun,
+    TrainingStatus,
+    open_run,
+    read_status,
+    run_folder,
+    write_status,
+)
 
-# Trainings whose files are kept on this server's disk.
-_KEPT = 4
+# Jobs whose files are kept on this server's disk.
+KEPT_JOBS = 4
 MOST_PHOTOS = 5_000
 MOST_EPOCHS = 100
-
-State = Literal["preparing", "training", "finished", "stopped", "failed"]
-_GOING = ("preparing", "training")
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 
 
 @dataclass(frozen=True)
-class Order:
-    """What somebody asked for.
+class TrainingRequest:
+    """A person's request for a training.
 
     Attributes:
         name: of the model; letters, digits and the signs - and _.
         source: the data: a zip of class folders, or an ``.npz`` in the form of Keras's MNIST.
-        source_name: what a person calls it.
+        source_name: its name on pages.
         architecture: name of a recipe.
-        epochs: the most.
+        epochs: the maximum.
     """
 
     name: str
@@ -58,230 +60,241 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Status:
-    """How far a training is.
+class TrainingJob:
+    """A training in the app: its request and its files.
 
     Attributes:
-        state: what it is doing.
-        message: why it failed, or what was left out; "" for nothing to say.
-        done: photos that are prepared, or steps that are done in this epoch.
-        total: of so many.
-        epoch: the one that is going on, counted from 1.
-        epochs: the most there will be.
-        loss: mean of this epoch so far.
-        accuracy: likewise.
-        seconds_left: about how long it will still take; None where nobody knows.
-    """
-
-    state: State = "preparing"
-    message: str = ""
-    done: int = 0
-    total: int = 0
-    epoch: int = 0
-    epochs: int = 0
-    loss: float = 0
-    accuracy: float = 0
-    seconds_left: float | None = None
-
-    @property
-    def going(self) -> bool:
-        """Whether it is not at its end yet."""
-        return self.state in _GOING
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the files of a training in the app are.
-
-    Attributes:
-        folder: all of them.
-        order: what was asked for.
+        folder: of all its files.
+        request: what was requested.
     """
 
     folder: Path
-    order: Order
+    request: TrainingRequest
 
     @property
     def data(self) -> Path:
-        """The prepared data."""
+        """The folder of the prepared data."""
         return self.folder / "data"
 
     @property
     def model(self) -> Path:
-        """The model, once it is finished."""
-        return self.folder / f"{self.order.name}.keras"
+        """The file of the model, which exists once the training is finished."""
+        return self.folder / f"{self.request.name}.keras"
 
-    def ask_to_end(self) -> None:
-        """Asks the process to come to an end; it looks after every step, from its start on."""
+    def request_stop(self) -> None:
+        """Asks the process to end; it checks after every step, from its start on."""
         (self.folder / "end").touch()
 
-    def is_asked_to_end(self) -> bool:
-        """Whether somebody asked for the end."""
+    def is_stop_requested(self) -> bool:
+        """Whether the process has been asked to end."""
         return (self.folder / "end").exists()
 
-    def forget_upload(self) -> None:
-        """Deletes the zip that somebody uploaded, if there is one."""
-        source = Path(self.order.source)
+    def delete_upload(self) -> None:
+        """Deletes the uploaded zip, if there is one."""
+        source = Path(self.request.source)
         if source.parent == self.folder:
             source.unlink(missing_ok=True)
 
-    def run(self) -> Run | None:
-        """The training's own folder, once it has begun."""
+    def run(self) -> TrainingRun | None:
+        """The training's own folder; None before the first step."""
         try:
             return open_run(run_folder(self.model))
         except TrainingError:
             return None
 
-    def status(self) -> Status:
-        """How far it is."""
-        try:
-            told = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
-            return Status(**told)
-        except FileNotFoundError:
-            return Status()
+    def reported_status(self) -> TrainingStatus:
+        """The last status that the process has reported, even if it was killed since."""
+        return read_status(self.folder / "status.json")
 
-    def tell(self, status: Status) -> None:
-        """Writes how far it is."""
-        replace_file(self.folder / "status.json", json.dumps(asdict(status)).encode())
+    def report(self, status: TrainingStatus) -> None:
+        """Writes the status file."""
+        write_status(self.folder / "status.json", status)
 
 
 @dataclass
-class _Desk:
-    """What this server knows of its trainings.
+class JobRegistry:
+    """The training jobs of this server.
 
     Attributes:
-        folder: where their files lie; None until there are any.
-        places: of those that are kept, the last one last.
-        process: of the last one.
+        folder: of all their files; None before the first job.
+        jobs: those that are kept, the newest one last.
+        process: of the newest job.
+        count: jobs since the start of the server.
     """
 
     folder: TemporaryDirectory[str] | None = None
-    places: list[Place] = field(default_factory=list)
+    jobs: list[TrainingJob] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
-    begun: int = 0
+    count: int = 0
 
 
 @cache
-def _desk() -> _Desk:
-    return _Desk()
+def _registry() -> JobRegistry:
+    return JobRegistry()
 
 
-def start(order: Order, upload: bytes | memoryview | None = None) -> None:
-    """Starts a training; returns at once.
+def reset() -> None:
+    """Kills the process of a running job, and forgets and deletes all jobs."""
+    with _lock:
+        registry = _registry()
+        _end_process()
+        if registry.folder is not None:
+            registry.folder.cleanup()
+        _registry.cache_clear()
+
+
+def start(request: TrainingRequest, upload: bytes | memoryview | None = None) -> None:
+    """Starts a training job in the background.
 
     Args:
-        order: what is asked for.
-        upload: the bytes of a zip, which take the place of ``order.source``.
+        request: what to train.
+        upload: the bytes of a zip, used in place of ``request.source``.
 
     Raises:
-        TrainingError: another one is going on, or the disk is full.
+        TrainingError: another job is running, or the disk is full.
     """
     with _lock:
-        if is_going():
+        if is_active():
             raise TrainingError(
                 "Somebody is training a network just now, and this server trains one at a time."
             )
-        desk = _desk()
-        if desk.process is not None:
-            # It has said its last word, and takes its time to leave.
-            desk.process.kill()
-            desk.process.wait()
-        desk.begun += 1
-        if desk.folder is None:
-            desk.folder = temporary_folders.make("training")
-        folder = Path(desk.folder.name) / f"{desk.begun:03}"
+        # A process that has reported its final status may not have exited yet.
+        _end_process()
+        try:
+            job = add(request, upload)
+            try:
+                _registry().process = process = _start_process(job)
+            except OSError:
+                remove(job)
+                raise
+        except OSError as error:
+            raise TrainingError(f"The training cannot begin: {error.strerror}.") from error
+        threading.Thread(target=_clean_up_after, args=(process, job), daemon=True).start()
+        for old in jobs()[KEPT_JOBS:]:
+            remove(old)
+
+
+def add(request: TrainingRequest, upload: bytes | memoryview | None = None) -> TrainingJob:
+    """Registers a job as the newest one and stores its upload; starts no process.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with _lock:
+        registry = _registry()
+        registry.count += 1
+        if registry.folder is None:
+            registry.folder = temporary_folders.make("training")
+        folder = Path(registry.folder.name) / f"{registry.count:03}"
         try:
             folder.mkdir()
             if upload is not None:
-                # The data's name stands in the card.
-                order = replace(order, source=str(folder / f"{order.source_name}.zip"))
-                Path(order.source).write_bytes(upload)
-            (folder / "order.json").write_text(json.dumps(asdict(order)), encoding="utf-8")
-            log = (folder / "log.txt").open("wb")
-        except OSError as error:
+                # The card names the file as the source of the data.
+                request = replace(request, source=str(folder / f"{request.source_name}.zip"))
+                Path(request.source).write_bytes(upload)
+        except OSError:
             shutil.rmtree(folder, ignore_errors=True)
-            raise TrainingError(f"The training cannot begin: {error.strerror}.") from error
-        with log:
-            # This Python, and words of our own: a folder and a number.
-            desk.process = subprocess.Popen(  # nosec B603
-                [
-                    sys.executable,
-                    "-m",
-                    "cnnviz.serving.training_process",
-                    str(folder),
-                    str(os.getpid()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            )
-        desk.places.append(Place(folder, order))
-        for old in desk.places[:-_KEPT]:
-            shutil.rmtree(old.folder, ignore_errors=True)
-        del desk.places[:-_KEPT]
+            raise
+        registry.jobs.append(TrainingJob(folder, request))
+        return registry.jobs[-1]
 
 
-def is_going() -> bool:
-    """Whether a training is going on."""
+def remove(job: TrainingJob) -> None:
+    """Forgets a job that is not running, and deletes its files."""
     with _lock:
-        # A process takes a moment to leave after its last word.
-        return _runs() and _desk().places[-1].status().going
+        _registry().jobs.remove(job)
+        shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _runs() -> bool:
-    process = _desk().process
-    return process is not None and process.poll() is None
+def _start_process(job: TrainingJob) -> subprocess.Popen[bytes]:
+    arguments = (str(job.folder), str(os.getpid()), json.dumps(asdict(job.request)))
+    with (job.folder / "log.txt").open("wb") as log:
+        # No shell; the request is a single argument in JSON.
+        return subprocess.Popen(  # nosec B603
+            [sys.executable, "-m", "cnnviz.serving.training_process", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+
+def _end_process() -> None:
+    process = _registry().process
+    if process is not None:
+        process.kill()
+        process.wait()
+
+
+def _clean_up_after(process: subprocess.Popen[bytes], job: TrainingJob) -> None:
+    """Waits for the end of a process, then deletes the upload in case it could not."""
+    process.wait()
+    job.delete_upload()
+    if job.folder.exists() and job.reported_status().is_active:
+        log = job.folder / "log.txt"
+        _log.warning("A training process ended without a final status; its log: %s", log)
+
+
+def process_id() -> int | None:
+    """The id of the running process; None where no process runs."""
+    with _lock:
+        process = _registry().process
+        return process.pid if process is not None and process.poll() is None else None
+
+
+def is_active() -> bool:
+    """Whether a training is running."""
+    with _lock:
+        # A process that has reported its final status may not have exited yet.
+        return process_id() is not None and _registry().jobs[-1].reported_status().is_active
 
 
 def count() -> int:
-    """How many trainings were begun on this server."""
+    """The number of jobs since the start of the server."""
     with _lock:
-        return _desk().begun
+        return _registry().count
 
 
 def stop() -> None:
-    """Asks the training to come to its end: the best epoch so far becomes the model."""
+    """Asks the running training to end: the best epoch so far becomes the model."""
     with _lock:
-        if is_going():
-            _desk().places[-1].ask_to_end()
+        if is_active():
+            _registry().jobs[-1].request_stop()
 
 
-def places() -> list[Place]:
-    """The trainings of this server that are kept, the last one first."""
+def jobs() -> list[TrainingJob]:
+    """The jobs that are kept, the newest one first."""
     with _lock:
-        return _desk().places[::-1]
+        return _registry().jobs[::-1]
 
 
-def status(place: Place) -> Status:
-    """How far a training is; one whose process died has failed."""
+def status(job: TrainingJob) -> TrainingStatus:
+    """The status of a job: failed if its process ended without a final status. Only reads."""
     with _lock:
-        over = place != _desk().places[-1] or not _runs()
-        told = place.status()
-        if over and told.going and place.folder.exists():
-            _log.warning("A training ended without a word; its log: %s", place.folder / "log.txt")
-            told = replace(
-                told,
-                state="failed",
-                message="The process that trained stopped: the memory may be full. The epochs "
-                "that were finished can still be looked at.",
-            )
-            place.tell(told)
-            place.forget_upload()
-        return told
+        # In this order: the process may report its final status and exit in between.
+        runs = job in jobs()[:1] and process_id() is not None
+        reported = job.reported_status()
+    if runs or not reported.is_active:
+        return reported
+    return replace(
+        reported,
+        state="failed",
+        message="The process that trained stopped: the memory may be full. The epochs "
+        "that were finished can still be looked at.",
+    )
 
 
 def models() -> list[ModelFile]:
-    """The models that were trained here and are finished."""
+    """The finished models that were trained on this server."""
     return [
-        replace(model_file(place.model), trusted=True)
-        for place in places()
-        if place.model.exists() and not place.status().going
+        replace(model_file(job.model), trusted=True)
+        for job in jobs()
+        if job.model.exists() and not status(job).is_active
     ]
 
 
-def checkpoint(run: Run, name: str, *, trusted: bool) -> ModelFile:
+def checkpoint(run: TrainingRun, name: str, *, trusted: bool) -> ModelFile:
     """A checkpoint of a training as a model file; its card is that of the training.
 
     Args:
@@ -290,7 +303,7 @@ def checkpoint(run: Run, name: str, *, trusted: bool) -> ModelFile:
         trusted: as in ``ModelFile``.
 
     Raises:
-        ModelError: it is not there any more.
+        ModelError: it does not exist any more.
     """
     path = run.folder / name
     return replace(model_file(path), trusted=trusted, checkpoint=True)

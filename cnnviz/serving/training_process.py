@@ -1,6 +1,7 @@
-"""The process of the app's training: ``python -m cnnviz.serving.training_process FOLDER PARENT``.
+"""The process of a training job: ``python -m cnnviz.serving.training_process``.
 
-It has limits on memory and time, and gives way to the processes that answer people's questions.
+Its arguments are the job's folder, the id of the server's process, and the request in JSON. It
+limits its memory and time, and lowers its CPU priority below the processes that answer pages.
 """
 
 from __future__ import annotations
@@ -17,149 +18,155 @@ from typing import Any
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
-from cnnviz.serving.training_jobs import MOST_PHOTOS, Order, Place, Status
+from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, TrainingRequest
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.recipes import find_recipe
-from cnnviz.training.runs import Progress
+from cnnviz.training.runs import TrainingStatus
 
-# Bytes of address space, of which TensorFlow alone takes several billions.
+MOST_SECONDS = 3600
+# Bytes of address space; TensorFlow alone takes several GB.
 _MEMORY = 12 << 30
-_SECONDS = 3600
 _NICE = 10
 _BATCH = 32
-# Between two entries in the status file.
+# Seconds between two writes of the status file.
 _PAUSE = 0.3
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Teller:
-    """Writes how far the training is, a few times a second at most.
+class ProgressReporter:
+    """Writes the status of a job, a few times a second at most, and decides when it must end.
 
     Attributes:
-        place: where.
-        begun: when the process began, in seconds of a clock that only counts.
+        job: the training.
+        most_seconds: after which it must end.
+        start: time at the start of the process, of a monotonic clock.
     """
 
-    place: Place
-    begun: float = field(default_factory=time.monotonic)
+    job: TrainingJob
+    most_seconds: float = MOST_SECONDS
+    start: float = field(default_factory=time.monotonic)
     _last: float = 0
 
-    def prepared(self, done: int, total: int) -> None:
-        """So many photos are prepared.
+    def report_photos(self, done: int, total: int) -> None:
+        """Reports the progress of the preparation.
 
         Raises:
             TrainingError: the training must end now.
         """
         self.check()
-        self._tell(Status("preparing", done=done, total=total), done == total)
+        self._write(TrainingStatus(photos_done=done, photos=total), at_once=done == total)
 
-    def trained(self, now: Progress) -> None:
-        """So many steps are done."""
-        each = [epoch.seconds for epoch in now.history]
-        left = None
-        if each:
-            left = sum(each) / len(each) * (now.epochs - now.epoch + 1 - now.step / now.steps)
-        told = Status(
-            "training",
-            done=now.step,
-            total=now.steps,
-            epoch=now.epoch,
-            epochs=now.epochs,
-            loss=now.loss,
-            accuracy=now.accuracy,
-            seconds_left=left,
-        )
-        self._tell(told, now.step == now.steps)
+    def report_step(self, status: TrainingStatus) -> None:
+        """Reports the progress of the training."""
+        self._write(status, at_once=status.step == status.steps)
 
     def check(self) -> None:
         """Raises ``TrainingError`` where the training must end now."""
-        if self.ends():
+        if self.must_end():
             raise TrainingError("The training was stopped before its first epoch was finished.")
 
-    def ends(self) -> bool:
-        """Whether the training must end now."""
-        return self.place.is_asked_to_end() or self.took_too_long()
+    def must_end(self) -> bool:
+        """Whether the training must end now: it was stopped, or its time is over."""
+        return self.job.is_stop_requested() or self.is_out_of_time()
 
-    def took_too_long(self) -> bool:
+    def is_out_of_time(self) -> bool:
         """Whether the time for a training is over."""
-        return time.monotonic() - self.begun > _SECONDS
+        return time.monotonic() - self.start > self.most_seconds
 
-    def _tell(self, status: Status, at_once: bool) -> None:
+    def _write(self, status: TrainingStatus, *, at_once: bool) -> None:
         if at_once or time.monotonic() - self._last > _PAUSE:
             self._last = time.monotonic()
-            self.place.tell(status)
+            self.job.report(status)
 
 
-def main(folder: str, parent: str) -> None:
-    """Prepares the data and trains, as the folder's order says."""
+def main(folder: str, parent: str, request: str) -> None:
+    """Prepares the data and trains.
+
+    Args:
+        folder: of the job.
+        parent: id of the server's process.
+        request: a ``TrainingRequest`` in JSON.
+    """
     follow(int(parent))
-    _limit()
-    order = Order(**json.loads(Path(folder, "order.json").read_text(encoding="utf-8")))
-    place = Place(Path(folder), order)
-    teller = _Teller(place)
+    _limit_resources()
+    job = TrainingJob(Path(folder), TrainingRequest(**json.loads(request)))
+    reporter = ProgressReporter(job)
     try:
-        place.tell(_train(place, teller))
+        job.report(_train(job, reporter))
     except CnnvizError as error:
-        # Where the files lie on this server is nobody's business.
-        reason = str(error).replace(f"{place.folder}{os.sep}", "")
-        stopped = isinstance(error, TrainingError) and teller.ends()
-        place.tell(Status("stopped" if stopped else "failed", reason))
+        # Do not expose server paths.
+        reason = str(error).replace(f"{job.folder}{os.sep}", "")
+        stopped = isinstance(error, TrainingError) and reporter.must_end()
+        job.report(TrainingStatus("stopped" if stopped else "failed", reason))
     except MemoryError:
-        place.tell(Status("failed", "There is not enough memory for this training."))
-    # TensorFlow raises whatever it likes; none of its texts is for people.
+        job.report(TrainingStatus("failed", "There is not enough memory for this training."))
+    # TensorFlow raises errors of many types, with messages that do not help people.
     except Exception as error:  # noqa: BLE001
         _log.exception("The training failed")
-        reason = f"The training failed: {type(error).__name__}. The server's log says more."
-        place.tell(Status("failed", reason))
+        reason = f"The training failed: {type(error).__name__}. See the server's log."
+        job.report(TrainingStatus("failed", reason))
 
 
-def _train(place: Place, teller: _Teller) -> Status:
-    order = place.order
-    prepared = _prepare(order, place.data, teller)
-    teller.check()
-    place.tell(Status("training", total=1))
+def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
+    """Runs a job to its end, and returns its final status."""
+    prepared = prepare_data(job, reporter)
+    reporter.check()
+    job.report(TrainingStatus("training"))
     tensorflow: Any = importlib.import_module("tensorflow")
-    # The other half is for the people who look at networks meanwhile.
+    # The other half of the cores serves the people who look at networks.
     threads = max(1, (os.cpu_count() or 1) // 2)
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-    training: Any = importlib.import_module("cnnviz.training.loop")
-    training.train(
+    loop: Any = importlib.import_module("cnnviz.training.loop")
+    loop.train(
         prepared,
-        place.model,
-        order.architecture,
-        epochs=order.epochs,
+        job.model,
+        job.request.architecture,
+        epochs=job.request.epochs,
         batch=_BATCH,
-        report=teller.trained,
-        stop=teller.ends,
+        report=reporter.report_step,
+        stop=reporter.must_end,
     )
     left_out = len(prepared.left_out)
-    words = []
-    if teller.took_too_long():
-        words.append(f"A training here takes {_SECONDS // 60} minutes at most.")
+    notes = []
+    if reporter.is_out_of_time():
+        notes.append(f"A training here takes {MOST_SECONDS // 60} minutes at most.")
     if left_out:
-        words.append(f"Files that could not be read and were left out: {left_out:,}.")
-    return Status("stopped" if teller.ends() else "finished", " ".join(words))
+        notes.append(f"Files that could not be read and were left out: {left_out:,}.")
+    return TrainingStatus("stopped" if reporter.must_end() else "finished", " ".join(notes))
 
 
-def _prepare(order: Order, out: Path, teller: _Teller) -> Prepared:
-    if order.source.endswith(".npz"):
-        return prepare_pixels(order.source, out)
-    size = find_recipe(order.architecture).size
+def prepare_data(
+    job: TrainingJob, reporter: ProgressReporter, *, most_photos: int = MOST_PHOTOS
+) -> Prepared:
+    """Prepares the data of a job, and deletes its upload.
+
+    Raises:
+        DataError: the data cannot be used, or has too many photos.
+        TrainingError: the training must end now.
+    """
+    request = job.request
+    if request.source.endswith(".npz"):
+        return prepare_pixels(request.source, job.data)
+    size = find_recipe(request.architecture).size
     try:
         return prepare_photos(
-            order.source, out, size=size, most=MOST_PHOTOS, processes=1, report=teller.prepared
+            request.source,
+            job.data,
+            size=size,
+            most=most_photos,
+            processes=1,
+            report=reporter.report_photos,
         )
     finally:
-        # The photos themselves are not needed any more.
-        teller.place.forget_upload()
+        job.delete_upload()
 
 
-def _limit() -> None:
-    """Limits on memory, and a back seat: people's questions come first."""
+def _limit_resources() -> None:
+    """Limits the memory, and lowers the CPU priority."""
     if sys.platform == "win32":
         return
     import resource

@@ -85,7 +85,7 @@ def open_pool(model: ModelFile) -> WorkerPool:
         if name not in _pools:
             settings = read_settings()
             if not model.trusted:
-                _close_surplus(settings.guests)
+                _close_surplus(settings.untrusted_processes)
             _pools[name] = _started(settings, name, untrusted=not model.trusted)
         _pools.move_to_end(name)
         return _pools[name]

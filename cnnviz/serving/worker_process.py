@@ -79,7 +79,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
         # TensorFlow is imported later, so that a file that is refused is refused at once.
         from cnnviz.serving.sandbox import confine
 
-        confine(settings.guest_gb << 30)
+        confine(settings.untrusted_gb << 30)
     else:
         import_tensorflow(settings.threads)
 

@@ -22,7 +22,7 @@ from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
     from cnnviz.cards import ModelCard
-    from cnnviz.photos.preprocessing import Photo
+    from cnnviz.photos.preprocessing import PhotoInput
     from cnnviz.results import Explanation, Filters, Floats, Outline, Prediction
     from cnnviz.serving.model_files import ModelFile
 
@@ -66,7 +66,7 @@ def prepare(model: ModelFile) -> None:
     call(Call("prepare", model))
 
 
-def predict(model: ModelFile, photo: Photo, card: ModelCard | None = None) -> Prediction:
+def predict(model: ModelFile, photo: PhotoInput, card: ModelCard | None = None) -> Prediction:
     """``cnnviz.predict`` in a worker process.
 
     Raises:
@@ -87,7 +87,7 @@ def filters(model: ModelFile, layer: str) -> Filters:
 
 
 def activations(
-    model: ModelFile, photo: Photo, layers: Iterable[str], card: ModelCard | None = None
+    model: ModelFile, photo: PhotoInput, layers: Iterable[str], card: ModelCard | None = None
 ) -> dict[str, Floats]:
     """``cnnviz.activations`` in a worker process.
 
@@ -100,7 +100,7 @@ def activations(
 
 def explain(
     model: ModelFile,
-    photo: Photo,
+    photo: PhotoInput,
     targets: Sequence[str | int] = (),
     *,
     method: str | None = None,

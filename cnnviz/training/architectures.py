@@ -1,4 +1,4 @@
-"""The networks of the recipes, untrained, each as a short function."""
+"""The networks of the recipes, untrained: a short function for each."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def lesson_mnist(shape: Shape, classes: int) -> keras.Model:
 def lesson_cam(shape: Shape, classes: int) -> keras.Model:
     """Convolutions, global average pooling, one dense layer (Zhou et al. 2016, arXiv:1512.04150).
 
-    (N, h, w, C) of 0 to 1 -> (N, classes); the last maps are an eighth of the photo's side.
+    (N, h, w, C) of 0 to 1 -> (N, classes); the last feature maps have an eighth of the side.
     """
     image = x = keras.Input(shape, name="image")
     for number, filters in enumerate((32, 64, 128, 128), start=1):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
-        # An epoch over a few photos has few steps for the running mean to follow.
+        # With a few photos an epoch has few steps, which the running mean must follow.
         x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
         if number < 4:
@@ -46,7 +46,7 @@ def lesson_cam(shape: Shape, classes: int) -> keras.Model:
 
 
 def transfer(shape: Shape, classes: int) -> keras.Model:
-    """The shipped EfficientNet-Lite0 with a dense layer of its own for the classes.
+    """The shipped EfficientNet-Lite0 with a new dense layer for the classes.
 
     (N, 224, 224, 3) of 0 to 255 -> (N, classes).
     """
@@ -74,7 +74,7 @@ def tiny_vgg(shape: Shape, classes: int) -> keras.Model:
 
 
 def _scores(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    # Probabilities need float32, also where the rest is computed in less.
+    # Probabilities need float32, also where the other layers compute in bfloat16.
     dense = layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")
     return dense(x)
 
@@ -88,9 +88,9 @@ BUILDERS: dict[str, Callable[[Shape, int], keras.Model]] = {
 
 
 def freeze(network: keras.Model, *, all_but_scores: bool) -> None:
-    """Says which layers of the transfer network learn.
+    """Sets which layers of the transfer network are trained.
 
-    Its batch normalisations never do: a few photos would spoil what they learned of a million.
+    Batch normalisations never are: a few photos would replace statistics of a million photos.
     """
     for layer in network.layers:
         normalises = isinstance(layer, layers.BatchNormalization)

@@ -1,126 +1,70 @@
-"""Train a network by a recipe: a checkpoint for every epoch, and at the end the best as a model.
+"""Train a network by a recipe: a checkpoint after every epoch, and finally the best as a model.
 
 The loop is written out, because Keras's ``fit`` cannot run on several machines with TensorFlow
 (keras-team/keras issue 20585): one loop serves one device, several, and several machines, by
-TensorFlow's own strategies, and gives the same curve on each.
+TensorFlow's own strategies, with the same curve on each.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import shutil
 import time
-import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from cnnviz.cards import (
-    Accuracy,
-    Confusion,
-    ModelCard,
-    Preprocessing,
-    Training,
-    card_path,
-    write_card,
-)
+from cnnviz.cards import ModelCard, card_path, write_card
 from cnnviz.errors import TrainingError
-from cnnviz.storage import replace_file
-from cnnviz.training import pipelines
-from cnnviz.training.architectures import BUILDERS, freeze
+from cnnviz.training import checkpoints, pipelines
+from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split
-from cnnviz.training.recipes import Recipe, check_input, find_recipe
-from cnnviz.training.runs import (
-    Epoch,
-    Progress,
-    Run,
-    best_of,
-    read_history,
-    run_folder,
-    write_history,
+from cnnviz.training.job import (
+    TrainingConfig,
+    TrainingSetup,
+    build_network,
+    choose_strategy,
+    fastest_precision,
+    is_first_machine,
 )
+from cnnviz.training.recipes import check_input, find_recipe
+from cnnviz.training.result_card import Measurement, draft_card, measured_card
+from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, best_of, run_folder
 
 # The share of all epochs without a better one after which the training stops: while the learning
 # rate is high the figures go up and down.
-_PATIENCE = 1 / 3
-_LEAST_PATIENCE = 5
-_STATE = "state.npz"
-_LOGS = "logs"
+PATIENCE = 1 / 3
+MIN_PATIENCE = 5
 
-Report = Callable[[Progress], None]
+Report = Callable[[TrainingStatus], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a training was asked for; going on with it needs the same.
-
-    Attributes:
-        architecture: name of a recipe.
-        data: ``key`` of the prepared data.
-        epochs: the most.
-        batch: photos of a step on all devices together.
-        seed: of the first weights, the order and the changes of the photos.
-    """
-
-    architecture: str
-    data: str
-    epochs: int
-    batch: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that stays the same in a training.
-
-    Attributes:
-        prepared: the data.
-        recipe: the network and how it learns.
-        plan: what was asked for.
-        run: the folder.
-        strategy: how a step is shared.
-        writes: whether this machine writes the files: of several only the first one does.
-        keep_best: whether the checkpoint of the best epoch alone is kept.
-        steps: of an epoch.
-    """
-
-    prepared: Prepared
-    recipe: Recipe
-    plan: Plan
-    run: Run
-    strategy: tf.distribute.Strategy
-    writes: bool
-    keep_best: bool
-    steps: int
-
-
-@dataclass(frozen=True)
-class _Learner:
-    """A network while it learns.
+class Learner:
+    """A network in one stage of its training.
 
     Attributes:
         network: as its recipe builds it.
-        optimizer: its moments and its place on the learning rate's curve.
-        tuning: whether this is the second stage of a recipe that has two.
-        step: takes an iterator of distributed batches, trains on one, and gives the sums of
-            losses, of photos told right, and of photos.
-        answer: the network on photos, not learning.
+        optimizer: its moments and its position on the learning rate's curve.
+        fine_tuning: whether this is the second stage of a recipe that has two.
+        step: takes an iterator of distributed batches, trains on one batch, and returns (3,): the
+            sum of losses, the number of correctly classified photos, and the number of photos.
+        predict: photos (N, h, w, C) -> probabilities (N, classes), in inference mode.
     """
 
     network: keras.Model
     optimizer: keras.Optimizer
-    tuning: bool
+    fine_tuning: bool
     step: Callable[[Any], tf.Tensor]
-    answer: Callable[[tf.Tensor], tf.Tensor]
+    predict: Callable[[tf.Tensor], tf.Tensor]
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that changes in a training: weights, the state of random layers, the optimizer."""
+        return [*self.network.variables, *self.optimizer.variables]
 
 
 def train(
@@ -139,226 +83,130 @@ def train(
 ) -> ModelCard:
     """Trains a network on prepared data, and writes the best epoch as a model with its card.
 
-    Beside the model a folder ``NAME_training`` holds a checkpoint of every epoch, the history as
-    CSV and for TensorBoard, and what is needed to go on. Where the environment variable
-    ``TF_CONFIG`` names several machines, the same call on each of them trains one network.
+    The folder ``NAME_training`` beside the model contains a checkpoint of every epoch, the
+    history as CSV and for TensorBoard, and the state to resume from. Where the environment
+    variable ``TF_CONFIG`` lists several machines, the same call on each of them trains one network.
 
     Args:
-        prepared: the data; the classes' weights in the loss even out an imbalance.
+        prepared: the data; the classes' weights in the loss compensate for an imbalance.
         out: the ``.keras`` file for the model; its card gets the same name.
         architecture: a key of ``RECIPES``.
-        epochs: the most; the recipe's if None. It stops earlier when nothing gets better.
+        epochs: the maximum; the recipe's if None. The training stops earlier when the validation
+            accuracy no longer improves.
         batch: photos of a step on one device; a step on n devices takes n times as many.
         seed: of everything random.
-        keep_best: keeps the checkpoint of the best epoch alone.
-        resume: goes on after the last epoch that was finished; gives the same as a training that
-            was never interrupted.
-        devices: ``all`` shares each step among all graphics cards, or logical processors, of
+        keep_best: keeps only the checkpoint of the best epoch.
+        resume: continues after the last finished epoch; the result equals that of a training
+            without interruption.
+        devices: ``all`` distributes each step among all graphics cards, or logical processors, of
             this machine.
-        report: is told how far it is.
-        stop: asked after every step; where it says yes, the best epoch so far becomes the model.
+        report: is called with the progress after every step.
+        stop: is called after every step; if it returns True, the training ends, and the best
+            epoch so far becomes the model.
 
     Returns:
         The card.
 
     Raises:
         DataError: there is no such architecture, or the data does not fit it.
-        TrainingError: nothing to go on with, another training in the folder, the disk is full,
+        TrainingError: nothing to resume, another training in the folder, the disk is full,
             or the loss is no longer a number.
     """
     recipe = find_recipe(architecture)
     sizes = prepared.preprocessing
     check_input(recipe, (sizes.height, sizes.width), sizes.channels)
     out = Path(out)
-    strategy = _strategy(devices)
-    together = batch * strategy.num_replicas_in_sync
-    job = _Job(
+    strategy = choose_strategy(devices)
+    total_batch = batch * strategy.num_replicas_in_sync
+    setup = TrainingSetup(
         prepared,
         recipe,
-        Plan(architecture, prepared.key, epochs or recipe.epochs, together, seed),
-        Run(run_folder(out), _draft(prepared, recipe, out)),
+        TrainingConfig(architecture, prepared.key, epochs or recipe.epochs, total_batch, seed),
+        TrainingRun(run_folder(out), draft_card(prepared, recipe, out)),
         strategy,
-        _writes(strategy),
+        is_first_machine(strategy),
         keep_best,
-        steps=-(-prepared.count("training") // together),
+        steps=-(-prepared.count("training") // total_batch),
     )
     try:
-        history = _begin(job, resume=resume)
-        history = _learn(job, history, report, stop)
-        return _finish(job, history, out) if job.writes else job.run.card
+        history: list[Epoch] = []
+        if resume:
+            history = checkpoints.finished_epochs(setup)
+        elif setup.writes_files:
+            checkpoints.create_folder(setup)
+        history = _train_epochs(setup, history, report, stop)
+        return _write_model(setup, history, out) if setup.writes_files else setup.run.card
     except OSError as error:
         raise TrainingError(
-            f"{job.run.folder} cannot be written: {error.strerror or error}. The epochs that are "
-            "finished are kept: make room, then go on with --resume."
+            f"{setup.run.folder} cannot be written: {error.strerror or error}. The epochs that "
+            "are finished are kept: make room, then go on with --resume."
         ) from error
 
 
-def _learn(
-    job: _Job, history: list[Epoch], report: Report | None, stop: Callable[[], bool]
+def _train_epochs(
+    setup: TrainingSetup,
+    history: list[Epoch],
+    report: Report | None,
+    stop: Callable[[], bool],
 ) -> list[Epoch]:
-    """Trains epoch by epoch, until all are done or nothing gets better; gives all of them."""
-    if _finished(job, history):
+    """Trains until all epochs are finished or none improves; returns the whole history."""
+    if _is_finished(setup, history):
         return history
-    keras.utils.set_random_seed(job.plan.seed)
-    with job.strategy.scope(), _precision():
-        network = _build(job)
-    learner = _learner(job, network, tuning=_tunes(job, max(1, len(history))))
+    keras.utils.set_random_seed(setup.config.seed)
+    with setup.strategy.scope(), fastest_precision():
+        network = build_network(setup)
+    learner = make_learner(setup, network, fine_tuning=_fine_tunes(setup, max(1, len(history))))
     if history:
-        _restore(learner, job.run.folder / _STATE)
-    batches = _batches(job, len(history) + 1)
-    while not _finished(job, history):
-        if learner.tuning != _tunes(job, len(history) + 1):
-            learner = _learner(job, network, tuning=True)
-        epoch = _one_epoch(job, learner, batches, history, report, stop)
+        checkpoints.restore_state(setup, learner.variables)
+    batches = training_batches(setup, len(history) + 1)
+    while not _is_finished(setup, history):
+        if learner.fine_tuning != _fine_tunes(setup, len(history) + 1):
+            learner = make_learner(setup, network, fine_tuning=True)
+        epoch = _train_epoch(setup, learner, batches, history, report, stop)
         if epoch is None:
             break
         history = [*history, epoch]
-        if job.writes:
-            _save(job, learner, history)
+        if setup.writes_files:
+            checkpoints.save_epoch(setup, network, learner.variables, history)
         if report:
-            done = (epoch.number, job.plan.epochs, job.steps, job.steps)
-            report(Progress(*done, epoch.loss, epoch.accuracy, history))
+            report(_status(setup, epoch.number, setup.steps, epoch.loss, epoch.accuracy, history))
     if not history:
         raise TrainingError("The training was stopped before its first epoch was finished.")
     return history
 
 
-def _strategy(devices: str) -> tf.distribute.Strategy:
-    """How a step is shared: among machines, among this one's devices, or not at all."""
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if devices == "one":
-        return tf.distribute.get_strategy()
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in found])
-
-
-def _writes(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    return resolver is None or resolver.task_id in {None, 0}
-
-
-def _begin(job: _Job, *, resume: bool) -> list[Epoch]:
-    """Makes the folder, or finds the epochs that are done in it."""
-    folder = job.run.folder
-    told = folder / "plan.json"
-    if not resume:
-        if not job.writes:
-            return []
-        if told.exists():
-            raise TrainingError(
-                f"{folder} holds a training already. Go on with it by --resume, or delete it."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        job.run.write_card()
-        replace_file(told, (json.dumps(asdict(job.plan), indent=1) + "\n").encode())
-        return []
-    if not told.exists():
-        raise TrainingError(f"There is no training in {folder} to go on with.")
-    known = _known(told)
-    other = [name for name, value in asdict(job.plan).items() if known.get(name) != value]
-    if other:
-        was = ", ".join(f"{name} {known.get(name)!r}" for name in other)
-        raise TrainingError(
-            f"The training in {folder} was begun with {was}. To go on it needs the same."
-        )
-    if not (folder / _STATE).exists():
-        return []
-    done = int(_arrays(folder / _STATE)["epoch"])
-    history = read_history(folder)[:done]
-    if len(history) != done:
-        raise TrainingError(f"{folder} is damaged: its history lacks epochs. Begin anew.")
-    if job.writes:
-        # An epoch that was written and not finished is trained again.
-        for path in job.run.checkpoints():
-            if path.name not in {epoch.checkpoint for epoch in history}:
-                path.unlink()
-        write_history(folder, history)
-        # TensorBoard adds up whatever lies there: an epoch that is trained again would show twice.
-        shutil.rmtree(folder / _LOGS, ignore_errors=True)
-        for epoch in history:
-            _write_tensorboard(folder / _LOGS, epoch)
-    return history
-
-
-def _known(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise TrainingError(f"{path} is damaged. Delete its folder, and begin anew.") from error
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path} is damaged. Delete its folder, and begin anew.") from error
-
-
-def _finished(job: _Job, history: Sequence[Epoch]) -> bool:
+def _is_finished(setup: TrainingSetup, history: Sequence[Epoch]) -> bool:
     if not history:
         return False
-    waited = len(history) - best_of(history).number
-    patience = max(_LEAST_PATIENCE, round(_PATIENCE * job.plan.epochs))
-    return len(history) >= job.plan.epochs or waited >= patience
+    without_improvement = len(history) - best_of(history).number
+    patience = max(MIN_PATIENCE, round(PATIENCE * setup.config.epochs))
+    return len(history) >= setup.config.epochs or without_improvement >= patience
 
 
-def _tunes(job: _Job, number: int) -> bool:
+def _fine_tunes(setup: TrainingSetup, number: int) -> bool:
     """Whether an epoch belongs to the second stage of a recipe that has two."""
-    return 0 < job.recipe.frozen < number
+    return 0 < setup.recipe.frozen < number
 
 
-def _learner(job: _Job, network: keras.Model, *, tuning: bool) -> _Learner:
+def make_learner(setup: TrainingSetup, network: keras.Model, *, fine_tuning: bool) -> Learner:
     """The network with an optimizer for one stage: its learning rate falls to 0 along a cosine."""
-    recipe, epochs = job.recipe, job.plan.epochs
-    if tuning:
+    recipe, epochs = setup.recipe, setup.config.epochs
+    if fine_tuning:
         epochs -= recipe.frozen
     elif recipe.frozen:
         epochs = min(recipe.frozen, epochs)
-    rate = recipe.fine_rate if tuning else recipe.rate
-    with job.strategy.scope():
+    rate = recipe.fine_rate if fine_tuning else recipe.rate
+    with setup.strategy.scope():
         if recipe.frozen:
-            freeze(network, all_but_scores=not tuning)
-        falling = keras.optimizers.schedules.CosineDecay(rate, job.steps * epochs)
-        optimizer = keras.optimizers.Adam(falling)
+            freeze(network, all_but_scores=not fine_tuning)
+        schedule = keras.optimizers.schedules.CosineDecay(rate, setup.steps * epochs)
+        optimizer = keras.optimizers.Adam(schedule)
         optimizer.build(network.trainable_variables)
-    return _Learner(
-        network, optimizer, tuning, _step(network, optimizer, job.strategy), _answer(network)
-    )
+    step = _make_step(network, optimizer, setup.strategy)
+    return Learner(network, optimizer, fine_tuning, step, _make_predict(network))
 
 
-def _build(job: _Job) -> keras.Model:
-    sizes = job.prepared.preprocessing
-    shape = (sizes.height, sizes.width, sizes.channels)
-    return BUILDERS[job.recipe.name](shape, len(job.prepared.labels))
-
-
-def _answer(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    photos = tf.TensorSpec(network.input.shape, tf.float32)
-    return tf.function(
-        lambda photos: network(photos, training=False), input_signature=[photos], jit_compile=False
-    )
-
-
-@contextmanager
-def _precision() -> Any:
-    """Computes in bfloat16 where the graphics card is made for it; weights stay float32."""
-    before = keras.config.dtype_policy()
-    cards = tf.config.list_physical_devices("GPU")
-    able = [
-        tf.config.experimental.get_device_details(card).get("compute_capability", (0, 0)) >= (8, 0)
-        for card in cards
-    ]
-    if able and all(able):
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _step(
+def _make_step(
     network: keras.Model, optimizer: keras.Optimizer, strategy: tf.distribute.Strategy
 ) -> Callable[[Any], tf.Tensor]:
     weights = network.trainable_variables
@@ -368,12 +216,12 @@ def _step(
             probabilities = network(photos, training=True)
             losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
             loss = tf.reduce_sum(losses * shares)
-        # The optimizer adds the gradients of all devices up.
+        # The optimizer adds up the gradients of all devices.
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        right = tf.cast(tf.argmax(probabilities, axis=1) == classes, tf.float32)
-        # A photo without weight is a repeated one.
-        once = tf.cast(shares > 0, tf.float32)
-        return tf.reduce_sum(tf.stack([losses * once, right * once, once]), axis=1)
+        correct = tf.cast(tf.argmax(probabilities, axis=1) == classes, tf.float32)
+        # A photo of weight 0 is a repeated one.
+        counted = tf.cast(shares > 0, tf.float32)
+        return tf.reduce_sum(tf.stack([losses * counted, correct * counted, counted]), axis=1)
 
     @tf.function(jit_compile=False)
     def step(batches: Any) -> tf.Tensor:
@@ -383,15 +231,26 @@ def _step(
     return step
 
 
-def _batches(job: _Job, epoch: int) -> Any:
-    """An iterator of training batches without end, from the start of an epoch on."""
-    weights = class_weights(job.prepared)
-    plan = job.plan
-    devices = job.strategy.num_replicas_in_sync
-    batches = pipelines.training_batches(
-        job.prepared, job.recipe, weights, plan.batch, plan.seed, epoch, devices
+def _make_predict(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    photos = tf.TensorSpec(network.input.shape, tf.float32)
+    return tf.function(
+        lambda photos: network(photos, training=False), input_signature=[photos], jit_compile=False
     )
-    return iter(job.strategy.experimental_distribute_dataset(batches))
+
+
+def training_batches(setup: TrainingSetup, epoch: int) -> Any:
+    """An endless iterator of distributed training batches, from the start of an epoch on."""
+    config = setup.config
+    batches = pipelines.training_batches(
+        setup.prepared,
+        setup.recipe,
+        class_weights(setup.prepared),
+        config.batch,
+        config.seed,
+        epoch,
+        setup.strategy.num_replicas_in_sync,
+    )
+    return iter(setup.strategy.experimental_distribute_dataset(batches))
 
 
 def class_weights(prepared: Prepared) -> list[float]:
@@ -400,165 +259,89 @@ def class_weights(prepared: Prepared) -> list[float]:
     return [sum(counts) / (len(counts) * count) for count in counts]
 
 
-def _one_epoch(
-    job: _Job,
-    learner: _Learner,
+def _train_epoch(
+    setup: TrainingSetup,
+    learner: Learner,
     batches: Any,
     history: list[Epoch],
     report: Report | None,
     stop: Callable[[], bool],
 ) -> Epoch | None:
-    """Trains on all photos once, then measures; None where somebody stopped it."""
+    """Trains on all photos once, then validates; None if the training was stopped."""
     number, start, sums = len(history) + 1, time.monotonic(), np.zeros(3)
     rate = float(keras.ops.convert_to_numpy(learner.optimizer.learning_rate))
-    for step in range(1, job.steps + 1):
+    for step in range(1, setup.steps + 1):
         sums += learner.step(batches).numpy()
         if stop():
             return None
         loss, accuracy = (float(value) for value in sums[:2] / sums[2])
-        if report and step < job.steps:
-            done = (number, job.plan.epochs, step, job.steps)
-            report(Progress(*done, loss, accuracy, history))
+        if report and step < setup.steps:
+            report(_status(setup, number, step, loss, accuracy, history))
     seconds = round(time.monotonic() - start, 2)
-    val_loss, val_accuracy, _ = _measure(job, learner.answer, "validation")
-    if not np.isfinite([loss, val_loss]).all():
+    validation = measure(setup, learner.predict, "validation")
+    if not np.isfinite([loss, validation.loss]).all():
         raise TrainingError(
             f"In epoch {number} the loss was no longer a number. The checkpoints of the epochs "
             "before it are kept."
         )
-    return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds)
+    return Epoch(number, loss, accuracy, validation.loss, validation.accuracy, rate, seconds)
 
 
-def _measure(
-    job: _Job, answer: Callable[[tf.Tensor], tf.Tensor], split: Split
-) -> tuple[float, float, NDArray[np.int64]]:
-    """Mean loss and accuracy on the photos of a split, and the confusion matrix (C, C)."""
-    classes = len(job.prepared.labels)
+def _status(
+    setup: TrainingSetup,
+    number: int,
+    step: int,
+    loss: float,
+    accuracy: float,
+    history: Sequence[Epoch],
+) -> TrainingStatus:
+    """The progress after a step of an epoch."""
+    epochs, steps = setup.config.epochs, setup.steps
+    seconds_left = None
+    if history:
+        mean = sum(epoch.seconds for epoch in history) / len(history)
+        seconds_left = mean * (epochs - number + 1 - step / steps)
+    return TrainingStatus(
+        "training",
+        epoch=number,
+        epochs=epochs,
+        step=step,
+        steps=steps,
+        loss=loss,
+        accuracy=accuracy,
+        seconds_left=seconds_left,
+        history=history,
+    )
+
+
+def measure(
+    setup: TrainingSetup, predict: Callable[[tf.Tensor], tf.Tensor], split: Split
+) -> Measurement:
+    """Loss, accuracy and confusion matrix of a network on the photos of a split."""
+    classes = len(setup.prepared.labels)
     confusion = np.zeros((classes, classes), np.int64)
     loss = 0.0
     for photos, truth in pipelines.measured_batches(
-        job.prepared, job.recipe, split, job.plan.batch
+        setup.prepared, setup.recipe, split, setup.config.batch
     ):
-        probabilities = answer(photos)
+        probabilities = predict(photos)
         losses = keras.losses.sparse_categorical_crossentropy(truth, probabilities)
         loss += float(tf.reduce_sum(losses))
         np.add.at(confusion, (truth.numpy(), probabilities.numpy().argmax(axis=1)), 1)
     count = confusion.sum()
-    return float(loss / count), float(confusion.trace() / count), confusion
+    return Measurement(float(loss / count), float(confusion.trace() / count), confusion)
 
 
-def _save(job: _Job, learner: _Learner, history: list[Epoch]) -> None:
-    """Writes the checkpoint of the last epoch, then the history, then what going on needs."""
-    folder = job.run.folder
-    # Somebody may read the folder at any time: a checkpoint is there when it is whole.
-    part = folder / "checkpoint.part.keras"
-    _plain(job, learner.network).save(part)
-    part.replace(folder / history[-1].checkpoint)
-    write_history(folder, history)
-    _write_tensorboard(folder / _LOGS, history[-1])
-    part = folder / f"{_STATE}.part.npz"
-    values = (keras.ops.convert_to_numpy(variable) for variable in _state(learner))
-    arrays = {f"v{place:04}": value for place, value in enumerate(values)}
-    np.savez(part, epoch=np.array(len(history)), **arrays)
-    part.replace(folder / _STATE)
-    if job.keep_best:
-        for path in job.run.checkpoints():
-            if path.name != best_of(history).checkpoint:
-                path.unlink()
-
-
-def _state(learner: _Learner) -> list[Any]:
-    """All that changes in a training: weights, the state of random layers, the optimizer."""
-    return [*learner.network.variables, *learner.optimizer.variables]
-
-
-def _restore(learner: _Learner, path: Path) -> None:
-    arrays = _arrays(path)
-    names = sorted(set(arrays) - {"epoch"})
-    variables = _state(learner)
-    if len(names) != len(variables):
-        raise TrainingError(f"{path} does not belong to this training. Begin anew.")
-    for name, variable in zip(names, variables, strict=True):
-        variable.assign(arrays[name])
-
-
-def _plain(job: _Job, network: keras.Model) -> keras.Model:
-    """The network in float32 throughout, which every machine can run."""
-    if all(layer.dtype_policy.compute_dtype == "float32" for layer in network.layers):
-        return network
-    twin = _build(job)
-    twin.set_weights(network.get_weights())
-    return twin
-
-
-def _write_tensorboard(folder: Path, epoch: Epoch) -> None:
-    """One more point on TensorBoard's curves; written without TensorBoard itself."""
-    kind = tf.compat.v1.SummaryMetadata(
-        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-    )
-    for name, loss, accuracy in (
-        ("training", epoch.loss, epoch.accuracy),
-        ("validation", epoch.val_loss, epoch.val_accuracy),
-    ):
-        writer = tf.summary.create_file_writer(str(folder / name))
-        with writer.as_default(step=epoch.number):
-            tf.summary.write("loss", loss, metadata=kind)
-            tf.summary.write("accuracy", accuracy, metadata=kind)
-        writer.close()
-
-
-def _draft(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
-    """The card as far as it is known before the training."""
-    training, validation = prepared.count("training"), prepared.count("validation")
-    counts = ", ".join(f"{len(rows):,} of {label}" for label, rows in prepared.rows.items())
-    start = f"; starts from {recipe.origin}" if recipe.origin else ""
-    known = prepared.preprocessing.model_dump() | {"scaling": recipe.scaling}
-    test = prepared.count("test")
-    return ModelCard(
-        title=out.stem.replace("_", " "),
-        description=recipe.about,
-        labels=list(prepared.labels),
-        preprocessing=Preprocessing.model_validate(known),
-        training=Training(
-            data=f"{prepared.source}: {counts}{start}",
-            split=(
-                f"by a hash of the content: {training:,} photos for training, changed at random in "
-                f"every epoch, and {validation:,} for validation, which chose the best epoch"
-                + (f"; {test:,} for the test, which chose nothing" if test else "")
-            ),
-        ),
-        licence="unknown",
-        source=f"trained with 'python -m cnnviz train --architecture {recipe.name}'",
-        suggested_layers=recipe.layers,
-    )
-
-
-def _finish(job: _Job, history: Sequence[Epoch], out: Path) -> ModelCard:
-    """Measures the best epoch's file again, and makes it the model."""
-    best = best_of(history)
-    network = keras.saving.load_model(job.run.folder / best.checkpoint, compile=False)
-    answer = _answer(network)
-    figures, confusion = [], None
+def _write_model(setup: TrainingSetup, history: Sequence[Epoch], out: Path) -> ModelCard:
+    """Measures the file of the best epoch again, and writes it as the model with its card."""
+    checkpoint = setup.run.folder / best_of(history).checkpoint
+    network = keras.saving.load_model(checkpoint, compile=False)
+    predict = _make_predict(network)
     splits: tuple[Split, ...] = ("test", "validation")
-    for split in splits:
-        if job.prepared.count(split):
-            _, accuracy, counts = _measure(job, answer, split)
-            on = f"the {counts.sum():,} {split} photos"
-            figures.append(Accuracy(metric="accuracy", value=round(accuracy, 4), on=on))
-            confusion = confusion or Confusion(counts=counts.tolist(), on=on)
-    measured = {
-        "accuracy": figures,
-        "confusion": confusion,
-        "epochs": best.number,
-        "seconds": round(sum(epoch.seconds for epoch in history), 1),
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
+    measurements = {
+        split: measure(setup, predict, split) for split in splits if setup.prepared.count(split)
     }
-    training = job.run.card.training.model_copy(update=measured)
-    card = job.run.card.model_copy(update={"training": training})
+    card = measured_card(setup.run.card, history, measurements)
     part = out.with_name(f"{out.stem}.part.keras")
     network.save(part)
     write_card(card, card_path(out))

@@ -1,11 +1,13 @@
-"""Recipes: the networks that can be trained, and how. Plain data, which needs no TensorFlow."""
+"""Recipes: the networks that can be trained, and how.
+
+Plain data, which the command line imports for its list of choices: neither TensorFlow nor pydantic.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from cnnviz.cards import SuggestedLayers
 from cnnviz.errors import DataError
 
 
@@ -15,12 +17,12 @@ class Augmentation:
 
     Attributes:
         flip: mirrors half of the photos.
-        turn: the largest angle, in degrees.
+        turn: the largest angle of rotation, in degrees.
         shift: the largest shift, as a share of a side.
         zoom: the smallest and the largest part of a side that is kept; above 1 the photo shrinks.
         contrast: the largest change of contrast, as a share.
         brightness: the largest change of brightness, as a share of the range.
-        invert: the share of photos whose values are turned around.
+        invert: the share of photos whose values are inverted.
         border: what is outside the photo: its mirror image, or black.
     """
 
@@ -35,24 +37,33 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class RecipeLayers:
+    """Names of layers that are worth a first look, as in ``cards.SuggestedLayers``."""
+
+    filters: str | None = None
+    activations: tuple[str, ...] = ()
+    cam: str | None = None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A network's architecture, by name, and how it is trained.
 
     Attributes:
-        name: what the command line calls it; the function that builds it has this name.
-        title: what a person reads.
+        name: its name on the command line, and its key in ``architectures.BUILDERS``.
+        title: its name on pages.
         about: one sentence on the network.
-        scaling: what it takes, as in ``Preprocessing.scaling``: ``none`` (0 to 255) or ``unit``.
+        scaling: of its input, as in ``Preprocessing.scaling``: ``none`` (0 to 255) or ``unit``.
         channels: of the photos that it takes; 0 where it takes any.
         sides: the smallest and the largest side of its input in pixels.
-        size: the side that it is best trained with.
-        epochs: how many, where nobody says.
-        rate: the learning rate at the start; it falls to 0 along a cosine.
-        augmentation: of the training photos.
-        layers: which are worth a look.
-        frozen: in how many epochs only the new dense layer learns.
-        fine_rate: the learning rate after these.
-        origin: whose weights it starts from, and under which licence; "" where from none.
+        size: the side in pixels that suits it best.
+        epochs: the default number of epochs.
+        rate: the initial learning rate; it falls to 0 along a cosine.
+        augmentation: random changes of the training photos.
+        layers: the suggested layers of its card.
+        frozen: number of epochs in which the new dense layer alone is trained.
+        fine_rate: the initial learning rate after these epochs.
+        origin: source and licence of pretrained weights; "" where there are none.
     """
 
     name: str
@@ -65,7 +76,7 @@ class Recipe:
     epochs: int
     rate: float
     augmentation: Augmentation
-    layers: SuggestedLayers
+    layers: RecipeLayers
     frozen: int = 0
     fine_rate: float = 0
     origin: str = ""
@@ -88,7 +99,7 @@ RECIPES = {
             size=28,
             epochs=30,
             rate=1e-3,
-            # Ink on paper is read as well as MNIST's white on black.
+            # Contrast and inversion: dark ink on light paper is to be recognised too.
             augmentation=Augmentation(
                 turn=10,
                 shift=0.08,
@@ -97,15 +108,15 @@ RECIPES = {
                 invert=1 / 3,
                 border="constant",
             ),
-            layers=SuggestedLayers(
-                filters="conv1", activations=["conv1", "conv2", "pool"], cam="pool"
+            layers=RecipeLayers(
+                filters="conv1", activations=("conv1", "conv2", "pool"), cam="pool"
             ),
         ),
         Recipe(
             "lesson-cam",
             "Lesson: class activation map",
             "Convolutions growing to 128 filters, averaged straight into one dense layer: its "
-            "weights say what each map speaks for.",
+            "weights are each map's contribution to a class.",
             scaling="unit",
             channels=0,
             sides=(32, 512),
@@ -113,14 +124,14 @@ RECIPES = {
             epochs=60,
             rate=1e-3,
             augmentation=_PHOTOS,
-            layers=SuggestedLayers(
-                filters="conv1", activations=["conv1", "conv2", "conv3", "conv4"], cam="relu4"
+            layers=RecipeLayers(
+                filters="conv1", activations=("conv1", "conv2", "conv3", "conv4"), cam="relu4"
             ),
         ),
         Recipe(
             "transfer",
             "Transfer learning",
-            "EfficientNet-Lite0, which knows ImageNet's photos, with a dense layer of your own.",
+            "EfficientNet-Lite0, pretrained on ImageNet, with a new dense layer for your classes.",
             scaling="none",
             channels=3,
             sides=(224, 224),
@@ -128,16 +139,16 @@ RECIPES = {
             epochs=8,
             rate=3e-3,
             augmentation=_PHOTOS,
-            layers=SuggestedLayers(
+            layers=RecipeLayers(
                 filters="stem_conv",
-                activations=[
+                activations=(
                     "stem_act",
                     "block2a_expand_act",
                     "block3b_expand_act",
                     "block4b_expand_act",
                     "block6b_expand_act",
                     "top_act",
-                ],
+                ),
                 cam="top_act",
             ),
             frozen=4,
@@ -155,9 +166,9 @@ RECIPES = {
             epochs=30,
             rate=1e-3,
             augmentation=_PHOTOS,
-            layers=SuggestedLayers(
+            layers=RecipeLayers(
                 filters="conv_1_1",
-                activations=["conv_1_1", "conv_1_2", "conv_2_1", "conv_2_2"],
+                activations=("conv_1_1", "conv_1_2", "conv_2_1", "conv_2_2"),
                 cam="conv_2_2",
             ),
         ),
@@ -169,7 +180,7 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        DataError: there is none.
+        DataError: no recipe has that name.
     """
     if name not in RECIPES:
         raise DataError(f"There is no architecture {name!r}. Choose from {', '.join(RECIPES)}.")
@@ -177,7 +188,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def check_input(recipe: Recipe, side: tuple[int, int], channels: int) -> None:
-    """Raises ``DataError`` where data of that size is nothing for the recipe's network."""
+    """Raises ``DataError`` where data of that size does not fit the recipe's network."""
     least, most = recipe.sides
     if min(side) < least or max(side) > most:
         allowed = f"{least}" if least == most else f"{least} to {most}"

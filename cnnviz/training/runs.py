@@ -1,12 +1,14 @@
-"""A training on disk: its folder, its history, its checkpoints. Needs no TensorFlow."""
+"""A training on disk: its folder, history, checkpoints and status. Needs no TensorFlow."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from cnnviz.cards import ModelCard, read_card, write_card
 from cnnviz.errors import TrainingError
@@ -15,19 +17,21 @@ from cnnviz.storage import replace_file
 _HISTORY = "history.csv"
 _CARD = "card.json"
 
+State = Literal["preparing", "training", "finished", "stopped", "failed"]
+
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to.
+    """The figures of one finished epoch.
 
     Attributes:
         number: counted from 1.
-        loss: mean cross-entropy of the training photos, while they were learned from.
-        accuracy: of these, 0 to 1.
-        val_loss: mean cross-entropy of the validation photos.
-        val_accuracy: of these, 0 to 1.
-        rate: the learning rate at its start.
-        seconds: that the training photos took.
+        loss: mean cross-entropy of the training photos, measured during the epoch.
+        accuracy: of the training photos, 0 to 1.
+        val_loss: mean cross-entropy of the validation photos, measured after the epoch.
+        val_accuracy: of the validation photos, 0 to 1.
+        rate: the learning rate at the start of the epoch.
+        seconds: duration of the training steps, without the validation.
     """
 
     number: int
@@ -45,75 +49,90 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a training is.
+class TrainingStatus:
+    """The progress of a training.
 
     Attributes:
-        epoch: the one that is going on, counted from 1.
-        epochs: the most there will be.
-        step: batches of this epoch that are done.
-        steps: batches of an epoch.
+        state: the stage it is in.
+        message: why it failed, or what was left out; "" for neither.
+        photos_done: photos that are prepared.
+        photos: photos to prepare; 0 before they are counted.
+        epoch: the epoch in progress, counted from 1; 0 before the first one.
+        epochs: the maximum number of epochs.
+        step: finished steps of this epoch.
+        steps: steps of an epoch.
         loss: mean of this epoch so far.
-        accuracy: likewise.
-        history: the epochs that are finished.
+        accuracy: mean of this epoch so far, 0 to 1.
+        seconds_left: an estimate; None before the first epoch is finished.
+        history: the finished epochs. The status file leaves them out: they are in the history.
     """
 
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    history: Sequence[Epoch]
+    state: State = "preparing"
+    message: str = ""
+    photos_done: int = 0
+    photos: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float = 0
+    accuracy: float = 0
+    seconds_left: float | None = None
+    history: Sequence[Epoch] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the training has not ended."""
+        return self.state in {"preparing", "training"}
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training's folder.
+class TrainingRun:
+    """The folder of a training.
 
     Attributes:
-        folder: where it lies.
-        card: of its networks, without what was measured.
+        folder: its path.
+        card: the card of its networks, without measured figures.
     """
 
     folder: Path
     card: ModelCard
 
     def write_card(self) -> None:
-        """Puts the card into the folder."""
+        """Writes the card into the folder."""
         write_card(self.card, self.folder / _CARD)
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints that are there, by epoch."""
-        found = self.folder.glob("epoch-*.keras")
-        # As a text, epoch 1000 comes before epoch 999.
-        return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+        """The existing checkpoints, by epoch."""
+        paths = self.folder.glob("epoch-*.keras")
+        # In the order of text, epoch 1000 comes before epoch 999.
+        return sorted(paths, key=lambda path: int(path.name.split("-")[1]))
 
 
 def run_folder(out: Path) -> Path:
-    """The folder of the training that makes a model."""
+    """The folder of the training that writes the model ``out``."""
     return out.with_name(f"{out.stem}_training")
 
 
-def open_run(folder: str | Path) -> Run:
-    """A training that somebody has begun.
+def open_run(folder: str | Path) -> TrainingRun:
+    """Opens the folder of a training that was started.
 
     Raises:
-        TrainingError: the folder holds none.
+        TrainingError: the folder contains no training.
     """
     folder = Path(folder)
     if not (folder / _CARD).is_file():
         raise TrainingError(f"There is no training in {folder}.")
-    return Run(folder, read_card(folder / _CARD))
+    return TrainingRun(folder, read_card(folder / _CARD))
 
 
 def best_of(history: Sequence[Epoch]) -> Epoch:
-    """The epoch that told most validation photos right; of several the one with the least loss."""
+    """The epoch of the highest validation accuracy; of several the one of the smallest loss."""
     return max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
 
 
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
-    """Writes the history as CSV, a line for each epoch."""
+    """Writes the history as CSV, one line per epoch."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
     writer.writeheader()
@@ -122,7 +141,7 @@ def write_history(folder: Path, history: Sequence[Epoch]) -> None:
 
 
 def read_history(folder: Path) -> list[Epoch]:
-    """The epochs that a training has finished; none where it has not begun.
+    """The finished epochs of a training; empty before the first one.
 
     Raises:
         TrainingError: the file is damaged.
@@ -139,3 +158,17 @@ def read_history(folder: Path) -> list[Epoch]:
         ]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise TrainingError(f"{path} is damaged.") from error
+
+
+def write_status(path: Path, status: TrainingStatus) -> None:
+    """Writes a status without its history as JSON."""
+    values = {name: value for name, value in vars(status).items() if name != "history"}
+    replace_file(path, json.dumps(values).encode())
+
+
+def read_status(path: Path) -> TrainingStatus:
+    """Reads a status; the initial one where no file exists."""
+    try:
+        return TrainingStatus(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return TrainingStatus()

@@ -54,16 +54,17 @@ def _limit(options: list[str]) -> list[str]:
 
     The configuration file has the limit for photos, which is smaller.
     """
-    from streamlit import config
-
     from cnnviz.ui.sidebar.own_models import LOCAL
 
+    # As Streamlit does: an option comes before a variable, and that before the configuration.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--server.address", dest="address")
+    address = parser.parse_known_args(options)[0].address
+    address = address or os.environ.get("STREAMLIT_SERVER_ADDRESS") or "localhost"
     settings = read_settings()
-    moved = any(option.startswith("--server.address") for option in options)
-    local = config.get_option("server.address") in LOCAL and not moved
     switches = (settings.uploads, settings.training)
-    allowed = any(local if switch is None else switch for switch in switches)
-    return ["--server.maxUploadSize", str(settings.upload_mb)] if allowed else []
+    larger = any(address in LOCAL if switch is None else switch for switch in switches)
+    return ["--server.maxUploadSize", str(settings.upload_mb)] if larger else []
 
 
 def _use_one_blas_thread() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.attribution import methods
 from cnnviz.attribution.descriptions import nothing_to_see
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.exports import npy
@@ -86,7 +86,7 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
         scene.photo.shown,
         cam.values,
         scene.card.preprocessing,
-        title=f"{methods.METHODS[cam.method]} for “{cam.target}”",
+        title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
         label=cam.target,
@@ -96,7 +96,7 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
 
 def unit(cam: ClassActivationMap) -> str:
     """What a cell's value is measured in."""
-    return "gradient × activation" if cam.method == "grad-cam" else "evidence (logit)"
+    return METHODS[cam.method].unit
 
 
 def pick_colours(*, diverging: bool = False) -> str:

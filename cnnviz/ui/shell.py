@@ -10,14 +10,14 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
-from cnnviz.settings import ROOT, read_settings
+from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
-ICON = data_uri((ROOT / "cnnviz" / "ui" / "icon.png").read_bytes(), "png")
+ICON = data_uri((PACKAGE / "ui" / "icon.png").read_bytes(), "png")
 
 _PAGES = {
     "explore": ("Explore", ":material/travel_explore:"),

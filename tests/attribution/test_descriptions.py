@@ -1,4 +1,4 @@
-"""Descriptions: the sentence agrees with the map, and an empty map says why it is empty."""
+"""Descriptions: the sentence agrees with the map, and an empty map has its reason."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from cnnviz.attribution.descriptions import damage, describe, mirrored, nothing_to_see, where
 from cnnviz.cards import Preprocessing
-from cnnviz.photos.preprocessing import place_on_photo
+from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, WeightStatistics
 
-PLACES = [
+POSITIONS = [
     ["in the upper left", "at the top", "in the upper right"],
     ["on the left", "in the middle", "on the right"],
     ["in the lower left", "at the bottom", "in the lower right"],
@@ -26,11 +26,12 @@ def photo(height: int = 60, width: int = 60) -> tuple[int, int]:
 
 
 def cam(
-    values: object, *, method: str = "cam", target: str = "cat", **known: Any
+    values: object, *, method: str = "cam", target: str = "cat", **fields: Any
 ) -> ClassActivationMap:
     array = np.asarray(values, np.float32)
-    fields = {"score": 1.0, "bias": None} | known
-    return ClassActivationMap(array, method, "conv", target, **fields)
+    return ClassActivationMap(
+        array, method, "conv", target, **{"score": 1.0, "bias": None} | fields
+    )
 
 
 def peak(rows: int, columns: int, row: int, column: int) -> ClassActivationMap:
@@ -52,17 +53,17 @@ def explained(probabilities: list[float], labels: tuple[str, ...]) -> Explanatio
 @pytest.mark.parametrize("column", range(3))
 def test_each_third_of_the_photo_has_its_name(row: int, column: int) -> None:
     text = where(peak(3, 3, row, column), photo(), SQUARE)
-    assert f"“cat” is strongest {PLACES[row][column]}" in text
+    assert f"“cat” is strongest {POSITIONS[row][column]}" in text
 
 
 @pytest.mark.parametrize(
     ("cells", "index", "third"),
-    # The centre of cell i of n lies at (i + 1/2) / n.
+    # The centre of cell i of n is at (i + 1/2) / n.
     [(7, 1, 0), (7, 2, 1), (7, 4, 1), (7, 5, 2), (2, 0, 0), (2, 1, 2), (4, 1, 1), (1, 0, 1)],
 )
 def test_the_centre_of_the_strongest_cell_counts(cells: int, index: int, third: int) -> None:
-    assert PLACES[third][1] in where(peak(cells, 1, index, 0), photo(), SQUARE)
-    assert PLACES[1][third] in where(peak(1, cells, 0, index), photo(), SQUARE)
+    assert POSITIONS[third][1] in where(peak(cells, 1, index, 0), photo(), SQUARE)
+    assert POSITIONS[1][third] in where(peak(1, cells, 0, index), photo(), SQUARE)
 
 
 def test_a_crop_is_undone() -> None:
@@ -70,34 +71,34 @@ def test_a_crop_is_undone() -> None:
     crop = Preprocessing(height=8, width=8, fit="crop")
     for column in range(3):
         assert "in the middle of" in where(peak(3, 3, 1, column), photo(60, 180), crop)
-    # With 0.9 of a square the outer cells' centres still lie in the outer thirds.
+    # With 0.9 of a square the outer cells' centres are still in the outer thirds.
     inner = Preprocessing(height=8, width=8, fit="crop", crop_fraction=0.9)
-    assert PLACES[0][2] in where(peak(3, 3, 0, 2), photo(), inner)
+    assert POSITIONS[0][2] in where(peak(3, 3, 0, 2), photo(), inner)
 
 
 def test_black_borders_are_undone() -> None:
-    # The wide photo lies in rows 2 to 5 of 8: the map's rows 0 and 3 lie on its borders.
+    # The wide photo is in rows 2 to 5 of 8: the map's rows 0 and 3 are on its borders.
     pad = Preprocessing(height=8, width=8, fit="pad")
-    for row, place in ((0, 0), (1, 0), (2, 2), (3, 2)):
-        assert PLACES[place][1] in where(peak(4, 1, row, 0), photo(60, 120), pad)
+    for row, third in ((0, 0), (1, 0), (2, 2), (3, 2)):
+        assert POSITIONS[third][1] in where(peak(4, 1, row, 0), photo(60, 120), pad)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(60, 60), (50, 90), (90, 50)])
-def test_the_place_is_where_the_overlay_has_its_peak(fit: str, size: tuple[int, int]) -> None:
+def test_the_position_is_where_the_overlay_has_its_peak(fit: str, size: tuple[int, int]) -> None:
     preprocessing = Preprocessing(height=8, width=8, fit=fit)
     for row in range(1, 6):
         for column in range(1, 6):
             shown = peak(7, 7, row, column)
             placed = place_on_photo(shown.values, *size, preprocessing)
             top, left = np.unravel_index(np.nanargmax(placed), size)
-            place = PLACES[int(top / size[0] * 3)][int(left / size[1] * 3)]
-            assert place in where(shown, photo(*size), preprocessing), (row, column)
+            position = POSITIONS[int(top / size[0] * 3)][int(left / size[1] * 3)]
+            assert position in where(shown, photo(*size), preprocessing), (row, column)
 
 
 def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
     text = where(cam([[-9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), photo(), SQUARE)
-    assert PLACES[2][2] in text
+    assert POSITIONS[2][2] in text
 
 
 # --- Nothing to see ---------------------------------------------------------------------------
@@ -118,14 +119,14 @@ def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
         ([[-np.inf, 1.0]], "grad-cam", "values that are not numbers"),
     ],
 )
-def test_an_empty_map_says_why(values: object, method: str, reason: str) -> None:
+def test_an_empty_map_has_its_reason(values: object, method: str, reason: str) -> None:
     shown = cam(values, method=method)
     assert reason in nothing_to_see(shown)
     assert where(shown, photo(), SQUARE) == nothing_to_see(shown)
 
 
 @pytest.mark.parametrize(
-    ("values", "known", "reason"),
+    ("values", "fields", "reason"),
     [
         ([[0.0, 0.0]], {"gradient": 0.0}, "zero everywhere: no gradient reaches this layer"),
         ([[0.0, 0.0]], {"gradient": 0.5}, "zero everywhere: the maps that it weighs are zero"),
@@ -135,8 +136,8 @@ def test_an_empty_map_says_why(values: object, method: str, reason: str) -> None
         ([[np.nan, 0.0]], {"gradient": np.nan}, "values that are not numbers"),
     ],
 )
-def test_what_became_of_the_gradient_is_said(values: object, known: Any, reason: str) -> None:
-    assert reason in nothing_to_see(cam(values, method="grad-cam", **known))
+def test_a_lost_gradient_is_the_reason(values: object, fields: Any, reason: str) -> None:
+    assert reason in nothing_to_see(cam(values, method="grad-cam", **fields))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_what_became_of_the_gradient_is_said(values: object, known: Any, reason:
     [[[0.0, 1e-6]], [[-5.0, 1e-6]], [[3.0, 3.1]], [[7.0]]],
     ids=["faint", "mostly against", "nearly even", "one cell"],
 )
-def test_a_map_with_evidence_has_nothing_to_excuse(values: object) -> None:
+def test_a_map_with_evidence_needs_no_reason(values: object) -> None:
     assert nothing_to_see(cam(values)) == ""
 
 
@@ -152,7 +153,7 @@ EPS = 2.0**-23  # the distance from 1 to the next float32
 
 
 @pytest.mark.parametrize(
-    ("values", "known", "lost"),
+    ("values", "fields", "lost"),
     [
         # A logit z becomes exp(z), which is 1 plus about z.
         ([[0.0, 0.9 * EPS]], {"score": 0.0, "bias": 0.0}, True),
@@ -172,9 +173,9 @@ EPS = 2.0**-23  # the distance from 1 to the next float32
     ],
 )
 def test_evidence_that_rounding_loses_is_not_given_a_place(
-    values: object, known: Any, lost: bool
+    values: object, fields: Any, lost: bool
 ) -> None:
-    shown = cam(values, **known)
+    shown = cam(values, **fields)
     text = where(shown, photo(), SQUARE)
     assert ("too little to change the network's answer in float32" in text) is lost
     assert ("is strongest" in text) is not lost
@@ -185,12 +186,12 @@ def test_evidence_that_rounding_loses_is_not_given_a_place(
         assert all(np.float32(term) + largest != np.float32(term) for term in terms)
 
 
-def test_the_size_of_evidence_that_is_lost_is_told() -> None:
+def test_the_size_of_lost_evidence_is_in_the_sentence() -> None:
     text = nothing_to_see(cam([[-3e-11, 1e-11]], score=-1e-11, bias=0.0))
     assert text.startswith("No cell speaks for or against “cat” by more than 3e-11: ")
 
 
-# --- What the network says --------------------------------------------------------------------
+# --- The prediction ---------------------------------------------------------------------------
 
 
 def test_a_sure_network_names_one_class() -> None:
@@ -237,12 +238,12 @@ def test_a_probability_that_rounds_to_1_is_called_saturated() -> None:
 )
 def test_classes_that_are_judged_by_themselves(probabilities: list[float], text: str) -> None:
     prediction = Prediction(("cat", "dog", "owl"), np.array(probabilities), None, exclusive=False)
-    said = describe(Explanation(prediction, (cam([[0.0, 5.0]]),)), photo(), SQUARE)
-    assert text in said
-    assert "by itself, so the probabilities need not add up to 1." in said
+    sentence = describe(Explanation(prediction, (cam([[0.0, 5.0]]),)), photo(), SQUARE)
+    assert text in sentence
+    assert "by itself, so the probabilities need not add up to 1." in sentence
 
 
-def test_an_answer_without_evidence_says_both() -> None:
+def test_a_prediction_without_evidence_is_described_too() -> None:
     prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
     text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
     assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")

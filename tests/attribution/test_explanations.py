@@ -11,46 +11,13 @@ import pytest
 import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.attribution.descriptions import nothing_to_see
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.errors import LayerError, TargetError
 
 Tiny = Callable[[str], Any]
 
 
-def slack(network: Any) -> float:
-    kinds = {layer.compute_dtype for layer in network.model.layers}
-    return 5e-2 if "bfloat16" in kinds else 5e-3 if "float16" in kinds else 2e-5
-
-
 # --- Conformance ----------------------------------------------------------------------------
-
-
-def test_every_method_on_every_network(
-    any_network: Any,
-    photo: np.ndarray,
-    snapshot: Any,
-    averaged_names: tuple[str, ...],
-    request: pytest.FixtureRequest,
-) -> None:
-    """Shape, type, finite values, the names it gives, and that nothing was changed."""
-    before, pixels = snapshot(any_network.model), photo.copy()
-    fitting = cnnviz.methods(any_network)
-    averages = request.node.callspec.params["any_network"] in averaged_names
-    assert fitting == (tuple(METHODS) if averages else ("grad-cam",))
-    labels = any_network.card.labels
-    for method in fitting:
-        for target, label in ((None, None), (0, labels[0]), (labels[-1], labels[-1])):
-            cam = cnnviz.class_activation_map(any_network, photo, target, method=method)
-            maps = cnnviz.activations(any_network, photo, [cam.layer])[cam.layer]
-            assert cam.values.shape == maps.shape[:2]
-            assert cam.values.dtype == np.float32
-            assert np.isfinite(cam.values).all()
-            assert np.isfinite(cam.score)
-            assert cam.method == method
-            assert cam.target == (label or cnnviz.predict(any_network, photo).label)
-            assert (cam.bias is None) == (method == "grad-cam")
-    np.testing.assert_array_equal(photo, pixels)
-    assert snapshot(any_network.model) == before
 
 
 def test_the_model_is_left_alone_by_every_view(
@@ -69,40 +36,6 @@ def test_the_model_is_left_alone_by_every_view(
 
 
 # --- Identities -----------------------------------------------------------------------------
-
-
-def test_the_mean_of_the_map_plus_the_bias_is_the_class_s_logit(
-    averaged_network: Any, photo: np.ndarray
-) -> None:
-    logits = cnnviz.predict(averaged_network, photo).logits
-    assert logits is not None
-    for target, label in enumerate(averaged_network.card.labels):
-        cam = cnnviz.class_activation_map(averaged_network, photo, label)
-        assert cam.bias is not None
-        total = cam.values.mean(dtype=np.float64) + cam.bias
-        tolerance = slack(averaged_network) * max(1, abs(logits[target]))
-        assert total == pytest.approx(logits[target], abs=tolerance)
-        assert cam.score == pytest.approx(total, abs=1e-6)
-
-
-def test_grad_cam_times_the_cells_is_the_map_of_the_dense_weights(
-    averaged_network: Any, photo: np.ndarray
-) -> None:
-    """At the averaged maps the gradient of the logit is the dense weight over the cells."""
-    for label in averaged_network.card.labels:
-        cam = cnnviz.class_activation_map(averaged_network, photo, label)
-        gradients = cnnviz.class_activation_map(averaged_network, photo, label, method="grad-cam")
-        if gradients.layer != cam.layer:
-            gradients = cnnviz.class_activation_map(
-                averaged_network, photo, label, method="grad-cam", layer=cam.layer
-            )
-        scale = max(1, np.abs(cam.values).max())
-        np.testing.assert_allclose(
-            gradients.values * cam.values.size,
-            cam.values,
-            rtol=0,
-            atol=slack(averaged_network) * scale,
-        )
 
 
 def test_the_paper_s_rectified_grad_cam_is_the_rectified_map(tiny: Tiny, photo: np.ndarray) -> None:
@@ -183,7 +116,7 @@ def test_the_map_by_hand(fresh: Any) -> None:
 
 
 def class_logits(network: Any, photo: np.ndarray) -> np.ndarray:
-    """The maps of classes in NumPy: a 1×1 convolution is a matrix product at each place."""
+    """The maps of classes in NumPy: a 1×1 convolution is a matrix product at each cell."""
     kernel, bias = network.model.get_layer("class_maps").get_weights()
     return cnnviz.activations(network, photo, ["conv2"])["conv2"] @ kernel[0, 0] + bias
 
@@ -208,18 +141,18 @@ def test_a_class_s_own_map_of_logits_is_its_evidence(
 ) -> None:
     network = tiny(name)
     logits = class_logits(network, photo)
-    for place, label in enumerate(("cat", "dog", "owl")):
+    for index, label in enumerate(("cat", "dog", "owl")):
         cam = cnnviz.class_activation_map(network, photo, label)
         assert (cam.method, cam.layer, cam.bias) == ("cam", "class_maps", 0)
-        np.testing.assert_allclose(cam.values, logits[..., place], atol=1e-5)
-        assert cam.score == pytest.approx(logits[..., place].mean(), abs=1e-5)
+        np.testing.assert_allclose(cam.values, logits[..., index], atol=1e-5)
+        assert cam.score == pytest.approx(logits[..., index].mean(), abs=1e-5)
         contrast = cnnviz.class_activation_map(network, photo, label, method="contrastive-cam")
-        others = np.delete(logits, place, axis=-1).mean(axis=-1)
-        np.testing.assert_allclose(contrast.values, logits[..., place] - others, atol=1e-5)
+        others = np.delete(logits, index, axis=-1).mean(axis=-1)
+        np.testing.assert_allclose(contrast.values, logits[..., index] - others, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["averaged_softmax_maps", "softmax_maps"])
-def test_probabilities_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
+def test_probabilities_of_cells_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
     prediction = cnnviz.predict(tiny(name), photo)
     expected = softmax(class_logits(tiny(name), photo)).mean(axis=(0, 1))
     np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
@@ -228,7 +161,7 @@ def test_probabilities_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, nam
 
 
 @pytest.mark.parametrize("name", ["all_convolutional", "averaged_class_maps", "logit_maps"])
-def test_logits_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
+def test_logits_of_cells_are_averaged(tiny: Tiny, photo: np.ndarray, name: str) -> None:
     prediction = cnnviz.predict(tiny(name), photo)
     expected = class_logits(tiny(name), photo).mean(axis=(0, 1))
     np.testing.assert_allclose(prediction.logits, expected, atol=1e-5)
@@ -236,7 +169,7 @@ def test_logits_of_places_are_averaged(tiny: Tiny, photo: np.ndarray, name: str)
 
 
 @pytest.mark.parametrize("kind", ["Conv2DTranspose", "SeparableConv2D"])
-def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str) -> None:
+def test_logits_that_cannot_be_computed_are_not_guessed(photo: np.ndarray, kind: str) -> None:
     """The last convolution has a softmax of its own, and as many channels as the one before."""
     import keras
     from keras import layers
@@ -249,7 +182,7 @@ def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
         network = cnnviz.network(model)
-        assert cnnviz.methods(network) == ("grad-cam",)
+        assert cnnviz.methods(network) == ANY_LAYER
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
         assert explained.prediction.logits is None
@@ -259,7 +192,7 @@ def test_logits_that_cannot_be_told_are_not_guessed(photo: np.ndarray, kind: str
         assert explained.maps[0].layer == "last"
 
 
-def test_what_a_softmax_at_each_place_is_given_is_the_map_as_it_is_given(photo: np.ndarray) -> None:
+def test_the_input_of_a_softmax_at_each_cell_is_the_map(photo: np.ndarray) -> None:
     """A ReLU between the convolution and the softmax belongs to the map."""
     import keras
     from keras import layers
@@ -268,13 +201,13 @@ def test_what_a_softmax_at_each_place_is_given_is_the_map_as_it_is_given(photo: 
     x = layers.Conv2D(3, 3, activation="relu", name="maps")(image)
     network = cnnviz.network(keras.Model(image, layers.Softmax()(x)))
     maps = cnnviz.activations(network, photo, ["maps"])["maps"]
-    for place in range(3):
-        cam = cnnviz.class_activation_map(network, photo, place)
+    for index in range(3):
+        cam = cnnviz.class_activation_map(network, photo, index)
         assert (cam.method, cam.layer) == ("cam", "maps")
-        np.testing.assert_allclose(cam.values, maps[..., place], atol=1e-6)
+        np.testing.assert_allclose(cam.values, maps[..., index], atol=1e-6)
 
 
-def test_one_map_speaks_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
+def test_one_map_stands_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("one_sigmoid_map")
     logits = class_logits(network, photo)[..., 0]
     cat, dog = (cnnviz.class_activation_map(network, photo, target) for target in ("cat", "dog"))
@@ -285,7 +218,7 @@ def test_one_map_speaks_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
     np.testing.assert_allclose(probabilities, [1 - dog_probability, dog_probability], atol=1e-6)
 
 
-def test_maps_of_one_cell_are_the_answer(tiny: Tiny, photo: np.ndarray) -> None:
+def test_maps_of_one_cell_are_the_prediction(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("one_place")
     kernel, bias = network.model.get_layer("class_maps").get_weights()
     maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
@@ -311,11 +244,11 @@ def test_each_of_independent_classes_has_the_map_of_its_dense_weights(
     maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
     explained = cnnviz.explain(network, photo, [0, 1, 2])
     assert not explained.prediction.exclusive
-    for place, cam in enumerate(explained.maps):
-        np.testing.assert_allclose(cam.values, maps @ kernel[:, place], atol=1e-5)
-        logit = maps.mean(axis=(0, 1)) @ kernel[:, place] + bias[place]
+    for index, cam in enumerate(explained.maps):
+        np.testing.assert_allclose(cam.values, maps @ kernel[:, index], atol=1e-5)
+        logit = maps.mean(axis=(0, 1)) @ kernel[:, index] + bias[index]
         assert cam.score == pytest.approx(logit, abs=1e-4)
-        probability = explained.prediction.probabilities[place]
+        probability = explained.prediction.probabilities[index]
         assert probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 
@@ -324,10 +257,10 @@ def test_after_a_global_maximum_only_the_peaks_count(tiny: Tiny, photo: np.ndarr
     network = tiny("global_maximum")
     kernel, _ = network.model.get_layer("scores").get_weights()
     maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
-    for place in range(3):
-        cam = cnnviz.class_activation_map(network, photo, place)
+    for index in range(3):
+        cam = cnnviz.class_activation_map(network, photo, index)
         assert (cam.method, cam.layer) == ("grad-cam", "conv2")
-        np.testing.assert_allclose(cam.values, maps @ kernel[:, place] / 36, atol=1e-5)
+        np.testing.assert_allclose(cam.values, maps @ kernel[:, index] / 36, atol=1e-5)
 
 
 def test_after_a_flatten_each_cell_has_its_own_weights(tiny: Tiny, photo: np.ndarray) -> None:
@@ -337,9 +270,9 @@ def test_after_a_flatten_each_cell_has_its_own_weights(tiny: Tiny, photo: np.nda
     kernel, _ = network.model.get_layer("scores").get_weights()
     maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
     open_units = maps.ravel() @ hidden + hidden_bias > 0
-    for place in range(3):
-        gradient = (hidden @ (kernel[:, place] * open_units)).reshape(maps.shape)
-        cam = cnnviz.class_activation_map(network, photo, place)
+    for index in range(3):
+        gradient = (hidden @ (kernel[:, index] * open_units)).reshape(maps.shape)
+        cam = cnnviz.class_activation_map(network, photo, index)
         expected = maps @ gradient.mean(axis=(0, 1))
         np.testing.assert_allclose(cam.values, expected, atol=1e-5)
         assert cam.gradient == pytest.approx(np.abs(gradient).max(), rel=1e-4)
@@ -348,7 +281,7 @@ def test_after_a_flatten_each_cell_has_its_own_weights(tiny: Tiny, photo: np.nda
 # --- Zero and saturated gradients -----------------------------------------------------------
 
 
-def test_a_gradient_that_is_zero_is_told_from_maps_that_are(fresh: Any, photo: np.ndarray) -> None:
+def test_zero_gradients_and_zero_maps_have_different_reasons(fresh: Any, photo: np.ndarray) -> None:
     settled = fresh("dense_after_flatten")
     kernel, bias = settled.model.get_layer("hidden").get_weights()
     settled.model.get_layer("hidden").set_weights([0 * kernel, 0 * bias - 1])
@@ -358,7 +291,7 @@ def test_a_gradient_that_is_zero_is_told_from_maps_that_are(fresh: Any, photo: n
     dead = fresh("dense_after_flatten")
     kernel, bias = dead.model.get_layer("conv2").get_weights()
     dead.model.get_layer("conv2").set_weights([0 * kernel, 0 * bias])
-    # At a ReLU of exactly zero nothing passes, so look at what it is given.
+    # At a ReLU of exactly zero nothing passes, so look at its input.
     cam = cnnviz.class_activation_map(dead, photo, layer="conv2")
     assert cam.gradient is not None
     assert cam.gradient > 0
@@ -399,7 +332,7 @@ def test_a_saturated_softmax_with_logits_is_explained_all_the_same(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_evidence_that_changes_no_probability_is_said_to_say_nothing(
+def test_evidence_that_changes_no_probability_is_described_as_lost(
     fresh: Any, photo: np.ndarray, method: str
 ) -> None:
     network = fresh("flat")
@@ -416,7 +349,7 @@ def test_evidence_that_changes_no_probability_is_said_to_say_nothing(
     assert "too little to change the network's answer" in nothing_to_see(cam)
 
 
-def test_whether_the_score_is_a_logit_is_said(tiny: Tiny, photo: np.ndarray) -> None:
+def test_a_map_records_whether_the_score_is_a_logit(tiny: Tiny, photo: np.ndarray) -> None:
     assert cnnviz.class_activation_map(tiny("flat"), photo, method="grad-cam").logit
     assert not cnnviz.class_activation_map(tiny("averaged_probabilities"), photo).logit
 
@@ -497,7 +430,7 @@ def test_an_unknown_method_lists_the_methods(tiny: Tiny, photo: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("method", ["cam", "contrastive-cam"])
-def test_a_method_that_does_not_fit_says_which_does(
+def test_the_error_of_a_method_that_does_not_fit_names_one_that_does(
     tiny: Tiny, photo: np.ndarray, method: str
 ) -> None:
     with pytest.raises(TargetError, match="this one ends otherwise. Use 'grad-cam'"):
@@ -506,7 +439,7 @@ def test_a_method_that_does_not_fit_says_which_does(
         cnnviz.class_activation_map(tiny("flat"), photo, method=method, layer="conv1")
 
 
-def test_a_layer_without_maps_cannot_say_where(tiny: Tiny, photo: np.ndarray) -> None:
+def test_a_layer_without_maps_is_refused(tiny: Tiny, photo: np.ndarray) -> None:
     for layer in ("average", "scores"):
         with pytest.raises(LayerError, match=f"'{layer}' gives one number a channel and no maps"):
             cnnviz.class_activation_map(tiny("flat"), photo, layer=layer)
@@ -517,7 +450,7 @@ def test_an_unknown_layer_names_near_ones(tiny: Tiny, photo: np.ndarray) -> None
         cnnviz.class_activation_map(tiny("flat"), photo, layer="conf2")
 
 
-def test_a_network_without_maps_has_nothing_to_draw(photo: np.ndarray) -> None:
+def test_a_network_without_maps_is_refused(photo: np.ndarray) -> None:
     import keras
 
     image = keras.Input((4, 4, 3))

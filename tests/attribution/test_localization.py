@@ -81,7 +81,7 @@ def test_a_cell_at_the_threshold_is_outside() -> None:
     assert find_box(values, 10, 10, steps()) == Box(0, 0, 10, 5)
 
 
-def test_the_box_lies_where_the_network_looked() -> None:
+def test_the_box_is_where_the_network_looked() -> None:
     """Of 40 × 100 the middle 40 × 40 is cropped, and of it the middle half is seen."""
     values = np.array([[1.0, 0.0], [0.0, 0.0]])
     cropped = steps(fit="crop", crop_fraction=0.5)
@@ -89,14 +89,14 @@ def test_the_box_lies_where_the_network_looked() -> None:
 
 
 def test_the_box_ends_at_the_photo_s_edge() -> None:
-    """A photo of 20 × 40 lies in the middle of a square, with a border of 10 above and below."""
+    """A photo of 20 × 40 is in the middle of a square, with a border of 10 above and below."""
     padded = steps(fit="pad", height=8, width=8)
     values = np.zeros((4, 4))
     values[0, 1:3] = values[1, 1] = 1
     assert find_box(values, 20, 40, padded) == Box(10, 0, 30, 10)
 
 
-def test_evidence_in_the_border_alone_is_in_no_place_of_the_photo() -> None:
+def test_evidence_in_the_border_alone_has_no_box() -> None:
     values = np.zeros((4, 4))
     values[0] = 1
     assert find_box(values, 20, 40, steps(fit="pad", height=8, width=8)) is None

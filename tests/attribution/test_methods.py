@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cnnviz.attribution.methods import (
+    ANY_LAYER,
     METHODS,
+    Method,
     class_activation_map,
     contrast_picture,
     contrastive_weights,
@@ -21,17 +26,76 @@ FEATURES = np.stack([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]], axis=-
 
 numbers = st.floats(-100, 100, width=32)
 
+SOURCES = ("cnnviz", "pages", "benchmarks", "scripts")
+
 
 def test_the_methods_are_named() -> None:
     assert list(METHODS) == ["cam", "contrastive-cam", "grad-cam"]
-    assert all(title for title in METHODS.values())
+    assert all(method.title for method in METHODS.values())
+    assert ANY_LAYER == ("grad-cam",)
+
+
+# --- Every record ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 4, 2), (7, 5, 3), (2, 3, 3, 4)])
+def test_a_record_s_formula_conforms(method: Method, shape: tuple[int, ...]) -> None:
+    """Shape, type, finite values, and inputs that stay as they were."""
+    random = np.random.default_rng(0)
+    maps = random.normal(size=shape).astype(np.float32)
+    channels = shape[-1]
+    if method.passes == "backward":
+        factors = random.normal(size=shape).astype(np.float32)
+    elif method.weights is None:
+        factors = random.normal(size=channels).astype(np.float32)
+    else:
+        kernel = random.normal(size=(channels, 3)).astype(np.float32)
+        factors = method.weights(kernel, 1)
+        assert factors.shape == (channels,)
+        assert factors.dtype == np.float32
+        assert np.shape(method.weights(kernel[0], 1)) == ()
+    before = maps.copy(), factors.copy()
+    values = method.function(maps, factors)
+    assert values.shape == shape[:-1]
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    np.testing.assert_array_equal(maps, before[0])
+    np.testing.assert_array_equal(factors, before[1])
+    if method.picture is not None:
+        picture = method.picture(values)
+        assert (picture.shape, picture.dtype) == (values.shape, np.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
+def test_a_record_is_complete(method: Method) -> None:
+    assert METHODS[method.key] is method
+    assert all((method.key, method.title, method.paper, method.unit))
+    # explanations.py knows these two combinations.
+    assert (method.passes == "forward") == (method.needs == "averaged maps")
+    # The command line, addresses and names of files hold the key.
+    assert set(method.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-+")
+
+
+def test_no_other_file_compares_the_names_of_methods() -> None:
+    root = Path(__file__).resolve().parents[2]
+    paths = [path for folder in SOURCES for path in (root / folder).rglob("*.py")]
+    assert len(paths) > 100
+    comparing = []
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                constants = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+                if any(isinstance(value, str) and value in METHODS for value in constants):
+                    comparing.append(f"{path.relative_to(root)}:{node.lineno}")
+    assert comparing == []
 
 
 # --- CAM ------------------------------------------------------------------------------------
 
 
 def test_the_map_of_a_class_by_hand() -> None:
-    """Channel 0 speaks for the class with 2, channel 1 against it with 1."""
+    """Channel 0 has the weight 2, channel 1 the weight -1."""
     np.testing.assert_allclose(
         class_activation_map(FEATURES, np.array([2.0, -1.0])), [[2, -1], [1, 0]]
     )
@@ -83,7 +147,7 @@ def test_the_contrasts_of_all_classes_cancel(weights: np.ndarray) -> None:
 
 
 def test_grad_cam_by_hand() -> None:
-    """Mean gradients of 2 and -1 weigh the two channels; nothing is cut off below zero."""
+    """Mean gradients of 2 and -1 are the weights of the two channels; nothing is rectified."""
     gradients = np.stack([[[8.0, 0.0], [0.0, 0.0]], [[-1.0, -1.0], [-1.0, -1.0]]], axis=-1)
     np.testing.assert_allclose(grad_cam(FEATURES, gradients), [[2, -1], [1, 0]])
 
@@ -105,10 +169,10 @@ def test_grad_cam_by_nested_loops(data: st.DataObject, shape: tuple[int, int, in
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4, 2), (2, 3, 2, 2)])
 def test_small_and_batched_maps_keep_their_shape(shape: tuple[int, ...]) -> None:
     ones = np.ones(shape, np.float32)
-    found = grad_cam(ones, ones)
-    assert found.shape == shape[:-1]
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, shape[-1])
+    values = grad_cam(ones, ones)
+    assert values.shape == shape[:-1]
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, shape[-1])
 
 
 # --- The contrastive map as an 8-bit picture ------------------------------------------------
@@ -127,7 +191,7 @@ def test_a_map_of_zeros_is_black_and_one_of_negatives_too() -> None:
 
 
 @given(hnp.arrays(np.float32, (3, 3), elements=numbers))
-def test_the_contrast_picture_keeps_the_order_of_what_speaks_for(values: np.ndarray) -> None:
+def test_the_contrast_picture_keeps_the_order_of_positive_values(values: np.ndarray) -> None:
     picture = contrast_picture(values)
     order = np.argsort(values, axis=None)
     assert (np.diff(picture.ravel()[order].astype(int)) >= 0).all()

@@ -1,4 +1,4 @@
-"""Outlines: what there is to see, and a view on everything at once."""
+"""Outlines of networks, and the pass on all maps at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cnnviz
-from cnnviz.attribution.outlines import prepare
-from cnnviz.networks import graph
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 
 Tiny = Callable[[str], Any]
 
@@ -20,7 +19,7 @@ def test_an_outline_by_hand(tiny: Tiny) -> None:
     assert outline.input_shape == (None, 12, 12, 3)
     # 3×3×3×4 + 4, 3×3×4×5 + 5, 5×3 + 3.
     assert outline.parameters == 112 + 185 + 18
-    assert outline.methods == ("cam", "contrastive-cam", "grad-cam")
+    assert outline.methods == tuple(METHODS)
     assert outline.features == outline.last_spatial == "backbone/conv_b"
     assert outline.makers == {
         "backbone/conv": "backbone/conv",
@@ -30,16 +29,6 @@ def test_an_outline_by_hand(tiny: Tiny) -> None:
 
 def test_a_network_without_averaged_maps_has_one_method(tiny: Tiny) -> None:
     outline = cnnviz.outline(tiny("dense_after_flatten"))
-    assert outline.methods == ("grad-cam",)
+    assert outline.methods == ANY_LAYER
     assert outline.features is None
     assert outline.last_spatial == "conv2"
-
-
-def test_a_prepared_network_compiles_no_more_for_its_maps(any_network: Any, photo: Any) -> None:
-    prepare(any_network)
-    compiled = len(any_network.compiled)
-    for info in any_network.layers:
-        if info.spatial:
-            assert cnnviz.activations(any_network, photo, [info.path])[info.path].ndim == 3
-            assert len(any_network.compiled) == compiled
-    assert graph.any_pass(any_network).head == graph.forward(any_network).head

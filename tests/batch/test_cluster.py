@@ -12,21 +12,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
 import cnnviz
-from cnnviz.batch import runs
+from cnnviz.batch import cluster, runs
 from cnnviz.cards import write_card
 from cnnviz.cli import main
 
-pytest.importorskip("ray", reason="Ray is optional: pip install -r requirements-ray.txt")
-
-from ray.cluster_utils import Cluster
-
-from cnnviz.batch import cluster
-
-# Ray starts processes and sockets that Python warns of when pytest tidies up.
-pytestmark = pytest.mark.filterwarnings("ignore")
+# Ray starts processes and sockets that Python warns of when pytest ends.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 # A dead node is noticed after two seconds; by default it takes half a minute.
 HEALTH = {
@@ -107,19 +102,21 @@ def test_the_command_gives_the_same_rows_on_a_cluster(
 def test_an_error_of_a_worker_ends_the_run_in_its_own_words(
     nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
-    asked = cluster.Asked(tmp_path, model, False, "another fingerprint", runs.Job(tmp_path))
+    task = cluster.WorkerTask(
+        tmp_path, model, False, "another fingerprint", runs.BatchRun(tmp_path)
+    )
     parts = runs.split(photos[:2], ["a", "b"], 2)
     with pytest.raises(cnnviz.errors.CnnvizError, match="is not the same file on all machines"):
-        list(cluster.explain_parts(nodes.address, asked, parts))
+        list(cluster.explain_parts(nodes.address, task, parts))
 
 
 def test_a_cluster_that_is_not_there_is_an_error(
     model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
-    asked = cluster.Asked(tmp_path, model, False, "", runs.Job(tmp_path))
+    task = cluster.WorkerTask(tmp_path, model, False, "", runs.BatchRun(tmp_path))
     parts = runs.split(photos[:1], [""], 1)
     with pytest.raises(cnnviz.errors.CnnvizError, match="There is no Ray cluster at 'nowhere'"):
-        list(cluster.explain_parts("nowhere", asked, parts))
+        list(cluster.explain_parts("nowhere", task, parts))
 
 
 def test_a_node_that_is_killed_half_way_costs_nothing(
@@ -127,13 +124,13 @@ def test_a_node_that_is_killed_half_way_costs_nothing(
 ) -> None:
     """Nothing is lost and nothing is there twice. The last test: the cluster is broken then."""
     network = cnnviz.load_model(model)
-    job = runs.Job(tmp_path / "there", pictures=False)
-    asked = cluster.Asked(tmp_path, model, False, network.fingerprint, job)
+    run = runs.BatchRun(tmp_path / "there", pictures=False)
+    task = cluster.WorkerTask(tmp_path, model, False, network.fingerprint, run)
     parts = runs.split(photos, [""] * len(photos), SIZE)
-    runs.begin(job, network, parts, resume=False)
+    runs.begin(run, network, parts, resume=False)
     (victim,) = [node for node in nodes.worker_nodes if node is not nodes.head_node]
     order, killed_at = [], 0
-    for done in cluster.explain_parts(nodes.address, asked, parts):
+    for done in cluster.explain_parts(nodes.address, task, parts):
         order.append(done)
         both = len({there.node for there in order}) == 2
         if not killed_at and ((len(order) >= PARTS // 4 and both) or len(order) >= PARTS // 2):
@@ -142,10 +139,10 @@ def test_a_node_that_is_killed_half_way_costs_nothing(
     assert PARTS // 4 <= killed_at < PARTS
     assert Counter(done.part.number for done in order) == Counter(range(PARTS))
     assert order[-1].node == nodes.head_node.node_id
-    found = rows_in(job.out)
+    found = rows_in(run.out)
     assert [row["file"] for row in found] == [str(path) for path in photos]
-    here = runs.Job(tmp_path / "here", pictures=False)
+    here = runs.BatchRun(tmp_path / "here", pictures=False)
     for part in parts:
         list(runs.explain_part(network, here, part))
     assert_same_rows(found, rows_in(here.out))
-    assert len(list(job.results.glob("part-*.parquet"))) == PARTS
+    assert len(list(run.results.glob("part-*.parquet"))) == PARTS

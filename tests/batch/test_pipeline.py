@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from PIL import Image
 import cnnviz
 from cnnviz.attribution.localization import find_box
 from cnnviz.batch import pipeline
-from cnnviz.batch.pipeline import explain_many, in_order
+from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 
 Tiny = Callable[[str], Any]
 
@@ -39,7 +40,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches of three photos and a last one that is not full."""
-    monkeypatch.setattr(graph, "_MOST_PHOTOS", 3)
+    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 3)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -95,13 +96,48 @@ def test_a_photo_among_many_gets_what_it_gets_alone(
         )
 
 
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(
+    "damaged",
+    [{0}, {1}, {3}, {0, 1}, {1, 2}, {0, 3}, {0, 2}, {4}, {5}, {0, 5}, {0, 1, 2}],
+    ids=str,
+)
+def test_damaged_photos_anywhere_in_a_batch_shift_no_result(
+    fresh: Any, tmp_path: Path, damaged: set[int]
+) -> None:
+    """Two batches of three photos: each photo that can be read gets its own answer."""
+    network = fresh("flat")
+    photos = [np.full((12, 12, 3), 50 * level, np.uint8) for level in range(6)]
+    alone = [cnnviz.predict(network, photo).probabilities for photo in photos]
+    gaps = [np.abs(one - other).max() for one, other in combinations(alone, 2)]
+    assert min(gaps) > 1e-3, "photos with one answer would prove nothing"
+
+    paths = [tmp_path / f"{level}.png" for level in range(6)]
+    for level, (path, photo) in enumerate(zip(paths, photos, strict=True)):
+        Image.fromarray(photo).save(path)
+        if level in damaged:
+            path.write_bytes(b"no photo")
+    results = list(explain_many(network, paths, keep_photos=True))
+    assert [result.path for result in results] == paths
+    assert {level for level, result in enumerate(results) if result.error} == damaged
+    for level, result in enumerate(results):
+        if level in damaged:
+            assert (result.explanation, result.box, result.photo) == (None, None, None)
+            continue
+        assert result.explanation is not None
+        np.testing.assert_array_equal(result.photo, photos[level])
+        np.testing.assert_allclose(
+            result.explanation.prediction.probabilities, alone[level], rtol=1e-5
+        )
+
+
 def test_a_batch_that_is_not_full_is_no_new_trace(
     fresh: Any, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "_MOST_PHOTOS", 4)
+    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
     network = fresh("flat")
     assert len(list(explain_many(network, paths))) == 7
-    run = graph.forward(network).run
+    run = passes.forward(network).run
     # One for a photo alone and one for four.
     assert run.experimental_get_tracing_count() == 2
 
@@ -159,7 +195,7 @@ def test_few_photos_are_in_memory(
 
     monkeypatch.setattr(pipeline, "open_picture", noted)
     network = tiny("flat")
-    size = graph.any_pass(network).batch
+    size = passes.any_pass(network).batch_size
     results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
     for handed_out in range(1, 6 * size):
         next(results)
@@ -183,17 +219,17 @@ def test_results_keep_their_order_however_long_each_takes() -> None:
         return number * number
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
+        assert list(map_in_order(pool, slow_first, range(9), 5)) == [n * n for n in range(9)]
 
 
 # --- Batches --------------------------------------------------------------------------------
 
 
 def test_a_large_network_gets_small_batches(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert graph.any_pass(fresh("flat")).batch == 16
+    assert passes.any_pass(fresh("flat")).batch_size == 16
     values = sum(int(np.prod(info.output_shape[1:])) for info in fresh("flat").layers)
-    monkeypatch.setattr(graph, "_MOST_IN_ALL", int(5.5 * values))
-    assert graph.any_pass(fresh("flat")).batch == 5
+    monkeypatch.setattr(passes, "MAX_VALUES", int(5.5 * values))
+    assert passes.any_pass(fresh("flat")).batch_size == 5
 
 
 def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
@@ -202,4 +238,4 @@ def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
     image = keras.Input(batch_shape=(1, 8, 8, 3))
     x = keras.ops.reshape(keras.layers.Conv2D(2, 3)(image), (1, 72))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(x))
-    assert graph.any_pass(cnnviz.network(model)).batch == 1
+    assert passes.any_pass(cnnviz.network(model)).batch_size == 1

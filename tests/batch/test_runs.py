@@ -14,7 +14,7 @@ from PIL import Image
 
 import cnnviz
 from cnnviz.batch import runs
-from cnnviz.batch.runs import Job, Part, explain_part, split
+from cnnviz.batch.runs import BatchRun, Part, explain_part, split
 
 Tiny = Callable[[str], Any]
 
@@ -33,15 +33,15 @@ def test_photos_are_split_into_parts_in_order(tmp_path: Path) -> None:
     assert [part.number for part in parts] == [0, 1, 2]
     assert [path for part in parts for path in part.paths] == paths
     assert parts[2].stems == ("e",)
-    files = [part.file(Job(tmp_path)).name for part in parts]
+    files = [part.file(BatchRun(tmp_path)).name for part in parts]
     assert files == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     assert split([], [], 2) == []
 
 
 def test_the_rows_of_a_part_are_those_of_its_file(tiny: Tiny, tmp_path: Path) -> None:
-    job = Job(tmp_path / "out", pictures=False)
+    run = BatchRun(tmp_path / "out", pictures=False)
     part = Part(3, save_photos(tmp_path, 4), ("",) * 4)
-    rows = list(explain_part(tiny("flat"), job, part))
+    rows = list(explain_part(tiny("flat"), run, part))
     table = pq.read_table(tmp_path / "out" / "results" / "part-00003.parquet")
     assert table.schema.equals(runs.COLUMNS)
     for path, row, written in zip(part.paths, rows, table.to_pylist(), strict=True):
@@ -53,8 +53,8 @@ def test_the_rows_of_a_part_are_those_of_its_file(tiny: Tiny, tmp_path: Path) ->
 
 
 def test_a_part_that_is_left_half_way_has_no_file(tiny: Tiny, tmp_path: Path) -> None:
-    job = Job(tmp_path / "out", pictures=False)
-    rows = explain_part(tiny("flat"), job, Part(0, save_photos(tmp_path, 4), ("",) * 4))
+    run = BatchRun(tmp_path / "out", pictures=False)
+    rows = explain_part(tiny("flat"), run, Part(0, save_photos(tmp_path, 4), ("",) * 4))
     next(rows)
     rows.close()
     assert not (tmp_path / "out").exists()
@@ -64,8 +64,8 @@ def test_a_map_without_evidence_has_a_row_without_a_box(fresh: Any, tmp_path: Pa
     network = fresh("flat")
     kernel, bias = network.model.get_layer("scores").get_weights()
     network.model.get_layer("scores").set_weights([0 * kernel, bias])
-    job = Job(tmp_path, pictures=False)
-    (row,) = explain_part(network, job, Part(0, save_photos(tmp_path, 1), ("",)))
+    run = BatchRun(tmp_path, pictures=False)
+    (row,) = explain_part(network, run, Part(0, save_photos(tmp_path, 1), ("",)))
     assert row["box"] is None
     (written,) = pq.read_table(tmp_path / "results").to_pylist()
     assert [written[name] for name in ("left", "top", "right", "bottom")] == [None] * 4
@@ -80,19 +80,19 @@ def test_a_name_that_is_no_text_is_written_as_text(tiny: Tiny, tmp_path: Path) -
         path.rename(strange)
     except OSError:
         pytest.skip("this file system takes no such name")
-    job = Job(tmp_path, pictures=False)
-    (row,) = explain_part(tiny("flat"), job, Part(0, (strange,), ("",)))
+    run = BatchRun(tmp_path, pictures=False)
+    (row,) = explain_part(tiny("flat"), run, Part(0, (strange,), ("",)))
     assert row["file"] == str(strange)
     (written,) = pq.read_table(tmp_path / "results").to_pylist()
     assert written["file"] == f"{tmp_path}/caf\\xe9.png"
 
 
 def test_the_listing_tells_two_sets_of_photos_apart(tiny: Tiny, tmp_path: Path) -> None:
-    job, network = Job(tmp_path), tiny("flat")
+    run, network = BatchRun(tmp_path), tiny("flat")
 
     def listing(*names: str, size: int = 2) -> str:
         parts = split([Path(name) for name in names], ["" for _ in names], size)
-        return runs._describe(job, network, parts)["listing"]
+        return runs._describe(run, network, parts)["listing"]
 
     assert listing("a", "b", "c") == listing("a", "b", "c")
     different = [

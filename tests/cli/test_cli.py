@@ -33,7 +33,7 @@ from cnnviz.attribution import methods
 from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
-from cnnviz.cli import main
+from cnnviz.cli import explain, main, terminal
 
 # Keras saves its weights in a way that NumPy will give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -178,7 +178,7 @@ def test_a_bad_photo_does_not_stop_the_rest(averaged: Path, photos: Path) -> Non
 def test_a_terminal_gets_a_progress_bar_beside_the_lines(
     averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "Console", functools.partial(Console, force_terminal=True))
+    monkeypatch.setattr(terminal, "Console", functools.partial(Console, force_terminal=True))
     result = run("predict", averaged, photos, "--json")
     assert "Photos" in result.stderr
     assert len(lines(result)) == 3
@@ -247,7 +247,7 @@ def test_explain_writes_the_map_and_the_overlay(
     assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
 
 
-@pytest.mark.parametrize("method", get_args(main._Method))
+@pytest.mark.parametrize("method", get_args(explain._Method))
 def test_explain_does_each_method_for_the_class_asked_for(
     averaged: Path, photos: Path, tmp_path: Path, method: str
 ) -> None:
@@ -282,8 +282,8 @@ def test_a_class_named_by_a_number_comes_before_the_number() -> None:
     )
     base = cnnviz.network(model)
     digits = cnnviz.network(model, base.card.model_copy(update={"labels": ["1", "0"]}))
-    assert main._class(digits, "1") == 0
-    assert main._class(base, "1") == 1
+    assert explain._class_index(digits, "1") == 0
+    assert explain._class_index(base, "1") == 1
 
 
 def test_explain_without_json_names_the_files(averaged: Path, photos: Path, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_without_pictures_there_is_the_table_alone(
 def test_many_photos_make_no_table_on_the_screen(
     averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "_IN_TABLE", 2)
+    monkeypatch.setattr(explain, "_TABLE_ROWS", 2)
     result = run("explain", averaged, photos, "--out", tmp_path, "--no-pictures")
     assert result.stdout == ""
     assert f"Explained 3 photos; their rows are in {tmp_path / 'results'}." in result.stderr
@@ -408,7 +408,7 @@ def test_many_photos_make_no_table_on_the_screen(
 def test_many_failures_are_counted_and_some_named(
     averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "_NAMED", 2)
+    monkeypatch.setattr(terminal, "_LISTED_FAILURES", 2)
     gone = [tmp_path / f"{number}.png" for number in range(5)]
     result = run("explain", averaged, *gone, "--out", tmp_path / "out")
     assert result.exit_code == 1
@@ -641,7 +641,7 @@ def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
 
 
 def test_methods_are_those_that_the_api_knows() -> None:
-    assert get_args(main._Method) == tuple(methods.METHODS)
+    assert get_args(explain._Method) == tuple(methods.METHODS)
 
 
 # --- layers, filters, activations ---------------------------------------------------------------

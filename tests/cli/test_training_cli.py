@@ -1,4 +1,4 @@
-"""The commands ``prepare`` and ``train``, from a shell: what they say, and their exit codes."""
+"""The commands ``prepare`` and ``train``: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.runs import open_run, read_history
 
-# Keras saves its weights in a way that NumPy will give up.
+# Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(photos: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """What ``prepare`` said, and the data."""
+    """The finished command ``prepare``, and its data."""
     out = photos.parent / "data"
     return shell("prepare", photos, "--out", out, "--size", 16), out
 
@@ -71,7 +71,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 # --- prepare --------------------------------------------------------------------------------
 
 
-def test_prepare_says_what_it_wrote_and_left_out(
+def test_prepare_lists_what_it_wrote_and_left_out(
     prepared: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
     done, out = prepared
@@ -83,7 +83,7 @@ def test_prepare_says_what_it_wrote_and_left_out(
     assert read_prepared(out).preprocessing.height == 16
 
 
-def test_prepare_of_sound_photos_ends_with_0(tmp_path: Path) -> None:
+def test_prepare_of_valid_photos_exits_with_0(tmp_path: Path) -> None:
     folder = classes.write_photos(tmp_path / "photos", {"red": 3, "green": 3})
     (folder / "green" / "000.png").write_bytes((folder / "red" / "000.png").read_bytes())
     result = run("prepare", folder, "--out", tmp_path / "data", "--size", 8, "--scale")
@@ -124,11 +124,11 @@ def test_ctrl_c_while_photos_are_prepared(tmp_path: Path) -> None:
                 process.wait(0.02)
             except subprocess.TimeoutExpired:
                 continue
-        # As a terminal does: to the command and to all of its processes.
+        # Like a terminal: to the command and to all of its processes.
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert said == "Interrupted. What is done is kept: run the same command again.\n"
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors == "Interrupted. What is done is kept: run the same command again.\n"
     assert not (tmp_path / "data" / "manifest.json").exists()
     assert journal.exists()
 
@@ -158,12 +158,12 @@ def test_from_photos_to_a_model_that_the_api_opens(
     assert len(open_run(tmp_path / "colours_training").checkpoints()) == 1
 
     data = read_prepared(prepared[1])
-    right = []
-    for label, row in data.places("validation"):
+    correct = []
+    for label, row in data.indices("validation"):
         name = data.labels[label]
         photo = cnnviz.open_photo(photos / data.rows[name][row].file)
-        right.append(cnnviz.predict(network, photo).top(1)[0].label == name)
-    assert round(float(np.mean(right)), 4) == figure.value
+        correct.append(cnnviz.predict(network, photo).top(1)[0].label == name)
+    assert round(float(np.mean(correct)), 4) == figure.value
     assert figure.value > 0.8
 
 
@@ -177,11 +177,11 @@ def test_ctrl_c_while_it_trains_leaves_a_usable_checkpoint(small: Prepared, tmp_
         while not (line := process.stderr.readline()).startswith("epoch 3/"):
             assert line, "it ended by itself"
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
     kept = "Interrupted. What is done is kept: go on by the same command with --resume.\n"
-    assert said.endswith(kept)
-    assert "Traceback" not in said
+    assert errors.endswith(kept)
+    assert "Traceback" not in errors
     folder = tmp_path / "a_training"
     checkpoints = open_run(folder).checkpoints()
     assert len(checkpoints) >= 3
@@ -209,25 +209,25 @@ def test_ctrl_c_while_it_trains_leaves_a_usable_checkpoint(small: Prepared, tmp_
     ],
 )
 def test_bad_input(small: Prepared, tmp_path: Path, changes: dict[str, str], message: str) -> None:
-    told = {
+    arguments = {
         "DATA": str(small.folder), "--architecture": "tiny-vgg",
         "--out": str(tmp_path / "a.keras"),
     } | changes  # fmt: skip
-    data = told.pop("DATA")
-    result = run("train", data, *(part for pair in told.items() for part in pair))
+    data = arguments.pop("DATA")
+    result = run("train", data, *(part for pair in arguments.items() for part in pair))
     assert result.exit_code == 2
-    said = " ".join(result.stderr.replace("│", " ").split())
-    assert re.search(message, said), said
+    message_shown = " ".join(result.stderr.replace("│", " ").split())
+    assert re.search(message, message_shown), message_shown
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_go_on_with(small: Prepared, tmp_path: Path) -> None:
+def test_nothing_to_resume(small: Prepared, tmp_path: Path) -> None:
     out = tmp_path / "a.keras"
     result = run("train", small.folder, "--architecture", "tiny-vgg", "--out", out, "--resume")
     assert result.exit_code == 2
     assert "There is no training in" in result.stderr
 
 
-def test_bars_are_for_terminals_alone() -> None:
-    with training._bars() as bars:
+def test_bars_are_shown_on_terminals_only() -> None:
+    with training.make_bars() as bars:
         assert bars.disable

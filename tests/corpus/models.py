@@ -1,6 +1,6 @@
 """Odd and bad model files, each harmless, each with what the gate must say of it.
 
-`python tests/corpus/models.py FOLDER` writes them all. A case either loads, and then gives the
+`python -m tests.corpus.models FOLDER` writes them all. A case either loads, and then gives the
 scores of the small network of `networks.py`, or is refused with a code. What the bad ones name
 (a program, a file, an address) would do no harm if it were reached.
 """
@@ -21,10 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-if __package__ in {None, ""}:
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from corpus import networks as n
+from . import networks as n
 
 LOADS = "loads"
 

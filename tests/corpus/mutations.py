@@ -6,8 +6,8 @@ import json
 import random
 from typing import Any
 
-from corpus import models
-from corpus import networks as n
+from . import models
+from . import networks as n
 
 NASTY: list[Any] = [
     None,

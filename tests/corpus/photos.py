@@ -1,8 +1,8 @@
 """Odd and bad photos, each harmless, each with the pixels or the refusal that must come of it.
 
-`python tests/corpus/photos.py FOLDER` writes them all; `… --table` prints what cnnviz makes of
-each, as it stands in `docs/photos.md`. Expected pixels are worked out by hand or with NumPy, never
-with cnnviz.
+`python -m tests.corpus.photos FOLDER` writes them all; `… --table` prints what cnnviz makes of
+each, as listed in `docs/tables/photos.md`. Expected pixels are worked out by hand or with NumPy,
+never with cnnviz.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from typing import Any
 import numpy as np
 import pillow_heif
 from PIL import Image
-
-if __package__ in {None, ""}:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 pillow_heif.register_heif_opener()
 
@@ -49,6 +46,13 @@ class Case:
 
 
 CASES: list[Case] = []
+
+
+def random_photo() -> np.ndarray:
+    """A photo (40, 60, 3) with some of every colour, the same in every call; read-only."""
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    pixels.setflags(write=False)
+    return pixels
 
 
 def case(
@@ -650,12 +654,21 @@ for name, what, data in (
     case(name, what, data, "kind")
 
 
+TABLE_HEADING = """\
+# Odd and bad photos: the tables
+
+`python -m tests.corpus.photos --table` prints this file; `tests/photos/test_photo_corpus.py`
+compares it with what happens.
+
+"""
+
+
 def table() -> str:
     """What cnnviz makes of every case, as Markdown."""
     from cnnviz.errors import PhotoError
     from cnnviz.photos.decoding import open_photo
 
-    lines = ["| photo | outcome |", "|---|---|"]
+    lines = [*TABLE_HEADING.splitlines(), "| photo | outcome |", "|---|---|"]
     sentences: dict[str, str] = {}
     for each in CASES:
         try:

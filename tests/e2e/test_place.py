@@ -79,7 +79,7 @@ def test_a_killed_worker_costs_neither_photo_nor_place(tab: Any, server: Any, ph
 def workers_of(parent: int) -> list[int]:
     """The worker processes of a server."""
     found = [
-        process.number
+        process.pid
         for process in running()
         if "LokyProcess" in process.command and process.parent == parent
     ]

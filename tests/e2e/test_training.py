@@ -22,14 +22,14 @@ NETWORK = "digits tiny vgg 1"
 
 @pytest.fixture
 def own_server(models: Path) -> Iterator[Server]:
-    """A server that has trained nothing."""
+    """A server without any job."""
     with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_TRUST="on") as server:
         yield server
         assert "Traceback" not in server.log.read_text(errors="replace")
 
 
 def opened(tab: Tab) -> Tab:
-    """Goes to the page; while a training goes on it is never still for long."""
+    """Goes to the page, which during a training is updated continuously."""
     tab.page.goto(f"{tab.url}/training")
     tab.page.get_by_role("heading", name="How does a network learn?").wait_for()
     return tab
@@ -37,7 +37,7 @@ def opened(tab: Tab) -> Tab:
 
 @contextmanager
 def run(tab: Tab) -> Iterator[None]:
-    """Waits until what is done inside has made the app run."""
+    """Waits until an action inside the block has made the app run."""
     before = tab.page.evaluate(SEEN_RUNS)
     yield
     tab.page.wait_for_function(HAS_RUN, arg=before)
@@ -89,20 +89,20 @@ def test_a_class_watches_one_training(
     button(teacher, "Start").click()
     button(teacher, "Stop for everybody").wait_for(timeout=_PATIENCE)
 
-    # The student, who has touched nothing, sees it too, and cannot start another.
+    # The student, who has done nothing, sees it too, and cannot start another.
     button(student, "Stop for everybody").wait_for(timeout=_PATIENCE)
     student.page.get_by_text("Train a network", exact=True).click()
     expect(button(student, "Start")).to_be_disabled()
     wait_for_epochs(student, 1)
 
-    # The curves grow, and the three pictures are there.
+    # The curves grow, and the three pictures are shown.
     wait_for_epochs(teacher, 2)
     for key in ("training overlay", "training filters", "training activations"):
         teacher.chart(key).first.wait_for()
     before = len(points(teacher, "training loss")[0])
     wait_for_epochs(teacher, before + 1)
 
-    # Loaded again, the page finds the running training.
+    # Reloaded, the page shows the running training.
     opened(teacher)
     button(teacher, "Stop for everybody").wait_for(timeout=_PATIENCE)
     wait_for_epochs(teacher, before + 1)
@@ -110,7 +110,7 @@ def test_a_class_watches_one_training(
     button(teacher, "Stop for everybody").click()
     for tab in (teacher, student):
         tab.page.get_by_text("The network was stopped.").wait_for(timeout=_PATIENCE)
-        tab.page.get_by_text(re.compile("It stands in the sidebar")).wait_for()
+        tab.page.get_by_text(re.compile("It is in the sidebar")).wait_for()
     settle(teacher.page)
     losses, measured = points(teacher, "training loss")
     assert len(losses) == len(measured) < 60
@@ -132,7 +132,7 @@ def test_a_class_watches_one_training(
     first = teacher.painted("training activations")
     assert first.shape != last.shape or not np.array_equal(first, last)
 
-    # The model and its card, to take away.
+    # The model and its card can be saved.
     saved = {}
     for name in ("Save the model", "Save its card"):
         with teacher.page.expect_download() as download:
@@ -146,13 +146,13 @@ def test_a_class_watches_one_training(
     best = max(points(teacher, "training accuracy")[1])
     assert card["training"]["accuracy"][0]["value"] == pytest.approx(best, abs=1e-4)
 
-    # It stands in the list of everybody.
+    # Everybody can choose it.
     student.turn_to("Explore")
     student.choose("Network", NETWORK)
     assert student.chosen("Network") == NETWORK
-    # What it says of a photo that is no digit, whatever that is.
-    said = student.page.get_by_role("heading", name=re.compile("^The network"))
-    expect(said).to_be_visible()
+    # Whatever the prediction for a photo without a digit is.
+    prediction = student.page.get_by_role("heading", name=re.compile("^The network"))
+    expect(prediction).to_be_visible()
     expect(student.chart("overlay")).to_be_visible()
     assert teacher.errors == []
     assert student.errors == []

@@ -1,4 +1,4 @@
-"""Figures: what is drawn where, checked against slower or quite different ways to know it."""
+"""Figures: what is drawn where, checked against slower or different computations."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from cnnviz.arrays import blend
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import table
 from cnnviz.drawing import overlay
@@ -151,7 +152,7 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
 
 
 def texts(part: Any, path: str = "") -> list[tuple[str, str]]:
-    """Every text in a figure that Plotly renders, with its place."""
+    """Every text in a figure that Plotly renders, with its path."""
     if isinstance(part, dict):
         return [item for key, value in part.items() for item in texts(value, f"{path}/{key}")]
     if isinstance(part, list | tuple):
@@ -175,12 +176,12 @@ def test_numbers_are_numbers(make: Callable[[str], go.Figure]) -> None:
                 assert scale[low] < scale[high]
 
 
-def test_text_is_shown_as_it_is(make: Callable[[str], go.Figure]) -> None:
+def test_text_is_escaped(make: Callable[[str], go.Figure]) -> None:
     figure = make(NASTY).to_dict()
     figure["layout"].pop("template")
-    found = texts(figure)
-    assert any("bold" in text for _, text in found)
-    for path, text in found:
+    rendered = texts(figure)
+    assert any("bold" in text for _, text in rendered)
+    for path, text in rendered:
         if path.endswith("/hovertemplate"):
             text = re.sub(r"%\{(z:\.4~g|[xy]|customdata\[[01]\])\}|<extra></extra>", "", text)
         text = text.replace("<br>", "")
@@ -189,7 +190,7 @@ def test_text_is_shown_as_it_is(make: Callable[[str], go.Figure]) -> None:
     assert html.unescape(title.replace("<br>", " ")) == NASTY
 
 
-def test_the_theme_chooses_the_colours_of_text_and_ground(
+def test_the_theme_chooses_the_colours_of_text_and_background(
     make: Callable[[str], go.Figure],
 ) -> None:
     figure = make("A title").to_dict()
@@ -221,8 +222,8 @@ def test_what_is_sent_is_what_plotly_would_send(
     figure = make("A title")
     sent = frame.PlainFigure(drawings[0].data, drawings[0].layout)
     assert css_height(sent) == css_height(figure)
-    found, expected = (json.loads(one.to_json(), object_hook=numbers) for one in (sent, figure))
-    assert found == expected
+    actual, expected = (json.loads(one.to_json(), object_hook=numbers) for one in (sent, figure))
+    assert actual == expected
 
 
 def numbers(part: dict[str, Any]) -> Any:
@@ -236,7 +237,7 @@ def numbers(part: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("size", [(28, 20), (300, 1200)])
-def test_a_picture_made_before_stands_for_its_photo(size: tuple[int, int]) -> None:
+def test_an_encoded_picture_can_replace_its_photo(size: tuple[int, int]) -> None:
     photo = some_photo(*size)
     values = some_maps(7, 7, 1)[..., 0]
     for draw in (
@@ -255,16 +256,16 @@ def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
         return
     fixed, share = re.fullmatch(rf"min\({at_most}, (\d+)px \+ ([\d.]+)cqw\)", css).groups()
     height = float(fixed) + 3 * float(share)  # in a container of 300 pixels
-    # The axes of the first picture, as Plotly would lay them out in that height.
+    # The axes of the first picture, as Plotly would arrange them in that height.
     margin, xaxis, yaxis = figure.layout.margin, figure.layout.xaxis, figure.layout.yaxis
     shares = [np.ptp(axis.domain or (0, 1)) for axis in (xaxis, yaxis)]
-    room = (300 - margin.l - margin.r) * shares[0], (height - margin.t - margin.b) * shares[1]
-    wanted = room[0] * abs(np.ptp(yaxis.range)) / abs(np.ptp(xaxis.range))
+    space = (300 - margin.l - margin.r) * shares[0], (height - margin.t - margin.b) * shares[1]
+    expected = space[0] * abs(np.ptp(yaxis.range)) / abs(np.ptp(xaxis.range))
     if len(of_type(figure, "heatmap")) <= 4:
-        assert room[1] == pytest.approx(wanted, abs=1)
+        assert space[1] == pytest.approx(expected, abs=1)
     else:
-        # In two rows the room of the first takes the labels of the second too.
-        assert room[1] + 30 >= wanted
+        # In two rows the space of the first holds the labels of the second too.
+        assert space[1] + 30 >= expected
 
 
 # --- channel_grid ---------------------------------------------------------------------------
@@ -273,9 +274,9 @@ def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
 def tile_around(
     figure: go.Figure, channel: int, height: int, width: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """The picture's pixels (height, width, 4) at the bottom of the place that a click chooses."""
+    """The picture's pixels (height, width, 4) at the bottom of the area that a click chooses."""
     image, points = of_type(figure, "image")[0], click_points(figure)
-    # A name stands above its tile, inside its place; the first place begins at the top.
+    # A name is above its tile, inside its area; the first area begins at the top.
     strip = 2 * points.y.min() - height
     left = points.x[channel] - width / 2 - (image.x0 - 0.5)
     top = points.y[channel] + strip / 2 - height / 2 - (image.y0 - 0.5)
@@ -346,8 +347,8 @@ def test_any_maps_give_a_grid_whose_nearest_point_is_its_own(
     for channel in range(count):
         pixels, (left, top) = tile_around(figure, channel, height, width)
         assert pixels.shape == (height, width, 4)
-        known = np.isfinite(maps[..., channel]).repeat(factor, 0).repeat(factor, 1)
-        np.testing.assert_array_equal(pixels[..., 3], np.where(known, 255, 0))
+        numbers = np.isfinite(maps[..., channel]).repeat(factor, 0).repeat(factor, 1)
+        np.testing.assert_array_equal(pixels[..., 3], np.where(numbers, 255, 0))
         for x in (left + 0.5, left + width - 0.5):
             for y in (top + 0.5, top + height - 0.5):
                 distance = np.hypot(points.x - x, points.y - y)
@@ -360,7 +361,7 @@ def test_a_grid_keeps_its_proportions_and_its_selection_dims_nothing() -> None:
     figure = grid(some_maps(8, 8, 4))
     assert figure.layout.yaxis.scaleanchor == "x"
     points = click_points(figure)
-    # No ink that could be dimmed, but a place to click on, one for each.
+    # Nothing drawn that could be dimmed, but a point to click on, one for each.
     assert (points.mode, points.text) == ("text", ("",) * 4)
     assert figure.layout.clickmode == "event+select"
     assert figure.layout.hoverdistance == -1
@@ -385,11 +386,11 @@ def test_a_grid_shows_its_limits_and_unit() -> None:
         assert bar.title.text == "volts"
 
 
-def test_names_are_drawn_where_there_is_room() -> None:
+def test_names_are_drawn_where_there_is_space() -> None:
     image, points, _, named = grid(some_maps(14, 14, 32)).data
     assert named.text[31] == "#31"
     assert named.textfont.color == named.unselected.textfont.color is not None
-    # A place is a strip for the name, then the tile: their middles are half a tile apart.
+    # An area is a strip for the name, then the tile: their middles are half a tile apart.
     np.testing.assert_allclose(named.y, points.y - 14 / 2)
     np.testing.assert_allclose(named.x, points.x - 14 / 2)
     strip = 2 * named.y[0]
@@ -476,9 +477,9 @@ def test_small_heatmaps_print_their_values(side: int, printed: bool) -> None:
 
 def test_the_bar_s_colours_are_those_of_the_table() -> None:
     scale = of_type(heatmap(np.eye(9), title="t", unit="u", colours="inferno"), "heatmap")
-    for place, colour in scale[0].colorscale:
+    for share, colour in scale[0].colorscale:
         rgb = [int(part) for part in re.findall(r"\d+", colour)]
-        assert rgb == table("inferno")[round(place * 255)].tolist()
+        assert rgb == table("inferno")[round(share * 255)].tolist()
 
 
 # --- map_overlay and photo_figure -----------------------------------------------------------
@@ -486,10 +487,10 @@ def test_the_bar_s_colours_are_those_of_the_table() -> None:
 
 @pytest.mark.parametrize("preprocessing", [CROP, STRETCH, PAD], ids=lambda p: p.fit)
 @pytest.mark.parametrize("size", [(160, 240), (240, 150), (200, 200)])
-def test_a_cell_lies_over_the_pixels_that_the_network_saw_there(
+def test_a_cell_is_over_the_pixels_that_the_network_saw_there(
     size: tuple[int, int], preprocessing: Preprocessing
 ) -> None:
-    # The real way from photo to input carries each pixel's place along, as its colour.
+    # The colours of the photo are the positions of its pixels: they show what became of each.
     y, x = np.mgrid[: size[0], : size[1]]
     photo = np.dstack([x, y, np.full(size, 255)]).astype(np.uint8)
     view = network_view(photo, preprocessing).astype(float)
@@ -526,21 +527,16 @@ def test_the_picture_is_that_of_the_overlay_file(
     for image in (below, above):
         assert (image.x, image.y, image.sizex, image.sizey) == (0, 0, 400, 300)
         assert image.sizing == "stretch"
-    layer = pixels_of(above.source).astype(float)
+    layer = pixels_of(above.source)
     assert layer.shape == (300, 400, 4)
-    alpha = layer[..., 3:] / 255 * above.opacity
-    blended = photo * (1 - alpha) + layer[..., :3] * alpha
     expected = overlay(photo, cam, preprocessing, signed=signed)
-    difference = np.abs(blended - expected)
-    # 255 colours here, 256 there.
-    assert difference.mean() < 1
-    assert difference.max() < 14
+    np.testing.assert_array_equal(blend(photo, layer, above.opacity), expected)
     jpeg = pixels_of(below.source)[..., :3].astype(float)
     assert np.abs(jpeg - photo).mean() < 3
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_what_the_network_did_not_see_stays_bare_and_is_framed(times: int) -> None:
+def test_pixels_that_the_network_did_not_see_have_no_layer_and_a_frame(times: int) -> None:
     photo = some_photo(200 * times, 400 * times)
     values = np.ones((4, 4))
     figure = map_overlay(photo, values, CROP, title="t", unit="u")
@@ -555,7 +551,7 @@ def test_what_the_network_did_not_see_stays_bare_and_is_framed(times: int) -> No
         assert not map_overlay(photo, values, whole, title="t", unit="u").layout.shapes
 
 
-def test_a_missing_cell_leaves_the_others_to_be_seen() -> None:
+def test_a_missing_cell_does_not_hide_the_others() -> None:
     values = np.ones((4, 4))
     values[0, 0] = np.nan
     figure = map_overlay(some_photo(80, 80), values, STRETCH, title="t", unit="u")
@@ -629,7 +625,7 @@ def test_a_tiny_photo_keeps_its_pixels(channels: int) -> None:
 
 
 @pytest.mark.parametrize("count", range(1, 7))
-def test_evidence_maps_share_one_scale_and_no_place(count: int) -> None:
+def test_evidence_maps_share_one_scale_and_do_not_overlap(count: int) -> None:
     maps = [(f"class {k}", some_maps(7, 7, 1, seed=k)[..., 0]) for k in range(count)]
     figure = evidence_maps(maps, title="t", unit="logit")
     largest = max(np.abs(values).max() for _, values in maps)
@@ -676,16 +672,16 @@ def test_bars_by_hand() -> None:
     assert figure.layout.yaxis.range[0] > 2 > 0 > figure.layout.yaxis.range[1]
     assert figure.layout.xaxis.range == (0, 1)
     notes = [(note.text, note.x, note.y) for note in figure.layout.annotations]
-    for place, (name, percent) in enumerate(
+    for row, (name, percent) in enumerate(
         [("cat", "70.0 %"), ("dog", "25.0 %"), ("German short-haired pointer", "5.0 %")]
     ):
-        label, value = notes[2 * place : 2 * place + 2]
+        label, value = notes[2 * row : 2 * row + 2]
         assert label[:2] == (name, 0)
         assert value[:2] == (percent, 1)
         # Above its bar, below the one before.
-        assert place - 1 + bars.width / 2 < label[2] <= place - bars.width / 2
-    first, *others = bars.marker.color
-    assert first not in others
+        assert row - 1 + bars.width / 2 < label[2] <= row - bars.width / 2
+    highlighted, *others = bars.marker.color
+    assert highlighted not in others
 
 
 @pytest.mark.parametrize(
@@ -701,7 +697,7 @@ def test_bars_by_hand() -> None:
         (1.0000001, "> 99.9 %"),
     ],
 )
-def test_percentages_claim_no_certainty(score: float, text: str) -> None:
+def test_percentages_are_not_rounded_to_0_or_100(score: float, text: str) -> None:
     figure = confidence_bars([("cat", score)], highlight=None)
     assert html.unescape(figure.layout.annotations[1].text) == text
 
@@ -724,15 +720,15 @@ def boxes(figure: go.Figure) -> dict[str, tuple[float, float, float]]:
 
 def test_boxes_shrink_with_the_maps_and_widen_with_the_channels() -> None:
     figure = architecture(stages())
-    found = boxes(figure)
-    assert set(found) == {stage.path for stage in stages()}
-    edges = [edge for stage in stages() for edge in found[stage.path][:2]]
+    edges_and_heights = boxes(figure)
+    assert set(edges_and_heights) == {stage.path for stage in stages()}
+    edges = [edge for stage in stages() for edge in edges_and_heights[stage.path][:2]]
     assert edges == sorted(edges)
     assert figure.layout.xaxis.range == pytest.approx((edges[0], edges[-1]))
-    heights = [found[stage.path][2] for stage in stages()]
+    heights = [edges_and_heights[stage.path][2] for stage in stages()]
     assert heights[:4] == [math.sqrt(side) for side in (28, 26, 24, 12)]
     assert max(heights[4:]) < heights[3] / 2
-    widths = {path: right - left for path, (left, right, _) in found.items()}
+    widths = {path: right - left for path, (left, right, _) in edges_and_heights.items()}
     assert widths["input"] < widths["scores"] < widths["conv1"] < widths["conv2"]
     assert widths["conv2"] == pytest.approx(widths["pool"])
     for trace in figure.data:
@@ -752,14 +748,14 @@ def test_the_labels_of_sixty_stages_do_not_touch() -> None:
         Stage(f"layer {i}", "Conv2D", size, size, 16 + 8 * i, i) for i, size in enumerate(sizes)
     ]
     figure = architecture(many)
-    places = sorted(note.x for note in figure.layout.annotations)
+    positions = sorted(note.x for note in figure.layout.annotations)
     # On a telephone, 360 pixels wide, 13 pixels of text in each label.
-    assert np.diff(places).min() / np.ptp(figure.layout.xaxis.range) * 360 >= 15
+    assert np.diff(positions).min() / np.ptp(figure.layout.xaxis.range) * 360 >= 15
     shown = {note.text.split("×")[0] for note in figure.layout.annotations}
     assert {"224", "112", "56", "28", "14", "7"} <= shown
 
 
-def test_a_box_says_what_it_is() -> None:
+def test_a_box_has_a_hover_text() -> None:
     figure = architecture(stages())
     hovers = {text for trace in figure.data for text in trace.hovertext}
     assert "conv2<br>Conv2D<br>24×24×64<br>18,496 parameters" in hovers
@@ -801,7 +797,7 @@ def test_curves_hold_their_numbers_at_their_epochs() -> None:
         assert trace.hovertemplate == f"epoch %{{x}}<br>{trace.name} %{{y:.4f}}<extra></extra>"
     assert figure.layout.title.text == "Loss"
     assert figure.layout.showlegend
-    # All epochs have room from the start, and the axis of losses begins at 0.
+    # All epochs have space from the start, and the axis of losses begins at 0.
     assert figure.layout.xaxis.range == (0.5, 9.5)
     assert figure.layout.xaxis.dtick == 1
     assert figure.layout.yaxis.rangemode == "tozero"

@@ -35,7 +35,7 @@ def test_the_strongest_first_and_equals_by_number(by: str, order: list[int]) -> 
     assert rank_channels(MAPS).order(by).tolist() == order
 
 
-def test_the_peak_is_what_ranks_unless_told_otherwise() -> None:
+def test_channels_are_ranked_by_peak_by_default() -> None:
     assert rank_channels(MAPS).order().tolist() == [0, 2, 1, 3]
 
 

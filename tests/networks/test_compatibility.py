@@ -1,220 +1,54 @@
-"""docs/compatibility.md holds what this run finds, row by row.
+"""Stock architectures: saved, inspected, loaded unchanged, as docs/tables/compatibility.md says.
 
-``python -m tests.test_compatibility`` writes the file anew.
+The rows of the small networks are checked in `test_every_network.py`, with all else about them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from corpus import builders
+from corpus.compatibility import STOCK_NAMES, documented, row, stock
 
 import cnnviz
-from cnnviz.networks.layers import find
-from cnnviz.photos.preprocessing import network_input
 
-Tiny = Callable[[str], Any]
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
-
-# Each architecture with the side of its input: small, but with maps of more than one cell.
-STOCK = {
-    "VGG16": 64,
-    "ResNet50V2": 64,
-    "InceptionV3": 107,
-    "Xception": 71,
-    "MobileNetV2": 64,
-    "MobileNetV3Small": 64,
-    "DenseNet121": 64,
-    "EfficientNetB0": 64,
-    "EfficientNetV2B0": 64,
-    "NASNetMobile": 64,
-    "ConvNeXtTiny": 64,
-}
-NESTED = ("VGG16", "MobileNetV2")
-
-# Of a network with hundreds of layers so many are looked at, evenly spread.
-MOST_MAPS = 20
-
-# Networks that end in logits, so that Keras's own answer has yet to become probabilities.
-LOGITS = (
-    "averaged_class_maps",
-    "channels_first_maps",
-    "channels_last_maps_twin",
-    "linear_logits",
-    "logit_maps",
-    "one_logit",
-)
-
-INTRODUCTION = """\
-# Compatibility
-
-`python -m tests.test_compatibility` writes this file, and `tests/test_compatibility.py` fails where
-a row no longer tells what it finds. For each network below it is checked, through the public API,
-that
-
-- the prediction is that of Keras's `model.predict` to 1e-5 (of maps of classes: their mean);
-- layers with maps (20, evenly spread) give them in the size that is listed, channels last;
-- the filters of the first convolution are the weights of that layer;
-- the best method gives a map for the predicted class, from the layer that is named.
-
-Weights are random: what is shown is that such a network works, not what it knows. Of a model
-written as a class of its own the layers and filters are shown, and a sentence says why there is no
-more.
-
-One thing to know of Keras 3.15: with channels first, where a convolution's maps are as wide as it
-has filters, a model that is called directly adds the bias along the width. Its `predict`, which
-TensorFlow compiles, does not, and neither does cnnviz.
-"""
-HEADING = """
-| network | input | classes | layers | with maps | first filters | best method | of layer |
-|---|---|---|---|---|---|---|---|
-"""
+# Keras saves a model with a call that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def row(name: str, network: Any, photo: np.ndarray, logits: bool = False) -> str:
-    """Asks a network for everything, checks the answers, and puts down what was found."""
-    spatial = [info for info in network.layers if info.spatial]
-    seen = spatial[:: -(-len(spatial) // MOST_MAPS)]
-    maps = cnnviz.activations(network, photo, [info.path for info in seen])
-    for info in seen:
-        assert np.isfinite(maps[info.path]).all(), info
-        for told, true in zip(info.output_shape[1:], maps[info.path].shape, strict=True):
-            assert told in (None, true), info
-
-    # From here on the view that was compiled for the maps is used again.
-    outline = cnnviz.outline(network)
-    prediction = cnnviz.predict(network, photo)
-    expected = keras_answer(network, photo, logits)
-    np.testing.assert_allclose(prediction.probabilities, expected, rtol=0, atol=1e-5)
-
-    first = next(info for info in outline.layers if info.kernel_shape)
-    kernels = cnnviz.filters(network, first.path).kernels
-    weights = np.asarray(find(network.model, first.path).weights[0], np.float32)
-    np.testing.assert_array_equal(kernels.ravel(), weights.ravel())
-
-    cam = cnnviz.class_activation_map(network, photo)
-    assert (cam.method, cam.target) == (outline.methods[0], prediction.label)
-    assert cam.values.ndim == 2
-    assert np.isfinite(cam.values).all()
-    assert cam.values.any()
-
-    kind = "" if prediction.exclusive else " (each by itself)"
-    cells = (
-        name.replace("_", " "),
-        times(outline.input_shape[1:]),
-        f"{len(prediction.labels)}{kind}",
-        len(outline.layers),
-        len(spatial),
-        times(kernels.shape),
-        cam.method,
-        # Keras numbers the layers that nobody named, by what else the process has built.
-        f"`{re.sub(r'_[0-9]+$', '', cam.layer)}`",
-    )
-    return f"| {' | '.join(map(str, cells))} |"
+def add_noise(model: Any, chance: np.random.Generator) -> None:
+    """Changes every weight, so that none equals what an initializer would make."""
+    for weight in model.weights:
+        values = np.asarray(weight)
+        weight.assign(values + chance.normal(0, 0.01, weight.shape).astype(values.dtype))
 
 
-def keras_answer(network: Any, photo: np.ndarray, logits: bool) -> np.ndarray:
-    """Probabilities from the plain model: Keras's `predict`, then NumPy alone."""
-    import keras
-
-    model = network.model
-    inputs = network_input(photo, network.card.preprocessing)
-    if model.inputs[0].shape[-1] not in (1, 3, 4):
-        inputs = inputs.transpose(0, 3, 1, 2)
-    graph = getattr(model, "_functional", None) or model
-    packed = keras.tree.pack_sequence_as(graph.input, [inputs])
-    # Keras answers for one photo sooner operation by operation than when it has to compile.
-    model.run_eagerly = True
-    try:
-        answers = keras.tree.flatten(model.predict(packed, verbose=0))
-    finally:
-        model.run_eagerly = False
-    answer = next((found for found in answers if found.ndim == 2), answers[0])[0]
-    answer = answer.astype(np.float64)
-    if answer.ndim == 3:
-        places = (1, 2) if inputs.shape[1] == network.card.preprocessing.channels else (0, 1)
-        answer = answer.mean(axis=places)
-    if logits:
-        answer = np.concatenate([[0], answer]) if answer.size == 1 else answer
-        answer = np.exp(answer - answer.max())
-        return answer / answer.sum()
-    return np.array([1 - answer[0], answer[0]]) if answer.size == 1 else answer
+def scores(model: Any, picture: np.ndarray) -> np.ndarray:
+    return np.asarray(model(picture, training=False), dtype="float32")
 
 
-def times(sizes: Iterable[int | None]) -> str:
-    return "×".join("?" if size is None else str(size) for size in sizes)
-
-
-def stock(name: str) -> Any:
-    """A stock architecture with ten classes; of "X nested", X is a layer in a new model."""
-    import keras
-
-    kind, _, nested = name.partition(" ")
-    side = STOCK[kind]
-    build = getattr(keras.applications, kind)
-    keras.utils.set_random_seed(5)
-    if nested:
-        image = keras.Input((side, side, 3))
-        backbone = build(weights=None, input_shape=(side, side, 3), include_top=False)
-        x = keras.layers.GlobalAveragePooling2D()(backbone(image, training=False))
-        model = keras.Model(image, keras.layers.Dense(10, "softmax")(x))
-    else:
-        model = build(weights=None, input_shape=(side, side, 3), classes=10)
-    return cnnviz.network(model)
-
-
-STOCK_NAMES = [*STOCK, *(f"{name} nested" for name in NESTED)]
-
-
-def documented() -> list[str]:
-    return [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if "×" in line]
-
-
-def test_every_tiny_network_is_as_documented(
-    any_network: Any, photo: np.ndarray, request: pytest.FixtureRequest
-) -> None:
-    name = request.node.callspec.params["any_network"]
-    assert row(name, any_network, photo, name in LOGITS) in documented()
-
-
-def test_every_network_with_channels_first_is_as_documented(
-    turned_network: Any, photo: np.ndarray, request: pytest.FixtureRequest
-) -> None:
-    name = request.node.callspec.params["turned_network"]
-    assert row(name, turned_network, photo, name in LOGITS) in documented()
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOCK_NAMES)
-def test_every_stock_architecture_is_as_documented(name: str, photo: np.ndarray) -> None:
-    assert row(name, stock(name), photo) in documented()
+def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> None:
+    """The file passes inspection; its copy has the same weights, scores and documented row."""
+    chance = np.random.default_rng(0)
+    model = stock(name)
+    add_noise(model, chance)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    network = cnnviz.load_model(path)
+    for weight, copied in zip(model.weights, network.model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(weight), np.asarray(copied))
+    picture = chance.uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
+    expected = scores(model, picture)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(scores(network.model, picture), expected, rtol=1e-5, atol=1e-6)
+    assert row(name, network, photo) in documented()
 
 
-def test_the_document_has_a_row_for_each_network_and_no_more(tiny_names: list[str]) -> None:
+def test_the_document_has_a_row_for_each_network_and_no_more() -> None:
     names = [line.split(" | ")[0].removeprefix("| ") for line in documented()]
-    assert names == [*STOCK_NAMES, *(name.replace("_", " ") for name in tiny_names)]
-
-
-def write() -> None:
-    """Writes the document from what the networks answer."""
-    from tests.conftest import NAMES, _network, make_photo
-
-    photo = make_photo()
-    rows = [row(name, stock(name), photo) for name in STOCK_NAMES]
-    tiny = [row(name, _network(name), photo, name in LOGITS) for name in NAMES]
-    text = (
-        f"{INTRODUCTION}\n## Stock architectures of keras.applications\n{HEADING}"
-        + "\n".join(rows)
-        + f"\n\n## Small networks, one for each way to build one\n{HEADING}"
-        + "\n".join(tiny)
-        + "\n"
-    )
-    DOCUMENT.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()
+    assert names == [*STOCK_NAMES, *(name.replace("_", " ") for name in builders.NAMES)]

@@ -10,7 +10,6 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks.layers import walk
 from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
@@ -40,10 +39,10 @@ def test_a_convolution_by_nested_loops(tiny: Tiny, photo: np.ndarray) -> None:
     kernels, bias = network.model.get_layer("conv1").get_weights()
     image = network_input(photo, network.card.preprocessing)[0]
     expected = naive_convolution(image, kernels, bias)
-    found = cnnviz.activations(network, photo, ["conv1", "pool"])
-    np.testing.assert_allclose(found["conv1"], expected, atol=1e-5)
+    actual = cnnviz.activations(network, photo, ["conv1", "pool"])
+    np.testing.assert_allclose(actual["conv1"], expected, atol=1e-5)
     pooled = expected.reshape(6, 2, 6, 2, 4).max(axis=(1, 3))
-    np.testing.assert_allclose(found["pool"], pooled, atol=1e-5)
+    np.testing.assert_allclose(actual["pool"], pooled, atol=1e-5)
 
 
 def test_the_filters_that_are_shown_are_those_that_made_the_maps(
@@ -53,38 +52,14 @@ def test_the_filters_that_are_shown_are_those_that_made_the_maps(
     network = tiny("convolutions")
     kernels = cnnviz.filters(network, "depthwise")
     image = network_input(photo, network.card.preprocessing)[0]
-    found = cnnviz.activations(network, photo, ["depthwise"])["depthwise"]
+    actual = cnnviz.activations(network, photo, ["depthwise"])["depthwise"]
     assert kernels.kernels.shape == (3, 3, 1, 6)
     assert kernels.biases is not None
     for k in range(6):
         one = kernels.kernels[:, :, 0, k]
         windows = np.lib.stride_tricks.sliding_window_view(image[..., k // 2], (3, 3))
         expected = np.maximum((windows * one).sum(axis=(2, 3)) + kernels.biases[k], 0)
-        np.testing.assert_allclose(found[..., k], expected, atol=1e-5)
-
-
-def test_every_layer_gives_what_the_plain_model_computes(
-    any_network: Any, photo: np.ndarray, eager_outputs: Any
-) -> None:
-    """All layers with one output, nested ones included, from one call."""
-    inputs = network_input(photo, any_network.card.preprocessing)
-    _, expected = eager_outputs(any_network.model, inputs)
-    layers = {
-        path: layer
-        for path, layer in walk(any_network.model)
-        if id(layer) in expected and path != "pyramid"
-    }
-    assert len(layers) >= 4
-    found = cnnviz.activations(any_network, photo, layers)
-    assert list(found) == list(layers)
-    for path, layer in layers.items():
-        true = expected[id(layer)][0][0]
-        assert found[path].dtype == np.float32
-        assert found[path].shape == true.shape
-        slack = {"float16": 5e-3, "bfloat16": 3e-2}.get(true.dtype.name, 1e-5)
-        true = true.astype(np.float32)
-        slack *= max(1, np.abs(true).max())
-        np.testing.assert_allclose(found[path], true, rtol=0, atol=slack, err_msg=path)
+        np.testing.assert_allclose(actual[..., k], expected, atol=1e-5)
 
 
 def test_the_inner_layers_of_every_nested_model_are_reached(tiny: Tiny) -> None:
@@ -100,8 +75,8 @@ def test_the_inner_layers_of_every_nested_model_are_reached(tiny: Tiny) -> None:
 def test_the_order_is_the_one_asked_for_and_a_vector_has_one_axis(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
-    found = cnnviz.activations(tiny("flat"), photo, ["scores", "conv1", "average"])
-    assert [(path, values.shape) for path, values in found.items()] == [
+    outputs = cnnviz.activations(tiny("flat"), photo, ["scores", "conv1", "average"])
+    assert [(path, values.shape) for path, values in outputs.items()] == [
         ("scores", (3,)),
         ("conv1", (12, 12, 4)),
         ("average", (5,)),
@@ -109,7 +84,7 @@ def test_the_order_is_the_one_asked_for_and_a_vector_has_one_axis(
     assert cnnviz.activations(tiny("flat"), photo, []) == {}
 
 
-def test_a_filter_that_never_answers_is_named_dead(fresh: Any, photo: np.ndarray) -> None:
+def test_a_channel_that_is_zero_everywhere_is_dead(fresh: Any, photo: np.ndarray) -> None:
     network = fresh("flat")
     layer = network.model.get_layer("conv1")
     kernels, bias = layer.get_weights()

@@ -16,7 +16,7 @@ Tiny = Callable[[str], Any]
 
 
 def logits_from_pool(pooled: np.ndarray, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
-    """The rest of `flat` and its kin after `pool`, in float64: convolution, ReLU, mean, dense."""
+    """The layers of `flat` and similar networks after `pool`, in float64."""
     kernels, bias = weights["conv2"]
     padded = np.pad(pooled, ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
@@ -41,24 +41,24 @@ def setting(network: Any, photo: np.ndarray) -> tuple[np.ndarray, dict[str, list
 def finite_differences(pooled: np.ndarray, weights: Any, target: int) -> np.ndarray:
     step = 1e-5
     gradient = np.zeros_like(pooled)
-    for place in np.ndindex(pooled.shape):
+    for index in np.ndindex(pooled.shape):
         nudge = np.zeros_like(pooled)
-        nudge[place] = step
+        nudge[index] = step
         up = logits_from_pool(pooled + nudge, weights)[target]
         down = logits_from_pool(pooled - nudge, weights)[target]
-        gradient[place] = (up - down) / (2 * step)
+        gradient[index] = (up - down) / (2 * step)
     return gradient
 
 
 @pytest.mark.parametrize("name", ["flat", "linear_logits", "many_sigmoids", "softmax_layer"])
 def test_gradients_equal_finite_differences(tiny: Tiny, photo: np.ndarray, name: str) -> None:
     inputs, weights = setting(tiny(name), photo)
-    found = layer_gradients(tiny(name), inputs, "pool", 1)
-    pooled = found.activations[0].astype(np.float64)
-    np.testing.assert_allclose(found.scores[0], logits_from_pool(pooled, weights)[1], rtol=1e-4)
+    result = layer_gradients(tiny(name), inputs, "pool", 1)
+    pooled = result.activations[0].astype(np.float64)
+    np.testing.assert_allclose(result.scores[0], logits_from_pool(pooled, weights)[1], rtol=1e-4)
     expected = finite_differences(pooled, weights, 1)
     assert np.abs(expected).max() > 1e-3
-    np.testing.assert_allclose(found.gradients[0], expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(result.gradients[0], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_one_unit_s_two_classes_have_opposite_gradients(tiny: Tiny, photo: np.ndarray) -> None:
@@ -83,31 +83,31 @@ def test_without_a_class_each_input_gets_its_most_probable_one(fresh: Any, name:
     likely = logits.argmax(axis=1)
     assert len(set(likely.tolist())) > 1
     np.testing.assert_allclose(free.scores, logits.max(axis=1), rtol=1e-6)
-    for place, target in enumerate(likely):
+    for index, target in enumerate(likely):
         alone = layer_gradients(network, batch, "pool", int(target))
-        np.testing.assert_allclose(free.gradients[place], alone.gradients[place], atol=1e-6)
+        np.testing.assert_allclose(free.gradients[index], alone.gradients[index], atol=1e-6)
 
 
 def test_without_a_logit_the_output_itself_is_explained(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("averaged_probabilities")
     inputs = network_input(photo, network.card.preprocessing)
-    found = layer_gradients(network, inputs, "first_conv", 2)
-    assert found.logits is None
-    np.testing.assert_allclose(found.scores, found.output[:, 2])
+    result = layer_gradients(network, inputs, "first_conv", 2)
+    assert result.logits is None
+    np.testing.assert_allclose(result.scores, result.output[:, 2])
     # Only the first member's half of the average depends on its layer: p (1 - p) at most.
     kernel = np.asarray(network.model.get_layer("first_scores").kernel, np.float64)
     bias = np.asarray(network.model.get_layer("first_scores").bias, np.float64)
-    logits = found.activations[0].mean(axis=(0, 1)) @ kernel + bias
+    logits = result.activations[0].mean(axis=(0, 1)) @ kernel + bias
     p = np.exp(logits) / np.exp(logits).sum()
     expected = 0.5 * p[2] * (kernel[:, 2] - kernel @ p) / 25
-    np.testing.assert_allclose(found.gradients[0], np.broadcast_to(expected, (5, 5, 4)), rtol=1e-4)
+    np.testing.assert_allclose(result.gradients[0], np.broadcast_to(expected, (5, 5, 4)), rtol=1e-4)
 
 
 def test_what_comes_after_the_score_has_no_gradient(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("softmax_layer")
     inputs = network_input(photo, network.card.preprocessing)
-    found = layer_gradients(network, inputs, "softmax", 0)
-    np.testing.assert_array_equal(found.gradients, np.zeros((1, 3)))
+    result = layer_gradients(network, inputs, "softmax", 0)
+    np.testing.assert_array_equal(result.gradients, np.zeros((1, 3)))
 
 
 def test_frozen_layers_have_gradients_too(fresh: Any, photo: np.ndarray, tiny: Tiny) -> None:
@@ -122,16 +122,16 @@ def test_frozen_layers_have_gradients_too(fresh: Any, photo: np.ndarray, tiny: T
 
 
 def test_a_layer_before_every_weight_has_a_gradient(tiny: Tiny, photo: np.ndarray) -> None:
-    """By the chain rule: the picture is divided by 255 between the two places."""
+    """By the chain rule: the picture is divided by 255 between the two layers."""
     network = tiny("rescaled")
     inputs = network_input(photo, network.card.preprocessing)
-    found = layer_gradients(network, inputs, "scale", 0)
-    np.testing.assert_allclose(found.activations, inputs / 255, rtol=1e-5)
-    step = 1e-3 * np.sign(found.gradients)
+    result = layer_gradients(network, inputs, "scale", 0)
+    np.testing.assert_allclose(result.activations, inputs / 255, rtol=1e-5)
+    step = 1e-3 * np.sign(result.gradients)
     moved = layer_gradients(network, inputs + 255 * step, "scale", 0)
-    gain = 1e-3 * np.abs(found.gradients).sum()
+    gain = 1e-3 * np.abs(result.gradients).sum()
     assert gain > 1e-3
-    np.testing.assert_allclose(moved.scores - found.scores, gain, rtol=0.05)
+    np.testing.assert_allclose(moved.scores - result.scores, gain, rtol=0.05)
 
 
 def test_an_unknown_layer_is_refused(tiny: Tiny, photo: np.ndarray) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks.layers import find
-from cnnviz.results import Filters
+from cnnviz.networks.structure import find
 
 Tiny = Callable[[str], Any]
 
@@ -21,56 +20,56 @@ def weights_of(network: Any, path: str) -> list[np.ndarray]:
     return find(network.model, path).get_weights()
 
 
-def test_a_plain_convolution_shows_its_weights(tiny: Tiny) -> None:
-    found = cnnviz.filters(tiny("nested_functional"), "left/conv")
+def test_the_kernels_of_a_plain_convolution_are_its_weights(tiny: Tiny) -> None:
+    filters = cnnviz.filters(tiny("nested_functional"), "left/conv")
     kernels, bias = weights_of(tiny("nested_functional"), "left/conv")
-    assert (found.layer, found.kind) == ("left/conv", "Conv2D")
-    np.testing.assert_array_equal(found.kernels, kernels)
-    np.testing.assert_array_equal(found.biases, bias)
-    assert found.pointwise is None
+    assert (filters.layer, filters.kind) == ("left/conv", "Conv2D")
+    np.testing.assert_array_equal(filters.kernels, kernels)
+    np.testing.assert_array_equal(filters.biases, bias)
+    assert filters.pointwise is None
     other = cnnviz.filters(tiny("nested_functional"), "right/conv")
     assert not np.array_equal(other.kernels, kernels)
 
 
 def test_a_depthwise_convolution_has_a_filter_for_each_channel(tiny: Tiny) -> None:
-    found = cnnviz.filters(tiny("convolutions"), "depthwise")
+    filters = cnnviz.filters(tiny("convolutions"), "depthwise")
     kernels, bias = weights_of(tiny("convolutions"), "depthwise")
     assert kernels.shape == (3, 3, 3, 2)
-    assert found.kernels.shape == (3, 3, 1, 6)
+    assert filters.kernels.shape == (3, 3, 1, 6)
     for channel in range(3):
         for copy in range(2):
             np.testing.assert_array_equal(
-                found.kernels[:, :, 0, 2 * channel + copy], kernels[:, :, channel, copy]
+                filters.kernels[:, :, 0, 2 * channel + copy], kernels[:, :, channel, copy]
             )
-    np.testing.assert_array_equal(found.biases, bias)
-    assert found.per_filter.mean.shape == (6,)
+    np.testing.assert_array_equal(filters.biases, bias)
+    assert filters.per_filter.mean.shape == (6,)
 
 
 def test_a_separable_convolution_has_two_sets(tiny: Tiny) -> None:
-    found = cnnviz.filters(tiny("convolutions"), "separable")
+    filters = cnnviz.filters(tiny("convolutions"), "separable")
     depthwise, pointwise, bias = weights_of(tiny("convolutions"), "separable")
-    assert found.pointwise is not None
-    np.testing.assert_array_equal(found.kernels[:, :, 0, 4], depthwise[:, :, 4, 0])
-    np.testing.assert_array_equal(found.pointwise, pointwise)
-    assert found.pointwise.shape == (1, 1, 6, 4)
-    np.testing.assert_array_equal(found.biases, bias)
+    assert filters.pointwise is not None
+    np.testing.assert_array_equal(filters.kernels[:, :, 0, 4], depthwise[:, :, 4, 0])
+    np.testing.assert_array_equal(filters.pointwise, pointwise)
+    assert filters.pointwise.shape == (1, 1, 6, 4)
+    np.testing.assert_array_equal(filters.biases, bias)
 
 
-def test_a_transposed_convolution_is_turned_to_the_usual_axes(tiny: Tiny) -> None:
-    found = cnnviz.filters(tiny("convolutions"), "transpose")
+def test_a_transposed_convolution_has_the_usual_axes(tiny: Tiny) -> None:
+    filters = cnnviz.filters(tiny("convolutions"), "transpose")
     kernels, _ = weights_of(tiny("convolutions"), "transpose")
     assert kernels.shape == (3, 3, 5, 4)
-    assert found.kernels.shape == (3, 3, 4, 5)
-    np.testing.assert_array_equal(found.kernels[..., 1, 3], kernels[..., 3, 1])
+    assert filters.kernels.shape == (3, 3, 4, 5)
+    np.testing.assert_array_equal(filters.kernels[..., 1, 3], kernels[..., 3, 1])
 
 
-def test_a_convolution_without_biases_says_none(tiny: Tiny) -> None:
+def test_a_convolution_without_biases_has_none(tiny: Tiny) -> None:
     assert cnnviz.filters(tiny("convolutions"), "dilated").biases is None
 
 
 def test_half_precision_weights_come_as_float32(tiny: Tiny) -> None:
-    found = cnnviz.filters(tiny("mixed_precision"), "conv1")
-    assert found.kernels.dtype == np.float32
+    filters = cnnviz.filters(tiny("mixed_precision"), "conv1")
+    assert filters.kernels.dtype == np.float32
 
 
 def test_statistics_by_plain_loops(fresh: Any) -> None:
@@ -79,44 +78,28 @@ def test_statistics_by_plain_loops(fresh: Any) -> None:
     kernels, bias = layer.get_weights()
     kernels[0, :, :, 1] = 0
     layer.set_weights([kernels, bias])
-    found = cnnviz.filters(network, "conv1")
+    filters = cnnviz.filters(network, "conv1")
 
-    def check(statistics: Any, place: Any, numbers: list[float]) -> None:
-        assert statistics.minimum[place] == pytest.approx(min(numbers))
-        assert statistics.maximum[place] == pytest.approx(max(numbers))
-        assert statistics.mean[place] == pytest.approx(sum(numbers) / len(numbers), abs=1e-6)
+    def check(statistics: Any, index: Any, numbers: list[float]) -> None:
+        assert statistics.minimum[index] == pytest.approx(min(numbers))
+        assert statistics.maximum[index] == pytest.approx(max(numbers))
+        assert statistics.mean[index] == pytest.approx(sum(numbers) / len(numbers), abs=1e-6)
         norm = math.sqrt(sum(number * number for number in numbers))
-        assert statistics.norm[place] == pytest.approx(norm, rel=1e-5)
-        assert statistics.sparsity[place] == pytest.approx(numbers.count(0) / len(numbers))
+        assert statistics.norm[index] == pytest.approx(norm, rel=1e-5)
+        assert statistics.sparsity[index] == pytest.approx(numbers.count(0) / len(numbers))
 
     for k in range(4):
-        check(found.per_filter, k, kernels[..., k].ravel().tolist())
-    check(found.per_layer, (), kernels.ravel().tolist())
-    assert found.per_filter.sparsity.tolist() == pytest.approx([0, 1 / 3, 0, 0])
-
-
-def test_shapes_agree_with_the_list_of_layers(any_network: Any) -> None:
-    """Every layer with a kernel shape has filters of that shape, and no other layer has any."""
-    for info in any_network.layers:
-        if info.kernel_shape is None:
-            with pytest.raises(LayerError):
-                cnnviz.filters(any_network, info.path)
-            continue
-        found = cnnviz.filters(any_network, info.path)
-        assert isinstance(found, Filters)
-        assert found.kernels.shape == info.kernel_shape
-        count = info.kernel_shape[-1]
-        assert found.per_filter.norm.shape == (count,)
-        if found.biases is not None:
-            assert found.biases.shape == (info.output_shape[-1],)
+        check(filters.per_filter, k, kernels[..., k].ravel().tolist())
+    check(filters.per_layer, (), kernels.ravel().tolist())
+    assert filters.per_filter.sparsity.tolist() == pytest.approx([0, 1 / 3, 0, 0])
 
 
 def test_showing_filters_changes_no_weight(fresh: Any) -> None:
     network = fresh("flat")
     before = weights_of(network, "conv1")[0]
-    found = cnnviz.filters(network, "conv1")
-    found.kernels.flags.writeable = False
-    cnnviz.scale_filters(found.kernels, "filter")
+    filters = cnnviz.filters(network, "conv1")
+    filters.kernels.flags.writeable = False
+    cnnviz.scale_filters(filters.kernels, "filter")
     np.testing.assert_array_equal(weights_of(network, "conv1")[0], before)
 
 

@@ -18,6 +18,8 @@ from corpus import networks as n
 import cnnviz
 from cnnviz.cards import write_card
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
+from cnnviz.networks import structure
+from cnnviz.networks.loading import with_card
 
 Tiny = Callable[[str], Any]
 
@@ -62,7 +64,7 @@ def test_a_saved_network_gives_the_same_answers(
     np.testing.assert_allclose(after.values, before.values, rtol=1e-4, atol=1e-6)
 
 
-def test_without_a_card_one_is_inferred_and_says_so(tiny: Tiny, tmp_path: Path) -> None:
+def test_without_a_card_one_is_inferred_and_marked(tiny: Tiny, tmp_path: Path) -> None:
     path = tmp_path / "birds.keras"
     tiny("flat").model.save(path)
     card = cnnviz.load_model(path).card
@@ -104,8 +106,27 @@ def test_an_inferred_card_of_several_outputs_is_that_of_the_first_row_of_scores(
 
 
 @pytest.mark.parametrize("name", ["one_sigmoid", "two_classes", "one_sigmoid_map"])
-def test_one_unit_and_two_units_both_speak_for_two_classes(tiny: Tiny, name: str) -> None:
+def test_one_unit_and_two_units_both_stand_for_two_classes(tiny: Tiny, name: str) -> None:
     assert cnnviz.network(tiny(name).model).card.labels == ["class 0", "class 1"]
+
+
+def test_the_structure_is_worked_out_once_per_load(
+    tiny: Tiny, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny("channels_first").model.save(tmp_path / "net.keras")
+    calls: list[Any] = []
+    original = structure._channels_first_paths
+    monkeypatch.setattr(
+        structure, "_channels_first_paths", lambda graph: calls.append(graph) or original(graph)
+    )
+    network = cnnviz.load_model(tmp_path / "net.keras")
+    cnnviz.outline(network)
+    cnnviz.predict(network, photo)
+    cnnviz.activations(network, photo, [info.path for info in network.layers if info.spatial])
+    cnnviz.class_activation_map(network, photo, method="grad-cam")
+    renamed = with_card(network, network.card.model_copy(update={"title": "another"}))
+    assert renamed.structure is network.structure
+    assert len(calls) == 1
 
 
 # --- Cards that do not fit ------------------------------------------------------------------
@@ -191,7 +212,7 @@ def without_weights(path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("spoil", [truncated, text, empty, another_archive, without_weights])
 @pytest.mark.parametrize("ending", ["keras", "h5", "txt"])
-def test_a_file_that_is_no_model_is_refused_in_plain_words(
+def test_a_file_that_is_no_model_is_refused_with_a_message(
     tiny: Tiny, tmp_path: Path, spoil: Callable[[Path, bytes], None], ending: str
 ) -> None:
     tiny("flat").model.save(tmp_path / "whole.keras")
@@ -219,7 +240,7 @@ def test_code_in_a_model_is_not_run(tmp_path: Path) -> None:
         cnnviz.load_model(tmp_path / "code.keras", trusted=True)
 
 
-def test_a_class_of_ones_own_loads_when_it_is_trusted(tmp_path: Path, photo: Any) -> None:
+def test_a_registered_custom_class_loads_if_trusted(tmp_path: Path, photo: Any) -> None:
     import keras
     from keras import layers
 
@@ -249,19 +270,19 @@ def test_a_nested_normalization_keeps_its_mean(tmp_path: Path, ending: str) -> N
     network = cnnviz.load_model(tmp_path / f"nested{ending}")
     pixels = np.random.default_rng(3).uniform(0, 9, (1, 8, 8, 3)).astype(np.float32)
     normal = (pixels - np.array([1, 2, 3])) / np.sqrt(np.array([4, 5, 6]))
-    found = network.model.get_layer("inner")(pixels)
-    np.testing.assert_allclose(found, normal, atol=1e-5)
+    actual = network.model.get_layer("inner")(pixels)
+    np.testing.assert_allclose(actual, normal, atol=1e-5)
 
 
-def test_the_model_inside_a_multi_gpu_file_comes_out(tmp_path: Path) -> None:
+def test_the_model_inside_a_multi_gpu_file_is_extracted(tmp_path: Path) -> None:
     path = tmp_path / "eight_cards.h5"
     path.write_bytes(n.hdf5_file(n.multi_gpu(cards=8), models.multi_gpu_weights()))
     with pytest.raises(RefusedModelError, match="the real model is inside it"):
         cnnviz.load_model(path)
-    found = cnnviz.extract_model(path)
-    np.testing.assert_allclose(found.model(n.PICTURES), n.answer(), atol=1e-5)
-    assert cnnviz.extract_model(path, found.model.name).layers == found.layers
-    with pytest.raises(LayerError, match=f"no model 'other' inside.*{found.model.name}"):
+    inner = cnnviz.extract_model(path)
+    np.testing.assert_allclose(inner.model(n.PICTURES), n.answer(), atol=1e-5)
+    assert cnnviz.extract_model(path, inner.model.name).layers == inner.layers
+    with pytest.raises(LayerError, match=f"no model 'other' inside.*{inner.model.name}"):
         cnnviz.extract_model(path, "other")
 
 
@@ -363,7 +384,7 @@ def huge() -> Any:
         (huge, "at most 4096 pixels a side"),
     ],
 )
-def test_a_model_of_another_kind_is_refused_in_plain_words(
+def test_a_model_of_another_kind_is_refused_with_a_message(
     build: Callable[[], Any], problem: str
 ) -> None:
     with pytest.raises(ModelError, match=problem):

@@ -13,9 +13,9 @@ import pytest
 import cnnviz
 from cnnviz.attribution.descriptions import damage
 from cnnviz.errors import CardError, ModelError, TargetError
+from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.graph import Head
-from cnnviz.networks.loading import infer_card
+from cnnviz.networks.heads import Head
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Prediction, Score
@@ -51,7 +51,7 @@ def test_sigmoid_outputs_of_several_classes_are_independent(tiny: Tiny) -> None:
     assert prediction.logits is None
 
 
-def test_one_sigmoid_unit_speaks_for_two_classes(tiny: Tiny) -> None:
+def test_one_sigmoid_unit_stands_for_two_classes(tiny: Tiny) -> None:
     output, logit = np.array([0.8]), np.log([4.0])
     prediction = read_prediction(tiny("one_sigmoid"), head("sigmoid"), output, logit)
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.8])
@@ -74,13 +74,13 @@ def test_huge_logits_saturate_and_do_not_overflow(tiny: Tiny, name: str, size: f
     for sign in (-1, 1):
         logits = np.zeros(units)
         logits[-1] = sign * size
-        found = read_prediction(network, head("linear"), logits, logits).probabilities
-        assert found.sum() == pytest.approx(1)
-        assert found[-1] == pytest.approx(1 if sign > 0 else 0)
+        probabilities = read_prediction(network, head("linear"), logits, logits).probabilities
+        assert probabilities.sum() == pytest.approx(1)
+        assert probabilities[-1] == pytest.approx(1 if sign > 0 else 0)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_an_answer_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> None:
+def test_an_output_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> None:
     output = np.array([0.5, wrong, 0.5])
     with pytest.raises(ModelError, match="not a number"):
         read_prediction(tiny("flat"), head("linear"), output, output)
@@ -89,29 +89,15 @@ def test_an_answer_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> No
 # --- A photo --------------------------------------------------------------------------------
 
 
-def test_every_network_gives_its_own_answer_by_label(
-    any_network: Any, photo: np.ndarray, eager_outputs: Any
-) -> None:
-    inputs = network_input(photo, any_network.card.preprocessing)
-    output, _ = eager_outputs(any_network.model, inputs)
-    prediction = cnnviz.predict(any_network, photo)
-    labels = any_network.card.labels
-    assert prediction.labels == tuple(labels)
-    assert prediction.probabilities.shape == (len(labels),)
-    assert ((prediction.probabilities >= 0) & (prediction.probabilities <= 1)).all()
-    if output.shape[1] > 1:
-        assert prediction.index == output[0].argmax()
-
-
 @pytest.mark.parametrize("name", ["softmax_operation", "float32_tail", "flattened_scores"])
 def test_probabilities_do_not_go_through_a_softmax_twice(
     tiny: Tiny, photo: np.ndarray, name: str
 ) -> None:
-    """These end in the same body and softmax as `flat`, said in another way."""
+    """These have the same layers and softmax as `flat`, built in another way."""
     expected = cnnviz.predict(tiny("flat"), photo)
-    found = cnnviz.predict(tiny(name), photo)
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
-    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-6)
+    actual = cnnviz.predict(tiny(name), photo)
+    np.testing.assert_allclose(actual.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(actual.logits, expected.logits, atol=1e-6)
 
 
 def test_an_average_of_probabilities_stays_one(
@@ -156,14 +142,14 @@ def test_the_layer_that_holds_damaged_weights_is_named(
 def test_an_infinite_weight_is_named_where_the_probability_alone_looks_fine(
     fresh: Any, photo: np.ndarray
 ) -> None:
-    """A logit of minus infinity is a probability of 0, and its class would be drawn as never."""
+    """A logit of minus infinity is a probability of 0, which looks valid."""
     network = fresh("flat")
     network.model.get_layer("scores").bias.assign([-np.inf, 0, 0])
     with pytest.raises(ModelError, match="infinite.* are in 'scores'"):
         cnnviz.predict(network, photo)
 
 
-def test_numbers_that_grow_too_large_on_the_way_are_told_from_damaged_weights(
+def test_values_that_overflow_have_another_message_than_damaged_weights(
     fresh: Any, photo: np.ndarray
 ) -> None:
     network = fresh("flat")
@@ -175,7 +161,7 @@ def test_numbers_that_grow_too_large_on_the_way_are_told_from_damaged_weights(
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "exponential"])
-def test_outputs_that_are_no_probabilities_are_refused_in_words(
+def test_outputs_that_are_no_probabilities_are_refused_with_a_message(
     tiny: Tiny, activation: str
 ) -> None:
     output = np.array([7.0, -1.0, 0.5])
@@ -207,21 +193,21 @@ def test_whether_one_class_excludes_the_others(
 
 
 def test_one_unit_s_two_classes_exclude_each_other(tiny: Tiny) -> None:
-    found = read_prediction(tiny("one_sigmoid"), head("sigmoid"), np.array([0.7]), None)
-    assert found.exclusive
+    prediction = read_prediction(tiny("one_sigmoid"), head("sigmoid"), np.array([0.7]), None)
+    assert prediction.exclusive
 
 
 # --- Several outputs ------------------------------------------------------------------------
 
 
 def choose(network: Any, output: str, labels: list[str]) -> Any:
-    """The same network with another output chosen: model and compiled passes are shared."""
+    """The same network with another output selected: model and compiled passes are shared."""
     changes = {"output": output, "labels": labels}
     return replace(network, card=network.card.model_copy(update=changes))
 
 
 @pytest.mark.parametrize("name", ["scores", "mood", "maps"])
-def test_the_chosen_output_answers(fresh: Any, photo: np.ndarray, name: str) -> None:
+def test_the_prediction_is_of_the_selected_output(fresh: Any, photo: np.ndarray, name: str) -> None:
     network = fresh("several_outputs")
     assert list(network.outputs) == ["scores", "mood", "maps"]
     assert cnnviz.outline(network).outputs == network.outputs
@@ -241,7 +227,7 @@ def test_the_chosen_output_answers(fresh: Any, photo: np.ndarray, name: str) -> 
     assert prediction.exclusive is (name != "mood")
 
 
-def test_two_choices_share_what_is_compiled_and_are_told_apart(
+def test_two_selected_outputs_share_the_compiled_passes_and_differ(
     fresh: Any, photo: np.ndarray
 ) -> None:
     scores = fresh("several_outputs")
@@ -258,17 +244,17 @@ def test_two_choices_share_what_is_compiled_and_are_told_apart(
     assert len(scores.compiled) == 4
 
 
-def test_the_gradient_follows_the_chosen_output(fresh: Any, photo: np.ndarray) -> None:
+def test_the_gradient_is_of_the_selected_output(fresh: Any, photo: np.ndarray) -> None:
     """What only the other output depends on has no gradient."""
     scores = fresh("several_outputs")
     mood = choose(scores, "mood", ["calm", "wild"])
     inputs = network_input(photo, scores.card.preprocessing)
     assert not layer_gradients(scores, inputs, "branch", 1).gradients.any()
-    found = layer_gradients(mood, inputs, "branch", 1)
+    result = layer_gradients(mood, inputs, "branch", 1)
     kernel = np.asarray(mood.model.get_layer("mood").kernel)
     expected = np.broadcast_to(kernel[:, 1] / 16, (1, 4, 4, 4))
-    np.testing.assert_allclose(found.gradients, expected, rtol=1e-5)
-    np.testing.assert_allclose(found.scores, found.logits[:, 1])
+    np.testing.assert_allclose(result.gradients, expected, rtol=1e-5)
+    np.testing.assert_allclose(result.scores, result.logits[:, 1])
 
 
 def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
@@ -280,8 +266,8 @@ def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
         fresh("several_outputs", output="moods")
     with pytest.raises(CardError, match="no output 'moods'"):
         cnnviz.predict(choose(network, "moods", ["calm", "wild"]), np.zeros((4, 4, 3), np.uint8))
-    assert infer_card(network.model, "x").labels == ["class 0", "class 1", "class 2"]
-    assert infer_card(network.model, "x", "mood").labels == ["class 0", "class 1"]
+    assert infer_card(network.structure, "x").labels == ["class 0", "class 1", "class 2"]
+    assert infer_card(network.structure, "x", "mood").labels == ["class 0", "class 1"]
 
 
 # --- Top and classes ------------------------------------------------------------------------
@@ -296,12 +282,12 @@ def test_the_top_comes_in_order_and_equals_by_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "place"), [("cat", 0), ("owl", 2), (1, 1), (np.int64(2), 2), (np.uint8(0), 0)]
+    ("target", "index"), [("cat", 0), ("owl", 2), (1, 1), (np.int64(2), 2), (np.uint8(0), 0)]
 )
-def test_a_class_goes_by_name_or_number(tiny: Tiny, target: Any, place: int) -> None:
-    found = class_index(tiny("flat"), target)
-    assert found == place
-    assert type(found) is int
+def test_a_class_goes_by_name_or_number(tiny: Tiny, target: Any, index: int) -> None:
+    actual = class_index(tiny("flat"), target)
+    assert actual == index
+    assert type(actual) is int
 
 
 @pytest.mark.parametrize("target", ["Cat", "", 3, -1, 1.0, None])

@@ -1,4 +1,4 @@
-"""The Training page: the form, a training in the app, and the replay of one on disk."""
+"""The Training page: the form, a training job, and the replay of a training on disk."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ import cnnviz
 from cnnviz.cards import Confusion, SuggestedLayers, Training
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.samples import samples
-from cnnviz.serving import temporary_folders, training_jobs, worker_pools
-from cnnviz.serving.training_jobs import Order, Place, Status
-from cnnviz.training.runs import Epoch, Run, run_folder, write_history
+from cnnviz.serving import training_jobs, worker_pools
+from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
+from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, run_folder, write_history
 
 LEAD = "How does a network learn?"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_training() -> Iterator[None]:
-    """A server that has trained nothing; the processes of checkpoints serve this file alone."""
-    training_jobs._desk.cache_clear()
+    """Starts this file without any job; the processes of checkpoints serve this file alone."""
+    training_jobs.reset()
     yield
-    if training_jobs._desk().folder is not None:
-        training_jobs._desk().folder.cleanup()
-    training_jobs._desk.cache_clear()
+    training_jobs.reset()
     for pool in worker_pools.running():
         if pool.name != worker_pools.SHARED:
             worker_pools.discard(pool)
@@ -37,7 +35,7 @@ def no_training() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """People may train here, as on a server that is reached from its own machine alone."""
+    """People may train here, as on a server that listens on localhost."""
     monkeypatch.setenv("CNNVIZ_TRAINING", "on")
 
 
@@ -52,13 +50,13 @@ EPOCHS = [epoch(1, 0.25), epoch(2, 0.75), epoch(3, 0.5)]
 def fill_training(
     tiny: Callable[[str], Any], fresh: Callable[..., Any], save: Callable[[Any, Path], None]
 ) -> Callable[..., Path]:
-    """Fills a folder as a training does: each epoch's network differs from the others."""
+    """Fills a folder like a training: each epoch's network differs from the others."""
 
     def fill(folder: Path, epochs: list[Epoch], without: tuple[int, ...] = ()) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         layers = SuggestedLayers(filters="conv1", activations=["conv1", "conv2"])
-        known = tiny("flat").card
-        Run(folder, known.model_copy(update={"suggested_layers": layers})).write_card()
+        card = tiny("flat").card
+        TrainingRun(folder, card.model_copy(update={"suggested_layers": layers})).write_card()
         for one in epochs:
             if one.number not in without:
                 network = fresh("flat")
@@ -89,8 +87,8 @@ def chelsea() -> np.ndarray:
 
 
 def slider(seen: Any) -> Any:
-    (found,) = [one for one in seen.app.get("select_slider") if one.label == "Epoch"]
-    return found
+    (epoch_slider,) = [one for one in seen.app.get("select_slider") if one.label == "Epoch"]
+    return epoch_slider
 
 
 def labels(seen: Any, kind: str) -> list[str]:
@@ -98,7 +96,7 @@ def labels(seen: Any, kind: str) -> list[str]:
 
 
 def quiet(seen: Any) -> Any:
-    """Holds the page to having ended without an error."""
+    """Asserts that the page has no error."""
     assert [one.message for one in seen.app.exception] == []
     assert [one.value for one in seen.app.error] == []
     return seen
@@ -107,7 +105,7 @@ def quiet(seen: Any) -> Any:
 # --- Without a training -------------------------------------------------------------------------
 
 
-def test_who_may_train_is_met_by_the_form(visit: Any, models: Any) -> None:
+def test_where_training_is_allowed_the_form_is_there(visit: Any, models: Any) -> None:
     models("flat")
     seen = quiet(visit("training"))
     assert [one.value for one in seen.app.title] == [LEAD]
@@ -118,7 +116,7 @@ def test_who_may_train_is_met_by_the_form(visit: Any, models: Any) -> None:
 
 
 @pytest.mark.parametrize(("switch", "address"), [("off", "localhost"), ("", "0.0.0.0")])
-def test_who_may_not_train_is_told(
+def test_where_training_is_not_allowed_the_page_says_so(
     visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch, switch: str, address: str
 ) -> None:
     models("flat")
@@ -132,7 +130,7 @@ def test_who_may_not_train_is_told(
     assert "Start" not in labels(seen, "button")
 
 
-def test_a_replay_is_there_where_training_is_switched_off(
+def test_a_replay_is_offered_where_training_is_switched_off(
     visit: Any, models: Any, replay: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models("flat")
@@ -207,7 +205,7 @@ def test_the_curves_are_those_of_the_history(visit: Any, models: Any, replay: Pa
         assert list(first["x"]) == [1, 2, 3]
 
 
-def test_the_newest_epoch_is_followed_until_one_goes_back(
+def test_the_newest_epoch_is_shown_until_another_is_chosen(
     visit: Any, models: Any, replay: Path, fill_training: Callable[..., Path]
 ) -> None:
     models("flat")
@@ -220,7 +218,7 @@ def test_the_newest_epoch_is_followed_until_one_goes_back(
     assert slider(seen.run()).value == 3
     seen.run(slider(seen).set_value(1))
     fill_training(replay, [*EPOCHS, epoch(4, 0.6)], without=(4,))
-    # An epoch that is not kept stands in the curves, and cannot be looked at.
+    # An epoch without a checkpoint is in the curves, and cannot be chosen.
     assert slider(seen.run()).value == 1
     assert slider(seen).options == ["1", "2 (best)", "3"]
     assert list(seen.figure("training loss")["data"][0]["x"]) == [1, 2, 3, 4]
@@ -234,7 +232,7 @@ def test_a_link_names_an_epoch(visit: Any, models: Any, replay: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "message"),
     [
         ("card.json", None, "There is no training in"),
         ("card.json", "{}", "card.json needs a correction"),
@@ -242,8 +240,8 @@ def test_a_link_names_an_epoch(visit: Any, models: Any, replay: Path) -> None:
         ("epoch-003-0.5000.keras", "no model", "cannot be loaded"),
     ],
 )
-def test_a_damaged_replay_is_told(
-    visit: Any, models: Any, replay: Path, name: str, text: str | None, says: str
+def test_a_damaged_replay_is_reported(
+    visit: Any, models: Any, replay: Path, name: str, text: str | None, message: str
 ) -> None:
     models("flat")
     if text is None:
@@ -253,12 +251,12 @@ def test_a_damaged_replay_is_told(
     seen = visit("training")
     assert [one.message for one in seen.app.exception] == []
     (error,) = seen.app.error
-    assert says in error.value.replace("\\", "")
-    # The form is there all the same.
+    assert message in error.value.replace("\\", "")
+    # The form is still there.
     assert "Start" in labels(seen, "button")
 
 
-def test_a_replay_that_is_not_there_is_told(
+def test_a_missing_replay_is_reported(
     visit: Any, models: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models("flat")
@@ -267,14 +265,14 @@ def test_a_replay_that_is_not_there_is_told(
     assert "There is no training in" in error.value
 
 
-def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
+def test_trainings_beside_the_models_are_offered_and_trusted_like_these(
     visit: Any,
     models: Any,
     replay: Path,
     fill_training: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from cnnviz.ui.page_parts import training
+    from cnnviz.ui.page_parts.training import views
 
     folder = models("flat")
     fill_training(folder / "other_training", EPOCHS)
@@ -283,13 +281,13 @@ def test_trainings_beside_the_models_are_offered_and_trusted_as_these(
     (choice,) = [one for one in seen.app.selectbox if one.label == "Training to watch"]
     assert len(choice.options) == 2
     assert seen.chosen("Training to watch") == "pets_training"
-    assert [one.trusted for one in training._beside()] == [True]
+    assert [one.trusted for one in views.beside_models()] == [True]
     monkeypatch.setenv("CNNVIZ_TRUST", "off")
-    assert [one.trusted for one in training._beside()] == [False]
-    assert [one.trusted for one in training._named()] == [True]
+    assert [one.trusted for one in views.beside_models()] == [False]
+    assert [one.trusted for one in views.named_in_settings()] == [True]
 
 
-def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
+def test_an_untrusted_training_is_shown_by_a_confined_process(
     visit: Any,
     models: Any,
     fill_training: Callable[..., Path],
@@ -311,50 +309,43 @@ def test_a_training_that_is_not_trusted_is_looked_at_in_a_confined_process(
 @pytest.fixture
 def trained(
     fill_training: Callable[..., Path], fresh: Callable[..., Any], save: Any
-) -> Iterator[Place]:
-    """A training that this server has done: its files, without the process."""
-    desk = training_jobs._desk()
-    desk.folder = desk.folder or temporary_folders.make("training")
-    desk.begun += 1
-    place = Place(
-        Path(desk.folder.name) / f"{desk.begun:03}",
-        Order(f"pets_tiny_vgg_{desk.begun}", "pets.zip", "pets", "tiny-vgg", 3),
-    )
-    fill_training(run_folder(place.model), EPOCHS)
-    place.tell(Status("finished", "Files that could not be read and were left out: 7."))
-    desk.places.append(place)
-    yield place
-    desk.places.remove(place)
-    shutil.rmtree(place.folder)
+) -> Iterator[TrainingJob]:
+    """A finished job of this server: its files, without a process."""
+    name = f"pets_tiny_vgg_{training_jobs.count() + 1}"
+    job = training_jobs.add(TrainingRequest(name, "pets.zip", "pets", "tiny-vgg", 3))
+    fill_training(run_folder(job.model), EPOCHS)
+    job.report(TrainingStatus("finished", "Files that could not be read and were left out: 7."))
+    yield job
+    training_jobs.remove(job)
 
 
-def finish(place: Place, fresh: Any, save: Any) -> None:
-    """Puts the model in its place, with a card that tells of its training."""
+def finish(job: TrainingJob, fresh: Any, save: Any) -> None:
+    """Writes the model, with a card that describes its training."""
     from cnnviz.cards import card_path, write_card
 
     network = fresh("flat")
-    save(network.model, place.model)
+    save(network.model, job.model)
     counts = [[5, 0, 1], [0, 6, 0], [2, 0, 4]]
-    told = Training(
+    training = Training(
         data="pets.zip",
         split="by a hash",
         confusion=Confusion(counts=counts, on="the 18 validation photos"),
         epochs=3,
         seconds=61.6,
     )
-    card = network.card.model_copy(update={"training": told, "title": "pets tiny vgg"})
-    write_card(card, card_path(place.model))
+    card = network.card.model_copy(update={"training": training, "title": "pets tiny vgg"})
+    write_card(card, card_path(job.model))
 
 
-def test_a_finished_training_hands_its_model_out(
-    visit: Any, models: Any, trained: Place, fresh: Any, save: Any
+def test_the_model_of_a_finished_training_can_be_saved_and_used(
+    visit: Any, models: Any, trained: TrainingJob, fresh: Any, save: Any
 ) -> None:
     models("two_classes")
     finish(trained, fresh, save)
     seen = quiet(visit("training"))
-    told = seen.app.success[0].value
-    assert "The network is trained" in told
-    assert "“A tiny network”" in told
+    message = seen.app.success[0].value
+    assert "The network is trained" in message
+    assert "“A tiny network”" in message
     assert "left out: 7" in seen.text
     assert [one.label for one in seen.app.get("download_button")] == [
         "Save the model",
@@ -362,16 +353,18 @@ def test_a_finished_training_hands_its_model_out(
     ]
     (network,) = [one for one in seen.app.sidebar.selectbox if one.label == "Network"]
     assert "pets tiny vgg" in network.options
-    seen.turn_to("explore", model=trained.order.name).fine()
+    seen.turn_to("explore", model=trained.request.name).fine()
     assert "**Epochs:** 3 in 62 s" in seen.raw
     assert "which, on the 18 validation photos:" in seen.text
     assert "| **owl** | 2 | · | 4 |" in seen.raw
 
 
-def test_a_training_without_an_epoch_says_why(visit: Any, models: Any, trained: Place) -> None:
+def test_a_failed_training_without_an_epoch_shows_the_reason(
+    visit: Any, models: Any, trained: TrainingJob
+) -> None:
     models("flat")
     shutil.rmtree(run_folder(trained.model))
-    trained.tell(Status("failed", "photos.zip has no classes: –."))
+    trained.report(TrainingStatus("failed", "photos.zip has no classes: –."))
     seen = visit("training")
     assert [one.message for one in seen.app.exception] == []
     assert [one.value.replace("\\", "") for one in seen.app.error] == [
@@ -382,20 +375,20 @@ def test_a_training_without_an_epoch_says_why(visit: Any, models: Any, trained: 
     assert not start.disabled
 
 
-def test_a_training_that_goes_on_is_seen_and_bars_another(
-    visit: Any, models: Any, trained: Place, monkeypatch: pytest.MonkeyPatch
+def test_an_active_training_is_shown_and_prevents_another(
+    visit: Any, models: Any, trained: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models("flat")
-    monkeypatch.setattr(training_jobs, "_runs", lambda: True)
-    trained.tell(Status("preparing", done=3, total=12))
+    monkeypatch.setattr(training_jobs, "process_id", lambda: 1)
+    trained.report(TrainingStatus("preparing", photos_done=3, photos=12))
     assert "Preparing the photos: 3 of 12" in visit("training").app.get("progress")[0].proto.text
-    trained.tell(
-        Status(
+    trained.report(
+        TrainingStatus(
             "training",
-            done=5,
-            total=10,
             epoch=4,
             epochs=8,
+            step=5,
+            steps=10,
             loss=0.5,
             accuracy=0.75,
             seconds_left=120,
@@ -409,44 +402,41 @@ def test_a_training_that_goes_on_is_seen_and_bars_another(
         (start,) = [one for one in seen.app.button if one.label == "Start"]
         assert start.disabled
         assert "this server does one at a time" in seen.text
-        # The axis reaches as far as the training will.
+        # The axis extends to the last epoch of the training.
         assert seen.figure("training loss")["layout"]["xaxis"]["range"] == [0.5, 8.5]
     (stop,) = [one for one in seen.app.button if one.label == "Stop for everybody"]
     seen.run(stop.click())
-    assert trained.is_asked_to_end()
+    assert trained.is_stop_requested()
     assert "It is coming to its end" in seen.text
 
 
-def test_who_watches_the_newest_training_gets_to_see_the_next(
-    visit: Any, models: Any, trained: Place, replay: Path
+def test_the_newest_training_is_shown_until_another_is_chosen(
+    visit: Any, models: Any, trained: TrainingJob, replay: Path
 ) -> None:
     models("flat")
     seen = visit("training")
-    assert seen.chosen("Training to watch") == trained.order.name
-    other = Place(trained.folder / "099", Order("more_1", "x.zip", "x", "tiny-vgg", 3))
-    other.folder.mkdir()
-    other.tell(Status("finished"))
-    training_jobs._desk().places.append(other)
+    assert seen.chosen("Training to watch") == trained.request.name
+    other = training_jobs.add(TrainingRequest("more_1", "x.zip", "x", "tiny-vgg", 3))
+    other.report(TrainingStatus("finished"))
     try:
         assert seen.run().chosen("Training to watch") == "more_1"
         seen.choose("Training to watch", "pets_training")
-        training_jobs._desk().places.remove(other)
-        assert seen.run().chosen("Training to watch") == "pets_training"
     finally:
-        training_jobs._desk().places[:] = [trained]
+        training_jobs.remove(other)
+    assert seen.run().chosen("Training to watch") == "pets_training"
 
 
 def test_a_long_name_is_cut(visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     models("flat")
-    orders = []
-    monkeypatch.setattr(training_jobs, "start", lambda order, upload: orders.append(order))
+    requests = []
+    monkeypatch.setattr(training_jobs, "start", lambda request, upload: requests.append(request))
     seen = visit("training")
     seen.choose("Photos", "Your photos, as a zip with a folder for each class")
     (uploader,) = [one for one in seen.app.file_uploader if "zip" in one.label]
     seen.run(uploader.set_value(("ü" * 120 + ".zip", b"zip", "application/zip")))
     (start,) = [one for one in seen.app.button if one.label == "Start"]
     seen.run(start.click())
-    (order,) = orders
-    assert order.name == f"{'ü' * 40}_lesson_mnist_{training_jobs.count() + 1}"
-    assert order.source_name == "ü" * 40
-    assert len(f"{order.name}_training".encode()) < 255
+    (request,) = requests
+    assert request.name == f"{'ü' * 40}_lesson_mnist_{training_jobs.count() + 1}"
+    assert request.source_name == "ü" * 40
+    assert len(f"{request.name}_training".encode()) < 255

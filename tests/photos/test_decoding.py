@@ -115,7 +115,7 @@ def test_one_bit_is_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_print_colours_become_screen_colours(kind: str) -> None:
+def test_cmyk_becomes_rgb(kind: str) -> None:
     cmyk = np.zeros((16, 16, 4), np.uint8)
     cmyk[:] = (255, 0, 0, 0)
     cmyk[8:] = (0, 0, 0, 255)
@@ -206,7 +206,7 @@ def test_damaged_metadata_is_no_reason_to_refuse_a_photo(kind: str, damaged: byt
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds nothing."""
+    """A PNG with a size in its header and no pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = zlib.crc32(name + data)
@@ -274,7 +274,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
             open_photo(path)
 
 
-def test_nothing_is_no_photo() -> None:
+def test_an_empty_file_is_no_photo() -> None:
     with pytest.raises(PhotoError, match="empty"):
         open_photo(b"")
 
@@ -289,7 +289,7 @@ def test_nothing_is_no_photo() -> None:
         b"P6 1 1 255 abc",
     ],
 )
-def test_other_kinds_of_file_are_refused_in_words(data: bytes) -> None:
+def test_other_kinds_of_file_are_refused_with_a_message(data: bytes) -> None:
     with pytest.raises(PhotoError, match="damaged or of another kind. Supported are JPEG, PNG"):
         open_photo(data)
 
@@ -322,14 +322,14 @@ def test_a_truncated_file_is_refused(kind: str, share: float) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
-@given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
+@given(changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_a_damaged_file_gives_a_photo_or_a_photo_error(
-    kind: str, places: list[tuple[float, int]]
+    kind: str, changes: list[tuple[float, int]]
 ) -> None:
     data = bytearray(sound(kind))
-    for place, value in places:
+    for position, value in changes:
         # The square puts most of the damage near the head, where the decoder takes decisions.
-        data[int(place**2 * (len(data) - 1))] = value
+        data[int(position**2 * (len(data) - 1))] = value
     try:
         photo = open_photo(bytes(data))
     except PhotoError:
@@ -339,7 +339,7 @@ def test_a_damaged_file_gives_a_photo_or_a_photo_error(
     assert photo.shape[2] == 3
 
 
-def test_an_error_keeps_the_decoder_s_words_to_itself() -> None:
+def test_an_error_does_not_show_the_decoder_s_message() -> None:
     data = sound("PNG")
     with pytest.raises(PhotoError) as error:
         open_photo(data[:60])
@@ -350,11 +350,11 @@ def test_an_error_keeps_the_decoder_s_words_to_itself() -> None:
 # --- Samples and pictures out ---------------------------------------------------------------
 
 
-def test_every_sample_opens_and_says_where_it_comes_from() -> None:
-    known = samples()
-    assert known
-    assert len({sample.name for sample in known}) == len(known)
-    for sample in known:
+def test_every_sample_opens_and_has_its_source() -> None:
+    pictures = samples()
+    assert pictures
+    assert len({sample.name for sample in pictures}) == len(pictures)
+    for sample in pictures:
         assert sample.title
         assert sample.source
         assert sample.licence

@@ -16,7 +16,7 @@ from cnnviz.errors import PhotoError
 from cnnviz.photos import decoding
 from cnnviz.photos.decoding import open_photo
 
-TABLE = Path(__file__).resolve().parents[2] / "docs" / "photos.md"
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "tables" / "photos.md"
 
 
 def test_the_corpus_is_large_and_its_names_differ() -> None:
@@ -41,11 +41,11 @@ def test_a_photo_of_the_corpus(case: Case) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_in_the_documentation_is_what_happens() -> None:
     assert table() in TABLE.read_text(encoding="utf-8"), (
-        "run `python tests/corpus/photos.py --table` and put what it prints into docs/photos.md"
+        "run `python -m tests.corpus.photos --table > docs/tables/photos.md`"
     )
 
 
-def test_too_little_memory_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_has_its_own_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
@@ -56,7 +56,7 @@ def test_too_little_memory_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight threads, one of which at a time is inside; small photos wait for nobody."""
+    """Of eight threads one at a time decodes a large photo; small photos do not wait."""
     monkeypatch.setattr(decoding, "KEPT_PIXELS", 300)
     inside, most = [0], [0, 0]
     watch = threading.Lock()
@@ -78,7 +78,7 @@ def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(decoding, "_upright_rgb", watched)
     large, small = (encode(Image.new("RGB", (side, side)), "PNG") for side in (20, 10))
     threads = [threading.Thread(target=open_photo, args=(large,)) for _ in range(8)]
-    with decoding._large:
+    with decoding._large_photo_lock:
         assert open_photo(small).shape == (10, 10, 3)
         for thread in threads:
             thread.start()

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from cnnviz.arrays import Region
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
-from cnnviz.photos.preprocessing import (
-    NetworkView,
-    network_input,
-    network_view,
-    place_on_photo,
-    scale_pixels,
-    seen_region,
-)
+from cnnviz.geometry import place_on_photo, seen_region
+from cnnviz.photos.preprocessing import NetworkView, network_input, network_view, scale_pixels
 
 FITS = ("crop", "stretch", "pad")
 
@@ -62,12 +56,55 @@ def test_borders_of_whole_pixels_are_accounted_for() -> None:
     assert region == Region(-1, 0, 10, 10)
 
 
+@pytest.mark.parametrize(
+    ("photo", "size", "inside"),
+    [
+        # 10 wide becomes 7; 6 high becomes 4.2, so 4: of 3 free rows 1 is above and 2 are below.
+        ((6, 10), (7, 7), (0, 1, 7, 4)),
+        ((10, 6), (7, 7), (1, 0, 4, 7)),
+        # 11 high becomes 8; 9 wide becomes 6.5 (6.545), so 7: the one free column is at the right.
+        ((11, 9), (8, 8), (0, 0, 7, 8)),
+        # Exact halves go to the even number: 2.5 to 2, 3.5 to 4.
+        ((5, 10), (5, 5), (0, 1, 5, 2)),
+        ((7, 10), (5, 5), (0, 0, 5, 4)),
+        # 0.07 of a row is one row, in the middle of seven.
+        ((1, 100), (7, 7), (0, 3, 7, 1)),
+        ((100, 1), (7, 7), (3, 0, 1, 7)),
+        # An oblong input of 5 rows and 9 columns: 3 by 3 becomes 5 by 5, between 2 and 2 columns.
+        ((3, 3), (5, 9), (2, 0, 5, 5)),
+        ((9, 5), (5, 9), (3, 0, 3, 5)),
+    ],
+)
+def test_where_a_padded_photo_of_odd_size_is(
+    photo: tuple[int, int], size: tuple[int, int], inside: tuple[int, int, int, int]
+) -> None:
+    """Left, top, width and height in the input, by hand; all else is black."""
+    left, top, width, height = inside
+    how = make(*size, fit="pad")
+    view = network_view(np.full((*photo, 3), 255, np.uint8), how)
+    expected = np.zeros((*size, 3), np.uint8)
+    expected[top : top + height, left : left + width] = 255
+    np.testing.assert_array_equal(view, expected)
+    # One input pixel is so many photo pixels, across and down.
+    across, down = photo[1] / width, photo[0] / height
+    region = seen_region(*photo, how)
+    assert (region.left, region.top) == pytest.approx((-left * across, -top * down))
+    assert (region.width, region.height) == pytest.approx((size[1] * across, size[0] * down))
+
+
+def test_the_region_of_a_padded_photo_of_odd_size_by_hand() -> None:
+    """6 × 10 pixels are 4 rows of 1.5 and 7 columns of 10/7; one row of border is above."""
+    region = seen_region(6, 10, make(7, 7, fit="pad"))
+    assert (region.left, region.top) == (0, -1.5)
+    assert (region.width, region.height) == pytest.approx((10, 10.5))
+
+
 # --- What the network sees ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
-def test_a_photo_of_the_input_s_size_stays_as_it_is(fit: str, interpolation: str) -> None:
+def test_a_photo_of_the_input_s_size_is_unchanged(fit: str, interpolation: str) -> None:
     photo = noise(12, 9)
     view = network_view(photo, make(12, 9, fit=fit, interpolation=interpolation))
     np.testing.assert_array_equal(view, photo)
@@ -78,7 +115,7 @@ def test_a_crop_at_full_size_is_the_middle_of_the_photo() -> None:
     np.testing.assert_array_equal(network_view(photo, make(12, 12, fit="crop")), photo[:, 4:16])
 
 
-def test_a_padded_photo_lies_on_black() -> None:
+def test_a_padded_photo_has_black_borders() -> None:
     photo = noise(10, 7)
     view = network_view(photo, make(10, 10, fit="pad"))
     np.testing.assert_array_equal(view[:, 1:8], photo)
@@ -105,7 +142,7 @@ def test_a_fourth_channel_is_opaque_everywhere(fit: str) -> None:
     np.testing.assert_array_equal(inputs[0, ..., 3], np.ones((6, 6)))
 
 
-def test_grey_is_the_eye_s_mixture() -> None:
+def test_grey_is_the_luma_of_the_colours() -> None:
     photo = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30]]], np.uint8)
     view = network_view(photo, make(1, 4, channels=1))
     assert view.shape == (1, 4, 1)
@@ -152,7 +189,7 @@ def test_every_photo_can_be_seen(
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_an_array_that_is_no_photo_is_refused_in_words(photo: np.ndarray) -> None:
+def test_an_array_that_is_no_photo_is_refused_with_a_message(photo: np.ndarray) -> None:
     with pytest.raises(PhotoError, match=r"Expected a photo as \(height, width, 3\)") as error:
         network_input(photo, make(4, 4))
     assert str(photo.shape) in str(error.value)
@@ -178,7 +215,7 @@ def test_scaling_by_hand(scaling: str, expected: list[float]) -> None:
     np.testing.assert_allclose(scaled[0, 0], expected, rtol=1e-5)
 
 
-def test_the_network_input_is_one_scaled_picture_and_the_photo_is_left_alone() -> None:
+def test_the_network_input_is_one_scaled_picture_and_the_photo_is_unchanged() -> None:
     photo = noise(12, 20)
     before = photo.copy()
     inputs = network_input(photo, make(12, 12, fit="crop", scaling="unit"))
@@ -191,7 +228,7 @@ def test_the_network_input_is_one_scaled_picture_and_the_photo_is_left_alone() -
 # --- Back onto the photo --------------------------------------------------------------------
 
 
-def test_what_the_network_never_saw_is_empty() -> None:
+def test_what_the_network_did_not_see_is_nan() -> None:
     ones = np.ones((3, 3))
     cropped = place_on_photo(ones, 40, 60, make(12, 12, fit="crop"))
     assert np.isnan(cropped[:, :10]).all()
@@ -208,18 +245,18 @@ def test_what_the_network_never_saw_is_empty() -> None:
     st.sampled_from(FITS),
     st.sampled_from([1.0, 0.875]),
 )
-def test_a_bright_spot_that_the_network_sees_is_put_back_over_itself(
+def test_a_bright_spot_in_the_network_s_view_maps_back_to_its_position(
     photo_size: tuple[int, int],
     input_size: tuple[int, int],
     spot: tuple[float, float],
     fit: str,
     fraction: float,
 ) -> None:
-    """Down through the photo's preprocessing and back up, with nothing assumed in between."""
+    """Through the photo's preprocessing and back, without assumptions about either."""
     how = make(*input_size, fit=fit, crop_fraction=fraction)
     height, width = photo_size
     region = seen_region(height, width, how)
-    # A place in the middle of what is seen, and a spot of about three input pixels.
+    # A position in the middle of the view, and a spot of about three input pixels.
     row = int(max(region.top, 0) + spot[0] * min(region.height, height))
     column = int(max(region.left, 0) + spot[1] * min(region.width, width))
     reach_y = 1 + int(1.5 * region.height / input_size[0])
@@ -231,7 +268,7 @@ def test_a_bright_spot_that_the_network_sees_is_put_back_over_itself(
 
     bright = network_view(photo, how).mean(axis=-1)
     placed = np.nan_to_num(place_on_photo(bright, height, width, how))
-    # The middle of gravity is finer than the place of the peak.
+    # The centre of gravity is finer than the position of the peak.
     y = (placed.sum(axis=1) * np.arange(height)).sum() / placed.sum()
     x = (placed.sum(axis=0) * np.arange(width)).sum() / placed.sum()
     true_y = (rows.start + min(rows.stop, height) - 1) / 2
@@ -243,14 +280,14 @@ def test_a_bright_spot_that_the_network_sees_is_put_back_over_itself(
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_view_stands_for_its_photo(fit: str) -> None:
+def test_a_view_can_replace_its_photo(fit: str) -> None:
     settings = make(7, 9, fit=fit, crop_fraction=0.5, scaling="torch")
     seen = NetworkView(network_view(noise(40, 60), settings), settings)
     expected = network_input(noise(40, 60), settings)
     np.testing.assert_array_equal(network_input(seen, settings), expected)
 
 
-def test_a_view_of_another_network_is_not_taken() -> None:
+def test_a_view_with_another_preprocessing_is_refused() -> None:
     seen = NetworkView(network_view(noise(40, 60), make(7, 9)), make(7, 9))
     with pytest.raises(ValueError, match="Expected a view made by .*crop"):
         network_input(seen, make(7, 9, fit="crop"))

@@ -38,6 +38,7 @@ WITHOUT_TENSORFLOW = (
     "cnnviz.drawing",
     "cnnviz.errors",
     "cnnviz.exports",
+    "cnnviz.geometry",
     "cnnviz.networks.channels",
     "cnnviz.processes",
     "cnnviz.results",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib
+import inspect
 import pkgutil
+import pydoc
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +58,41 @@ def test_every_public_name_is_there_and_listed() -> None:
         assert getattr(cnnviz, name).__doc__
         assert name in dir(cnnviz)
     assert cnnviz.__version__
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """The imports for type checkers, `from cnnviz.x import y as y`, and the lazy ones agree."""
+    tree = ast.parse(Path(cnnviz.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {
+        alias.asname: f"{node.module}"
+        for node in imports
+        for alias in node.names
+        if alias.asname is not None
+    }
+    modules = {name: f"cnnviz.{module}" for name, module in cnnviz._MODULES.items()}
+    assert names == modules
+
+
+FUNCTIONS = [name for name in cnnviz.__all__ if inspect.isfunction(getattr(cnnviz, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_function_returns_and_raises_is_public(name: str) -> None:
+    function = getattr(cnnviz, name)
+    returned = set(re.findall(r"[A-Z]\w+", function.__annotations__["return"]))
+    assert returned - {"Bytes", "Floats", "Iterator", "NDArray", "None"} <= set(cnnviz.__all__)
+    _, _, raises = (inspect.getdoc(function) or "").partition("Raises:")
+    raised = set(re.findall(r"^ +(\w+Error):", raises, re.M))
+    assert {error for error in raised if not hasattr(builtins, error)} <= set(cnnviz.__all__)
+
+
+def test_help_lists_every_public_name_with_its_docstring() -> None:
+    text = pydoc.render_doc(cnnviz, renderer=pydoc.plaintext)
+    for name in cnnviz.__all__:
+        (first_line, *_) = inspect.getdoc(getattr(cnnviz, name)).splitlines()  # type: ignore[union-attr]
+        assert re.search(rf"^    (class )?{name}\(", text, re.M), name
+        assert first_line in text
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

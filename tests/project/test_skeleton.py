@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from streamlit import config
 
 from scripts import find_browser, prove_dockerfile
@@ -21,40 +22,62 @@ REQUIREMENTS = [
     "requirements-gpu.txt",
     "requirements-ray.txt",
 ]
+# One line of them: package, version, marker.
+_PIN = r"([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)( ; .*?)? ?\\"
 
 
 def pins(name: str) -> dict[str, str]:
     """The {package: version} of a requirements file."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    found = [re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)( ;.*)?", line) for line in lines]
-    return {match[1]: match[2] for match in found if match}
+    matches = [re.fullmatch(_PIN, line) for line in lines]
+    return {match[1]: match[2] for match in matches if match}
 
 
 @pytest.mark.parametrize("name", REQUIREMENTS)
-def test_a_requirements_file_holds_exact_versions_and_nothing_else(name: str) -> None:
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    wanted = [line for line in lines if line and not line.lstrip().startswith("#")]
-    assert len(pins(name)) == len(wanted) - wanted.count("-r requirements.txt")
+def test_a_requirements_file_holds_exact_versions_with_hashes_and_nothing_else(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    # Lines that end in a backslash continue.
+    statements = "\n".join(lines).replace("\\\n", "\\").splitlines()
+    requirements = [one for one in statements if one != "-r requirements.txt"]
+    assert len(pins(name)) == len(requirements)
+    for requirement in requirements:
+        pin, *hashes = requirement.split("\\")
+        assert re.fullmatch(_PIN, pin + "\\"), requirement
+        assert hashes
+        assert all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64} *", one) for one in hashes)
 
 
 def test_the_requirements_agree_with_each_other_and_with_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     run, dev, gpu, ray = map(pins, REQUIREMENTS)
+    groups = project["dependency-groups"]
+    assert groups["ray"] == project["project"]["optional-dependencies"]["ray"]
     direct = {
         "requirements.txt": project["project"]["dependencies"],
-        "requirements-dev.txt": project["dependency-groups"]["dev"],
-        "requirements-ray.txt": project["dependency-groups"]["ray"],
+        "requirements-dev.txt": [one for one in groups["dev"] if isinstance(one, str)],
+        "requirements-ray.txt": groups["ray"],
     }
-    for name, named in direct.items():
-        for requirement in named:
-            pin = requirement.partition(";")[0].strip()
-            package, version = re.sub(r"\[.*\]", "", pin).split("==")
-            assert pins(name)[package] == version, f"{package} in {name}: run `make lock`"
+    for name, ranges in direct.items():
+        for requirement in map(Requirement, ranges):
+            version = pins(name)[requirement.name]
+            assert version in requirement.specifier, f"{requirement} in {name}: run `make lock`"
     for other in (dev, gpu, ray):
         shared = run.keys() & other.keys()
         assert {p: run[p] for p in shared} == {p: other[p] for p in shared}
+    assert ray.items() <= dev.items()
     assert "tensorflow-cpu" in run
     assert "tensorflow-cpu" not in gpu
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+def test_every_installation_checks_the_hashes(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "")
+    installations = [
+        line for line in text.splitlines() if re.search(r"install .*requirements", line)
+    ]
+    assert installations
+    assert all("--require-hashes" in line for line in installations)
 
 
 def test_every_server_setting_is_one_that_streamlit_knows() -> None:

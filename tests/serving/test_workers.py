@@ -463,7 +463,7 @@ def test_an_answer_of_an_untrusted_model_runs_nothing(
 def test_of_many_untrusted_models_the_one_used_longest_ago_is_closed(
     folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CNNVIZ_GUESTS", "1")
+    monkeypatch.setenv("CNNVIZ_UNTRUSTED_PROCESSES", "1")
     first, second = (model_file(folder / f"{name}.keras") for name in ("flat", "two_classes"))
     workers.predict(first, photo)
     process = in_process(first, os.getpid)

@@ -10,9 +10,10 @@ import pytest
 
 import cnnviz
 from cnnviz.cards import ModelCard, Preprocessing, Training
-from cnnviz.networks import graph
+from cnnviz.networks import passes
 from cnnviz.training.architectures import BUILDERS, freeze
 from cnnviz.training.recipes import RECIPES
+from cnnviz.training.result_card import suggested_layers
 
 
 def shape_of(name: str) -> tuple[int, int, int]:
@@ -33,7 +34,7 @@ def network_of(name: str, model: Any, classes: int) -> Any:
         training=Training(data="none", split="none"),
         licence="MIT",
         source="made for tests",
-        suggested_layers=recipe.layers,
+        suggested_layers=suggested_layers(recipe),
     )
     return cnnviz.network(model, card)
 
@@ -49,10 +50,10 @@ def test_photos_in_probabilities_out(built: dict[str, Any], name: str) -> None:
     model = built[name]
     photos = np.random.default_rng(0).uniform(0, 1, (2, *shape_of(name))).astype(np.float32)
     photos *= 255 if RECIPES[name].scaling == "none" else 1
-    found = np.asarray(model(photos, training=False))
-    assert found.shape == (2, 3)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    assert not np.allclose(found[0], found[1], atol=1e-7)
+    probabilities = np.asarray(model(photos, training=False))
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert not np.allclose(probabilities[0], probabilities[1], atol=1e-7)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -94,19 +95,19 @@ def test_the_class_activation_map_comes_from_the_dense_weights(
     network = network_of(name, model, 3)
     assert "cam" in cnnviz.methods(network)
     photo = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    found = cnnviz.class_activation_map(network, photo, target=1, method="cam")
+    cam = cnnviz.class_activation_map(network, photo, target=1, method="cam")
     # Its mean, with the bias, is the logit.
     scores = model.get_layer("predictions")
     logit = cnnviz.predict(network, photo).logits[1]
     bias = float(np.asarray(scores.bias)[1])
-    np.testing.assert_allclose(found.values.mean() + bias, logit, rtol=1e-4, atol=1e-5)
-    assert found.layer == RECIPES[name].layers.cam
+    np.testing.assert_allclose(cam.values.mean() + bias, logit, rtol=1e-4, atol=1e-5)
+    assert cam.layer == RECIPES[name].layers.cam
 
 
 @pytest.mark.parametrize("name", ["lesson-mnist", "tiny-vgg"])
 def test_networks_with_flattened_maps_have_none(built: dict[str, Any], name: str) -> None:
     network = network_of(name, built[name], 3)
-    assert graph.forward(network).head.activation == "softmax"
+    assert passes.forward(network).head.activation == "softmax"
     assert "cam" not in cnnviz.methods(network)
 
 

@@ -1,4 +1,4 @@
-"""Preparing data: the rows are the photos, nothing is lost, and bad input gets a clear answer."""
+"""Preparing data: the rows are the photos, nothing is lost, and bad input gets a clear message."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from corpus import classes
 from PIL import Image
 
 from cnnviz.cards import Preprocessing
-from cnnviz.errors import DataError
+from cnnviz.errors import DataError, PhotoError
 from cnnviz.photos.checks import MAX_BYTES
-from cnnviz.training.data import manifest, photos
+from cnnviz.training.data import decoding, manifest, photos, sources
 from cnnviz.training.data.manifest import Prepared, Row, in_several_classes, read_prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import prepare_pixels
@@ -59,7 +59,7 @@ def zip_of(path: Path, members: dict[str, bytes], packing: int = zipfile.ZIP_STO
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes: photos of several shapes, some damaged, others in places of their own."""
+    """Two classes: photos of several shapes, some damaged, others in sub-folders."""
     folder = classes.write_photos(tmp_path_factory.mktemp("photos"), {"cat": 40, "dog": 9}, 12)
     rng = np.random.default_rng(1)
     for number, size in enumerate(((20, 31, 3), (25, 14, 3), (9, 9, 3))):
@@ -104,7 +104,7 @@ def test_each_row_is_its_photo(folder: Path, prepared: Prepared) -> None:
             np.testing.assert_array_equal(pixels, by_pillow(folder / row.file), row.file)
 
 
-def test_the_manifest_says_what_each_row_is(folder: Path, prepared: Prepared) -> None:
+def test_the_manifest_describes_each_row(folder: Path, prepared: Prepared) -> None:
     files = [row.file for row in prepared.rows["dog"]]
     assert files == sorted(files)
     assert "dog/more/of them/UPPER.PNG" in files
@@ -120,7 +120,7 @@ def test_the_manifest_says_what_each_row_is(folder: Path, prepared: Prepared) ->
 def test_damaged_photos_are_left_out_and_named(prepared: Prepared) -> None:
     assert set(prepared.left_out) == {"cat/000.png", "cat/017.png", "cat/036.png"}
     assert "0 bytes" in prepared.left_out["cat/036.png"]
-    # Nothing of the work is left beside the result.
+    # No temporary file is left.
     names = sorted(path.name for path in prepared.folder.iterdir())
     assert names == ["cat.npy", "dog.npy", "manifest.json"]
 
@@ -134,15 +134,15 @@ def test_scaled_values_are_a_255th(folder: Path, prepared: Prepared, tmp_path: P
 
 
 def test_progress_counts_all_photos(pair: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    prepare(pair, tmp_path / "data", report=lambda *now: told.append(now))
-    assert told == [(0, 6), (3, 6), (6, 6)]
+    reports: list[tuple[int, int]] = []
+    prepare(pair, tmp_path / "data", report=lambda *now: reports.append(now))
+    assert reports == [(0, 6), (3, 6), (6, 6)]
 
 
-def test_the_same_again_does_nothing(
+def test_a_second_preparation_does_nothing(
     folder: Path, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photos, "_decode", None)
+    monkeypatch.setattr(decoding, "decode_chunks", None)
     assert prepare(folder, prepared.folder) == prepared
 
 
@@ -155,17 +155,17 @@ def test_photos_are_not_held_at_once(tmp_path: Path) -> None:
     array = tmp_path / "cat.part"
     manifest.new_array(array, (400, 64, 64, 3), np.uint8)
     preprocessing = Preprocessing(height=64, width=64, fit="crop", interpolation="bicubic")
-    chunk = photos._Chunk(tmp_path, names, array, 0, preprocessing)
+    chunk = decoding.Chunk(tmp_path, names, array, 0, preprocessing)
     tracemalloc.start()
     try:
-        rows = photos._fill(chunk)
-        photos._close_gaps(array, tmp_path / "cat.npy", list(range(1, 400)))
+        rows = decoding.decode_chunk(chunk)
+        photos.close_gaps(array, tmp_path / "cat.npy", list(range(1, 400)))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert len(rows) == 400
     assert np.load(tmp_path / "cat.npy").shape == (399, 64, 64, 3)
-    # Reading takes room for the largest photo; all of these would be 4.9 MB more.
+    # Reading allocates memory for the largest photo; all photos at once would be 4.9 MB more.
     assert most < MAX_BYTES + 1.5e6
 
 
@@ -173,7 +173,7 @@ def test_photos_are_not_held_at_once(tmp_path: Path) -> None:
 
 
 def rows_of(contents: list[str]) -> list[Row]:
-    return [Row(f"{place}.png", content, 8, 8) for place, content in enumerate(contents)]
+    return [Row(f"{index}.png", content, 8, 8) for index, content in enumerate(contents)]
 
 
 def validation(rows: list[Row]) -> set[str]:
@@ -181,10 +181,10 @@ def validation(rows: list[Row]) -> set[str]:
 
 
 def test_a_fifth_of_each_class_is_for_validation() -> None:
-    for count, wanted in ((2, 1), (3, 1), (5, 1), (10, 2), (100, 20), (1003, 201)):
+    for count, expected in ((2, 1), (3, 1), (5, 1), (10, 2), (100, 20), (1003, 201)):
         split = manifest.split_rows(rows_of([str(n) for n in range(count)]), 0)
-        assert sum(row.split == "validation" for row in split) == wanted
-        assert [row.file for row in split] == [f"{place}.png" for place in range(count)]
+        assert sum(row.split == "validation" for row in split) == expected
+        assert [row.file for row in split] == [f"{index}.png" for index in range(count)]
 
 
 def test_content_and_seed_alone_decide_the_split() -> None:
@@ -195,11 +195,11 @@ def test_content_and_seed_alone_decide_the_split() -> None:
 
 
 def test_the_split_is_the_same_on_every_machine() -> None:
-    # The least of what `printf 0:a | sha256sum` and so on print.
+    # The smallest hashes that `printf 0:a | sha256sum` and so on print.
     assert validation(manifest.split_rows(rows_of(list("abcdefghij")), 0)) == {"h", "f"}
 
 
-def test_copies_are_on_one_side() -> None:
+def test_copies_are_in_one_split() -> None:
     split = manifest.split_rows(rows_of([str(number % 25) for number in range(100)]), 0)
     training = {row.sha256 for row in split if row.split == "training"}
     assert not training & validation(split)
@@ -225,7 +225,7 @@ prepare_photos(sys.argv[1], sys.argv[2], size=8, processes=1, report=report)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
+def test_a_killed_preparation_resumes(tmp_path: Path) -> None:
     source = classes.write_photos(tmp_path / "photos", {"cat": 100, "dog": 70}, 9)
     (source / "cat" / "005.png").write_bytes(b"damaged")
     out = tmp_path / "out"
@@ -246,9 +246,9 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
     with (out / ".preparing.jsonl").open("a") as journal:
         journal.write('["cat.part 64", [{"file": "]]')
 
-    told: list[tuple[int, int]] = []
-    again = prepare(source, out, report=lambda *now: told.append(now))
-    assert told == [(64, 170), (96, 170), (100, 170), (132, 170), (164, 170), (170, 170)]
+    reports: list[tuple[int, int]] = []
+    again = prepare(source, out, report=lambda *now: reports.append(now))
+    assert reports == [(64, 170), (96, 170), (100, 170), (132, 170), (164, 170), (170, 170)]
 
     whole = prepare(source, tmp_path / "whole")
     assert dataclasses.replace(again, folder=whole.folder) == whole
@@ -257,8 +257,8 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
         assert written[0] == written[1]
 
 
-@pytest.mark.parametrize("call", ["_close_gaps", "write_manifest"])
-def test_interrupted_at_the_end_it_goes_on(
+@pytest.mark.parametrize("call", ["close_gaps", "write_manifest"])
+def test_a_preparation_interrupted_at_the_end_resumes(
     folder: Path,
     prepared: Prepared,
     tmp_path: Path,
@@ -269,7 +269,7 @@ def test_interrupted_at_the_end_it_goes_on(
 
     def interrupted(*args: Any) -> None:
         calls.append(args)
-        if len(calls) == (2 if call == "_close_gaps" else 1):
+        if len(calls) == (2 if call == "close_gaps" else 1):
             raise KeyboardInterrupt
         original(*args)
 
@@ -277,14 +277,14 @@ def test_interrupted_at_the_end_it_goes_on(
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, tmp_path / "data")
     monkeypatch.undo()
-    monkeypatch.setattr(photos, "_fill", None)
+    monkeypatch.setattr(decoding, "decode_chunk", None)
     again = prepare(folder, tmp_path / "data")
     assert dataclasses.replace(again, folder=prepared.folder) == prepared
     for one, other in zip(again.arrays(), prepared.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_journal_that_was_just_begun_is_no_obstacle(
+def test_a_journal_without_an_entry_is_no_obstacle(
     pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -304,9 +304,9 @@ def test_ctrl_c_keeps_what_is_done(pair: Path, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         prepare(pair, tmp_path / "data", report=report)
-    told: list[int] = []
-    prepare(pair, tmp_path / "data", report=lambda done, total: told.append(done))
-    assert told == [3, 6]
+    reports: list[int] = []
+    prepare(pair, tmp_path / "data", report=lambda done, total: reports.append(done))
+    assert reports == [3, 6]
 
 
 def _size(source: Path) -> dict[str, Any]:
@@ -354,29 +354,29 @@ def test_other_photos_or_settings_need_another_folder(
         prepare(pair, unfinished, **options)
 
 
-def test_somebody_elses_array_is_not_written_over(pair: Path, tmp_path: Path) -> None:
+def test_an_array_of_another_program_is_not_overwritten(pair: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    mine = tmp_path / "data" / "dog.npy"
-    mine.write_bytes(b"mine")
+    other = tmp_path / "data" / "dog.npy"
+    other.write_bytes(b"other")
     with pytest.raises(DataError, match="dog.npy is already there, and no manifest"):
         prepare(pair, tmp_path / "data")
-    assert mine.read_bytes() == b"mine"
+    assert other.read_bytes() == b"other"
 
 
-def test_nor_by_pictures_of_an_npz_file(tmp_path: Path) -> None:
+def test_an_array_is_not_overwritten_by_an_npz_file(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    mine = tmp_path / "data" / "3.npy"
-    mine.write_bytes(b"mine")
+    other = tmp_path / "data" / "3.npy"
+    other.write_bytes(b"other")
     with pytest.raises(DataError, match=r"3\.npy is already there, and no manifest"):
         prepare_pixels(digits(tmp_path / "a.npz"), tmp_path / "data")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["3.npy"]
-    assert mine.read_bytes() == b"mine"
+    assert other.read_bytes() == b"other"
 
 
 # --- A full disk ----------------------------------------------------------------------------
 
 
-def test_a_disk_without_room_for_the_arrays(
+def test_a_disk_without_space_for_the_arrays(
     pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
@@ -394,10 +394,10 @@ def test_a_disk_without_room_for_the_arrays(
     assert prepare(pair, tmp_path / "data").count("training") == 4
 
 
-_LITTLE_ROOM = """
+_LITTLE_SPACE = """
 import resource, sys
 from cnnviz.training.data.photos import prepare_photos
-from cnnviz.errors import DataError
+from cnnviz.errors import DataError, PhotoError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     prepare_photos(sys.argv[1], sys.argv[2], size=8, processes=1)
@@ -406,16 +406,16 @@ except DataError as error:
 """
 
 
-def test_a_disk_that_fills_up_on_the_way(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_the_preparation(tmp_path: Path) -> None:
     source = classes.write_photos(tmp_path / "photos", {"cat": 40, "dog": 40}, 9)
     out = tmp_path / "data"
     # The arrays of 40 × 192 bytes fit; the journal of 80 photos does not.
-    command = [sys.executable, "-c", _LITTLE_ROOM, str(source), str(out), "9000"]
+    command = [sys.executable, "-c", _LITTLE_SPACE, str(source), str(out), "9000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert "File too large. What is done is kept: make room" in done.stdout, done.stderr
-    told: list[int] = []
-    again = prepare(source, out, report=lambda ready, total: told.append(ready))
-    assert told[0] == 40
+    reports: list[int] = []
+    again = prepare(source, out, report=lambda ready, total: reports.append(ready))
+    assert reports[0] == 40
     whole = prepare(source, tmp_path / "whole")
     assert dataclasses.replace(again, folder=whole.folder) == whole
     for one, other in zip(again.arrays(), whole.arrays(), strict=True):
@@ -440,24 +440,24 @@ def test_a_zip_is_read_as_its_folder(tmp_path: Path, files: dict[str, bytes]) ->
     mac = {f"__MACOSX/my photos/all/cat/._{n}.png": b"resource fork" for n in (1, 2)}
     hidden = {"my photos/all/.DS_Store": b"", "my photos/all/cat/.4.png": b""}
     odd = {"/cat/root.png": b"", "../cat/up.png": b"", "my photos/all/dog/notes.txt": b""}
-    found = prepare(
+    data = prepare(
         zip_of(tmp_path / "a.zip", members | mac | hidden | odd, zipfile.ZIP_DEFLATED),
         tmp_path / "data",
     )
-    assert {label: len(rows) for label, rows in found.rows.items()} == {"cat": 3, "dog": 3}
-    assert found.rows["cat"][0].file == "my photos/all/cat/1.png"
-    assert not found.left_out
+    assert {label: len(rows) for label, rows in data.rows.items()} == {"cat": 3, "dog": 3}
+    assert data.rows["cat"][0].file == "my photos/all/cat/1.png"
+    assert not data.left_out
     (tmp_path / "one.png").write_bytes(files["dog/2.png"])
-    np.testing.assert_array_equal(found.arrays()[1][1], by_pillow(tmp_path / "one.png"))
+    np.testing.assert_array_equal(data.arrays()[1][1], by_pillow(tmp_path / "one.png"))
 
 
-def test_members_may_be_written_from_here_on(tmp_path: Path, files: dict[str, bytes]) -> None:
+def test_members_may_start_with_a_dot(tmp_path: Path, files: dict[str, bytes]) -> None:
     members = {f"./{name}": data for name, data in files.items()}
     assert prepare(zip_of(tmp_path / "a.zip", members), tmp_path / "data").count("training") == 4
 
 
 def _claims_little(path: Path, name: str) -> None:
-    """Changes the size that a member claims to unpack to, wherever it stands."""
+    """Changes the unpacked size of a member in all headers."""
     with zipfile.ZipFile(path) as archive:
         size = archive.getinfo(name).file_size
     data = path.read_bytes().replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
@@ -490,28 +490,28 @@ def test_bad_members_are_left_out(tmp_path: Path, files: dict[str, bytes]) -> No
     data[data.index(b"cat/locked.png", directory) - 46 + 8] |= 1
     path.write_bytes(data)
 
-    found = prepare(path, tmp_path / "data")
+    data = prepare(path, tmp_path / "data")
     bad = {"bomb", "liar", "bz2", "lzma", "flipped", "stream", "locked"}
-    assert set(found.left_out) == {f"cat/{name}.png" for name in bad}
-    assert "at most 15 MB" in found.left_out["cat/bomb.png"]
+    assert set(data.left_out) == {f"cat/{name}.png" for name in bad}
+    assert "at most 15 MB" in data.left_out["cat/bomb.png"]
     for name in bad - {"bomb"}:
-        assert "damaged, encrypted" in found.left_out[f"cat/{name}.png"], name
-    assert [row.file for row in found.rows["cat"]] == ["cat/1.png", "cat/2.png", "cat/4.png"]
+        assert "damaged, encrypted" in data.left_out[f"cat/{name}.png"], name
+    assert [row.file for row in data.rows["cat"]] == ["cat/1.png", "cat/2.png", "cat/4.png"]
 
 
-def test_a_member_of_another_packing_is_never_unpacked(
+def test_a_member_of_another_compression_is_never_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = zip_of(tmp_path / "a.zip", {"cat/1.png": bytes(10)}, zipfile.ZIP_BZIP2)
     monkeypatch.setattr(zipfile.ZipFile, "open", None)
-    with zipfile.ZipFile(path) as archive, pytest.raises(photos.PhotoError, match="uncommon"):
-        photos._read(path, archive, "cat/1.png")
+    with zipfile.ZipFile(path) as archive, pytest.raises(PhotoError, match="uncommon"):
+        sources.read_photo(path, archive, "cat/1.png")
 
 
 def test_no_more_is_unpacked_than_a_photo_may_have(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "a.zip", {"a.png": bytes(40 * 2**20)}, zipfile.ZIP_DEFLATED)
     with zipfile.ZipFile(path) as archive:
-        assert len(photos._read(path, archive, "a.png")) == 15 * 2**20 + 1
+        assert len(sources.read_photo(path, archive, "a.png")) == 15 * 2**20 + 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "directory", "no zip"])
@@ -597,12 +597,12 @@ def test_files_that_cannot_be_opened_are_left_out(pair: Path, tmp_path: Path) ->
     locked = pair / "cat" / "locked.png"
     shutil.copy(pair / "cat" / "000.png", locked)
     locked.chmod(0)
-    found = prepare(pair, tmp_path / "data")
+    data = prepare(pair, tmp_path / "data")
     expected = {"cat/broken link.png", "cat/pipe.png"}
     # Nothing is locked for root.
-    assert set(found.left_out) - {"cat/locked.png"} == expected
+    assert set(data.left_out) - {"cat/locked.png"} == expected
     if os.geteuid() != 0:
-        assert "not yours to open" in found.left_out["cat/locked.png"]
+        assert "not yours to open" in data.left_out["cat/locked.png"]
 
 
 def test_a_folder_that_cannot_be_listed(
@@ -619,10 +619,10 @@ def test_a_folder_that_cannot_be_listed(
 def test_a_class_may_be_a_link_to_a_folder(pair: Path, tmp_path: Path) -> None:
     shutil.move(pair / "dog", tmp_path / "elsewhere")
     (pair / "dog").symlink_to(tmp_path / "elsewhere")
-    # A link in a circle is not followed.
+    # A circular link is not followed.
     (tmp_path / "elsewhere" / "around").symlink_to(tmp_path / "elsewhere")
-    found = prepare(pair, tmp_path / "data")
-    assert [row.file for row in found.rows["dog"]] == [f"dog/00{n}.png" for n in range(3)]
+    data = prepare(pair, tmp_path / "data")
+    assert [row.file for row in data.rows["dog"]] == [f"dog/00{n}.png" for n in range(3)]
 
 
 def test_names_of_classes_may_be_odd(pair: Path, tmp_path: Path) -> None:
@@ -638,10 +638,10 @@ def test_names_of_classes_may_be_odd(pair: Path, tmp_path: Path) -> None:
     ]
     for name in names:
         shutil.copytree(pair / "cat", pair / name)
-    found = prepare(pair, tmp_path / "data")
-    assert found.labels == tuple(sorted([*names, "cat", "dog"]))
+    data = prepare(pair, tmp_path / "data")
+    assert data.labels == tuple(sorted([*names, "cat", "dog"]))
     expected = [by_pillow(path) for path in sorted((pair / "cat").iterdir())]
-    for label, array in zip(found.labels, read_prepared(found.folder).arrays(), strict=True):
+    for label, array in zip(data.labels, read_prepared(data.folder).arrays(), strict=True):
         if label != "dog":
             np.testing.assert_array_equal(array, expected, label)
 
@@ -658,9 +658,9 @@ def test_a_photos_name_that_is_no_text(pair: Path, tmp_path: Path) -> None:
         pair / "dog" / "002.png",
         os.path.join(os.fsencode(pair), b"dog", b"caf\xe9.png"),  # noqa: PTH118
     )
-    found = prepare(pair, tmp_path / "data")
-    assert found.rows["dog"][-1].file == "dog/caf\udce9.png"
-    assert read_prepared(found.folder) == found
+    data = prepare(pair, tmp_path / "data")
+    assert data.rows["dog"][-1].file == "dog/caf\udce9.png"
+    assert read_prepared(data.folder) == data
 
 
 # --- Damaged data ---------------------------------------------------------------------------
@@ -718,22 +718,22 @@ def digits(path: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize("scale", [False, True])
 def test_arrays_in_the_form_of_mnist(tmp_path: Path, scale: bool) -> None:
     path = digits(tmp_path / "digits.npz")
-    found = prepare_pixels(path, tmp_path / "data", scale=scale)
-    assert found.labels == ("0", "3")
-    counts = [found.count(split) for split in ("training", "validation", "test")]
+    data = prepare_pixels(path, tmp_path / "data", scale=scale)
+    assert data.labels == ("0", "3")
+    counts = [data.count(split) for split in ("training", "validation", "test")]
     assert counts == [16 + 12, 4 + 3, 6]
-    assert (found.preprocessing.height, found.preprocessing.width) == (12, 10)
-    assert found.preprocessing.channels == 1
+    assert (data.preprocessing.height, data.preprocessing.width) == (12, 10)
+    assert data.preprocessing.channels == 1
     given = np.load(path)
-    for label, array in zip(found.labels, found.arrays(), strict=True):
+    for label, array in zip(data.labels, data.arrays(), strict=True):
         expected = np.concatenate(
             [given[f"x_{end}"][given[f"y_{end}"] == int(label)] for end in ("train", "test")]
         )[..., None]
         np.testing.assert_array_equal(array, expected / np.float32(255) if scale else expected)
     first = int(np.flatnonzero(given["y_train"] == 3)[0])
-    assert found.rows["3"][0].file == f"training[{first}]"
-    assert found.rows["3"][-1].file == "test[5]"
-    assert prepare_pixels(path, tmp_path / "data", scale=scale) == found
+    assert data.rows["3"][0].file == f"training[{first}]"
+    assert data.rows["3"][-1].file == "test[5]"
+    assert prepare_pixels(path, tmp_path / "data", scale=scale) == data
     with pytest.raises(DataError, match="already holds other prepared data"):
         prepare_pixels(path, tmp_path / "data", scale=scale, seed=5)
 
@@ -747,9 +747,9 @@ def test_colours_and_labels_in_a_column_as_of_cifar(tmp_path: Path) -> None:
         x_test=None,
         y_test=None,
     )
-    found = prepare_pixels(path, tmp_path / "data")
-    np.testing.assert_array_equal(found.arrays()[1], x[1::2])
-    assert found.count("test") == 0
+    data = prepare_pixels(path, tmp_path / "data")
+    np.testing.assert_array_equal(data.arrays()[1], x[1::2])
+    assert data.count("test") == 0
 
 
 @pytest.mark.parametrize(
@@ -813,8 +813,8 @@ def test_data_of_keras_has_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     y = np.repeat([3, 5], 4)[:, None]
     fake = types.SimpleNamespace(load_data=lambda: ((x, y), (x[:2], y[:2])))
     monkeypatch.setitem(sys.modules, "keras.datasets.cifar10", fake)
-    found = prepare_pixels("cifar10", tmp_path / "data")
-    assert (found.labels, found.source) == (("cat", "dog"), "cifar10")
+    data = prepare_pixels("cifar10", tmp_path / "data")
+    assert (data.labels, data.source) == (("cat", "dog"), "cifar10")
 
 
 def test_a_full_disk_for_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

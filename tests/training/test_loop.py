@@ -1,4 +1,4 @@
-"""Training: it learns, says truly what it reached, and loses nothing when it is interrupted."""
+"""Training: the network learns, its card is true, and an interruption loses nothing."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ import tensorflow as tf
 from corpus import classes
 
 import cnnviz
-from cnnviz.cards import ModelCard, SuggestedLayers, read_card
+from cnnviz.cards import ModelCard, read_card
 from cnnviz.errors import DataError, TrainingError
-from cnnviz.training import loop, recipes
+from cnnviz.training import architectures, checkpoints, job, loop, recipes
 from cnnviz.training.data.manifest import Prepared, Row
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.loop import train
-from cnnviz.training.recipes import Augmentation, Recipe
-from cnnviz.training.runs import Epoch, Progress, open_run, read_history
+from cnnviz.training.recipes import Augmentation, Recipe, RecipeLayers
+from cnnviz.training.result_card import Measurement, draft_card
+from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, open_run, read_history
 
-# Keras saves its weights in a way that NumPy will give up.
+# Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 BATCH = 16
@@ -52,11 +53,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A training that nothing has interrupted."""
+    """A training without an interruption."""
 
     out: Path
     card: ModelCard
-    told: list[Progress]
+    reports: list[TrainingStatus]
 
     @property
     def folder(self) -> Path:
@@ -70,9 +71,11 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     out = tmp_path_factory.mktemp("models") / "colours.keras"
-    told: list[Progress] = []
-    card = train(data, out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, report=told.append)
-    return Trained(out, card, told)
+    reports: list[TrainingStatus] = []
+    card = train(
+        data, out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, report=reports.append
+    )
+    return Trained(out, card, reports)
 
 
 def weights(path: Path) -> list[np.ndarray]:
@@ -92,7 +95,7 @@ def same_files(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-# --- What comes of it -----------------------------------------------------------------------
+# --- Results -----------------------------------------------------------------------
 
 
 def test_it_learns(trained: Trained) -> None:
@@ -108,20 +111,21 @@ def test_the_cards_figures_are_those_of_the_saved_file(data: Prepared, trained: 
     figures = {}
     for split in ("test", "validation"):
         counts = np.zeros((3, 3), int)
-        for label, row in data.places(split):
-            found = cnnviz.predict(network, arrays[label][row])
-            counts[label, int(found.probabilities.argmax())] += 1
+        for label, row in data.indices(split):
+            prediction = cnnviz.predict(network, arrays[label][row])
+            counts[label, int(prediction.probabilities.argmax())] += 1
         figures[f"the {counts.sum()} {split} photos"] = counts
-    told = trained.card.training
-    assert [(one.metric, one.on) for one in told.accuracy] == [("accuracy", on) for on in figures]
-    for one in told.accuracy:
+    training = trained.card.training
+    metrics = [(one.metric, one.on) for one in training.accuracy]
+    assert metrics == [("accuracy", on) for on in figures]
+    for one in training.accuracy:
         assert one.value == round(figures[one.on].trace() / figures[one.on].sum(), 4)
-    assert told.confusion
-    assert told.confusion.on == "the 12 test photos"
-    assert told.confusion.counts == figures["the 12 test photos"].tolist()
+    assert training.confusion
+    assert training.confusion.on == "the 12 test photos"
+    assert training.confusion.counts == figures["the 12 test photos"].tolist()
 
 
-def test_the_card_says_how_it_was_made(data: Prepared, trained: Trained) -> None:
+def test_the_card_describes_the_training(data: Prepared, trained: Trained) -> None:
     card = read_card(trained.out.with_suffix(".json"))
     assert card == trained.card
     assert (card.title, card.labels) == ("colours", ["0", "1", "2"])
@@ -145,7 +149,7 @@ def test_a_checkpoint_is_named_by_its_epoch_and_accuracy(trained: Trained) -> No
     expected = [f"epoch-00{e.number}-{e.val_accuracy:.4f}.keras" for e in trained.history]
     assert [path.name for path in open_run(trained.folder).checkpoints()] == expected
     assert [epoch.number for epoch in trained.history] == list(range(1, EPOCHS + 1))
-    # Nothing of the work is left beside the result.
+    # No temporary file is left.
     others = {path.name for path in trained.folder.iterdir()} - set(expected)
     assert others == {"card.json", "plan.json", "history.csv", "logs", "state.npz"}
 
@@ -169,7 +173,7 @@ def test_the_history_is_a_table(trained: Trained) -> None:
 
 def on_tensorboard(folder: Path) -> list[tuple[str, int, float]]:
     """The points of TensorBoard's curves: name, epoch, value."""
-    found = []
+    points = []
     for name in ("training", "validation"):
         for path in (folder / "logs" / name).iterdir():
             for record in tf.data.TFRecordDataset(str(path)):
@@ -177,8 +181,8 @@ def on_tensorboard(folder: Path) -> list[tuple[str, int, float]]:
                 for value in event.summary.value:
                     assert value.metadata.plugin_data.plugin_name == "scalars"
                     scalar = float(tf.make_ndarray(value.tensor))
-                    found.append((f"{name} {value.tag}", event.step, scalar))
-    return sorted(found)
+                    points.append((f"{name} {value.tag}", event.step, scalar))
+    return sorted(points)
 
 
 def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
@@ -195,33 +199,35 @@ def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
     assert on_tensorboard(trained.folder) == sorted(expected, key=lambda point: point[:2])
 
 
-def test_progress_is_told_after_every_step(trained: Trained) -> None:
-    steps = [(now.epoch, now.step) for now in trained.told]
+def test_progress_is_reported_after_every_step(trained: Trained) -> None:
+    steps = [(now.epoch, now.step) for now in trained.reports]
     assert steps == [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, 5)]
-    assert all((now.epochs, now.steps) == (EPOCHS, 4) for now in trained.told)
-    assert [len(now.history) for now in trained.told[:5]] == [0, 0, 0, 1, 1]
-    assert list(trained.told[-1].history) == trained.history
+    assert all((now.epochs, now.steps) == (EPOCHS, 4) for now in trained.reports)
+    assert [len(now.history) for now in trained.reports[:5]] == [0, 0, 0, 1, 1]
+    assert list(trained.reports[-1].history) == trained.history
 
 
 def test_the_confusion_matrix_has_a_row_for_each_true_class(
     data: Prepared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    job = job_of(data, tmp_path)
-    says = tf.constant([[0.1, 0.7, 0.2]])
-    loss, accuracy, counts = loop._measure(
-        job, lambda photos: tf.repeat(says, tf.shape(photos)[0], axis=0), "validation"
+    setup = setup_of(data, tmp_path)
+    probabilities = tf.constant([[0.1, 0.7, 0.2]])
+    measured = loop.measure(
+        setup, lambda photos: tf.repeat(probabilities, tf.shape(photos)[0], axis=0), "validation"
     )
-    assert counts.tolist() == [[0, 6, 0], [0, 5, 0], [0, 2, 0]]
-    assert accuracy == pytest.approx(5 / 13)
-    assert loss == pytest.approx(-(6 * np.log(0.1) + 5 * np.log(0.7) + 2 * np.log(0.2)) / 13)
+    assert measured.confusion.tolist() == [[0, 6, 0], [0, 5, 0], [0, 2, 0]]
+    assert measured.accuracy == pytest.approx(5 / 13)
+    assert measured.loss == pytest.approx(
+        -(6 * np.log(0.1) + 5 * np.log(0.7) + 2 * np.log(0.2)) / 13
+    )
 
 
-def job_of(data: Prepared, folder: Path) -> Any:
+def setup_of(data: Prepared, folder: Path) -> job.TrainingSetup:
     recipe = recipes.RECIPES["tiny-vgg"]
-    plan = loop.Plan("tiny-vgg", data.key, 1, BATCH, 0)
-    run = loop.Run(folder, loop._draft(data, recipe, folder / "a.keras"))
+    config = job.TrainingConfig("tiny-vgg", data.key, 1, BATCH, 0)
+    run = TrainingRun(folder, draft_card(data, recipe, folder / "a.keras"))
     strategy = tf.distribute.get_strategy()
-    return loop._Job(data, recipe, plan, run, strategy, True, False, 4)
+    return job.TrainingSetup(data, recipe, config, run, strategy, True, False, 4)
 
 
 def test_class_weights_by_hand(data: Prepared) -> None:
@@ -238,12 +244,12 @@ def test_weights_of_a_balanced_set_are_1() -> None:
 
 def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
     """The gradients of a step are those of the weighted mean loss."""
-    job = job_of(data, tmp_path)
+    setup = setup_of(data, tmp_path)
     keras.utils.set_random_seed(0)
-    network = loop._build(job)
-    learner = loop._learner(job, network, tuning=False)
+    network = job.build_network(setup)
+    learner = loop.make_learner(setup, network, fine_tuning=False)
     before = [np.asarray(v) for v in network.trainable_variables]
-    photos, labels, shares = next(iter(loop._batches(job, 1)))
+    photos, labels, shares = next(iter(loop.training_batches(setup, 1)))
     np.testing.assert_allclose(
         shares, np.array(loop.class_weights(data))[labels] / BATCH, rtol=1e-6
     )
@@ -251,7 +257,7 @@ def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
         chosen = tf.gather(network(photos), labels, batch_dims=1)
         loss = tf.reduce_sum(-tf.math.log(chosen) * shares)
     gradients = [g.numpy() for g in tape.gradient(loss, network.trainable_variables)]
-    summed, _, count = learner.step(loop._batches(job, 1)).numpy()
+    summed, _, count = learner.step(loop.training_batches(setup, 1)).numpy()
     assert summed == pytest.approx(float(tf.reduce_sum(-tf.math.log(chosen))), rel=1e-5)
     assert count == BATCH
     # Adam's first step goes by the learning rate along the sign of each gradient, unless that is
@@ -265,18 +271,18 @@ def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
 
 
 class Stop(BaseException):
-    """Stands for a process that ends at once."""
+    """In place of the end of a process."""
 
 
-def interrupted_at(epoch: int, step: int) -> Callable[[Progress], None]:
-    def report(now: Progress) -> None:
+def interrupted_at(epoch: int, step: int) -> Callable[[TrainingStatus], None]:
+    def report(now: TrainingStatus) -> None:
         if (now.epoch, now.step) == (epoch, step):
             raise Stop
 
     return report
 
 
-def test_killed_and_resumed_it_is_as_if_never_interrupted(
+def test_killed_and_resumed_a_training_equals_one_without_interruption(
     data: Prepared, trained: Trained, tmp_path: Path
 ) -> None:
     out = tmp_path / "colours.keras"
@@ -295,7 +301,7 @@ def test_killed_and_resumed_it_is_as_if_never_interrupted(
     done = len(read_history(tmp_path / "colours_training"))
     assert 2 <= done < EPOCHS
     assert not out.exists()
-    told: list[Progress] = []
+    reports: list[TrainingStatus] = []
     card = train(
         data,
         out,
@@ -304,9 +310,9 @@ def test_killed_and_resumed_it_is_as_if_never_interrupted(
         batch=BATCH,
         seed=2,
         resume=True,
-        report=told.append,
+        report=reports.append,
     )
-    assert told[0].epoch in {done, done + 1}
+    assert reports[0].epoch in {done, done + 1}
     same_files(tmp_path / "colours_training", trained.folder)
     assert card.training.accuracy == trained.card.training.accuracy
     for a, b in zip(weights(out), weights(trained.out), strict=True):
@@ -325,14 +331,14 @@ def test_a_kill_between_a_checkpoint_and_its_state(
         original(*args, **arrays)
 
     out = tmp_path / "colours.keras"
-    plan = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
+    config = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
     monkeypatch.setattr(np, "savez", killed)
     with pytest.raises(Stop):
-        train(data, out, "lesson-mnist", **plan)
+        train(data, out, "lesson-mnist", **config)
     monkeypatch.undo()
     assert len(open_run(tmp_path / "colours_training").checkpoints()) == 3
     assert {epoch for _, epoch, _ in on_tensorboard(tmp_path / "colours_training")} == {1, 2, 3}
-    train(data, out, "lesson-mnist", **plan, resume=True)
+    train(data, out, "lesson-mnist", **config, resume=True)
     same_files(tmp_path / "colours_training", trained.folder)
     # No epoch shows twice.
     assert on_tensorboard(tmp_path / "colours_training") == on_tensorboard(trained.folder)
@@ -340,7 +346,7 @@ def test_a_kill_between_a_checkpoint_and_its_state(
 
 @pytest.fixture
 def two_stages(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A small recipe as transfer's: two epochs for the dense layer alone, then the rest."""
+    """A small recipe like transfer: two epochs for the dense layer alone, then all layers."""
 
     def build(shape: tuple[int, int, int], count: int) -> Any:
         layers = keras.layers
@@ -353,10 +359,10 @@ def two_stages(monkeypatch: pytest.MonkeyPatch) -> str:
 
     recipe = Recipe(
         "two-stages", "Two stages", "For tests.", "unit", 3, (8, 64), 16, 5, 1e-2,
-        Augmentation(flip=True, brightness=0.1), SuggestedLayers(), frozen=2, fine_rate=1e-3,
+        Augmentation(flip=True, brightness=0.1), RecipeLayers(), frozen=2, fine_rate=1e-3,
     )  # fmt: skip
     monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
-    monkeypatch.setitem(loop.BUILDERS, recipe.name, build)
+    monkeypatch.setitem(architectures.BUILDERS, recipe.name, build)
     return recipe.name
 
 
@@ -366,7 +372,7 @@ def test_resumed_across_the_stages_of_a_recipe(
     train(data, tmp_path / "whole.keras", two_stages, batch=BATCH)
     whole = tmp_path / "whole_training"
     history = read_history(whole)
-    # Both stages fall along a cosine of their own.
+    # In each stage the learning rate falls along a cosine of its own.
     expected = [1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
     np.testing.assert_allclose([epoch.rate for epoch in history], expected, rtol=1e-5)
     first, frozen, tuned = (
@@ -379,7 +385,7 @@ def test_resumed_across_the_stages_of_a_recipe(
 
     out = tmp_path / "parts.keras"
     # In the first stage, in the first epoch of the second, and in its second epoch.
-    for place, (epoch, resume) in enumerate(((2, False), (3, True), (4, True))):
+    for count, (epoch, resume) in enumerate(((2, False), (3, True), (4, True))):
         with pytest.raises(Stop):
             train(
                 data,
@@ -389,28 +395,28 @@ def test_resumed_across_the_stages_of_a_recipe(
                 resume=resume,
                 report=interrupted_at(epoch, 2),
             )
-        assert len(read_history(tmp_path / "parts_training")) == place + 1
+        assert len(read_history(tmp_path / "parts_training")) == count + 1
     train(data, out, two_stages, batch=BATCH, resume=True)
     same_files(tmp_path / "parts_training", whole)
 
 
-def test_going_on_needs_the_same_plan(data: Prepared, trained: Trained) -> None:
-    plan = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
-    for change, told in (
+def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained) -> None:
+    config = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
+    for change, stored in (
         ({"epochs": 7}, "epochs 6"),
         ({"batch": 8}, "batch 16"),
         ({"seed": 3}, "seed 2"),
     ):
-        with pytest.raises(TrainingError, match=f"begun with {told}. To go on it needs the same"):
-            train(data, trained.out, "lesson-mnist", **(plan | change), resume=True)
+        with pytest.raises(TrainingError, match=f"begun with {stored}. To go on it needs the same"):
+            train(data, trained.out, "lesson-mnist", **(config | change), resume=True)
     with pytest.raises(TrainingError, match="begun with architecture 'lesson-mnist'"):
-        train(data, trained.out, "tiny-vgg", **plan, resume=True)
+        train(data, trained.out, "tiny-vgg", **config, resume=True)
     other = dataclasses.replace(data, key="other")
     with pytest.raises(TrainingError, match="begun with data "):
-        train(other, trained.out, "lesson-mnist", **plan, resume=True)
+        train(other, trained.out, "lesson-mnist", **config, resume=True)
 
 
-def test_a_training_is_not_begun_over_another(data: Prepared, trained: Trained) -> None:
+def test_a_training_does_not_overwrite_another(data: Prepared, trained: Trained) -> None:
     before = weights(trained.out)
     with pytest.raises(TrainingError, match="holds a training already. Go on with it by --resume"):
         train(data, trained.out, "lesson-mnist")
@@ -418,14 +424,14 @@ def test_a_training_is_not_begun_over_another(data: Prepared, trained: Trained) 
         np.testing.assert_array_equal(a, b)
 
 
-def test_nothing_to_go_on_with(data: Prepared, tmp_path: Path) -> None:
+def test_nothing_to_resume(data: Prepared, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="There is no training in .*a_training to go on with"):
         train(data, tmp_path / "a.keras", "tiny-vgg", resume=True)
     with pytest.raises(TrainingError, match="There is no training in"):
         open_run(tmp_path)
 
 
-def test_going_on_after_the_end_gives_the_same_model(data: Prepared, trained: Trained) -> None:
+def test_resuming_after_the_end_gives_the_same_model(data: Prepared, trained: Trained) -> None:
     before = trained.out.stat().st_mtime_ns
     card = train(data, trained.out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, resume=True)
     assert card == trained.card
@@ -454,14 +460,14 @@ def test_a_damaged_folder(data: Prepared, trained: Trained, tmp_path: Path, file
 def test_stopped_the_best_epoch_so_far_becomes_the_model(
     data: Prepared, two_stages: str, tmp_path: Path
 ) -> None:
-    told: list[Progress] = []
+    reports: list[TrainingStatus] = []
     card = train(
         data,
         tmp_path / "a.keras",
         two_stages,
         batch=BATCH,
-        report=told.append,
-        stop=lambda: len(told) >= 9,
+        report=reports.append,
+        stop=lambda: len(reports) >= 9,
     )
     history = read_history(tmp_path / "a_training")
     assert len(history) == 2
@@ -473,24 +479,24 @@ def test_stopped_before_the_first_epoch(data: Prepared, two_stages: str, tmp_pat
     with pytest.raises(TrainingError, match="stopped before its first epoch was finished"):
         train(data, tmp_path / "a.keras", two_stages, batch=BATCH, stop=lambda: True)
     assert not (tmp_path / "a.keras").exists()
-    # It can be gone on with all the same.
+    # It can still be resumed.
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True)
     assert card.training.epochs
 
 
-def test_it_stops_when_nothing_gets_better(
+def test_it_stops_when_nothing_improves(
     data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = iter([0.5, 0.7, 0.7, 0.6, 0.7])
-    measure = loop._measure
+    measure = loop.measure
 
-    def measured(job: Any, answer: Any, split: str) -> Any:
-        _, accuracy, counts = measure(job, answer, split)
-        return 1.0, next(figures, accuracy), counts
+    def measured(setup: Any, predict: Any, split: Any) -> Measurement:
+        true = measure(setup, predict, split)
+        return Measurement(1.0, next(figures, true.accuracy), true.confusion)
 
-    monkeypatch.setattr(loop, "_measure", measured)
-    monkeypatch.setattr(loop, "_PATIENCE", 0)
-    monkeypatch.setattr(loop, "_LEAST_PATIENCE", 2)
+    monkeypatch.setattr(loop, "measure", measured)
+    monkeypatch.setattr(loop, "PATIENCE", 0)
+    monkeypatch.setattr(loop, "MIN_PATIENCE", 2)
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, keep_best=True)
     history = read_history(tmp_path / "a_training")
     assert [epoch.val_accuracy for epoch in history] == [0.5, 0.7, 0.7, 0.6]
@@ -502,8 +508,8 @@ def test_it_stops_when_nothing_gets_better(
 def test_a_loss_that_is_no_number(
     data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild = dataclasses.replace(recipes.RECIPES[two_stages], fine_rate=float("nan"))
-    monkeypatch.setitem(recipes.RECIPES, two_stages, wild)
+    divergent = dataclasses.replace(recipes.RECIPES[two_stages], fine_rate=float("nan"))
+    monkeypatch.setitem(recipes.RECIPES, two_stages, divergent)
     with pytest.raises(TrainingError, match="In epoch 3 the loss was no longer a number"):
         train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
     assert len(open_run(tmp_path / "a_training").checkpoints()) == 2
@@ -523,9 +529,9 @@ def test_a_disk_that_fills_up(
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(TrainingError, match="No space left on device. The epochs.*--resume"):
         train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
-    told: list[Progress] = []
-    train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True, report=told.append)
-    assert told[0].epoch == 2
+    reports: list[TrainingStatus] = []
+    train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True, report=reports.append)
+    assert reports[0].epoch == 2
 
 
 # --- Data that does not fit -----------------------------------------------------------------
@@ -536,8 +542,8 @@ def test_data_that_does_not_fit(data: Prepared, tmp_path: Path) -> None:
         train(data, tmp_path / "a.keras", "transfer")
     with pytest.raises(DataError, match="no architecture 'vgg'"):
         train(data, tmp_path / "a.keras", "vgg")
-    (data_less := tmp_path / "data").mkdir()
-    missing = dataclasses.replace(data, folder=data_less)
+    (empty := tmp_path / "data").mkdir()
+    missing = dataclasses.replace(data, folder=empty)
     with pytest.raises(DataError, match="0.npy is missing or damaged. Prepare the data again"):
         train(missing, tmp_path / "a.keras", "tiny-vgg")
 
@@ -561,7 +567,7 @@ train(read_prepared(data), out, "tiny-vgg", epochs=3, batch=int(batch), devices=
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """33 photos for training: the last batch of 16 has one, for two devices."""
+    """33 photos for training: the last batch of 16 has a single photo, for two devices."""
     return prepare(tmp_path_factory.mktemp("uneven"), [21, 20])
 
 
@@ -593,7 +599,7 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 def check_curve(folder: Path, expected: Path) -> None:
-    """The same figures, but for the roundings of another order of sums."""
+    """The same figures, except for rounding: sums are in another order."""
     for one, other in zip(read_history(folder), read_history(expected), strict=True):
         for name, value in dataclasses.asdict(other).items():
             if name != "seconds":
@@ -602,7 +608,7 @@ def check_curve(folder: Path, expected: Path) -> None:
 
 @pytest.fixture(scope="module")
 def shared(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trainings on two devices, and on two machines, which run at the same time."""
+    """Trainings on two devices, and on two machines, in parallel."""
     folder = tmp_path_factory.mktemp("shared")
     with socket.socket() as one, socket.socket() as other:
         for each in (one, other):
@@ -610,9 +616,9 @@ def shared(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
         addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
     processes = [start(uneven, folder / "devices" / "a.keras", "2")]
     for index in range(2):
-        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         out = folder / f"machine{index}" / "a.keras"
-        processes.append(start(uneven, out, "one", TF_CONFIG=json.dumps(told)))
+        processes.append(start(uneven, out, "one", TF_CONFIG=json.dumps(cluster)))
     for process in processes:
         ended(process)
     return folder
@@ -627,19 +633,19 @@ def test_two_devices_give_the_curve_of_one(alone: Path, shared: Path) -> None:
 def test_two_machines_give_the_curve_of_one(alone: Path, shared: Path) -> None:
     check_curve(shared / "machine0" / "a_training", alone)
     assert (shared / "machine0" / "a.keras").exists()
-    # The first one alone writes.
+    # Only the first one writes.
     assert not (shared / "machine1").exists()
 
 
-def test_what_is_repeated_for_a_device_has_no_weight(uneven: Prepared) -> None:
+def test_photos_repeated_for_a_device_have_weight_0(uneven: Prepared) -> None:
     from cnnviz.training import pipelines
 
-    how = recipes.RECIPES["tiny-vgg"]
-    told = (uneven, how, [1.0, 2.0], 16, 0, 1)
-    plain = list(pipelines.training_batches(*told).take(3))
-    even = list(pipelines.training_batches(*told, devices=5).take(3))
-    assert [len(labels) for _, labels, _ in even] == [20, 20, 5]
-    for one, other in zip(plain, even, strict=True):
+    recipe = recipes.RECIPES["tiny-vgg"]
+    arguments = (uneven, recipe, [1.0, 2.0], 16, 0, 1)
+    plain = list(pipelines.training_batches(*arguments).take(3))
+    padded = list(pipelines.training_batches(*arguments, devices=5).take(3))
+    assert [len(labels) for _, labels, _ in padded] == [20, 20, 5]
+    for one, other in zip(plain, padded, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b[: len(a)])
         assert not other[2][len(one[2]) :].numpy().any()
@@ -649,26 +655,26 @@ def test_what_is_repeated_for_a_device_has_no_weight(uneven: Prepared) -> None:
 
 
 def test_a_network_of_mixed_precision_is_saved_in_float32(data: Prepared, tmp_path: Path) -> None:
-    job = job_of(data, tmp_path)
+    setup = setup_of(data, tmp_path)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = loop._build(job)
+        mixed = job.build_network(setup)
     finally:
         keras.config.set_dtype_policy(before)
     assert mixed.get_layer("conv_1_1").compute_dtype == "bfloat16"
-    plain = loop._plain(job, mixed)
+    plain = checkpoints.in_float32(setup, mixed)
     policies = {layer.dtype_policy.name for layer in plain.layers}
     assert policies == {"float32"}
     for a, b in zip(plain.get_weights(), mixed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     photos = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(plain(photos), mixed(photos), atol=0.02)
-    assert loop._plain(job, plain) is plain
+    assert checkpoints.in_float32(setup, plain) is plain
 
 
-def test_without_a_card_that_can_it_computes_in_float32() -> None:
+def test_without_a_suitable_card_it_computes_in_float32() -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a graphics card")
-    with loop._precision():
+    with job.fastest_precision():
         assert keras.config.dtype_policy().name == "float32"

@@ -1,4 +1,4 @@
-"""Batches for training: every photo once an epoch, and the same ones for the same seed."""
+"""Batches for training: every photo once an epoch, and reproducible by the seed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def colours_scaled(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def epoch_of(
     prepared: Prepared,
-    how: Recipe,
+    used: Recipe,
     *,
     seed: int = 0,
     epoch: int = 1,
@@ -52,7 +52,7 @@ def epoch_of(
     weights: tuple[float, float] = (1, 1),
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The batches of one epoch."""
-    endless = pipelines.training_batches(prepared, how, list(weights), batch, seed, epoch)
+    endless = pipelines.training_batches(prepared, used, list(weights), batch, seed, epoch)
     steps = -(-prepared.count("training") // batch)
     return [tuple(np.asarray(x) for x in one) for one in endless.take(steps)]  # type: ignore[misc]
 
@@ -82,29 +82,29 @@ def test_an_epoch_is_the_same_in_the_middle_of_a_training_and_at_its_start(
 ) -> None:
     changed = recipe(Augmentation(turn=15, brightness=0.1))
     batches = pipelines.training_batches(colours, changed, [1, 1], 5, 7, 1)
-    found = [tuple(np.asarray(x) for x in one) for one in batches.take(12)]
+    batches_of_photos = [tuple(np.asarray(x) for x in one) for one in batches.take(12)]
     for epoch in (1, 2, 3):
         expected = epoch_of(colours, changed, seed=7, epoch=epoch)
-        assert same(found[4 * epoch - 4 : 4 * epoch], expected)
+        assert same(batches_of_photos[4 * epoch - 4 : 4 * epoch], expected)
 
 
 def test_every_photo_comes_once_an_epoch_in_another_order(colours: Prepared) -> None:
     arrays = colours.arrays()
     expected = [
-        (arrays[label][row] / np.float32(255), label) for label, row in colours.places("training")
+        (arrays[label][row] / np.float32(255), label) for label, row in colours.indices("training")
     ]
-    wanted = sorted((photo.tobytes(), int(label)) for photo, label in expected)
+    expected_pairs = sorted((photo.tobytes(), int(label)) for photo, label in expected)
     orders = []
     for epoch in (1, 2):
         batches = epoch_of(colours, recipe(), epoch=epoch)
         assert [len(photos) for photos, *_ in batches] == [5, 5, 5, 1]
         # Changes of nothing may cost a rounding.
-        found = [
+        batches_of_photos = [
             np.rint(photos * 255).astype(np.float32) / np.float32(255) for photos, *_ in batches
         ]
-        labels = [int(label) for _, found_labels, _ in batches for label in found_labels]
-        names = [photo.tobytes() for photos in found for photo in photos]
-        assert sorted(zip(names, labels, strict=True)) == wanted
+        labels = [int(label) for _, batch_labels, _ in batches for label in batch_labels]
+        names = [photo.tobytes() for photos in batches_of_photos for photo in photos]
+        assert sorted(zip(names, labels, strict=True)) == expected_pairs
         orders.append(names)
     assert orders[0] != orders[1]
 
@@ -125,9 +125,9 @@ def test_the_weights_are_those_of_the_classes_over_the_batch(colours: Prepared) 
 def test_scaled_data_gives_the_same_batches(
     colours: Prepared, colours_scaled: Prepared, scaling: Any
 ) -> None:
-    how = recipe(Augmentation(turn=10, contrast=0.2), scaling=scaling)
-    assert same(epoch_of(colours, how), epoch_of(colours_scaled, how))
-    most = max(photos.max() for photos, *_ in epoch_of(colours, how))
+    used = recipe(Augmentation(turn=10, contrast=0.2), scaling=scaling)
+    assert same(epoch_of(colours, used), epoch_of(colours_scaled, used))
+    most = max(photos.max() for photos, *_ in epoch_of(colours, used))
     assert most > 100 if scaling == "none" else 0.5 < most <= 1
 
 
@@ -138,16 +138,16 @@ def test_measured_photos_come_once_in_order_and_unchanged(
     colours: Prepared, colours_scaled: Prepared
 ) -> None:
     changed = recipe(Augmentation(flip=True, turn=90, invert=1))
-    places = colours.places("validation")
+    indices = colours.indices("validation")
     arrays = colours.arrays()
-    expected = np.stack([arrays[label][row] for label, row in places])
+    expected = np.stack([arrays[label][row] for label, row in indices])
     for data in (colours, colours_scaled):
         batches = list(pipelines.measured_batches(data, changed, "validation", 2))
         assert [len(labels) for _, labels in batches] == [2, 2, 1]
-        found = np.concatenate([photos for photos, _ in batches])
-        np.testing.assert_array_equal(found, expected / np.float32(255))
+        batches_of_photos = np.concatenate([photos for photos, _ in batches])
+        np.testing.assert_array_equal(batches_of_photos, expected / np.float32(255))
         labels = np.concatenate([labels for _, labels in batches])
-        np.testing.assert_array_equal(labels, places[:, 0])
+        np.testing.assert_array_equal(labels, indices[:, 0])
 
 
 @pytest.mark.parametrize("scaling", ["none", "unit"])
@@ -157,22 +157,24 @@ def test_what_is_measured_is_what_the_app_gives_the_network(
 ) -> None:
     folder = classes.write_photos(tmp_path / "photos", {"red": 5, "green": 5}, 40)
     data = prepare_photos(folder, tmp_path / "data", size=17, scale=scale, processes=1)
-    how = recipe(scaling=scaling)
-    ((photos, labels),) = pipelines.measured_batches(data, how, "training", 64)
+    used = recipe(scaling=scaling)
+    ((photos, labels),) = pipelines.measured_batches(data, used, "training", 64)
     card = data.preprocessing.model_copy(update={"scaling": scaling})
-    for photo, (label, row) in zip(photos, data.places("training"), strict=True):
+    for photo, (label, row) in zip(photos, data.indices("training"), strict=True):
         file = data.rows[data.labels[label]][row].file
         np.testing.assert_array_equal(photo, network_input(open_photo(folder / file), card)[0])
     assert set(labels.numpy()) == {0, 1}
 
 
-# --- Changes --------------------------------------------------------------------------------
+# --- Augmentation --------------------------------------------------------------------------------
 
 
-def changed(pixels: Any, how: Augmentation, seed: int = 0) -> np.ndarray:
+def changed(pixels: Any, augmentation: Augmentation, seed: int = 0) -> np.ndarray:
     """Photos (N, h, w) of one channel, changed."""
     photos = tf.constant(np.asarray(pixels, np.float32)[..., None])
-    return np.asarray(pipelines.augment(photos, how, tf.constant([5, seed], tf.int64)))[..., 0]
+    return np.asarray(pipelines.augment(photos, augmentation, tf.constant([5, seed], tf.int64)))[
+        ..., 0
+    ]
 
 
 RAMP = np.arange(20, dtype=np.float32).reshape(4, 5) * 12
@@ -180,34 +182,34 @@ RAMP = np.arange(20, dtype=np.float32).reshape(4, 5) * 12
 
 def test_no_change_leaves_the_photo() -> None:
     noise = np.random.default_rng(0).uniform(0, 255, (6, 9, 7, 3)).astype(np.float32)
-    found = pipelines.augment(tf.constant(noise), STILL, tf.constant([1, 2], tf.int64))
-    np.testing.assert_allclose(found, noise, atol=1e-4)
+    augmented = pipelines.augment(tf.constant(noise), STILL, tf.constant([1, 2], tf.int64))
+    np.testing.assert_allclose(augmented, noise, atol=1e-4)
 
 
 def test_a_flip_mirrors_about_half_of_the_photos() -> None:
-    found = changed(np.stack([RAMP] * 200), Augmentation(flip=True))
-    mirrored = [np.allclose(photo, RAMP[:, ::-1], atol=1e-4) for photo in found]
-    same = [np.allclose(photo, RAMP, atol=1e-4) for photo in found]
+    augmented = changed(np.stack([RAMP] * 200), Augmentation(flip=True))
+    mirrored = [np.allclose(photo, RAMP[:, ::-1], atol=1e-4) for photo in augmented]
+    same = [np.allclose(photo, RAMP, atol=1e-4) for photo in augmented]
     assert sum(mirrored) + sum(same) == 200
     assert 70 < sum(mirrored) < 130
 
 
 def test_inverting_turns_the_values_around() -> None:
     np.testing.assert_allclose(changed([RAMP], Augmentation(invert=1))[0], 255 - RAMP, atol=1e-4)
-    found = changed(np.stack([RAMP] * 300), Augmentation(invert=1 / 3))
-    inverted = sum(np.allclose(photo, 255 - RAMP, atol=1e-4) for photo in found)
+    augmented = changed(np.stack([RAMP] * 300), Augmentation(invert=1 / 3))
+    inverted = sum(np.allclose(photo, 255 - RAMP, atol=1e-4) for photo in augmented)
     assert 70 < inverted < 130
 
 
 def test_a_shift_moves_by_a_share_of_the_sides() -> None:
-    # One lit pixel spreads over four, and their mean place is where it went.
+    # One lit pixel spreads over four, and their centre of mass is its new position.
     dot = np.zeros((11, 21), np.float32)
     dot[5, 10] = 200
-    found = changed(np.stack([dot] * 300), Augmentation(shift=0.2, border="constant"))
-    np.testing.assert_allclose(found.sum(axis=(1, 2)), 200, rtol=1e-4)
+    augmented = changed(np.stack([dot] * 300), Augmentation(shift=0.2, border="constant"))
+    np.testing.assert_allclose(augmented.sum(axis=(1, 2)), 200, rtol=1e-4)
     rows, columns = np.mgrid[:11, :21]
-    down = (found * rows).sum(axis=(1, 2)) / 200 - 5
-    across = (found * columns).sum(axis=(1, 2)) / 200 - 10
+    down = (augmented * rows).sum(axis=(1, 2)) / 200 - 5
+    across = (augmented * columns).sum(axis=(1, 2)) / 200 - 10
     for moved, most in ((down, 0.2 * 11), (across, 0.2 * 21)):
         assert 0.9 * most < moved.max() <= most + 1e-3
         assert -most - 1e-3 <= moved.min() < -0.9 * most
@@ -217,11 +219,11 @@ def test_a_shift_moves_by_a_share_of_the_sides() -> None:
 def test_a_turn_goes_around_the_middle() -> None:
     dot = np.zeros((21, 21), np.float32)
     dot[10, 18] = 200
-    found = changed(np.stack([dot] * 300), Augmentation(turn=30, border="constant"))
+    augmented = changed(np.stack([dot] * 300), Augmentation(turn=30, border="constant"))
     rows, columns = np.mgrid[:21, :21] - 10
-    weight = found.sum(axis=(1, 2))
-    down = (found * rows).sum(axis=(1, 2)) / weight
-    across = (found * columns).sum(axis=(1, 2)) / weight
+    weight = augmented.sum(axis=(1, 2))
+    down = (augmented * rows).sum(axis=(1, 2)) / weight
+    across = (augmented * columns).sum(axis=(1, 2)) / weight
     np.testing.assert_allclose(np.hypot(down, across), 8, atol=0.3)
     angles = np.degrees(np.arctan2(down, across))
     assert 25 < angles.max() < 32
@@ -230,14 +232,14 @@ def test_a_turn_goes_around_the_middle() -> None:
 
 def test_a_zoom_keeps_a_part_of_the_sides() -> None:
     ramp = np.tile(np.arange(21, dtype=np.float32) * 10, (21, 1))
-    found = changed(ramp[None], Augmentation(zoom=(0.5, 0.5)))[0]
+    augmented = changed(ramp[None], Augmentation(zoom=(0.5, 0.5)))[0]
     # Half of the side around the middle, which has 100.
-    np.testing.assert_allclose(found[10], 100 + (np.arange(21) - 10) * 5, atol=1e-2)
+    np.testing.assert_allclose(augmented[10], 100 + (np.arange(21) - 10) * 5, atol=1e-2)
 
 
 @pytest.mark.parametrize("border", ["reflect", "constant"])
 def test_all_moves_at_once_are_one_projective_transform(border: Any) -> None:
-    how = Augmentation(flip=True, turn=40, shift=0.3, zoom=(0.6, 1.7), border=border)
+    augmentation = Augmentation(flip=True, turn=40, shift=0.3, zoom=(0.6, 1.7), border=border)
     photos = np.random.default_rng(2).uniform(0, 255, (40, 23, 31, 3)).astype(np.float32)
     seed = tf.constant([9, 4], tf.int64)
     draws = tf.random.stateless_uniform([8, 40], seed, -1, 1).numpy().astype(float)
@@ -258,8 +260,8 @@ def test_all_moves_at_once_are_one_projective_transform(border: Any) -> None:
         interpolation="BILINEAR",
         fill_mode=border.upper(),
     )
-    found = pipelines.augment(tf.constant(photos), how, seed)
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    augmented = pipelines.augment(tf.constant(photos), augmentation, seed)
+    np.testing.assert_allclose(augmented, expected, atol=0.02)
 
 
 def test_outside_is_the_mirror_image_or_black() -> None:
@@ -276,15 +278,15 @@ def test_contrast_and_brightness_by_hand() -> None:
     assert -51 <= steps.min() < -45
     np.testing.assert_allclose(brighter - 100, steps[:, None, None] * np.ones((4, 4)), atol=1e-4)
     two = np.stack([np.array([[80, 120], [120, 80]], np.float32)] * 300)
-    found = changed(two, Augmentation(contrast=0.5))
-    np.testing.assert_allclose(found.mean(axis=(1, 2)), 100, atol=1e-3)
-    spread = found[:, 0, 1] - found[:, 0, 0]
+    augmented = changed(two, Augmentation(contrast=0.5))
+    np.testing.assert_allclose(augmented.mean(axis=(1, 2)), 100, atol=1e-3)
+    spread = augmented[:, 0, 1] - augmented[:, 0, 0]
     assert 20 - 1e-3 <= spread.min() < 23
     assert 57 < spread.max() <= 60 + 1e-3
 
 
 def test_values_stay_between_0_and_255() -> None:
     two = np.stack([np.array([[0, 255], [255, 0]], np.float32)] * 50)
-    found = changed(two, Augmentation(contrast=1, brightness=0.5, invert=0.5))
-    assert found.min() == 0
-    assert found.max() == 255
+    augmented = changed(two, Augmentation(contrast=1, brightness=0.5, invert=0.5))
+    assert augmented.min() == 0
+    assert augmented.max() == 255

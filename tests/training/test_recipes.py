@@ -1,4 +1,4 @@
-"""Recipes: every one can be built and asked for, and data that does not fit is refused."""
+"""Recipes: each can be built and requested, and data that does not fit is refused."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cnnviz.errors import DataError
 from cnnviz.training.recipes import RECIPES, check_input, find_recipe
 
 
-def test_every_recipe_can_be_built_and_asked_for() -> None:
+def test_every_recipe_can_be_built_and_requested() -> None:
     from cnnviz.training.architectures import BUILDERS
 
-    assert set(RECIPES) == set(BUILDERS) == set(get_args(training._Architecture))
+    assert set(RECIPES) == set(BUILDERS) == set(get_args(training.Architecture))
     assert all(name == recipe.name for name, recipe in RECIPES.items())
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
-def test_the_size_that_is_best_is_one_that_fits(recipe: object) -> None:
+def test_the_recommended_size_fits(recipe: object) -> None:
     check_input(recipe, (recipe.size, recipe.size), recipe.channels or 3)  # type: ignore[attr-defined,arg-type]
 
 

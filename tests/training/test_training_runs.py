@@ -1,4 +1,4 @@
-"""A training on disk: what is written is what is read, and the best epoch is the best."""
+"""A training on disk: its history, checkpoints, card and status."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from cnnviz.cards import ModelCard, Preprocessing, Training
 from cnnviz.errors import TrainingError
 from cnnviz.training.runs import (
     Epoch,
-    Run,
+    State,
+    TrainingRun,
+    TrainingStatus,
     best_of,
     open_run,
     read_history,
+    read_status,
     run_folder,
     write_history,
+    write_status,
 )
 
 ONE = Epoch(1, 1 / 3, 0.1, 2e-17, 0.7, 1e-3, 12.25)
@@ -37,7 +41,7 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
-def test_a_training_that_has_not_begun_has_no_history(tmp_path: Path) -> None:
+def test_a_training_that_has_not_started_has_no_history(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
 
 
@@ -55,16 +59,16 @@ def test_the_best_epoch_has_the_highest_accuracy_then_the_least_loss() -> None:
     assert best_of(epochs((0.9, 0.4), (0.9, 0.4))).number == 1
 
 
-def test_a_checkpoint_says_its_epoch_and_accuracy() -> None:
+def test_a_checkpoint_is_named_by_its_epoch_and_accuracy() -> None:
     assert ONE.checkpoint == "epoch-001-0.7000.keras"
     assert epochs((0.98765, 1))[0].checkpoint == "epoch-001-0.9877.keras"
 
 
-def test_a_run_is_found_beside_its_model(tmp_path: Path) -> None:
+def test_the_folder_of_a_training_is_beside_its_model(tmp_path: Path) -> None:
     assert run_folder(tmp_path / "my.net.keras") == tmp_path / "my.net_training"
 
 
-def test_checkpoints_stand_by_epoch(tmp_path: Path) -> None:
+def test_checkpoints_are_in_the_order_of_epochs(tmp_path: Path) -> None:
     card = ModelCard(
         title="A network",
         description="For tests.",
@@ -74,15 +78,15 @@ def test_checkpoints_stand_by_epoch(tmp_path: Path) -> None:
         licence="MIT",
         source="made for tests",
     )
-    run = Run(tmp_path, card)
+    run = TrainingRun(tmp_path, card)
     run.write_card()
     numbers = (999, 1000, 2, 10)
     for number in numbers:
         (tmp_path / dataclasses.replace(ONE, number=number).checkpoint).touch()
     (tmp_path / "checkpoint.part.keras").touch()
-    found = open_run(tmp_path)
-    assert found == run
-    assert [path.name[:10] for path in found.checkpoints()] == [
+    opened = open_run(tmp_path)
+    assert opened == run
+    assert [path.name[:10] for path in opened.checkpoints()] == [
         "epoch-002-", "epoch-010-", "epoch-999-", "epoch-1000",
     ]  # fmt: skip
 
@@ -90,3 +94,30 @@ def test_checkpoints_stand_by_epoch(tmp_path: Path) -> None:
 def test_a_folder_without_a_training(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="There is no training in"):
         open_run(tmp_path)
+
+
+def test_a_status_is_read_as_it_was_written_without_its_history(tmp_path: Path) -> None:
+    status = TrainingStatus(
+        "training", "", 5, 5, 2, 8, 3, 10, 0.1 + 0.2, 1 / 3, seconds_left=1.5, history=[ONE]
+    )
+    write_status(tmp_path / "status.json", status)
+    assert read_status(tmp_path / "status.json") == dataclasses.replace(status, history=())
+
+
+def test_without_a_file_a_status_is_the_initial_one(tmp_path: Path) -> None:
+    assert read_status(tmp_path / "status.json") == TrainingStatus("preparing")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "is_active"),
+    [
+        ("preparing", True),
+        ("training", True),
+        ("finished", False),
+        ("stopped", False),
+        ("failed", False),
+    ],
+)
+def test_which_states_are_active(state: State, is_active: bool) -> None:
+    assert TrainingStatus(state).is_active == is_active

@@ -1,4 +1,4 @@
-"""The manifest of prepared data: which row is which photo, and what it is for."""
+"""The manifest of prepared data: the photo of each row, and its split."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Row:
     """One row of a class's array.
 
     Attributes:
-        file: the photo's path inside the folder, with slashes, or its place in an array file.
+        file: the photo's path inside the folder, with slashes, or its index in an array file.
         sha256: of the file's bytes, or of the array's row, in hexadecimal.
         height: of the photo in pixels, before it was scaled to the data's size.
         width: likewise.
-        split: what the photo is for.
+        split: whether the photo is for training, validation or the test.
     """
 
     file: str
@@ -51,14 +51,14 @@ class Prepared:
     """Data to train on.
 
     Attributes:
-        folder: where it lies.
-        source: name of the folder or file that it was made of.
-        preprocessing: how a photo became a row; ``scaling`` says what the values are: ``none``
+        folder: its folder.
+        source: name of the folder or file of the photos.
+        preprocessing: how a photo became a row; ``scaling`` is the range of the values: ``none``
             for 0 to 255, ``unit`` for 0 to 1.
         seed: of the split.
         rows: for each class its rows, in the order of its array.
         left_out: for each file that could not be read the reason.
-        key: SHA-256 of what the data was made of, and how.
+        key: SHA-256 of the photos and of the way they were prepared.
     """
 
     folder: Path
@@ -75,58 +75,59 @@ class Prepared:
         return tuple(self.rows)
 
     def count(self, split: Split) -> int:
-        """How many photos are for that."""
+        """The number of photos of a split."""
         return sum(row.split == split for rows in self.rows.values() for row in rows)
 
-    def places(self, split: Split) -> NDArray[np.int64]:
-        """Where the photos of a split are: (N, 2), the class and the row in its array."""
-        found = [
-            (index, place)
-            for index, rows in enumerate(self.rows.values())
-            for place, row in enumerate(rows)
+    def indices(self, split: Split) -> NDArray[np.int64]:
+        """The photos of a split: (N, 2), the class and the row in its array."""
+        pairs = [
+            (label, index)
+            for label, rows in enumerate(self.rows.values())
+            for index, row in enumerate(rows)
             if row.split == split
         ]
-        return np.array(found, np.int64).reshape(-1, 2)
+        return np.array(pairs, np.int64).reshape(-1, 2)
 
     def arrays(self) -> list[NDArray[Any]]:
         """The classes' arrays (N, h, w, C), mapped into memory and not read.
 
         Raises:
-            DataError: one is missing, damaged, or not of the shape and type that the manifest says.
+            DataError: one is missing, damaged, or not of the shape and type in the manifest.
         """
         sizes = self.preprocessing
-        found: list[NDArray[Any]] = []
-        kind = np.float32 if sizes.scaling == "unit" else np.uint8
+        arrays: list[NDArray[Any]] = []
+        dtype = np.float32 if sizes.scaling == "unit" else np.uint8
         for label, rows in self.rows.items():
             path = array_path(self.folder, label)
             try:
-                found.append(np.load(path, mmap_mode="r", allow_pickle=False))
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{path} is missing or damaged. Prepare the data again.") from error
             shape = (len(rows), sizes.height, sizes.width, sizes.channels)
-            if found[-1].shape != shape or found[-1].dtype != kind:
+            if array.shape != shape or array.dtype != dtype:
                 raise DataError(
-                    f"{path} holds {found[-1].shape} of type {found[-1].dtype}, and its manifest "
-                    f"says {shape} of type {np.dtype(kind)}. Prepare the data again."
+                    f"{path} holds {array.shape} of type {array.dtype}; its manifest requires "
+                    f"{shape} of type {np.dtype(dtype)}. Prepare the data again."
                 )
-        return found
+            arrays.append(array)
+        return arrays
 
 
 def array_path(folder: Path, label: str) -> Path:
-    """The file of a class."""
+    """The array file of a class."""
     return folder / f"{label}.npy"
 
 
 def part_path(folder: Path, label: str) -> Path:
-    """Where a class's array is written until it is complete."""
+    """The file of a class's array while it is incomplete."""
     return array_path(folder, label).with_suffix(".part")
 
 
 def check_free(folder: Path, labels: Iterable[str]) -> None:
-    """Holds a folder to having no array under a name that is about to be written.
+    """Checks that no array would be overwritten.
 
     Raises:
-        DataError: it has one.
+        DataError: the folder contains an array of one of the classes.
     """
     for label in labels:
         if array_path(folder, label).exists():
@@ -137,9 +138,9 @@ def check_free(folder: Path, labels: Iterable[str]) -> None:
 
 
 def new_array(path: Path, shape: Sequence[int], dtype: Any) -> None:
-    """Makes an array file of zeros, with all its room on the disk taken at once.
+    """Creates an array file of zeros, with all its disk space allocated at once.
 
-    A file that is mapped into memory and has no room on the disk would end the process.
+    Writing to a memory-mapped file without disk space would kill the process.
 
     Raises:
         OSError: the disk is full or cannot be written to.
@@ -153,30 +154,30 @@ def new_array(path: Path, shape: Sequence[int], dtype: Any) -> None:
 
 
 def split_rows(rows: Iterable[Row], seed: int, share: float = VALIDATION_SHARE) -> list[Row]:
-    """The rows of one class, split into training and validation; those for a test stay so.
+    """The rows of one class, split into training and validation; test rows stay test rows.
 
     The order of the hashes of seed and content decides, so that the split is the same on every
-    machine, and copies of a photo are on the same side.
+    machine, and copies of a photo are in the same split.
     """
     rows = list(rows)
     groups: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row.split != "test":
-            groups[hashlib.sha256(f"{seed}:{row.sha256}".encode()).hexdigest()].append(place)
-    wanted = max(1, round(share * sum(map(len, groups.values()))))
+            groups[hashlib.sha256(f"{seed}:{row.sha256}".encode()).hexdigest()].append(index)
+    count = max(1, round(share * sum(map(len, groups.values()))))
     chosen: set[int] = set()
     for key in sorted(groups)[: len(groups) - 1]:
-        if len(chosen) >= wanted:
+        if len(chosen) >= count:
             break
         chosen.update(groups[key])
     return [
-        replace(row, split="validation") if place in chosen else row
-        for place, row in enumerate(rows)
+        replace(row, split="validation") if index in chosen else row
+        for index, row in enumerate(rows)
     ]
 
 
 def check_classes(counts: dict[str, int], source: str) -> None:
-    """Raises ``DataError`` where there is nothing to tell apart or nothing to learn from."""
+    """Raises ``DataError`` where there are fewer than two classes, or two photos of a class."""
     if len(counts) < 2:
         raise DataError(
             f"{source} has {'one class' if counts else 'no classes'}: {', '.join(counts) or '–'}. "
@@ -196,25 +197,25 @@ def check_rows(rows: Mapping[str, Sequence[Row]], source: str) -> None:
     """Raises ``DataError`` where a class has no two different photos to split."""
     check_classes(
         {
-            label: len({row.sha256 for row in found if row.split != "test"})
-            for label, found in rows.items()
+            label: len({row.sha256 for row in of_class if row.split != "test"})
+            for label, of_class in rows.items()
         },
         source,
     )
 
 
 def in_several_classes(rows: Mapping[str, Sequence[Row]]) -> list[str]:
-    """Files of the same content that stand in different classes."""
+    """Files whose content occurs in more than one class."""
     classes: dict[str, set[str]] = defaultdict(set)
-    for label, found in rows.items():
-        for row in found:
+    for label, of_class in rows.items():
+        for row in of_class:
             classes[row.sha256].add(label)
-    both = {sha for sha, labels in classes.items() if len(labels) > 1}
-    return [row.file for found in rows.values() for row in found if row.sha256 in both]
+    shared = {sha for sha, labels in classes.items() if len(labels) > 1}
+    return [row.file for of_class in rows.values() for row in of_class if row.sha256 in shared]
 
 
 def write_manifest(prepared: Prepared) -> None:
-    """Writes the manifest: the last step, which makes a folder prepared data."""
+    """Writes the manifest: the last step of a preparation."""
     content = {
         "format": _FORMAT,
         "source": prepared.source,
@@ -226,24 +227,24 @@ def write_manifest(prepared: Prepared) -> None:
         "key": prepared.key,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    # Bytes of a file's name that are no text become JSON's own escapes.
+    # Bytes of a file's name that are no UTF-8 become JSON escapes.
     replace_file(prepared.folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
 def prepared_before(folder: Path, key: str) -> Prepared | None:
-    """The same data, prepared already; None where the folder holds none.
+    """The same data, prepared earlier; None where the folder contains none.
 
     Raises:
-        DataError: the folder holds other data, or its manifest is damaged.
+        DataError: the folder contains other data, or its manifest is damaged.
     """
     if not (folder / MANIFEST).exists():
         return None
-    known = read_prepared(folder)
-    if known.key != key:
+    prepared = read_prepared(folder)
+    if prepared.key != key:
         raise DataError(
             f"{folder} already holds other prepared data. Choose another folder, or delete it."
         )
-    return known
+    return prepared
 
 
 def read_prepared(folder: str | Path) -> Prepared:
@@ -264,7 +265,8 @@ def read_prepared(folder: str | Path) -> Prepared:
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}")
         rows = {
-            label: tuple(Row(**row) for row in found) for label, found in content["classes"].items()
+            label: tuple(Row(**row) for row in of_class)
+            for label, of_class in content["classes"].items()
         }
         return Prepared(
             folder,

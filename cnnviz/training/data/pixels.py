@@ -1,4 +1,4 @@
-"""Pictures that are arrays already, as Keras hands out MNIST, to the same form as photos."""
+"""Labelled pictures in arrays, in the format of Keras's MNIST, to the same form as photos."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from cnnviz.training.data.manifest import (
     write_manifest,
 )
 
-_CLOTHES = "T-shirt Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot"
-_THINGS = "airplane automobile bird cat deer dog frog horse ship truck"
-# What keras.datasets fetches from the internet; the classes of a file have no names.
+_FASHION_MNIST = "T-shirt Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot"
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+# Data sets that keras.datasets downloads, with the names of their classes.
 KERAS_DATASETS = {
     "mnist": tuple("0123456789"),
-    "fashion_mnist": tuple(_CLOTHES.split()),
-    "cifar10": tuple(_THINGS.split()),
+    "fashion_mnist": tuple(_FASHION_MNIST.split()),
+    "cifar10": tuple(_CIFAR10.split()),
 }
 _MOST_CLASSES = 10_000
 _SPLITS: tuple[tuple[str, Split], ...] = (("train", "training"), ("test", "test"))
@@ -51,18 +51,19 @@ def prepare_pixels(
     Args:
         source: an ``.npz`` file with x_train, y_train and, where there are any, x_test and
             y_test: (N, h, w) or (N, h, w, C) uint8, and whole numbers. Or a name of
-            ``KERAS_DATASETS``, which Keras fetches from the internet.
+            ``KERAS_DATASETS``, which Keras downloads.
         out: the folder for the arrays and the manifest; made if missing.
         scale: writes float32 of 0 to 1 in place of uint8 of 0 to 255.
         seed: of the split: 20 % of the training pictures of each class are for validation; the
             test pictures stay for the test.
 
     Raises:
-        DataError: the file is not of that form, has no two classes, or cannot be fetched.
+        DataError: the file is not of that form, has fewer than two classes, or cannot be
+            downloaded.
     """
     out = Path(out)
     name = str(source)
-    pixels, names = _fetch(name) if name in KERAS_DATASETS else (_load(Path(source)), None)
+    pixels, names = _download(name) if name in KERAS_DATASETS else (_load(Path(source)), None)
     name = Path(name).name
     pictures = {
         split: _pictures(pixels, ending, name)
@@ -85,8 +86,8 @@ def prepare_pixels(
         scaling="unit" if scale else "none",
     )
     key = _key(pictures, preprocessing, seed)
-    if (known := prepared_before(out, key)) is not None:
-        return known
+    if (finished := prepared_before(out, key)) is not None:
+        return finished
     training = pictures["training"][1]
     check_classes({label: int((training == n).sum()) for n, label in labels.items()}, name)
     try:
@@ -108,7 +109,7 @@ def prepare_pixels(
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        # NumPy leaves a damaged file open that it opened itself.
+        # NumPy does not close a damaged file that it opened itself.
         with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (
@@ -126,17 +127,17 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path} is missing, damaged, or no .npz file of numbers.") from error
 
 
-def _fetch(name: str) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+def _download(name: str) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     dataset = importlib.import_module(f"keras.datasets.{name}")
     try:
         (x_train, y_train), (x_test, y_test) = dataset.load_data()
-    # What a machine without a network raises depends on how it has none.
+    # Without a network connection many kinds of errors can occur.
     except Exception as error:
         raise DataError(
             f"Keras could not fetch {name} from the internet. Give its .npz file instead."
         ) from error
-    found = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    return found, KERAS_DATASETS[name]
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    return arrays, KERAS_DATASETS[name]
 
 
 def _pictures(
@@ -168,11 +169,11 @@ def _pictures(
 
 
 def _key(pictures: Mapping[Split, Any], preprocessing: Preprocessing, seed: int) -> str:
-    told = hashlib.sha256(f"{preprocessing} {seed}".encode())
+    digest = hashlib.sha256(f"{preprocessing} {seed}".encode())
     for x, y in pictures.values():
-        told.update(x.tobytes())
-        told.update(y.tobytes())
-    return told.hexdigest()
+        digest.update(x.tobytes())
+        digest.update(y.tobytes())
+    return digest.hexdigest()
 
 
 def _write(
@@ -182,22 +183,20 @@ def _write(
     pictures: Mapping[Split, tuple[NDArray[np.uint8], NDArray[np.int64]]],
     preprocessing: Preprocessing,
 ) -> list[Row]:
-    """Writes the array of one class beside its place, and says what is in it."""
+    """Writes the incomplete array file of one class, and returns its rows."""
     path = part_path(out, label)
     size = (preprocessing.height, preprocessing.width)
-    places = {split: np.flatnonzero(y == number) for split, (_, y) in pictures.items()}
-    float_wanted = preprocessing.scaling == "unit"
-    count = sum(map(len, places.values()))
-    new_array(
-        path, (count, *size, preprocessing.channels), np.float32 if float_wanted else np.uint8
-    )
+    by_split = {split: np.flatnonzero(y == number) for split, (_, y) in pictures.items()}
+    scaled = preprocessing.scaling == "unit"
+    count = sum(map(len, by_split.values()))
+    new_array(path, (count, *size, preprocessing.channels), np.float32 if scaled else np.uint8)
     array = open_memmap(path, mode="r+")
     rows: list[Row] = []
-    for split, found in places.items():
-        x = pictures[split][0][found]
-        array[len(rows) : len(rows) + len(x)] = x / np.float32(255) if float_wanted else x
+    for split, indices in by_split.items():
+        x = pictures[split][0][indices]
+        array[len(rows) : len(rows) + len(x)] = x / np.float32(255) if scaled else x
         rows += [
-            Row(f"{split}[{place}]", hashlib.sha256(picture.tobytes()).hexdigest(), *size, split)
-            for place, picture in zip(found, x, strict=True)
+            Row(f"{split}[{index}]", hashlib.sha256(picture.tobytes()).hexdigest(), *size, split)
+            for index, picture in zip(indices, x, strict=True)
         ]
     return rows

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import centre, largest_magnitude
+from cnnviz.arrays import centre
 from cnnviz.cards import ModelCard
+from cnnviz.drawing import SIGNED, shading
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
@@ -127,7 +128,7 @@ def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Call
                 st.caption("Click on a channel to look closer.")
                 return
             channel = _pick_channel(ranking, channels, address, scope)
-            colours = "balance" if maps.min() < 0 else look.colours
+            colours = SIGNED if maps.min() < 0 else look.colours
             _one_channel(scene, layer, maps[..., channel], channel, colours)
 
     return draw_channel
@@ -158,15 +159,15 @@ def _grid(
     if look.scale == "channel":
         # Divided by the largest value alone: zero stays zero, and a constant channel is not dead.
         _maps = centre(_maps, axis=(0, 1))
-    limit = largest_magnitude(_maps) or 1.0
+    drawn = shading(_maps, signed=signed, colours=look.colours)
     return channel_grid(
         _maps,
         title=f"{len(channels)} channels of {layer.path}, {parts.shape_text(layer.output_shape)}",
         unit="activation" if look.scale == "layer" else "scaled activation",
         names=[f"#{channel}" for channel in channels],
         hovers=[_hover(_ranking, channel) for channel in channels],
-        colours="balance" if signed else look.colours,
-        limits=(-limit if signed else 0.0, limit),
+        colours=drawn.colours,
+        limits=drawn.limits,
     )
 
 
@@ -209,7 +210,7 @@ def _one_channel(
         title=f"Channel {channel} of {layer.path}",
         unit="activation",
         colours=colours,
-        centred=colours == "balance",
+        centred=colours == SIGNED,
         hover="activation",
     )
     parts.chart(figure, f"channel:{layer.path}")
@@ -238,7 +239,6 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     filters = scene.filters(convolution)
     kernels = filters.kernels if filters.pointwise is None else filters.pointwise
     weights = kernels[..., channel]
-    limit = largest_magnitude(weights) or 1.0
     # The one input channel of a depthwise filter is not number 0 of the layer's inputs.
     count = weights.shape[-1]
     names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
@@ -251,8 +251,7 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
             f"{name}\nweights {weights[..., index].min():.3g} to {weights[..., index].max():.3g}"
             for index, name in enumerate(names)
         ],
-        colours="balance",
-        limits=(-limit, limit),
+        colours=SIGNED,
     )
     parts.chart(figure, f"filter:{layer.path}")
 

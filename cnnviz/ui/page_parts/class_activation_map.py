@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from cnnviz.attribution.descriptions import mirrored, where
-from cnnviz.attribution.methods import METHODS, contrast_picture
-from cnnviz.drawing import overlay
+from cnnviz.attribution.methods import METHODS
+from cnnviz.drawing import SIGNED, overlay
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
@@ -20,7 +20,7 @@ _MOST_MAPS = 4
 
 
 def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
-    """The choices of class, method and, for Grad-CAM, layer."""
+    """The choices of class, method and, where the method has one, layer."""
     of_class, of_method, of_layer = st.columns([2, 2, 3])
     with of_class:
         target = choices.choose(
@@ -43,11 +43,11 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
             offered,
             offered[0],
             scope=scene.model.name,
-            format_func=METHODS.__getitem__,
+            format_func=lambda key: METHODS[key].title,
             disabled=len(offered) == 1,
         )
     with of_layer:
-        if method == "grad-cam":
+        if METHODS[method].needs == "layer":
             layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
             first = scene.card.suggested_layers.cam or scene.outline.last_spatial
             path = parts.pick_layer("Layer", layers, first, f"maps of {scene.model.name}")
@@ -80,7 +80,7 @@ def map_alone(cam: ClassActivationMap) -> None:
         cam.values,
         title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
         unit=parts.unit(cam),
-        colours="balance",
+        colours=SIGNED,
         centred=True,
         hover=parts.unit(cam),
     )
@@ -94,8 +94,8 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
         text = f"The score of “{cam.target}” is {cam.score:.3f}."
     else:
         text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
-            "the logit less the mean logit of the other classes."
-            if cam.method == "contrastive-cam"
+            f"{METHODS[cam.method].score}."
+            if METHODS[cam.method].score
             else f"the network's logit for “{cam.target}”."
             if prediction.logits is not None
             else f"the mean logit of all places for “{cam.target}”."
@@ -114,7 +114,7 @@ def maps(
         predicted: the explanation of the predicted class; its map is not computed again.
         target: the chosen class.
         method: the chosen method.
-        layer: the chosen layer, for Grad-CAM.
+        layer: the chosen layer, for methods that let it be chosen.
     """
     likely = [score.label for score in predicted.prediction.top(_MOST_MAPS)]
     others = tuple(label for label in likely if label != target)[: _MOST_MAPS - 1]
@@ -150,11 +150,12 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         )
     with second:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
-    if cam.method == "contrastive-cam":
+    picture = METHODS[cam.method].picture
+    if picture is not None:
         with third:
             parts.download(
                 "8-bit map (.png)",
-                lambda: encode_png(contrast_picture(cam.values)),
+                lambda: encode_png(picture(cam.values)),
                 f"{stem}.contrast.png",
                 "contrast png",
             )

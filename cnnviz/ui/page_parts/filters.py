@@ -6,8 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import largest_magnitude, scale_filters
+from cnnviz.arrays import scale_filters
 from cnnviz.attribution.descriptions import damage
+from cnnviz.drawing import shading
 from cnnviz.exports import filters_csv
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
@@ -138,14 +139,14 @@ def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> Non
     """One filter with its numbers, its bias, and its rank by norm."""
     name = _input_names(scene, weights)[channel]
     kernel = weights.kernels[:, :, channel, number]
-    limit = largest_magnitude(weights.kernels)
+    look = shading(weights.kernels, signed=True)
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
         unit="weight",
-        colours="balance",
+        colours=look.colours,
         centred=True,
-        limits=(-limit, limit),
+        limits=look.limits,
         hover="weight",
     )
     parts.chart(figure, "one filter")

@@ -12,7 +12,7 @@ import streamlit as st
 from cnnviz.errors import PhotoError
 from cnnviz.figures.photos import Picture, picture
 from cnnviz.photos.checks import MAX_BYTES
-from cnnviz.photos.decoding import EXTENSIONS, Decoded, open_picture
+from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
@@ -39,7 +39,7 @@ class LoadedPhoto:
         key: identifies its pixels: the SHA-256 of its file.
     """
 
-    image: Decoded
+    image: DecodedPhoto
     shown: Picture
     thumbnail: str
     name: str
@@ -140,7 +140,7 @@ def _read(data: bytes, name: str, origin: str) -> LoadedPhoto:
     return loaded_photo(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
 
 
-def loaded_photo(image: Decoded, name: str, origin: str, key: str) -> LoadedPhoto:
+def loaded_photo(image: DecodedPhoto, name: str, origin: str, key: str) -> LoadedPhoto:
     """Makes the smaller pictures of a decoded photo."""
     shown = shrink_picture(image, _SHOWN)
     small = shrink_picture(shown, _THUMBNAIL)

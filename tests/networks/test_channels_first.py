@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.networks.layouts import channels_first, input_shape, outputs, shape_last
 
 Tiny = Callable[[str], Any]
 
@@ -19,58 +18,6 @@ PAIRS = [
     ("channels_first_maps", "channels_last_maps_twin"),
 ]
 pair = pytest.mark.parametrize(("first", "last"), PAIRS)
-
-
-# --- Which is which -------------------------------------------------------------------------
-
-
-def test_the_layout_is_known_in_and_around_a_nested_block(tiny: Tiny) -> None:
-    model = tiny("channels_first").model
-    found = channels_first(model)
-    assert {"image", "scale", "conv1", "pool", "block", "block/norm", "block/act"} <= found
-    assert {"depthwise", "joined", "larger", "transpose"} <= found
-    assert not {"average", "scores"} & found
-    assert input_shape(model) == (None, 12, 14, 3)
-    assert channels_first(tiny("channels_last_twin").model) == frozenset()
-
-
-def test_a_photo_that_is_turned_inside_changes_its_layout_twice(tiny: Tiny) -> None:
-    model = tiny("turned_inside").model
-    assert channels_first(model) == {"turned", "conv"}
-    assert input_shape(model) == (None, 12, 12, 3)
-
-
-@pytest.mark.parametrize(
-    ("shape", "first"),
-    [
-        ((3, 8, 9), True),
-        ((1, 8, 9), True),
-        ((8, 9, 3), False),
-        ((3, 8, 3), False),
-        ((5, 8, 9), False),
-    ],
-)
-def test_where_no_layer_says_it_the_colours_do(shape: tuple[int, ...], first: bool) -> None:
-    image = keras.Input(shape)
-    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
-    assert bool(channels_first(model)) is first
-
-
-def test_a_shape_with_channels_last_by_hand() -> None:
-    assert shape_last((None, 3, 8, 9), True) == (None, 8, 9, 3)
-    assert shape_last((None, 3, 8, 9), False) == (None, 3, 8, 9)
-    assert shape_last((None, 7), True) == (None, 7)
-
-
-def test_the_names_of_outputs() -> None:
-    image = keras.Input((8, 8, 3))
-    flat = keras.layers.Flatten()(image)
-    dense = keras.layers.Dense(2, name="scores")
-    maps = keras.layers.Conv2D(5, 3, name="maps")(image)
-    listed = keras.Model(image, [dense(flat), dense(flat * 2), maps])
-    assert outputs(listed) == {"scores": (None, 2), "scores#1": (None, 2), "maps": (None, 6, 6, 5)}
-    named = keras.Model(image, {"animal": dense(flat), "where": maps})
-    assert outputs(named) == {"animal": (None, 2), "where": (None, 6, 6, 5)}
 
 
 # --- The same as the twin -------------------------------------------------------------------
@@ -92,10 +39,10 @@ def test_the_same_answers_activations_and_filters(
 ) -> None:
     one, other = tiny(first), tiny(last)
     paths = [info.path for info in one.layers]
-    found, expected = (cnnviz.activations(network, photo, paths) for network in (one, other))
+    actual, expected = (cnnviz.activations(network, photo, paths) for network in (one, other))
     for path in paths:
         scale = max(1, np.abs(expected[path]).max())
-        np.testing.assert_allclose(found[path], expected[path], atol=1e-5 * scale, err_msg=path)
+        np.testing.assert_allclose(actual[path], expected[path], atol=1e-5 * scale, err_msg=path)
     np.testing.assert_allclose(
         cnnviz.predict(one, photo).probabilities,
         cnnviz.predict(other, photo).probabilities,
@@ -112,19 +59,19 @@ def test_the_same_answers_activations_and_filters(
 def test_the_same_maps(tiny: Tiny, photo: np.ndarray, first: str, last: str, method: str) -> None:
     layers = [None] if method != "grad-cam" else [None, "block/conv", "joined"]
     for layer in layers:
-        found, expected = (
+        actual, expected = (
             cnnviz.class_activation_map(tiny(name), photo, "dog", method=method, layer=layer)
             for name in (first, last)
         )
         scale = np.abs(expected.values).max()
         assert scale > 1e-4
-        np.testing.assert_allclose(found.values, expected.values, atol=1e-5 * max(1, scale))
-        assert found.score == pytest.approx(expected.score, rel=1e-4)
-        assert found.layer == expected.layer
+        np.testing.assert_allclose(actual.values, expected.values, atol=1e-5 * max(1, scale))
+        assert actual.score == pytest.approx(expected.score, rel=1e-4)
+        assert actual.layer == expected.layer
 
 
 def test_the_plain_model_agrees(tiny: Tiny, photo: np.ndarray) -> None:
-    """Not only the twin: the model itself, asked by Keras with channels first."""
+    """Not only its twin, but the model itself, run by Keras with channels first."""
     network = tiny("channels_first")
     size = network.card.preprocessing
     assert (size.height, size.width, size.channels, size.scaling) == (12, 14, 3, "none")
@@ -145,15 +92,15 @@ def test_maps_as_wide_as_there_are_filters_are_those_of_predict(photo: np.ndarra
     np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, expected, atol=1e-6)
 
 
-def test_layers_that_are_turned_inside_leave_with_channels_last(
+def test_layers_whose_layout_changes_inside_give_channels_last(
     tiny: Tiny, photo: np.ndarray, eager_outputs: Any
 ) -> None:
     network = tiny("turned_inside")
-    found = cnnviz.activations(network, photo, ["turned", "conv", "back", "act"])
-    np.testing.assert_allclose(found["conv"], found["back"], atol=1e-6)
-    assert found["conv"].shape == (10, 10, 4)
-    assert found["turned"].shape == (12, 12, 3)
+    actual = cnnviz.activations(network, photo, ["turned", "conv", "back", "act"])
+    np.testing.assert_allclose(actual["conv"], actual["back"], atol=1e-6)
+    assert actual["conv"].shape == (10, 10, 4)
+    assert actual["turned"].shape == (12, 12, 3)
     inputs = cnnviz.activations(network, photo, ["image"])["image"]
-    np.testing.assert_array_equal(found["turned"], inputs)
+    np.testing.assert_array_equal(actual["turned"], inputs)
     output, _ = eager_outputs(network.model, inputs[None])
     np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, output[0], atol=1e-5)

@@ -1,0 +1,215 @@
+"""The command ``explain``: class activation maps of photos, in this process or on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
+from cnnviz.cli.inputs import Json, Model, Photos, Trust, find_photos, load_network
+from cnnviz.cli.terminal import Row, clear_errors, finish, progress, say, show_rows, stoppable
+from cnnviz.errors import CnnvizError
+from cnnviz.storage import CONTRAST, OVERLAY
+
+if TYPE_CHECKING:
+    from cnnviz.batch.cluster import WorkerTask
+    from cnnviz.batch.runs import BatchRun, Part
+    from cnnviz.networks.network import Network
+
+# The choices of --method. A type checker cannot know them.
+if TYPE_CHECKING:
+    _Method = str
+else:
+    _Method = Literal[tuple(METHODS)]
+
+# The most photos whose answers are printed as a table.
+_TABLE_ROWS = 200
+
+
+def explain(
+    model: Model,
+    photos: Photos,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="The folder for the files; made if missing."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="CLASS", help="A class, by name or number; else the predicted one."
+        ),
+    ] = None,
+    method: Annotated[
+        _Method | None, typer.Option(help="The method; else the one that fits the network.")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help=f"The layer, for {' or '.join(ANY_LAYER)}; else the last with maps.",
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Also write each photo's overlay and raw map.")
+    ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on a Ray cluster: host:port, 'auto' on one of its machines, or 'local'.",
+        ),
+    ] = None,
+    as_json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Show where in photos the network finds a class.
+
+    Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
+    contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
+    -2, -3, … after it; files of an earlier run are replaced.
+
+    The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
+    the box of the strongest evidence, in pixels of a photo of width × height. A run that was
+    stopped goes on with --resume. On a Ray cluster the workers write all files.
+    """
+    if ray is not None and as_json:
+        raise typer.BadParameter(
+            "With --ray the rows are in the files alone.", param_hint="'--json'"
+        )
+    with clear_errors():
+        paths, failures = find_photos(photos)
+        network = load_network(model, trust)
+        targets = [] if target is None else [_class_index(network, target)]
+        from cnnviz.batch import cluster, pipeline, runs
+
+        pipeline.check_choices(network, targets, method=method, layer=layer)
+        _check_folder(out)
+        run = runs.BatchRun(out, tuple(targets), method, layer, pictures)
+        stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
+        parts = runs.split(paths, list(stems.values()), runs.PART)
+        waiting = runs.begin(run, network, parts, resume=resume) if parts else []
+        finished = [part for part in parts if part not in waiting]
+        failures.update(runs.failures(run, finished))
+        if finished:
+            done = sum(len(part.paths) for part in finished)
+            say(f"{done:,} of {len(paths):,} photos were done before.")
+        with _resumable(run):
+            if ray is None:
+                _explain_here(network, run, waiting, failures, as_json)
+            elif waiting:
+                task = cluster.WorkerTask(Path.cwd(), model, trust, network.fingerprint, run)
+                _explain_on_cluster(ray, task, waiting, failures)
+    finish(failures, f"the column 'error' in {out / 'results'} names them all")
+
+
+def _class_index(network: Network, text: str) -> int:
+    """The index of a class: of the label ``text`` if there is one, else the number itself.
+
+    Raises:
+        TargetError: there is no such class.
+    """
+    from cnnviz.networks.predictions import class_index
+
+    named = text in network.card.labels or not text.isdecimal()
+    return class_index(network, text if named else int(text))
+
+
+def _check_folder(path: Path) -> None:
+    """Checks that a folder can be made and written to, without making it.
+
+    Raises:
+        CnnvizError: it cannot.
+    """
+    present = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise CnnvizError(
+            f"{path} cannot be written: {present} is not a folder that you may write in."
+        )
+
+
+def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
+    """A name for each photo's files: all different, and none that replaces a photo."""
+    photos = {os.path.realpath(path) for path in paths}
+    # Compared in lower case: for some file systems Cat and cat are the same name.
+    taken: set[str] = set()
+    count: Counter[str] = Counter()
+    stems = {}
+    for path in paths:
+        stem = path.stem
+        while stem.lower() in taken or any(
+            os.path.realpath(out / (stem + ending)) in photos for ending in (OVERLAY, CONTRAST)
+        ):
+            count[path.stem] += 1
+            stem = f"{path.stem}-{count[path.stem] + 1}"
+        taken.add(stem.lower())
+        stems[path] = stem
+    return stems
+
+
+def _explain_here(
+    network: Network, run: BatchRun, parts: list[Part], failures: dict[str, str], as_json: bool
+) -> None:
+    """Explains the photos of some parts and shows the rows; very many are only counted."""
+    from cnnviz.batch.runs import explain_part
+
+    count = sum(len(part.paths) for part in parts)
+    rows = (row for part in parts for row in explain_part(network, run, part))
+    explained = _without_failures(progress(rows, count, as_json), failures)
+    if as_json or count <= _TABLE_ROWS:
+        files = "file" + " overlay cam" * run.pictures
+        has_picture = run.method is not None and METHODS[run.method].picture is not None
+        files += " contrast" * (run.pictures and has_picture)
+        show_rows(explained, (files, "class", "confidence", "target", "method", "layer"), as_json)
+    else:
+        _say_explained(sum(1 for _ in explained), run)
+
+
+def _explain_on_cluster(
+    address: str, task: WorkerTask, parts: list[Part], failures: dict[str, str]
+) -> None:
+    """Explains the photos of some parts on a Ray cluster, and counts them."""
+    from cnnviz.batch import cluster, runs
+
+    failed: dict[str, str] = {}
+    results = cluster.explain_parts(address, task, parts)
+    for result in progress(results, len(parts), False, "Parts"):
+        failed.update(runs.failures(task.run, [result.part]))
+    _say_explained(sum(len(part.paths) for part in parts) - len(failed), task.run)
+    failures.update(failed)
+
+
+def _without_failures(rows: Iterable[Row], failures: dict[str, str]) -> Iterator[Row]:
+    """The rows of photos that were explained; the others go to ``failures``."""
+    for row in rows:
+        if "error" in row:
+            failures[row["file"]] = row["error"]
+        else:
+            yield row
+
+
+def _say_explained(count: int, run: BatchRun) -> None:
+    say(f"Explained {count:,} photos; their rows are in {run.results}.")
+
+
+@contextmanager
+def _resumable(run: BatchRun) -> Iterator[None]:
+    """Adds how to resume to the message of a run that Ctrl-C, a full disk or a cluster stops."""
+    how = f"What is finished stays in {run.results}; the same command with --resume goes on."
+    try:
+        with stoppable(f"Stopped. {how}"):
+            yield
+    except CnnvizError as error:
+        raise CnnvizError(f"{error} {how}") from error

@@ -1,0 +1,114 @@
+"""What several commands take: their arguments, photos by pattern, and the model's file."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import cnnviz
+from cnnviz.cli.terminal import import_keras, say
+from cnnviz.storage import CONTRAST, OVERLAY
+
+if TYPE_CHECKING:
+    from cnnviz.networks.network import Network
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", exists=True, dir_okay=False, help="A saved model: a .keras or .h5 file."
+    ),
+]
+Photos = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PHOTO", help="Photos, folders (with their sub-folders) or quoted globs."
+    ),
+]
+Photo = Annotated[
+    Path, typer.Argument(metavar="PHOTO", exists=True, dir_okay=False, help="A photo.")
+]
+Layer = Annotated[
+    str, typer.Argument(metavar="LAYER", help="A layer's path, as 'layers' lists it.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Hand Keras the model's file itself, for a model that you made; else it is inspected.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
+]
+
+
+def load_network(path: Path, trusted: bool) -> Network:
+    """Loads a model, with a note on stderr if it has no card."""
+    import_keras("networks.loading")
+    network = cnnviz.load_model(path, trusted=trusted)
+    if network.card.inferred:
+        say(
+            f"Note: there is no card beside {path.name}, so its class names and the way a photo "
+            "becomes its input are inferred."
+        )
+    return network
+
+
+def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
+    """Lists the photos that files, folders and globs name, each once.
+
+    Returns:
+        The photos' files, and the reason for each pattern that matches no photo.
+    """
+    photos: dict[Path, None] = {}
+    failures = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        matches = [path]
+        if not path.exists() and glob.has_magic(pattern):
+            # As a shell does it; Path.glob takes no absolute pattern and finds hidden files.
+            names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+            matches = [Path(name) for name in names]
+        matched = [photo for match in matches for photo in _photos_at(match)]
+        if not matched:
+            failures[pattern] = "There is no photo here."
+        photos.update(dict.fromkeys(matched))
+    return list(photos), failures
+
+
+def _photos_at(path: Path) -> Iterator[Path]:
+    """A file itself; for a folder the photos in it and below, in order.
+
+    Hidden files and the pictures of an earlier run are left out of a folder.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    from cnnviz.photos.decoding import EXTENSIONS
+
+    endings = tuple(f".{extension}" for extension in EXTENSIONS)
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            is_photo = name.lower().endswith(endings)
+            if is_photo and not name.startswith(".") and not name.endswith((OVERLAY, CONTRAST)):
+                yield Path(folder, name)
+
+
+def check_ending(path: Path, endings: Iterable[str]) -> str:
+    """The ending of the file to write, in lower case.
+
+    Raises:
+        typer.BadParameter: it is none of ``endings``.
+    """
+    ending = path.suffix.lower()
+    if ending not in endings:
+        raise typer.BadParameter(
+            f"{path} must end in {' or '.join(endings)}.", param_hint="'--out'"
+        )
+    return ending

@@ -1,0 +1,69 @@
+"""How a network ends is read from a recorded run: scores, logits, features and their makers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+import cnnviz
+from cnnviz.networks import passes
+
+Tiny = Callable[[str], Any]
+
+# --- How a network ends ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dense", "last", "activation"),
+    [("linear", "tanh", "tanh"), ("softmax", "softmax", "softmax"), ("sigmoid", "relu", "relu")],
+)
+def test_weights_that_do_not_give_logits_are_not_the_head_s_dense_layer(
+    dense: str, last: str, activation: str
+) -> None:
+    """Such as a second softmax: the output is then no exact function of the weighted maps."""
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    x = keras.layers.Activation(last)(keras.layers.Dense(3, dense)(x))
+    head = passes.any_pass(cnnviz.network(keras.Model(image, x))).head
+    assert (head.activation, head.dense, head.features) == (activation, None, None)
+
+
+def test_a_network_without_maps_has_no_last_spatial_layer() -> None:
+    image = keras.Input((4, 4, 3))
+    model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
+    head = passes.any_pass(cnnviz.network(model)).head
+    assert (head.activation, head.features, head.last_spatial) == ("softmax", None, None)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_an_activation_that_is_a_separate_layer_is_recognised(activation: str) -> None:
+    kinds = {"softmax": keras.layers.Softmax(), "sigmoid": keras.ops.sigmoid}
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(3, activation=kinds[activation])(x))
+    assert passes.any_pass(cnnviz.network(model)).head.activation == activation
+
+
+# --- Makers ---------------------------------------------------------------------------------
+
+
+def test_the_convolution_that_made_each_layer_s_channels(tiny: Tiny) -> None:
+    assert passes.any_pass(tiny("flat")).makers == {
+        "conv1": "conv1",
+        "pool": "conv1",
+        "conv2": "conv2",
+    }
+    makers = passes.any_pass(tiny("nested_functional")).makers
+    assert makers["left/act"] == "left/conv"
+    assert makers["right/norm"] == "right/conv"
+    assert "joined" not in makers
+    rescaled = passes.any_pass(tiny("rescaled")).makers
+    assert rescaled == {"conv": "conv", "norm": "conv", "act": "conv"}
+
+
+def test_where_branches_meet_no_one_filter_made_the_channels(tiny: Tiny) -> None:
+    makers = passes.any_pass(tiny("skip_connections")).makers
+    assert makers == {"stem": "stem", "block1": "block1", "block2": "block2"}

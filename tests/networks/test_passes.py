@@ -1,0 +1,170 @@
+"""Compiled passes: the plain model's answers, compiled once, and refused in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import cnnviz
+from cnnviz.errors import LayerError, ModelError
+from cnnviz.networks import passes
+from cnnviz.photos.preprocessing import network_input
+
+Tiny = Callable[[str], Any]
+
+
+def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
+    return network_input(photo, network.card.preprocessing)
+
+
+# --- The same answers as the plain model ----------------------------------------------------
+
+
+def test_the_output_of_a_photo_does_not_depend_on_the_rest_of_the_batch(tiny: Tiny) -> None:
+    network = tiny("flat")
+    batch = np.random.default_rng(0).random((3, 12, 12, 3), np.float32)
+    together = passes.forward(network).run(batch)["output"].numpy()
+    alone = [passes.forward(network).run(one[None])["output"].numpy()[0] for one in batch]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert np.ptp(together, axis=0).max() > 1e-4
+
+
+# --- Compiled once --------------------------------------------------------------------------
+
+
+def test_a_layer_set_is_compiled_once_and_then_reused(fresh: Any, photo: np.ndarray) -> None:
+    network = fresh("flat")
+    first = passes.forward(network, ["conv1", "conv2"])
+    inputs = inputs_of(network, photo)
+    for _ in range(3):
+        assert passes.forward(network, ["conv2", "conv1"]) is first
+        first.run(inputs)
+        first.run(inputs + 1)
+    assert first.run.experimental_get_tracing_count() == 1
+    assert len(network.compiled) == 1
+
+
+def test_a_pass_over_more_layers_is_reused_for_fewer(fresh: Any) -> None:
+    network = fresh("flat")
+    everything = passes.forward(network, ["conv1", "pool", "conv2"])
+    some = passes.forward(network, ["conv1", "average"])
+    assert passes.forward(network, ["conv2"]) is everything
+    assert passes.forward(network, ["conv1"]) is some
+    assert passes.forward(network) is some
+    assert passes.any_pass(network) in (everything, some)
+    assert len(network.compiled) == 2
+
+
+def test_another_class_does_not_compile_again(fresh: Any, photo: np.ndarray) -> None:
+    network = fresh("flat")
+    for target in (0, 1, 2, "dog", None):
+        cnnviz.class_activation_map(network, photo, target, method="grad-cam")
+    backward = [kept for key, kept in network.compiled.items() if key[0] == "backward"]
+    assert len(backward) == 1
+    assert backward[0].run.experimental_get_tracing_count() == 1
+
+
+def test_all_public_functions_together_compile_two_passes(fresh: Any, photo: np.ndarray) -> None:
+    network = fresh("flat")
+    for _ in range(2):
+        cnnviz.predict(network, photo)
+        cnnviz.class_activation_map(network, photo)
+        cnnviz.class_activation_map(network, photo, method="contrastive-cam")
+        cnnviz.class_activation_map(network, photo, method="grad-cam")
+    counts = [kept.run.experimental_get_tracing_count() for kept in network.compiled.values()]
+    assert counts == [1, 1]
+
+
+def test_many_layers_come_from_one_forward_pass(tiny: Tiny) -> None:
+    """The compiled function holds each convolution once, whatever the number of layers."""
+    network = tiny("nested_functional")
+    maps = [info.path for info in network.layers if info.spatial]
+    forward = passes.forward(network, maps)
+    spec = tf.TensorSpec((1, 12, 12, 3), tf.float32)
+    kinds = Counter(
+        operation.type
+        for operation in forward.run.get_concrete_function(spec).graph.get_operations()
+    )
+    assert len(maps) > 8
+    assert kinds["Conv2D"] == 3
+
+
+def test_only_so_many_compiled_functions_are_kept(fresh: Any, photo: np.ndarray) -> None:
+    network = fresh("nested_functional")
+    first, *others = [info.path for info in network.layers]
+    pairs = [(first, other) for other in others] + [(others[0], other) for other in others[1:]]
+    assert len(pairs) > 20
+    for pair in pairs:
+        passes.forward(network, pair)
+    assert 10 < len(network.compiled) <= 16
+    outputs = cnnviz.activations(network, photo, pairs[0])
+    assert outputs[others[0]].shape == (12, 12, 4)
+
+
+def test_eight_threads_share_one_compiled_function(
+    fresh: Any, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = fresh("flat")
+    compiled: list[Any] = []
+    original = passes._compile
+    monkeypatch.setattr(
+        passes, "_compile", lambda *arguments: compiled.append(arguments) or original(*arguments)
+    )
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: cnnviz.predict(network, photo).logits, range(16)))
+    assert len(compiled) == len(network.compiled) == 1
+    assert next(iter(network.compiled.values())).run.experimental_get_tracing_count() == 1
+    for answer in answers:
+        np.testing.assert_array_equal(answer, answers[0])
+
+
+# --- Errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", [passes.forward, passes.backward])
+def test_an_unknown_layer_is_refused_and_nothing_is_kept(fresh: Any, direction: Any) -> None:
+    network = fresh("flat")
+    with pytest.raises(LayerError, match="no layer 'conv9'. Near it: conv"):
+        direction(network, ["conv1", "conv9"])
+    assert network.compiled == {}
+    assert direction(network, ["conv1"])
+
+
+def test_a_call_that_never_happens_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(LayerError, match="'again#2' gives no array of its own"):
+        passes.forward(tiny("shared_layer"), ["again#2"])
+
+
+def test_several_outputs_are_refused_with_a_message(tiny: Tiny) -> None:
+    with pytest.raises(LayerError, match="'pyramid' gives no array of its own"):
+        passes.forward(tiny("two_outputs_inside"), ["pyramid"])
+
+
+def test_a_picture_that_is_too_small_for_the_layers_is_refused_with_a_message() -> None:
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(2, 9)(image)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    card = cnnviz.network(model).card
+    small = {"preprocessing": card.preprocessing.model_copy(update={"height": 5, "width": 7})}
+    network = cnnviz.network(model, card.model_copy(update=small))
+    with pytest.raises(ModelError, match=r"cannot run this network on a picture of \(5, 7, 3\)"):
+        passes.forward(network)
+    assert network.compiled == {}
+
+
+def test_a_network_that_would_fill_the_memory_is_not_run() -> None:
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    huge = layers.UpSampling2D(1024)(layers.Conv2D(4, 3, padding="same")(image))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(huge)))
+    with pytest.raises(ModelError, match="one of them 268 million; at most 400 and 60 million"):
+        passes.forward(cnnviz.network(model))
