@@ -111,13 +111,13 @@ def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
 @pytest.mark.parametrize("model", SHIPPED)
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
-    found = workers.filters(file_of(model), seen.chosen("Layer"))
-    np.testing.assert_array_equal(seen.values("one filter"), found.kernels[:, :, 0, 0])
+    weights = workers.filters(file_of(model), seen.chosen("Layer"))
+    np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
     numbers = dict(seen.app.dataframe[0].value.to_numpy())
-    assert numbers["Smallest weight"] == f"{found.kernels[..., 0].min():.4g}"
-    assert f"All {found.kernels.size:,} weights of the layer" in seen.text
-    assert f"{found.kernels.shape[3]} filters of {found.layer}" in seen.title(
-        f"filters:{found.layer}"
+    assert numbers["Smallest weight"] == f"{weights.kernels[..., 0].min():.4g}"
+    assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
+    assert f"{weights.kernels.shape[3]} filters of {weights.layer}" in seen.title(
+        f"filters:{weights.layer}"
     )
     assert len(seen.app.get("download_button")) in {2, 3}
 
@@ -131,8 +131,8 @@ def test_activations_shows_the_most_activated_channel_first(visit: Any, model: s
     assert seen.chosen("Channel") == best
     np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
     dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
-    said = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
-    assert said in seen.text
+    text = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
+    assert text in seen.text
 
 
 def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:

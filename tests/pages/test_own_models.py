@@ -53,7 +53,7 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     for page in ("network", "filters", "activations", "class_activation_map"):
         seen.turn_to(page).fine()
         assert seen.chosen("Network") == "mine.keras"
-    # Nobody else sees it.
+    # Other sessions do not have it.
     assert len(visit().fine()._widget("Network").options) == 1
 
 
@@ -80,13 +80,13 @@ def test_a_refused_model_leaves_the_network_and_no_file(
     assert set(worker_pools.running()) <= set(pools)
 
 
-def test_two_who_upload_the_same_bad_file_are_told_the_same(
+def test_two_uploads_of_the_same_bad_file_get_the_same_message(
     visit: Any, models: Any, kept: Path
 ) -> None:
     models("flat")
     data = file_of("lambda")
     store, path = own_models._store(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
-    # As for somebody who is opening it at this moment.
+    # As if another session were opening it at this moment.
     store.opening[str(path)] += 1
     seen = visit().fine()
     seen.give_model("theirs.keras", data)
@@ -99,7 +99,7 @@ def test_two_who_upload_the_same_bad_file_are_told_the_same(
     assert not path.exists()
 
 
-def test_of_many_files_the_one_not_looked_at_for_longest_leaves(
+def test_of_many_files_the_one_used_longest_ago_is_deleted(
     visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_models, "_MOST_FILES", 1)
@@ -150,7 +150,7 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
     best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
     assert f"{best.probability:.1%}".replace("%", " %") in seen.text
-    # The wrong number of names is said at once, and nothing is lost.
+    # A wrong number of names is reported at once, and the card stays the same.
     seen.app.text_area[0].set_value("lion\ntiger")
     seen.run(seen._widget("Use these").click())
     assert "tells 3 classes apart, and here are 2 names" in seen.text

@@ -116,11 +116,11 @@ def test_a_worker_answers_as_the_public_api_does(
     assert there.labels == here.labels
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
 
-    found, expected = workers.filters(model, convolution), network.model
+    weights, expected = workers.filters(model, convolution), network.model
     for part in convolution.split("/"):
         expected = expected.get_layer(part)
-    np.testing.assert_array_equal(found.kernels, np.asarray(expected.kernel))
-    np.testing.assert_array_equal(found.biases, np.asarray(expected.bias))
+    np.testing.assert_array_equal(weights.kernels, np.asarray(expected.kernel))
+    np.testing.assert_array_equal(weights.biases, np.asarray(expected.bias))
 
     maps, same = (
         workers.activations(model, photo, paths),

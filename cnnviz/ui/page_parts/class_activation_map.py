@@ -49,8 +49,8 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
     with of_layer:
         if METHODS[method].needs == "layer":
             layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
-            first = scene.card.suggested_layers.cam or scene.outline.last_spatial
-            path = parts.pick_layer("Layer", layers, first, f"maps of {scene.model.name}")
+            default = scene.card.suggested_layers.cam or scene.outline.last_spatial
+            path = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
         else:
             path = None
             only = scene.outline.features
@@ -138,8 +138,8 @@ def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
 def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
     """The overlay and the raw map as files."""
     stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
-    first, second, third = st.columns(3)
-    with first:
+    left, middle, right = st.columns(3)
+    with left:
         parts.download(
             "Overlay (.png)",
             lambda: encode_png(
@@ -148,11 +148,11 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
             f"{stem}.overlay.png",
             "overlay png",
         )
-    with second:
+    with middle:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
     picture = METHODS[cam.method].picture
     if picture is not None:
-        with third:
+        with right:
             parts.download(
                 "8-bit map (.png)",
                 lambda: encode_png(picture(cam.values)),
