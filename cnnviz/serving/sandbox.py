@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _MOST_FILE_BYTES = 3 << 30
 
 # Numbers of Linux's system calls, by processor.
-_PROCESSORS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
+PROCESSORS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
     # architecture, seccomp, socket, clone, and what is refused whatever its arguments are:
     # connect, execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup, and,
     # where they exist, fork and vfork.
@@ -72,11 +72,11 @@ def confine(memory: int) -> None:
 
 def _forbid_network_and_programs() -> bool:
     """Has the kernel refuse network sockets and other programs; False where it cannot."""
-    numbers = _PROCESSORS.get(platform.machine())
+    numbers = PROCESSORS.get(platform.machine())
     if sys.platform != "linux" or numbers is None:
         return False
     architecture, seccomp, socket, clone, refused = numbers
-    program = _filter(architecture, socket, clone, refused)
+    program = filter_program(architecture, socket, clone, refused)
     instructions = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -86,7 +86,7 @@ def _forbid_network_and_programs() -> bool:
     return int(libc.syscall(seccomp, _SET_FILTER, _ALL_THREADS, header)) == 0
 
 
-def _filter(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
+def filter_program(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
     """The filter program: run for every system call, it returns allow, refuse or kill."""
     return _assembled(
         [

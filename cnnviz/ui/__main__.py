@@ -19,9 +19,9 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
-    _map_large_arrays()
-    _use_one_blas_thread()
-    options = _take_replay(sys.argv[1:])
+    map_large_arrays()
+    use_one_blas_thread()
+    options = take_replay(sys.argv[1:])
     from cnnviz.serving import temporary_folders, workers
     from cnnviz.ui.sidebar import library
 
@@ -39,7 +39,7 @@ def main() -> None:
     sys.exit(cli.main())
 
 
-def _take_replay(words: list[str]) -> list[str]:
+def take_replay(words: list[str]) -> list[str]:
     """Takes ``--replay FOLDER`` out of the options, and returns the rest, for Streamlit."""
     parser = argparse.ArgumentParser("python -m cnnviz.ui", add_help=False, allow_abbrev=False)
     parser.add_argument("--replay", metavar="FOLDER", help="of a training")
@@ -67,7 +67,7 @@ def _limit(options: list[str]) -> list[str]:
     return ["--server.maxUploadSize", str(settings.upload_mb)] if larger else []
 
 
-def _use_one_blas_thread() -> None:
+def use_one_blas_thread() -> None:
     """Has NumPy, which must not be imported yet, multiply matrices in the calling thread.
 
     A page's matrices are small. OpenBLAS's own threads would wait for the next one in a busy
@@ -76,7 +76,7 @@ def _use_one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _map_large_arrays() -> None:
+def map_large_arrays() -> None:
     """Has glibc, where it is in use, map large arrays instead of taking them from its heaps.
 
     Photos are allocated and freed in many threads. By default glibc adapts to their size and puts

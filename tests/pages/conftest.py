@@ -71,11 +71,11 @@ class Visit:
 
     def choose(self, label: str, option: Any) -> Visit:
         """Chooses in the select box, or switches the toggle, of that label."""
-        return self.run(self._widget(label).set_value(option))
+        return self.run(self.widget(label).set_value(option))
 
     def chosen(self, label: str) -> Any:
         """The value of the select box of that label."""
-        return self._widget(label).value
+        return self.widget(label).value
 
     def upload(self, name: str, data: bytes) -> Visit:
         """Gives the uploader a file, as a person who drops one on it."""
@@ -94,7 +94,7 @@ class Visit:
         (uploader,) = [one for one in self.app.file_uploader if one.label == label]
         return uploader
 
-    def _widget(self, label: str) -> Any:
+    def widget(self, label: str) -> Any:
         kinds = ("selectbox", "multiselect", "toggle", "button")
         widgets = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
         assert len(widgets) == 1, f"{len(widgets)} widgets are called {label!r}"

@@ -159,7 +159,7 @@ def test_two_files_of_one_name_are_both_offered(
     save(tiny("flat").model, folder / "flat.h5")
     seen = visit(model="flat.h5").fine()
     assert seen.chosen("Network") == "flat.h5"
-    assert len(seen._widget("Network").options) == 2
+    assert len(seen.widget("Network").options) == 2
 
 
 def test_the_picture_folds_what_the_table_folds(visit: Any, models: Any) -> None:
@@ -192,7 +192,7 @@ def test_a_folded_model_is_opened_by_its_button(visit: Any, models: Any) -> None
     models("nested_functional")
     folded = visit("network").fine().app.multiselect[0].options[0]
     seen = visit("network", layer=folded).fine()
-    seen.run(seen._widget("Open it").click()).fine()
+    seen.run(seen.widget("Open it").click()).fine()
     assert seen.app.multiselect[0].value == [folded]
     assert seen.app.query_params["open"] == folded
 

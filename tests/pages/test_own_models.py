@@ -25,7 +25,7 @@ def kept() -> Iterator[Path]:
     """The folder with the uploaded files; their processes run until the last test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
-        yield Path(own_models._store().folder.name)
+        yield Path(own_models.uploaded_files().folder.name)
     for pool in worker_pools.running():
         if pool.name != worker_pools.SHARED:
             worker_pools.discard(pool)
@@ -54,7 +54,7 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
         seen.turn_to(page).fine()
         assert seen.chosen("Network") == "mine.keras"
     # Other sessions do not have it.
-    assert len(visit().fine()._widget("Network").options) == 1
+    assert len(visit().fine().widget("Network").options) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_two_uploads_of_the_same_bad_file_get_the_same_message(
 ) -> None:
     models("flat")
     data = file_of("lambda")
-    store, path = own_models._store(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
+    store, path = own_models.uploaded_files(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
     # As if another session were opening it at this moment.
     store.opening[str(path)] += 1
     seen = visit().fine()
@@ -102,7 +102,7 @@ def test_two_uploads_of_the_same_bad_file_get_the_same_message(
 def test_of_many_files_the_one_used_longest_ago_is_deleted(
     visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_models, "_MOST_FILES", 1)
+    monkeypatch.setattr(own_models, "MOST_FILES", 1)
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
@@ -117,7 +117,7 @@ def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -
     models("flat")
     seen = visit().fine()
     seen.give_model("cards.h5", file_of("multi-gpu"))
-    seen.run(seen._widget("Open the model inside").click()).fine()
+    seen.run(seen.widget("Open the model inside").click()).fine()
     assert seen.chosen("Network") == "cards.h5 (inside)"
     assert "class 2" in seen.text
 
@@ -135,8 +135,8 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
         shown[::times, ::times], np.broadcast_to(view, (*view.shape[:2], 3))
     )
     seen.app.text_area[0].set_value("lion\ntiger\nbear")
-    seen._widget("Values of the pixels").set_value("tf")
-    seen.run(seen._widget("Use these").click()).fine()
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
     assert "the answers may be wrong" not in seen.text
     network = cnnviz.load_model(saved("flat"))
     card = network.card.model_copy(
@@ -152,7 +152,7 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
     assert f"{best.probability:.1%}".replace("%", " %") in seen.text
     # A wrong number of names is reported at once, and the card stays the same.
     seen.app.text_area[0].set_value("lion\ntiger")
-    seen.run(seen._widget("Use these").click())
+    seen.run(seen.widget("Use these").click())
     assert "tells 3 classes apart, and here are 2 names" in seen.text
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
 
@@ -191,6 +191,6 @@ def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, sav
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
     before = seen.turn_to("activations").fine().figure("activations:conv1")
-    seen._widget("Values of the pixels").set_value("tf")
-    seen.run(seen._widget("Use these").click()).fine()
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
     assert seen.figure("activations:conv1") != before

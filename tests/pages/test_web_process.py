@@ -49,7 +49,7 @@ def test_numpy_starts_no_threads_of_its_own() -> None:
     code = """
 import os
 from cnnviz.ui import __main__ as start
-start._use_one_blas_thread()
+start.use_one_blas_thread()
 import numpy
 numpy.ones((400, 400)) @ numpy.ones((400, 400))
 print(len(os.listdir("/proc/self/task")))
@@ -70,14 +70,14 @@ def test_a_replay_is_taken_out_of_the_command(
     monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("CNNVIZ_REPLAY", "")
-    rest = start._take_replay(["--server.port", "80", *words, "--server.headless=true"])
+    rest = start.take_replay(["--server.port", "80", *words, "--server.headless=true"])
     assert rest == ["--server.port", "80", "--server.headless=true"]
     assert os.environ["CNNVIZ_REPLAY"] == "a folder"
 
 
 def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        start._take_replay(["--replay"])
+        start.take_replay(["--replay"])
     assert "--replay: expected one argument" in capfd.readouterr().err
 
 

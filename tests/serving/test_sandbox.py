@@ -51,8 +51,8 @@ def answer(program: bytes, architecture: int, number: int, first: int = 0) -> in
 
 @pytest.mark.parametrize("processor", CALLS)
 def test_the_filter_allows_what_a_network_needs_and_no_more(processor: str) -> None:
-    architecture, _, *rest = sandbox._PROCESSORS[processor]
-    program = sandbox._filter(architecture, *rest)
+    architecture, _, *rest = sandbox.PROCESSORS[processor]
+    program = sandbox.filter_program(architecture, *rest)
     calls = CALLS[processor]
     for name in calls.keys() - {"clone", "socket"}:
         expected = ALLOW if name in HARMLESS else REFUSE

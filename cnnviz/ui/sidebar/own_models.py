@@ -25,12 +25,12 @@ from cnnviz.ui.text import plain
 
 _HDF5 = b"\x89HDF"
 # On this server's disk at once, of all sessions; the one used longest ago is deleted.
-_MOST_FILES = 8
+MOST_FILES = 8
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class _Store:
+class UploadedFiles:
     """The uploaded files of all sessions, named by their content.
 
     Attributes:
@@ -120,17 +120,17 @@ def _take(name: str, data: memoryview) -> None:
     _, offered = st.session_state.pop("model inside", (None, None))
     if offered is not None:
         _delete_unless_used(Path(offered.path))
-    store = _store()
-    path = Path(store.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(data))
-    with store.lock:
-        store.opening[str(path)] += 1
+    uploads = uploaded_files()
+    path = Path(uploads.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(data))
+    with uploads.lock:
+        uploads.opening[str(path)] += 1
     try:
         _open(name, _keep(path, data))
     except OSError as error:
         st.session_state["model problem"] = f"{name} cannot be kept: {error.strerror}."
     finally:
-        with store.lock:
-            store.opening[str(path)] -= 1
+        with uploads.lock:
+            uploads.opening[str(path)] -= 1
         _delete_unless_used(path)
 
 
@@ -140,7 +140,7 @@ def _ending(data: memoryview) -> str:
 
 def _keep(path: Path, data: memoryview) -> ModelFile:
     """Stores a file under a name made of its content, so that a copy is stored once."""
-    with _store().lock:
+    with uploaded_files().lock:
         if not path.exists():
             _make_room(path.parent)
             replace_file(path, data)
@@ -149,13 +149,13 @@ def _keep(path: Path, data: memoryview) -> ModelFile:
 
 def _make_room(folder: Path) -> None:
     """Deletes the files that were used longest ago, except those that a session waits for."""
-    opening = _store().opening
+    opening = uploaded_files().opening
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_atime_ns)
     idle = [path for path in files if not opening[str(path)] and not _is_waited_for(path)]
-    for path in idle[: max(0, len(files) + 1 - _MOST_FILES)]:
+    for path in idle[: max(0, len(files) + 1 - MOST_FILES)]:
         worker_pools.close_idle(model_file(path))
         path.unlink()
-        _store().opened.discard(str(path))
+        uploaded_files().opened.discard(str(path))
 
 
 def _is_waited_for(path: Path) -> bool:
@@ -176,8 +176,8 @@ def _open(name: str, model: ModelFile) -> None:
         if code == " (multi-gpu)":
             st.session_state["model inside"] = name, model
         return
-    with _store().lock:
-        _store().opened.add(model.path)
+    with uploaded_files().lock:
+        uploaded_files().opened.add(model.path)
     free, number = name, 2
     while free in _own() and _own()[free] != model:
         free, number = f"{name} ({number})", number + 1
@@ -187,16 +187,17 @@ def _open(name: str, model: ModelFile) -> None:
 
 def _delete_unless_used(path: Path) -> None:
     """Deletes a file that no session has opened, is opening, or can still open the inside of."""
-    store = _store()
-    with store.lock:
+    uploads = uploaded_files()
+    with uploads.lock:
         _, offered = st.session_state.get("model inside", (None, None))
         inside = offered is not None and offered.path == str(path)
-        used = store.opening[str(path)] or str(path) in store.opened or inside
+        used = uploads.opening[str(path)] or str(path) in uploads.opened or inside
         if path.exists() and not used:
             worker_pools.close_idle(model_file(path))
             path.unlink()
 
 
-@st.cache_resource(show_spinner=False, on_release=lambda store: store.folder.cleanup())
-def _store() -> _Store:
-    return _Store(temporary_folders.make("models"))
+@st.cache_resource(show_spinner=False, on_release=lambda uploads: uploads.folder.cleanup())
+def uploaded_files() -> UploadedFiles:
+    """The uploaded files of this server."""
+    return UploadedFiles(temporary_folders.make("models"))
