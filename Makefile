@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 APP := $(BIN)/python -m cnnviz.ui
 # More options for pytest, such as `make test PYTEST="-x tests/test_arrays.py"`.
 PYTEST :=
+# Options for `make mutants`, such as MUTANTS="--each 2 cnnviz/arrays.py".
+MUTANTS :=
 # Two processes; which tests stay together, and their order, is in tests/conftest.py.
 PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 # What `make test-fast` collects; without the tests in there that are marked as slow.
@@ -14,7 +16,7 @@ FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
 LOCK :=
 
-.PHONY: help run test test-fast lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
+.PHONY: help run test test-fast mutants lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +30,9 @@ test: lint types  ## lint, types, doctests, unit, page and browser tests
 
 test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no training
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(FAST) $(PYTEST)
+
+mutants: $(VENV)/.dev  ## plant faults in the core modules, and count those test-fast catches
+	$(BIN)/python -m scripts.mutants $(MUTANTS)
 
 lint: $(VENV)/.dev  ## style of Python files and Dockerfile, imports, security of the app's code
 	$(BIN)/ruff check

@@ -26,7 +26,6 @@ import numpy as np
 
 import cnnviz
 from cnnviz.arrays import rectify
-from cnnviz.batch.pipeline import explain_many
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.photos import map_overlay
@@ -156,13 +155,14 @@ print(f"{np.mean(rectify(grad_cam.values) > 0):.0%} of the cells are evidence fo
 # %% [markdown]
 # ## Many photos
 #
-# `explain_many` decodes photos in threads while the network runs on batches; memory does not grow
-# with their number. A photo that cannot be read gives a result with an error, and the others go on.
+# `cnnviz.explain_many` decodes photos in threads while the network runs on batches; memory does
+# not grow with their number. A photo that cannot be read gives a result with an error, and the
+# others go on.
 
 # %%
 paths = [sample.path for sample in samples() if "cat_dog_lesson" in sample.models]
 paths.append(Path("missing.jpg"))
-for result in explain_many(network, paths):
+for result in cnnviz.explain_many(network, paths):
     if result.explanation is None:
         print(f"{result.path.name}: {result.error}")
     else:

@@ -1,4 +1,4 @@
-"""Activations: what each channel of a layer answers to the photo."""
+"""Activations: the response of each channel of a layer to the photo."""
 
 import streamlit as st
 
@@ -16,12 +16,11 @@ if not spatial:
     st.info("This network has no layer with maps, so there are no activations to draw.")
     st.stop()
 layers = activations.pick_layers(scene, spatial)
-order, scale, colours = activations.pick_look()
-# All grids first: they are what a person who adds a layer waits for.
-channels = [
-    activations.draw_grid(scene, layer, order, scale, colours, first=layer is layers[0])
-    for layer in layers
+look = activations.pick_look()
+# All grids first: a person who adds a layer waits for its grid.
+draw_channels = [
+    activations.draw_grid(scene, layer, look, main=layer is layers[0]) for layer in layers
 ]
-for draw_channel in channels:
+for draw_channel in draw_channels:
     draw_channel()
 parts.about(scene)

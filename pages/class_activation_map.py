@@ -2,24 +2,22 @@
 
 import streamlit as st
 
-from cnnviz.attribution.descriptions import where
-from cnnviz.ui import ask, parts, shell
+from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import class_activation_map
-from cnnviz.ui.text import plain
 
 scene = shell.enter(
     "Where is the evidence for a class?",
     "The map adds up what the last feature maps say for a class, place by place. "
     "Choose another class to see what in the same photo speaks for that one.",
 )
-first = ask.explanation(scene.model, scene.photo)
-prediction = first.prediction
+predicted = scene.explanation()
+prediction = predicted.prediction
 target, method, layer = class_activation_map.pick_question(scene, prediction)
-cams = class_activation_map.maps(scene, first, target, method, layer)
+cams = class_activation_map.maps(scene, predicted, target, method, layer)
 cam = cams[0]
 
 signed = class_activation_map.pick_signed()
-st.markdown(plain(where(cam, scene.photo.size, scene.card.preprocessing)))
+class_activation_map.sentence(scene, cam)
 on_photo, alone = st.columns(2, gap="large")
 with on_photo:
     parts.overlay(scene, cam, signed=signed, key="overlay")

@@ -2,12 +2,8 @@
 
 import streamlit as st
 
-from cnnviz.attribution.descriptions import describe
-from cnnviz.figures.bars import confidence_bars
-from cnnviz.figures.frame import BAR_SPACE
-from cnnviz.figures.photos import photo_figure
-from cnnviz.ui import ask, parts, shell
-from cnnviz.ui.text import plain
+from cnnviz.ui import parts, shell
+from cnnviz.ui.page_parts import explore
 
 scene = shell.enter(
     "What does the network see?",
@@ -17,21 +13,12 @@ scene = shell.enter(
 sentence = st.container()
 left, right = st.columns(2, gap="large")
 with left:
-    # The photo is there at once, however long the network takes to load.
-    photo = photo_figure(scene.photo.shown, title="The photo")
-    # The picture beside it stands below a colour bar.
-    parts.chart(photo, "photo", above_in_columns=BAR_SPACE)
+    # The photo is drawn before the network is loaded, which takes seconds.
+    explore.photo(scene)
 with sentence:
-    preprocessing = scene.card.preprocessing
-    explanation = ask.explanation(scene.model, scene.photo)
-    text = describe(explanation, scene.photo.size, preprocessing)
-    st.subheader(plain(text), anchor=False)
-cam = explanation.maps[0]
+    explanation = scene.explanation()
+    explore.sentence(scene, explanation)
 with right:
-    parts.overlay(scene, cam, key="overlay")
-# A row of its own: in a narrow window the map comes right after the photo.
-below, _ = st.columns(2, gap="large")
-with below:
-    scores = [(score.label, score.probability) for score in explanation.prediction.top(5)]
-    parts.chart(confidence_bars(scores, highlight=cam.target), "scores")
+    parts.overlay(scene, explanation.maps[0], key="overlay")
+explore.scores(explanation)
 parts.about(scene)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cnnviz.ui import ask, parts, shell
+from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import filters
 
 scene = shell.enter(
@@ -14,29 +14,24 @@ convolutions = [layer for layer in scene.outline.layers if layer.kernel_shape]
 if not convolutions:
     st.info("This network has no convolution, so there are no filters to show.")
     st.stop()
-scope = f"filters of {scene.model.name}"
-controls = st.columns([3, 2, 2, 2])
-with controls[0]:
-    paths = [layer.path for layer in convolutions]
-    suggested = scene.card.suggested_layers.filters
-    first = suggested if suggested in paths else None
-    layer = parts.pick_layer("Layer", convolutions, first, scope)
-found = ask.filters(scene.model, layer)
-filters.tell_damage(found)
-with controls[1]:
-    names = filters.input_names(scene, found)
-    channel = filters.pick_input(names, f"{scope} {layer}")
-with controls[2]:
+layer_column, input_column, scale_column, colour_column = st.columns([3, 2, 2, 2])
+with layer_column:
+    layer = filters.pick_layer(scene, convolutions)
+weights = scene.filters(layer)
+filters.warn_of_damage(weights)
+with input_column:
+    channel = filters.pick_input(scene, weights)
+with scale_column:
     scaling = filters.pick_scaling()
-with controls[3]:
+with colour_column:
     colours = parts.pick_colours(diverging=scaling == "symmetric")
 
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
-    figure = filters.grid(found, channel, scaling, colours)
+    figure = filters.grid(weights, channel, scaling, colours)
     clicked = parts.clicked(figure, f"filters:{layer}")
 with detail:
-    number = filters.pick_filter(found, clicked, f"{scope} {layer}")
-    filters.one_filter(found, number, channel, names[channel])
-filters.downloads(found)
+    number = filters.pick_filter(scene, weights, clicked)
+    filters.one_filter(scene, weights, number, channel)
+filters.downloads(weights)
 parts.about(scene)

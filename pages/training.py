@@ -2,10 +2,8 @@
 
 import streamlit as st
 
-from cnnviz.serving import training_jobs
 from cnnviz.ui import shell
 from cnnviz.ui.page_parts.training import form, network, progress, views
-from cnnviz.ui.scene import Scene
 
 scene = shell.enter(
     "How does a network learn?",
@@ -42,5 +40,4 @@ if epoch is not None and run is not None:
         photo = network.pick_photo(view, scene.photo)
     with of_layer:
         layer = network.pick_layer(view, run)
-    model = training_jobs.checkpoint(run, epoch.checkpoint, trusted=view.trusted)
-    network.draw(Scene(model, photo), layer)
+    network.draw(network.after(epoch, view, run, photo), layer)

@@ -367,7 +367,7 @@ def test_every_answer_about_a_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(builders.CHANNEL_ORDERS))
 def test_a_network_with_channels_first_and_its_twin(name: str) -> None:
-    """`test_layouts.py` compares all else of these."""
+    """`test_channels_first.py` compares all else of these."""
     if name in HEADS:
         compare_head(name, builders.network(name))
     assert compatibility.small_row(name) in compatibility.documented()

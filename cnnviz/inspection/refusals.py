@@ -26,7 +26,7 @@ REASONS: Final = {
     "extra-member": (
         "The file holds more than a model: cnnviz opens .keras files as Keras wrote them."
     ),
-    "duplicate-member": "The file holds the same part twice, so nobody can tell which one counts.",
+    "duplicate-member": "The file holds the same part twice, so it is not clear which one counts.",
     "encrypted-member": "The file is encrypted: save the model without a password.",
     "exotic-compression": "The file is packed in a way that Keras never uses: save the model anew.",
     "path-traversal": "The file tries to write outside its own folder: it may be an attack.",
@@ -36,7 +36,7 @@ REASONS: Final = {
     "damaged-config": "The description of the layers cannot be read: save the model anew.",
     "too-long": "The description of the layers is far longer than any known network's.",
     "too-deep": "The description of the layers is nested too deeply.",
-    "duplicate-key": "The description of a layer says the same thing twice.",
+    "duplicate-key": "The description of a layer has the same entry twice.",
     "not-a-number": "The description of a layer holds a value that is not a finite number.",
     "huge-number": "The description of a layer holds a size that no real network has.",
     "huge-shape": "A layer's input or output is far too large to compute.",
@@ -94,7 +94,7 @@ REASONS: Final = {
     "too-many-parameters": "The model has more than 150 million parameters, the most cnnviz opens.",
     "external-link": "The weights point at another file on this computer: it may be an attack.",
     "soft-link": "The weights are linked in a way that Keras never uses.",
-    "external-storage": "The weights lie in another file on this computer: it may be an attack.",
+    "external-storage": "The weights are in another file on this computer: it may be an attack.",
     "virtual-data": "The weights are put together from other files: it may be an attack.",
     "odd-type": "Among the weights is something that is not an array of numbers.",
     "odd-filter": "The weights are packed in a way that Keras never uses.",

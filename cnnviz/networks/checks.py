@@ -27,7 +27,7 @@ def check_model(model: keras.Model, structure: ModelStructure) -> None:
     """Checks that a model takes one picture, gives class scores, and can be run.
 
     Raises:
-        ModelError: it does not; the message says what cnnviz shows.
+        ModelError: it does not; the message names what cnnviz supports.
     """
     if structure.has_graph:
         _check_input(model, structure)

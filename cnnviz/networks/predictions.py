@@ -54,9 +54,9 @@ def read_prediction(
     scores = None if logits is None else np.asarray(logits).astype(np.float64)
     if not np.isfinite(raw).all() or (scores is not None and not np.isfinite(scores).all()):
         raise ModelError(
-            "The network's answer is not a number (NaN or infinite), so it says nothing about "
-            "this photo. Its weights are numbers, so values grew too large on the way: the "
-            "preprocessing may not fit it."
+            "The network's answer is not a number (NaN or infinite), so there is no prediction "
+            "for this photo. Its weights are numbers, so values grew too large between the layers: "
+            "the preprocessing may not fit it."
         )
     if head.activation in {"linear", "log_softmax"}:
         # A single linear unit is the logit of a sigmoid, several are those of a softmax.
@@ -76,10 +76,11 @@ def read_prediction(
 
 
 def _damage_message(layers: tuple[str, ...]) -> str:
-    shown = ", ".join(map(repr, layers[:5])) + (", …" if len(layers) > 5 else "")
+    more = ", …" if len(layers) > _MAX_LISTED else ""
+    shown = ", ".join(map(repr, layers[:_MAX_LISTED])) + more
     return (
-        "This network is damaged, so its answer would say nothing: weights that are not a number "
-        f"(NaN or infinite) are in {shown}."
+        "This network is damaged, so its answer would be meaningless: weights that are not a "
+        f"number (NaN or infinite) are in {shown}."
     )
 
 

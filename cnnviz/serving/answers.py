@@ -1,7 +1,7 @@
-"""What a confined process answers, read without trusting it.
+"""Answers of confined processes, read without trusting them.
 
-An answer travels as a pickle, and a pickle can name any function. Whoever took over a guest's
-process would so come out of it; here only plain data and a few names can.
+An answer is sent as a pickle, and a pickle can call any function that it names. Code that took
+over a confined process could leave it that way; here only plain data and a few names are read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import pickle  # nosec B403
 from typing import Any
 
-# The data that cnnviz's own functions give, and what NumPy, exceptions and loky are made of.
+# What cnnviz's functions return, and what arrays, exceptions and loky's messages consist of.
 _MODULES = {"cnnviz.cards", "cnnviz.errors", "cnnviz.results"}
 _NAMES = {
     ("numpy", "dtype"),
@@ -26,10 +26,10 @@ _NAMES = {
 
 
 class GuardedConnection:
-    """The web process's end of a guest's pipe: a connection that takes no other names.
+    """The web process's end of a confined process's pipe: it reads no other names.
 
-    It stands in for a ``multiprocessing`` connection. To the guest's process, which is given the
-    pipe when it starts, goes the connection itself.
+    It replaces a ``multiprocessing`` connection. The confined process, which gets the pipe when
+    it starts, receives the connection itself.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -39,28 +39,28 @@ class GuardedConnection:
         return getattr(self._connection, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _itself, (self._connection,)
+        return _identity, (self._connection,)
 
     def recv(self) -> Any:
         """The next answer.
 
         Raises:
-            pickle.UnpicklingError: it names something that no answer is made of.
+            pickle.UnpicklingError: it names something that no answer consists of.
         """
         return _Reader(io.BytesIO(self._connection.recv_bytes())).load()
 
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        known = module in _MODULES and "." not in name
-        if known:
-            found = super().find_class(module, name)
-            # A module also holds what it imported.
-            known = isinstance(found, type) and found.__module__ == module
-        if known or (module, name) in _NAMES:
+        if (module, name) in _NAMES:
             return super().find_class(module, name)
+        if module in _MODULES and "." not in name:
+            member = super().find_class(module, name)
+            # A module also holds what it imported.
+            if isinstance(member, type) and member.__module__ == module:
+                return member
         raise pickle.UnpicklingError(f"An answer may not name {module}.{name}.")
 
 
-def _itself(connection: Any) -> Any:
+def _identity(connection: Any) -> Any:
     return connection

@@ -1,4 +1,4 @@
-"""Saved models on disk, by what tells one state of a file from the next, and whom to trust."""
+"""Model files on disk: what identifies one state of a file, and whether it is trusted."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from cnnviz.cards import card_path
 from cnnviz.errors import ModelError
 from cnnviz.settings import PACKAGE, read_settings
 
-# The models that the project ships, in the form of the command sha256sum.
+# The models that the project ships, in the format of the command sha256sum.
 CHECKSUMS = PACKAGE / "shipped_models.sha256"
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A saved model on disk, as it is now: a change of it, or of its card, makes it another one.
+    """Identity and trust of a saved model: a change of the file, or of its card, changes it.
 
     Attributes:
         path: the file.
         modified: when it was written, in nanoseconds since 1970.
         size: in bytes.
         card_modified: when the card beside it was written; 0 without a card.
-        trusted: whether Keras may have the file as it is, in a process with other models.
-        card: a card that takes the place of the one beside it, as JSON; "" for none.
-        title: what a card that is inferred calls it; "" for the file's name.
+        trusted: whether Keras loads the file without inspection, in a process with other models.
         inner: whether the model inside a file for several graphics cards is meant.
-        checkpoint: whether it is one of many that a training left, which are looked at in turn
-            and must not drive out the models that everybody uses.
+        checkpoint: whether it is a checkpoint of a training. These are viewed one after the
+            other, and have a process of their own so that they do not evict other networks.
     """
 
     path: str
@@ -37,8 +35,6 @@ class ModelFile:
     size: int
     card_modified: int
     trusted: bool = False
-    card: str = ""
-    title: str = ""
     inner: bool = False
     checkpoint: bool = False
 
@@ -49,9 +45,9 @@ class ModelFile:
 
 
 def model_file(path: str | Path) -> ModelFile:
-    """Looks at a model file.
+    """Reads the identity of a model file, and whether it is trusted.
 
-    Trusted are the models that the project ships, whatever their folder, and with the switch
+    Trusted are the models that the project ships, in any folder, and with the switch
     ``CNNVIZ_TRUST`` all in the folder of models.
 
     Raises:
@@ -77,12 +73,12 @@ def model_file(path: str | Path) -> ModelFile:
 
 @functools.lru_cache(maxsize=256)
 def _is_shipped(path: str, _modified: int, _size: int) -> bool:
-    """Whether a file is byte for byte one that the project ships; read anew when it changed."""
-    known = shipped()
-    if Path(path).name not in known:
+    """Whether a file equals one that the project ships; the file is read again if it changed."""
+    expected = shipped().get(Path(path).name)
+    if expected is None:
         return False
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == known[Path(path).name]
+        return hashlib.file_digest(file, "sha256").hexdigest() == expected
 
 
 @functools.cache

@@ -1,7 +1,7 @@
-"""Limits that a process puts on itself, for good, before it opens a stranger's model.
+"""Limits that a process sets on itself, for good, before it opens an untrusted model.
 
-The code that reads models is native and large. Where a file finds a hole in it, what it reaches
-is a process with little memory, without a network, and without a way to start programs.
+The code that reads models is native and large. A file that exploits a bug in it controls a
+process with little memory, without a network, and without a way to start programs.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ import sys
 
 _log = logging.getLogger(__name__)
 
-# More than any file that a copy of a model needs: see `inspection.limits`.
+# More than a copy of any model that passes the inspection takes: see `inspection.limits`.
 _MOST_FILE_BYTES = 3 << 30
 
-# Numbers of Linux's system calls: what the filter needs to know of a processor.
-_PROCESSORS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
+# Numbers of Linux's system calls, by processor.
+PROCESSORS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
     # architecture, seccomp, socket, clone, and what is refused whatever its arguments are:
     # connect, execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup, and,
-    # where there are these, fork and vfork.
+    # where they exist, fork and vfork.
     "x86_64": (0xC000003E, 317, 41, 56, (42, 59, 322, 101, 310, 311, 425, 57, 58)),
     "aarch64": (0xC00000B7, 277, 198, 220, (203, 221, 281, 117, 270, 271, 425)),
 }
-# It makes threads and processes alike, and a filter cannot read which: glibc then takes clone.
+# It starts threads and processes alike, and a filter cannot read which: glibc then uses clone.
 _CLONE3 = 435
 
-# The few instructions of the kernel's packet filter that are used, and what it may answer.
+# The instructions of the kernel's packet filter that are used, and its possible results.
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
 _UNKNOWN = 0x00050000 | errno.ENOSYS
-# Where the kernel puts number, architecture and first argument of a call.
+# The offsets of a call's number, architecture and first argument.
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-# Calls of the 32-bit way into a 64-bit kernel begin here.
-_OTHER_WAY_IN = 0x40000000
+# The numbers of the 32-bit calls of a 64-bit kernel start here.
+_OTHER_INTERFACE = 0x40000000
 _LOCAL_SOCKET = 1
 _A_THREAD = 0x10000
 _NO_NEW_PRIVILEGES, _SET_FILTER, _ALL_THREADS = 38, 1, 1
 
 
-# A step of a program: its label, the code, the value, and the labels of the steps to go on at
-# when what it asks holds, and when not.
+# An instruction: its label, code and value, and for a comparison the labels of the instructions
+# that follow when it is true, and when it is false.
 _Step = tuple[str, int, int] | tuple[str, int, int, str, str]
 
 
 def confine(memory: int) -> None:
-    """Puts the limits on this process, and on all that it starts; they cannot be taken back.
+    """Sets the limits on this process, and on all that it starts; they cannot be lifted.
 
     Args:
-        memory: bytes of address space. Where the system knows no such limit, as on macOS, it has
+        memory: bytes of address space. Where the system has no such limit, as on macOS, it has
             no effect; neither have those on network and programs outside Linux.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -71,30 +71,30 @@ def confine(memory: int) -> None:
 
 
 def _forbid_network_and_programs() -> bool:
-    """Has the kernel refuse sockets to other machines, and other programs; whether it does."""
-    known = _PROCESSORS.get(platform.machine())
-    if sys.platform != "linux" or known is None:
+    """Has the kernel refuse network sockets and other programs; False where it cannot."""
+    numbers = PROCESSORS.get(platform.machine())
+    if sys.platform != "linux" or numbers is None:
         return False
-    architecture, seccomp, socket, clone, refused = known
-    program = _filter(architecture, socket, clone, refused)
+    architecture, seccomp, socket, clone, refused = numbers
+    program = filter_program(architecture, socket, clone, refused)
     instructions = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
-    # Without this a process that is not root may not filter its calls.
+    # Without this a process that is not root may not set a filter.
     if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         return False
-    return int(libc.syscall(seccomp, _SET_FILTER, _ALL_THREADS, described)) == 0
+    return int(libc.syscall(seccomp, _SET_FILTER, _ALL_THREADS, header)) == 0
 
 
-def _filter(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
-    """The kernel's program: called for every system call, it answers allow, refuse or kill."""
+def filter_program(architecture: int, socket: int, clone: int, refused: tuple[int, ...]) -> bytes:
+    """The filter program: run for every system call, it returns allow, refuse or kill."""
     return _assembled(
         [
             ("", _LOAD, _ARCHITECTURE),
             ("", _EQUAL, architecture, "", "kill"),
             ("", _LOAD, _NUMBER),
             *(("", _EQUAL, number, "refuse", "") for number in refused),
-            ("", _AT_LEAST, _OTHER_WAY_IN, "refuse", ""),
+            ("", _AT_LEAST, _OTHER_INTERFACE, "refuse", ""),
             ("", _EQUAL, _CLONE3, "unknown", ""),
             ("", _EQUAL, clone, "clone", ""),
             ("", _EQUAL, socket, "socket", "allow"),
@@ -111,11 +111,11 @@ def _filter(architecture: int, socket: int, clone: int, refused: tuple[int, ...]
 
 
 def _assembled(steps: list[_Step]) -> bytes:
-    """The bytes of a program whose jumps go to a step by its label, or with "" to the next one."""
-    places = {label: place for place, (label, *_) in enumerate(steps) if label}
+    """The bytes of a program; a jump names a label, or is "" for the next instruction."""
+    labels = {label: index for index, (label, *_) in enumerate(steps) if label}
     program = b""
-    for place, (_, code, value, *jumps) in enumerate(steps):
-        # The kernel counts how many steps to skip, and only forwards.
-        skipped = [places[label] - place - 1 if label else 0 for label in jumps] or [0, 0]
+    for index, (_, code, value, *jumps) in enumerate(steps):
+        # A jump is the number of instructions to skip, and only goes forwards.
+        skipped = [labels[label] - index - 1 if label else 0 for label in jumps] or [0, 0]
         program += struct.pack("=HBBI", code, *skipped, value)
     return program

@@ -1,7 +1,7 @@
-"""Temporary folders whose names tell whose they are, so that none outlives a server for long.
+"""Temporary folders whose names hold their process's id, so that none outlives a server for long.
 
 A process that is killed deletes nothing. The next one that makes a folder, or starts, sees from
-the process's number in the name that the owner is gone, and deletes it.
+the id in the name that the owner has ended, and deletes the folder.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# cnnviz-KIND-PROCESS-RANDOM; Python's random part holds no "-".
+# cnnviz-KIND-PROCESS-RANDOM; Python's random part contains no "-".
 _NAME = re.compile(r"cnnviz-[a-z]+-(\d+)-[^-]+")
 
-# The names that this process gave. In a container each server has the number of the last one.
-_made: set[str] = set()
+# The folders of this process. In a container each server has the process id of the last one.
+_own_names: set[str] = set()
 _lock = threading.Lock()
 
 
 def make(kind: str) -> TemporaryDirectory[str]:
-    """Makes a folder of this process, and deletes those whose process is gone.
+    """Makes a folder of this process, and deletes those whose process has ended.
 
     Args:
-        kind: what it is for, in small letters; it stands in the name.
+        kind: what it is for, in small letters; part of the folder's name.
     """
     delete_leftovers()
     prefix = f"cnnviz-{kind}-{os.getpid()}-"
     with _lock:
         folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-        _made.add(Path(folder.name).name)
+        _own_names.add(Path(folder.name).name)
     return folder
 
 
 def delete_leftovers() -> None:
-    """Deletes the folders, of whatever kind, of this user's processes that are gone."""
+    """Deletes the folders, of whatever kind, of this user's processes that have ended."""
     with _lock:
         for folder in Path(tempfile.gettempdir()).glob("cnnviz-*"):
             name = _NAME.fullmatch(folder.name)
@@ -46,7 +46,7 @@ def delete_leftovers() -> None:
 
 
 def _in_use(name: str, owner: int) -> bool:
-    return name in _made if owner == os.getpid() else _runs(owner)
+    return name in _own_names if owner == os.getpid() else _runs(owner)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -62,7 +62,7 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except PermissionError:
         return True
-    # No process can have a number as long as some name may hold.
+    # A name may hold a number that is too large for a process id.
     except (ProcessLookupError, OverflowError):
         return False
     return True

@@ -18,7 +18,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cnnviz.cards import card_text
 from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
@@ -296,7 +295,7 @@ def models() -> list[ModelFile]:
 
 
 def checkpoint(run: TrainingRun, name: str, *, trusted: bool) -> ModelFile:
-    """A checkpoint of a training as a model that the workers can load.
+    """A checkpoint of a training as a model file; its card is that of the training.
 
     Args:
         run: the training.
@@ -307,4 +306,4 @@ def checkpoint(run: TrainingRun, name: str, *, trusted: bool) -> ModelFile:
         ModelError: it does not exist any more.
     """
     path = run.folder / name
-    return replace(model_file(path), trusted=trusted, card=card_text(run.card), checkpoint=True)
+    return replace(model_file(path), trusted=trusted, checkpoint=True)

@@ -1,7 +1,7 @@
-"""What runs inside a worker process: it loads networks, keeps some, and answers questions on them.
+"""What runs inside a worker process: it loads networks, keeps some, and answers calls on them.
 
-`workers` starts these processes, and names the functions of this module by reference alone: the
-process that asks imports it too, so TensorFlow and all that needs it are imported inside functions.
+`worker_pools` starts these processes and `workers` submits the calls. Both import this module in
+the process that asks, so TensorFlow and all that needs it are imported inside functions.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import gc
 import importlib
 import logging
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnnviz.cards import ModelCard, changed
+from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.processes import follow
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# What may be asked of a worker, and where it lives.
+# What a worker can be asked for, and the module of the function.
 _FUNCTIONS = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",
@@ -30,105 +30,134 @@ _FUNCTIONS = {
     "prepare": "attribution.outlines",
 }
 
-# Each thread of a guest takes address space; a stranger's model need not have all cores.
-_GUEST_THREADS = 2
+# Each thread of a confined process takes address space; an untrusted model need not have all cores.
+_UNTRUSTED_THREADS = 2
 
 _log = logging.getLogger(__name__)
 
+# The networks in memory, the one that was used last at the end.
 _networks: OrderedDict[ModelFile, Any] = OrderedDict()
-# The same by the cards that people set in the app: little more than the cards.
-_carded: OrderedDict[ModelFile, Any] = OrderedDict()
+_most_networks = 1
+# The same with the cards that people set in the app: they take little more than the cards.
+_with_cards: OrderedDict[tuple[ModelFile, str], Any] = OrderedDict()
 _MOST_CARDS = 8
-_most = 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function on a network.
+
+    Attributes:
+        function: ``activations``, ``explain``, ``filters``, ``outline``, ``predict`` or
+            ``prepare``.
+        model: the network's file.
+        card: takes the place of the model's own card; None for that one.
+        args: what the function takes after the network.
+        options: its keyword arguments.
+    """
+
+    function: str
+    model: ModelFile
+    card: ModelCard | None = None
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def initialise(settings: Settings, parent: int, folder: str | None) -> None:
-    """Makes a new process ready.
+    """Prepares a new process.
 
     Args:
         settings: limits.
         parent: the id of the process that started this one, which ends together with it.
-        folder: for a guest where its temporary files lie, else None.
+        folder: for an untrusted model the folder of its temporary files, else None.
     """
-    global _most
-    guest = folder is not None
-    _most = 1 if guest else settings.networks
+    global _most_networks
+    untrusted = folder is not None
+    _most_networks = 1 if untrusted else settings.networks
     follow(parent, folder)
-    if guest:
-        # TensorFlow comes later, so that a file that is refused is refused at once.
+    if untrusted:
+        # TensorFlow is imported later, so that a file that is refused is refused at once.
         from cnnviz.serving.sandbox import confine
 
         confine(settings.untrusted_gb << 30)
     else:
-        _import_tensorflow(settings.threads)
+        import_tensorflow(settings.threads)
 
 
-def _import_tensorflow(threads: int) -> None:
-    # TensorFlow makes hundreds of thousands of objects that stay: to count them again
+def import_tensorflow(threads: int) -> None:
+    """Imports all that runs networks; 0 threads leaves their number to TensorFlow."""
+    # TensorFlow makes hundreds of thousands of objects that stay: counting them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
     import tensorflow as tf
 
-    # 0 leaves the choice to TensorFlow.
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     importlib.import_module("cnnviz.attribution.outlines")
     gc.enable()
 
 
-def answer(function: str, model: ModelFile, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Calls one of the functions of the table on a model, which is loaded when it is not there.
+def answer(call: Call) -> Any:
+    """Carries out a call; the model is loaded if it is not in memory.
 
     Raises:
-        CnnvizError: whatever goes wrong, so that who asked can read it without TensorFlow.
+        CnnvizError: whatever goes wrong, so that the caller can read it without TensorFlow.
     """
     try:
-        network = _network(model)
-        home = importlib.import_module(f"cnnviz.{_FUNCTIONS[function]}")
-        return getattr(home, function)(network, *args, **kwargs)
+        network = _network(call.model, call.card)
+        module = importlib.import_module(f"cnnviz.{_FUNCTIONS[call.function]}")
+        return getattr(module, call.function)(network, *call.args, **call.options)
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
     except Exception as error:  # noqa: BLE001
-        _log.exception("%s failed on %s", function, model.path)
+        _log.exception("%s failed on %s", call.function, call.model.path)
         raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
         ) from None
 
 
-def _network(model: ModelFile) -> Any:
-    base = _loaded(replace(model, card="", title=""))
-    if not model.card and not model.title:
-        return base
-    known = _carded.get(model)
-    if known is None or known.model is not base.model:
+def loaded_models() -> list[ModelFile]:
+    """The models whose networks are in memory, the one that was used last at the end."""
+    return list(_networks)
+
+
+def _network(model: ModelFile, card: ModelCard | None) -> Any:
+    network = _loaded(model)
+    if card is None:
+        return network
+    key = model, card.model_dump_json()
+    cached = _with_cards.get(key)
+    if cached is None or cached.model is not network.model:
         from cnnviz.networks.loading import with_card
 
-        while len(_carded) >= _MOST_CARDS:
-            _carded.popitem(last=False)
-        if model.card:
-            card = ModelCard.model_validate_json(model.card)
-        else:
-            card = changed(base.card, title=model.title)
-        known = _carded[model] = with_card(base, card)
-    return known
+        while len(_with_cards) >= _MOST_CARDS:
+            _with_cards.popitem(last=False)
+        cached = _with_cards[key] = with_card(network, card)
+    return cached
 
 
 def _loaded(model: ModelFile) -> Any:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]
-    while len(_networks) >= _most:
+    while len(_networks) >= _most_networks:
         _networks.popitem(last=False)
-    _networks[model] = _load(model)
-    # loky collects garbage after a call; what stays need not be looked at every time. What was
-    # kept out of sight before, and has left, must be seen once more to be let go.
+    _networks[model] = load(model)
+    # loky collects garbage after a call. What stays is frozen, so that it is not scanned each
+    # time; what was frozen before and has been evicted is scanned once more to be freed.
     gc.unfreeze()
     gc.collect()
     gc.freeze()
     return _networks[model]
 
 
-def _load(model: ModelFile) -> Any:
+def load(model: ModelFile) -> Any:
+    """Loads a model as a ``Network``; one that is not trusted is inspected first.
+
+    Raises:
+        ModelError: the file is not there any more, or cannot be loaded.
+        RefusedModelError: the file is not safe to open.
+    """
     if not model.trusted:
         from cnnviz.inspection import gate
 
@@ -136,12 +165,12 @@ def _load(model: ModelFile) -> Any:
             raise ModelError(
                 "This model was put away, because others needed the room. Upload it again."
             )
-        look = gate.inspect_inner_model if model.inner else gate.inspect_model
-        found = look(Path(model.path))
-        _import_tensorflow(read_settings().threads or _GUEST_THREADS)
+        inspect = gate.inspect_inner_model if model.inner else gate.inspect_model
+        inspected = inspect(Path(model.path))
+        import_tensorflow(read_settings().threads or _UNTRUSTED_THREADS)
         from cnnviz.networks.loading import load_inspected
 
-        return load_inspected(model.path, found)
+        return load_inspected(model.path, inspected)
     from cnnviz.networks.loading import load_model
 
     return load_model(model.path, trusted=True)

@@ -1,7 +1,7 @@
 """Starts the app: ``python -m cnnviz.ui [--replay FOLDER] [options of "streamlit run"]``.
 
-The worker processes start first, so that TensorFlow loads while the server comes up. What the
-pages draw with is imported before the server answers, so that no visitor waits for it.
+The worker processes start first, so that TensorFlow is imported while the server starts. The
+pages' plotting modules are imported before the server answers, so that no visitor waits for them.
 """
 
 import argparse
@@ -13,15 +13,15 @@ import sys
 
 from cnnviz.settings import ROOT, read_settings
 
-# Options of glibc's mallopt: what is larger gets pages of its own, and the most heaps.
+# Options of glibc's mallopt: the size above which memory is mapped, and the number of heaps.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
-    _give_memory_back()
-    _calculate_alone()
-    options = _take_replay(sys.argv[1:])
+    map_large_arrays()
+    use_one_blas_thread()
+    options = take_replay(sys.argv[1:])
     from cnnviz.serving import temporary_folders, workers
     from cnnviz.ui.sidebar import library
 
@@ -31,7 +31,7 @@ def main() -> None:
     importlib.import_module("cnnviz.figures.grids")
     from streamlit.web import cli
 
-    # What has been imported stays: no collection of garbage need look at it again.
+    # What has been imported stays: the garbage collector need not scan it again.
     gc.collect()
     gc.freeze()
 
@@ -39,20 +39,20 @@ def main() -> None:
     sys.exit(cli.main())
 
 
-def _take_replay(words: list[str]) -> list[str]:
-    """Takes ``--replay FOLDER`` out of the command, and gives the rest, which is Streamlit's."""
+def take_replay(words: list[str]) -> list[str]:
+    """Takes ``--replay FOLDER`` out of the options, and returns the rest, for Streamlit."""
     parser = argparse.ArgumentParser("python -m cnnviz.ui", add_help=False, allow_abbrev=False)
     parser.add_argument("--replay", metavar="FOLDER", help="of a training")
-    known, rest = parser.parse_known_args(words)
-    if known.replay is not None:
-        os.environ["CNNVIZ_REPLAY"] = known.replay
+    own, rest = parser.parse_known_args(words)
+    if own.replay is not None:
+        os.environ["CNNVIZ_REPLAY"] = own.replay
     return rest
 
 
 def _limit(options: list[str]) -> list[str]:
-    """The limit for uploads: that for photos is in the configuration.
+    """The option for the size of uploads, where models or zips of photos may be uploaded.
 
-    A model, or a zip of photos to train on, may be larger.
+    The configuration file has the limit for photos, which is smaller.
     """
     from cnnviz.ui.sidebar.own_models import LOCAL
 
@@ -67,20 +67,20 @@ def _limit(options: list[str]) -> list[str]:
     return ["--server.maxUploadSize", str(settings.upload_mb)] if larger else []
 
 
-def _calculate_alone() -> None:
-    """Has NumPy, which must not be loaded yet, multiply matrices in the thread that asks.
+def use_one_blas_thread() -> None:
+    """Has NumPy, which must not be imported yet, multiply matrices in the calling thread.
 
-    A page's matrices are small. OpenBLAS's own threads would wait for the next one without
-    sleeping, for longer than it takes.
+    A page's matrices are small. OpenBLAS's own threads would wait for the next one in a busy
+    loop, for longer than the multiplication takes.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _give_memory_back() -> None:
-    """Has glibc, where it is in use, keep large arrays out of its heaps.
+def map_large_arrays() -> None:
+    """Has glibc, where it is in use, map large arrays instead of taking them from its heaps.
 
-    Photos come and go in many threads. Left alone, glibc gets used to their size, puts them into
-    heaps that it never gives back, and the server grows for hours.
+    Photos are allocated and freed in many threads. By default glibc adapts to their size and puts
+    them into heaps that it never returns to the system, so that the server grows for hours.
     """
     if sys.platform != "linux":
         return

@@ -1,87 +1,129 @@
-"""Questions to the networks: asked of a worker once, then kept by what was asked."""
+"""Questions to the networks: a worker answers each once, and Streamlit caches the answer.
+
+A cache's key is the model's file, the card that replaces the file's own, the photo's key and the
+other arguments. Arguments that begin with an underscore are not part of it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import streamlit as st
 
+from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar.photos import LoadedPhoto
 from cnnviz.ui.text import plain
 
-
-def outline(model: ModelFile) -> Outline:
-    """What there is to see in a network."""
-    return _ask("Loading the network", "outline", model)
+Answer = TypeVar("Answer")
 
 
-def first_look(model: ModelFile, name: str) -> Outline:
-    """What there is to see in a model that may be refused; it is asked for once only."""
-    answer: Outline = _answer("outline", model, (), (), None, f"Inspecting {plain(name)}")
-    return answer
+def outline(model: ModelFile, card: ModelCard | None = None) -> Outline:
+    """The layers of a network, how it ends, and its card."""
+    return _retried(lambda text: _outline(model, card, text), "Loading the network")
+
+
+def first_outline(model: ModelFile, name: str) -> Outline:
+    """The outline of a model that may be refused; the question is not repeated."""
+    return _outline(model, None, f"Inspecting {plain(name)}")
 
 
 def filters(model: ModelFile, layer: str) -> Filters:
     """A convolution's kernels, biases and statistics."""
-    return _ask("Reading the filters", "filters", model, layer)
+    return _retried(lambda text: _filters(model, layer, text), "Reading the filters")
 
 
-def activations(model: ModelFile, photo: Photo, layer: str) -> Floats:
+def activations(model: ModelFile, card: ModelCard | None, photo: LoadedPhoto, layer: str) -> Floats:
     """A layer's output for a photo: (h, w, K), or (K,)."""
-    maps = _ask("Running the photo through the network", "activations", model, photo, (layer,))
-    return maps[layer]
+    return _retried(
+        lambda text: _activations(model, card, photo.key, layer, photo, text),
+        "Running the photo through the network",
+    )
 
 
 def explanation(
     model: ModelFile,
-    photo: Photo,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
     targets: tuple[str, ...] = (),
     method: str | None = None,
     layer: str | None = None,
 ) -> Explanation:
     """The prediction for a photo, and a map for each target or for the predicted class."""
-    text = "Looking for the evidence in the photo"
-    return _ask(text, "explain", model, photo, targets, method=method, layer=layer)
+    return _retried(
+        lambda text: _explanation(model, card, photo.key, targets, method, layer, photo, text),
+        "Looking for the evidence in the photo",
+    )
 
 
-@st.cache_resource(show_spinner=False, max_entries=48)
-def view(model: ModelFile, key: str, _photo: Photo) -> NetworkView:
-    """A photo as a network sees it; ``key`` is the photo's own."""
-    preprocessing = outline(model).card.preprocessing
-    pixels = picture_view(_photo.image, preprocessing)
-    pixels.setflags(write=False)
-    return NetworkView(pixels, preprocessing)
+def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
+    """A photo as a network with this preprocessing sees it."""
+    return _view(photo.key, preprocessing, photo)
 
 
-def _ask(text: str, function: str, model: ModelFile, *args: Any, **kwargs: Any) -> Any:
-    # The cache knows a photo by its key; the photo goes along unseen.
-    photo = next((arg for arg in args if isinstance(arg, Photo)), None)
-    known = tuple(arg.key if isinstance(arg, Photo) else arg for arg in args)
-    question = (function, model, known, tuple(kwargs.items()), photo)
+def _retried(question: Callable[[str], Answer], text: str) -> Answer:
+    """The answer, asked for a second time where the first process stopped.
+
+    The warning stays outside the cached functions: these would show it again with each answer.
+    """
     try:
-        return _answer(*question, text)
+        return question(text)
     except WorkerError as error:
         if not error.again:
             raise
         st.warning(plain(str(error)), icon=":material/restart_alt:")
-    return _answer(*question, "Starting a new process, which takes a few seconds")
+    return question("Starting a new process, which takes a few seconds")
 
 
-@st.cache_data(show_spinner=False, max_size="128MB")
-def _answer(
-    function: str,
-    model: ModelFile,
-    args: tuple[Any, ...],
-    kwargs: tuple[tuple[str, Any], ...],
-    _photo: Photo | None,
-    _text: str,
-) -> Any:
-    # With a photo the first argument is its key: it stands for the photo in the cache.
-    rest = args if _photo is None else (view(model, _photo.key, _photo), *args[1:])
+@st.cache_data(show_spinner=False, max_size="8MB")
+def _outline(model: ModelFile, card: ModelCard | None, _text: str) -> Outline:
     with st.spinner(f"{_text} …", show_time=True):
-        return workers.call(function, model, *rest, **dict(kwargs))
+        return workers.outline(model, card)
+
+
+@st.cache_data(show_spinner=False, max_size="32MB")
+def _filters(model: ModelFile, layer: str, _text: str) -> Filters:
+    with st.spinner(f"{_text} …", show_time=True):
+        return workers.filters(model, layer)
+
+
+@st.cache_data(show_spinner=False, max_size="80MB")
+def _activations(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    layer: str,
+    _photo: LoadedPhoto,
+    _text: str,
+) -> Floats:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with st.spinner(f"{_text} …", show_time=True):
+        return workers.activations(model, seen, (layer,), card)[layer]
+
+
+@st.cache_data(show_spinner=False, max_size="8MB")
+def _explanation(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    targets: tuple[str, ...],
+    method: str | None,
+    layer: str | None,
+    _photo: LoadedPhoto,
+    _text: str,
+) -> Explanation:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with st.spinner(f"{_text} …", show_time=True):
+        return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=48)
+def _view(key: str, preprocessing: Preprocessing, _photo: LoadedPhoto) -> NetworkView:
+    pixels = picture_view(_photo.image, preprocessing)
+    pixels.setflags(write=False)
+    return NetworkView(pixels, preprocessing)

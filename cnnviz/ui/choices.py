@@ -1,7 +1,7 @@
-"""Choices that outlive a change of page, and that a link brings back.
+"""Choices that are kept when the page changes, and restored from a link.
 
-The address bar is the first word: a link, or the browser's way back. Where it says nothing
-(Streamlit empties it when the page changes) the last choice counts, and then the default.
+The address comes first: a link, or the browser's Back button. If it does not name a choice
+(Streamlit empties it when the page changes) the last choice applies, and then the default.
 """
 
 from __future__ import annotations
@@ -24,29 +24,27 @@ def choose(
     default: Option,
     *,
     scope: str = "",
-    address: Callable[[Option], str] = str,
-    **look: Any,
+    **arguments: Any,
 ) -> Option:
     """Draws a widget for one of some options and returns the choice.
 
     Args:
         widget: such as ``st.selectbox``, called with a label, options and a key.
-        label: what a person reads.
-        name: what the address bar shows.
+        label: the widget's label.
+        name: of the parameter in the address.
         options: what can be chosen.
-        default: the choice of a person who has not chosen; it does not stand in the address.
-        scope: whose choice it is, such as a model's name: another one has its own.
-        address: how an option is written in the address bar.
-        look: passed on to the widget.
+        default: the choice of a person who has not chosen; it is not written into the address.
+        scope: separates choices of the same name, such as those for different models.
+        arguments: passed on to the widget.
     """
-    named = {address(option): option for option in options}
-    found = _recall(name, scope)
-    start = named.get(found[0], default) if found else default
-    _tell_unknown(label, [text for text in found or [] if text not in named])
-    chosen = _draw(widget, label, name, scope, options, start, look)
+    by_text = {str(option): option for option in options}
+    last = _last(name, scope)
+    start = by_text.get(last[0], default) if last else default
+    _report_unknown(label, [text for text in last or [] if text not in by_text])
+    chosen = _draw(widget, label, name, scope, options, start, arguments)
     if chosen is None:
         chosen = default
-    _remember(name, scope, [address(chosen)], standing=chosen != default)
+    _store(name, scope, [str(chosen)], in_address=chosen != default)
     return chosen
 
 
@@ -57,16 +55,16 @@ def choose_many(
     default: Sequence[str],
     *,
     scope: str = "",
-    **look: Any,
+    **arguments: Any,
 ) -> list[str]:
     """Draws a multiselect and returns the choices, in the order they were made."""
-    found = _recall(name, scope)
+    last = _last(name, scope)
     # A link may name one twice, or more than may be chosen.
-    known = dict.fromkeys(text for text in found or [] if text in options)
-    start = list(known)[: look.get("max_selections")] or default
-    _tell_unknown(label, [text for text in found or [] if text not in options])
-    chosen = _draw(st.multiselect, label, name, scope, options, list(start), look)
-    _remember(name, scope, chosen, standing=chosen != list(default))
+    valid = dict.fromkeys(text for text in last or [] if text in options)
+    start = list(valid)[: arguments.get("max_selections")] or default
+    _report_unknown(label, [text for text in last or [] if text not in options])
+    chosen = _draw(st.multiselect, label, name, scope, options, list(start), arguments)
+    _store(name, scope, chosen, in_address=chosen != list(default))
     return chosen
 
 
@@ -79,7 +77,7 @@ def put(name: str, value: str | Sequence[str], scope: str = "") -> None:
 
 
 def kept(name: str, scope: str = "") -> list[str]:
-    """The last choice, as it is written in the address bar; empty if there was none."""
+    """The last choice as its text in the address; empty if there was none."""
     return _kept().get((name, scope), [])
 
 
@@ -89,35 +87,35 @@ def is_made(name: str, scope: str = "") -> bool:
 
 
 def link_names(name: str) -> bool:
-    """Whether the address bar speaks of a choice that cnnviz did not write there itself."""
+    """Whether the address names a choice that cnnviz did not write there itself."""
     return name in st.query_params and st.query_params.get_all(name) != _written().get(name)
 
 
 def forget(name: str, scope: str = "") -> None:
-    """Takes a choice back, as if it had never been made."""
+    """Deletes a choice, as if it had never been made."""
     forget_address(name)
     _kept().pop((name, scope), None)
     st.session_state.pop(_key(name, scope), None)
 
 
 def forget_address(name: str) -> None:
-    """Takes a choice out of the address bar."""
+    """Removes a choice from the address."""
     if name in st.query_params:
         del st.query_params[name]
     _written().pop(name, None)
 
 
-def _recall(name: str, scope: str) -> list[str] | None:
-    """What the address bar or, where it is silent, the last visit says."""
+def _last(name: str, scope: str) -> list[str] | None:
+    """The choice in the address or, if it names none, the last one that was made."""
     if link_names(name):
         st.session_state.pop(_key(name, scope), None)
         return st.query_params.get_all(name)
     return _kept().get((name, scope))
 
 
-def _remember(name: str, scope: str, values: list[str], *, standing: bool) -> None:
+def _store(name: str, scope: str, values: list[str], *, in_address: bool) -> None:
     _kept()[name, scope] = values
-    if not standing:
+    if not in_address:
         forget_address(name)
         return
     if st.query_params.get_all(name) != values:
@@ -132,17 +130,18 @@ def _draw(
     scope: str,
     options: Sequence[Any],
     start: Any,
-    look: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> Any:
     key = _key(name, scope)
     if key not in st.session_state:
         st.session_state[key] = start
-    return widget(label, options, key=key, **look)
+    return widget(label, options, key=key, **arguments)
 
 
-def _tell_unknown(label: str, unknown: list[str]) -> None:
-    if unknown and "told" not in st.session_state:
-        st.session_state["told"] = True
+def _report_unknown(label: str, unknown: list[str]) -> None:
+    """A message about the first unknown value of a session's links."""
+    if unknown and "unknown choice reported" not in st.session_state:
+        st.session_state["unknown choice reported"] = True
         st.toast(plain(f"The link names a {label.lower()} that is not there: {unknown[0]!r}."))
 
 

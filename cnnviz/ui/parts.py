@@ -1,4 +1,4 @@
-"""Pieces that several pages show."""
+"""Parts that several pages share: charts, choices, downloads, and the card."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from cnnviz.ui import choices
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# For CSS: a window in which Streamlit puts columns below one another.
+# For CSS: a window in which Streamlit stacks columns.
 NARROW = "(max-width: 640px)"
-# Of a confusion matrix that a page has room for.
+# The largest confusion matrix that is shown.
 _MOST_CLASSES = 20
 
 
@@ -32,13 +32,13 @@ def chart(
     *,
     above_in_columns: int = 0,
 ) -> None:
-    """Draws a figure as wide as its place, and as high as it then needs to be.
+    """Draws a figure as wide as its container, at the height that its proportions then need.
 
     Args:
         figure: the figure.
         key: its name on the page.
-        on_click: what happens after a click on one of its points.
-        above_in_columns: pixels to leave free above it where columns stand side by side.
+        on_click: called after a click on one of its points.
+        above_in_columns: pixels of padding above it while columns are side by side.
     """
     name = file_stem(key).replace(".", "-")
     if above_in_columns:
@@ -63,13 +63,13 @@ def chart(
 
 
 def clicked(figure: go.Figure, key: str) -> str | None:
-    """Draws a figure and tells what was clicked on it just now, once."""
+    """Draws a figure and returns what was clicked on it, in the run after the click alone."""
 
     def note() -> None:
         points = st.session_state[f"chart:{key}"].selection.points
         if points:
             st.session_state[f"last click:{key}"] = str(points[0]["customdata"][0])
-        # A second click on the same thing takes its selection away: it means the same thing.
+        # A second click on the same point clears the selection, and counts as a click too.
         st.session_state[f"click:{key}"] = st.session_state.get(f"last click:{key}")
 
     click: str | None = st.session_state.pop(f"click:{key}", None)
@@ -78,7 +78,7 @@ def clicked(figure: go.Figure, key: str) -> str | None:
 
 
 def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key: str) -> None:
-    """The photo with a map over it; a map without evidence says why."""
+    """The photo with a map over it; for a map without evidence, the reason."""
     reason = nothing_to_see(cam)
     if reason and not signed:
         st.info(plain(reason), icon=":material/visibility_off:")
@@ -114,31 +114,31 @@ def pick_colours(*, diverging: bool = False) -> str:
 
 def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> str:
     """The choice of one layer, by path; the default may be an operation that is no layer."""
-    shapes = {layer.path: f"{layer.path} · {shape_text(layer)}" for layer in layers}
-    first = default or layers[0].path
+    shapes = {layer.path: f"{layer.path} · {shape_text(layer.output_shape)}" for layer in layers}
+    default = default or layers[0].path
     return choices.choose(
         st.selectbox,
         label,
         "layer",
-        list({**shapes, first: first}),
-        first,
+        list({**shapes, default: default}),
+        default,
         scope=scope,
         format_func=lambda path: shapes.get(path, path),
     )
 
 
-def shape_text(layer: LayerInfo) -> str:
-    """A layer's output shape as ``h × w × K``; a free size is ``?``."""
-    return " × ".join("?" if size is None else str(size) for size in layer.output_shape[1:])
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape (N, h, w, K) as ``h × w × K``; a free size is ``?``."""
+    return " × ".join("?" if size is None else str(size) for size in shape[1:])
 
 
 def download_array(label: str, values: Floats, name: str, key: str) -> None:
-    """A button that saves an array as .npy; the file is made when it is asked for."""
+    """A button that saves an array as .npy; the file is made on a click."""
     download(label, lambda: npy(values), f"{name}.npy", key)
 
 
 def download(label: str, make: Callable[[], bytes], file_name: str, key: str) -> None:
-    """A button that saves a file, made when it is asked for."""
+    """A button that saves a file, which is made on a click."""
     st.download_button(
         label,
         make,
@@ -156,7 +156,7 @@ def file_stem(*names: str) -> str:
 
 
 def about(scene: Scene) -> None:
-    """The model's card, folded; an inferred card says so in the open."""
+    """The model's card, folded; a warning if it is inferred or weights are damaged."""
     card = scene.card
     if scene.outline.damaged:
         named = ", ".join(scene.outline.damaged[:5])
@@ -191,16 +191,15 @@ def about(scene: Scene) -> None:
 
 
 def _length(training: Training) -> dict[str, str]:
-    """How long a network was trained, as far as its card tells."""
+    """The length of the training, as far as the card has it."""
     if training.epochs is None:
         return {}
-    seconds = training.seconds
-    took = "" if seconds is None else f" in {seconds:,.0f} s"
-    return {"Epochs": f"{training.epochs:,}{took}"}
+    duration = "" if training.seconds is None else f" in {training.seconds:,.0f} s"
+    return {"Epochs": f"{training.epochs:,}{duration}"}
 
 
 def _confused(card: ModelCard) -> list[str]:
-    """The confusion matrix of a card as a table, where there is room for it."""
+    """The confusion matrix of a card as a table, if it is small enough."""
     confusion, names = card.training.confusion, [plain(label) for label in card.labels]
     if confusion is None or len(names) > _MOST_CLASSES:
         return []

@@ -1,4 +1,4 @@
-"""What a page is about."""
+"""The model and the photo of a page, and the questions about them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,52 @@ import functools
 from dataclasses import dataclass
 
 from cnnviz.cards import ModelCard
-from cnnviz.results import Outline
+from cnnviz.photos.preprocessing import NetworkView
+from cnnviz.results import Explanation, Filters, Floats, Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar.photos import LoadedPhoto
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a page is about: a model and a photo."""
+    """A model and a photo, and the questions about them.
+
+    Attributes:
+        model: the model's file.
+        photo: the photo.
+        card_override: takes the place of the card that belongs to the file, as one that a
+            person set by hand; None for the file's own.
+    """
 
     model: ModelFile
-    photo: Photo
+    photo: LoadedPhoto
+    card_override: ModelCard | None = None
 
     @functools.cached_property
     def outline(self) -> Outline:
-        """What there is to see in the network; who asks first waits until it is loaded."""
-        return ask.outline(self.model)
+        """The layers of the network; the first question waits until it is loaded."""
+        return ask.outline(self.model, self.card_override)
 
     @property
     def card(self) -> ModelCard:
         """The model's card."""
         return self.outline.card
+
+    def filters(self, layer: str) -> Filters:
+        """A convolution's kernels, biases and statistics."""
+        return ask.filters(self.model, layer)
+
+    def activations(self, layer: str) -> Floats:
+        """A layer's output for the photo: (h, w, K), or (K,)."""
+        return ask.activations(self.model, self.card_override, self.photo, layer)
+
+    def explanation(
+        self, targets: tuple[str, ...] = (), method: str | None = None, layer: str | None = None
+    ) -> Explanation:
+        """The prediction for the photo, and a map for each target or for the predicted class."""
+        return ask.explanation(self.model, self.card_override, self.photo, targets, method, layer)
+
+    def view(self) -> NetworkView:
+        """The photo as the network sees it."""
+        return ask.view(self.photo, self.card.preprocessing)

@@ -1,6 +1,8 @@
-"""What stands around every page: navigation, the sidebar, and the box for errors."""
+"""What surrounds every page: navigation, the sidebar, and the box for errors."""
 
 from __future__ import annotations
+
+from contextvars import ContextVar
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -8,12 +10,10 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
-from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, parts
+from cnnviz.ui import parts
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import card, library, own_models, photos
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
@@ -28,9 +28,13 @@ _PAGES = {
     "training": ("Training", ":material/model_training:"),
 }
 
+# What the sidebar of this run of the app has chosen. The sidebar's widgets belong to app.py, since
+# those of a page lose their state with it; None where Streamlit runs a page without app.py.
+_scene: ContextVar[Scene | None] = ContextVar("scene", default=None)
+
 
 def pages() -> list[StreamlitPage]:
-    """The pages for ``st.navigation``, the first one first."""
+    """The pages for ``st.navigation``, the default page first."""
     return [
         st.Page(page_path(name), title=title, icon=icon, default=name == "explore")
         for name, (title, icon) in _PAGES.items()
@@ -43,36 +47,39 @@ def page_path(name: str) -> str:
 
 
 def run(page: StreamlitPage) -> None:
-    """Draws the sidebar, then the page; an error of ours becomes a box on it."""
+    """Draws the sidebar, then the page; a ``CnnvizError`` becomes a box on it."""
     try:
         with st.sidebar:
-            st.session_state["scene"] = _sidebar()
-        page.run()
+            token = _scene.set(_sidebar())
+        try:
+            page.run()
+        finally:
+            _scene.reset(token)
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
 
 
 def enter(title: str, lead: str) -> Scene:
-    """Draws a page's heading and gives what it is about.
+    """Draws a page's heading and returns the model and the photo of the page.
 
-    A page that Streamlit runs by itself, as the first thing that a new server is asked for,
-    turns to ``app.py``, which draws everything around it.
+    If the first request to a new server is for a page, Streamlit runs the page without ``app.py``.
+    After ``st.navigation`` the same request is run again through ``app.py``.
     """
-    if "scene" not in st.session_state:
+    scene = _scene.get()
+    if scene is None:
         st.set_page_config(page_icon=ICON, layout="wide")
         st.navigation(pages())
         st.rerun()
-    model, photo = st.session_state.pop("scene")
     st.title(title, anchor=False)
     st.markdown(lead)
-    # Columns below one another need not keep the distance that they have side by side.
+    # Columns below one another need less distance than columns side by side.
     st.html(f"<style>@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}</style>")
-    return Scene(model, photo)
+    return scene
 
 
-def _sidebar() -> tuple[ModelFile, Photo]:
-    """The choice of network and photo, and for a network without a card what a card would say."""
+def _sidebar() -> Scene:
+    """The choice of network and photo, and for a network without a card the settings of one."""
     offered = library.models()
     workers.start(offered)
     above = st.container()
@@ -84,17 +91,10 @@ def _sidebar() -> tuple[ModelFile, Photo]:
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
             ".h5 file there and reload the page."
         )
-    titles = library.titles(by_name)
     with above:
-        name = choices.choose(
-            st.selectbox,
-            "Network",
-            "model",
-            list(by_name),
-            next(iter(by_name)),
-            format_func=titles.__getitem__,
-        )
+        name = network_choice.choose(library.titles(by_name))
     own_models.forget_problem(name)
     model = by_name[name]
     photo = photos.pick(model)
-    return card.pick(model, photo), photo
+    title = name if name in own_models.models() else None
+    return Scene(model, photo, card.pick(model, title, photo))

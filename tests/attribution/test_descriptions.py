@@ -157,6 +157,7 @@ EPS = 2.0**-23  # the distance from 1 to the next float32
     [
         # A logit z becomes exp(z), which is 1 plus about z.
         ([[0.0, 0.9 * EPS]], {"score": 0.0, "bias": 0.0}, True),
+        ([[0.0, EPS]], {"score": 0.0, "bias": 0.0}, False),
         ([[0.0, 1.1 * EPS]], {"score": 0.0, "bias": 0.0}, False),
         ([[-3e-11, 1e-11]], {"score": -1e-11, "bias": 0.0}, True),
         ([[-1e-11, -1e-11]], {"score": -1e-11, "bias": 0.0}, True),

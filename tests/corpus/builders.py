@@ -162,7 +162,7 @@ def all_convolutional() -> Any:
 
 
 def softmax_convolution() -> Any:
-    """A 1×1 convolution with a softmax of its own stands in for the dense layer."""
+    """A 1×1 convolution with a softmax takes the place of the dense layer."""
     from keras import layers
 
     def tail(x: Any) -> Any:
@@ -182,7 +182,7 @@ def averaged_class_maps() -> Any:
 
 
 def averaged_softmax_maps() -> Any:
-    """Each place has probabilities of its own, and the answer is their mean."""
+    """Each cell has its own probabilities; the output is their mean."""
     from keras import layers
 
     def tail(x: Any) -> Any:
@@ -200,7 +200,7 @@ def logit_maps() -> Any:
 
 
 def softmax_maps() -> Any:
-    """Fully convolutional, with a softmax at each place, as for segmentation."""
+    """Fully convolutional, with a softmax at each cell, as for segmentation."""
     from keras import layers
 
     return _model(lambda x: layers.Softmax()(layers.Conv2D(3, 1, name="class_maps")(x)))
@@ -550,7 +550,7 @@ def convolutions() -> Any:
 
 
 def _residual(channels: str, name: str) -> Any:
-    """A block of its own, so that a layout must be known inside of a nested model too."""
+    """A nested model, inside of which the layout must be worked out, too."""
     import keras
     from keras import layers
 
@@ -693,7 +693,7 @@ BUILDERS = {builder.__name__: builder for builder in _BUILDERS}
 CHANNEL_ORDERS = {builder.__name__: builder for builder in _CHANNEL_ORDERS}
 NAMES = sorted(BUILDERS) + sorted(CHANNEL_ORDERS)
 
-# Those that average maps straight into their logits: the class activation map applies.
+# Those that average maps straight into their logits: the class activation map exists.
 AVERAGED = (
     "activation_layer",
     "all_convolutional",
@@ -736,7 +736,7 @@ AVERAGED = (
     "wide",
 )
 
-# Those that average probabilities of places: the map is of the logits under them.
+# Those that average the probabilities of cells: the map shows the logits before them.
 AVERAGED_PROBABILITIES = ("averaged_softmax_maps", "one_sigmoid_map", "softmax_maps")
 
 
@@ -780,7 +780,7 @@ def make_card(model: Any, **changes: Any) -> Any:
         },
         "training": {"data": "none", "split": "none"},
         "licence": "MIT",
-        "source": "made for tests",
+        "source": "built for tests",
     }
     return ModelCard.model_validate(fields | changes)
 

@@ -1,4 +1,4 @@
-"""Small photos in a folder for each class: mostly red, green or blue, and so easy to tell apart."""
+"""Small photos in a folder for each class: mostly red, green or blue, and so easy to classify."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_pixels(path: Path, counts: list[int], side: int = 16, tests: int = 0) 
     arrays = {}
     for ending, start, numbers in (("train", 0, counts), ("test", 1000, [tests] * len(counts))):
         y = np.repeat(np.arange(len(counts)), numbers)
-        pictures = [picture(colour, start + place, side) for place, colour in enumerate(y)]
+        pictures = [picture(colour, start + index, side) for index, colour in enumerate(y)]
         if pictures:
             arrays |= {f"x_{ending}": np.stack(pictures), f"y_{ending}": y.astype(np.uint8)}
     np.savez(path, **arrays)

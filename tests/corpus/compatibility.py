@@ -68,8 +68,8 @@ def row(name: str, network: Any, photo: np.ndarray, logits: bool = False) -> str
     maps = cnnviz.activations(network, photo, [info.path for info in seen])
     for info in seen:
         assert np.isfinite(maps[info.path]).all(), info
-        for told, true in zip(info.output_shape[1:], maps[info.path].shape, strict=True):
-            assert told in (None, true), info
+        for listed, size in zip(info.output_shape[1:], maps[info.path].shape, strict=True):
+            assert listed in (None, size), info
 
     # From here on the view that was compiled for the maps is used again.
     outline = cnnviz.outline(network)
@@ -119,11 +119,11 @@ def keras_answer(network: Any, photo: np.ndarray, logits: bool) -> np.ndarray:
         answers = keras.tree.flatten(model.predict(packed, verbose=0))
     finally:
         model.run_eagerly = False
-    answer = next((found for found in answers if found.ndim == 2), answers[0])[0]
+    answer = next((each for each in answers if each.ndim == 2), answers[0])[0]
     answer = answer.astype(np.float64)
     if answer.ndim == 3:
-        places = (1, 2) if inputs.shape[1] == network.card.preprocessing.channels else (0, 1)
-        answer = answer.mean(axis=places)
+        cells = (1, 2) if inputs.shape[1] == network.card.preprocessing.channels else (0, 1)
+        answer = answer.mean(axis=cells)
     if logits:
         answer = np.concatenate([[0], answer]) if answer.size == 1 else answer
         answer = np.exp(answer - answer.max())

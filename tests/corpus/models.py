@@ -1,4 +1,4 @@
-"""Odd and bad model files, each harmless, each with what the gate must say of it.
+"""Odd and bad model files, each harmless, each with the expected result of inspection.
 
 `python -m tests.corpus.models FOLDER` writes them all. A case either loads, and then gives the
 scores of the small network of `networks.py`, or is refused with a code. What the bad ones name
@@ -28,7 +28,7 @@ LOADS = "loads"
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what must come of it.
+    """A file and the expected result.
 
     Attributes:
         name: also the name of the file, without its suffix.
@@ -105,7 +105,7 @@ def hdf5_case(name: str, expected: str, make: Callable[[], bytes], **more: Any) 
     case(name, expected, make, suffix=".h5", **more)
 
 
-# === What the cases are made of =================================================================
+# === Parts of the cases ==================================================================
 
 
 def _with_config(described: n.Json, **settings: Any) -> n.Json:
@@ -261,7 +261,7 @@ def _flagged(flags: int) -> bytes:
 
 
 def _lying_size() -> bytes:
-    """The list says that the weights are short; they are not."""
+    """The list declares short weights; the weights are long."""
     data = bytearray(n.keras_file(compression=zipfile.ZIP_DEFLATED))
     entry = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 4) + 4)
     struct.pack_into("<L", data, entry + 24, 600)
@@ -383,7 +383,7 @@ def _keras_2_calls(calls: Any) -> bytes:
 
 
 def _negative_call() -> bytes:
-    """A model that says it was called once, and whose third and first call are used."""
+    """A model with one declared call, whose third and first call are used."""
     inner = n.keras_2_sequential([_identity()])
     layers = [
         _loose(n.image_input()),
@@ -400,8 +400,8 @@ def _negative_call() -> bytes:
     return n.hdf5_file({"class_name": "Model", "config": config})
 
 
-def _output_from(place: Any) -> n.Json:
-    return _with_config(n.functional_network(), output_layers=place)
+def _output_from(history: Any) -> n.Json:
+    return _with_config(n.functional_network(), output_layers=history)
 
 
 def _calls_are(calls: Any) -> n.Json:
@@ -491,7 +491,7 @@ def _two_arrays_in_one_place() -> bytes:
         first, second = (file[name].id.get_offset() for name in ("first", "second"))
     data = memory.getvalue()[:second]
     data = data.replace(struct.pack("<Q", second), struct.pack("<Q", first))
-    # The length of the file stands in its head.
+    # The length of the file is in its header.
     return data[:40] + struct.pack("<Q", second) + data[48:]
 
 

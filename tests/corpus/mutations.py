@@ -1,4 +1,4 @@
-"""Random damage to model files, for tests that nothing but a refusal can come of them."""
+"""Random damage to model files, for tests that such files are refused or load safely."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def damaged_description(description: n.Json, chance: random.Random) -> Any:
     """The description with a few of its values replaced, removed, doubled or exchanged."""
     result = _copy(description)
     for _ in range(chance.randint(1, 3)):
-        places = list(_places(result))
-        if not places:
+        values = list(_values(result))
+        if not values:
             return result
-        holder, key = chance.choice(places)
+        holder, key = chance.choice(values)
         match chance.randrange(5):
             case 0 if isinstance(holder, dict):
                 del holder[key]
@@ -104,22 +104,22 @@ def damaged_description(description: n.Json, chance: random.Random) -> Any:
                     holder[key]
                 )
             case 2:
-                other, place = chance.choice(places)
-                holder[key] = _copy(other[place])
+                other, source = chance.choice(values)
+                holder[key] = _copy(other[source])
             case _:
                 holder[key] = _copy(chance.choice(NASTY))
     return result
 
 
 def _copy(value: Any) -> Any:
-    """A value of its own: one that stood in two places could come to hold itself."""
+    """A separate copy: a value that is in two containers could come to contain itself."""
     return json.loads(json.dumps(value))
 
 
-def _places(value: Any) -> Any:
+def _values(value: Any) -> Any:
     """Every (container, key) of a value."""
     inside = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in list(inside):
         yield value, key
         if isinstance(inner, dict | list):
-            yield from _places(inner)
+            yield from _values(inner)

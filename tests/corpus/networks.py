@@ -1,7 +1,7 @@
 """One small network, written by hand as the files that Keras 3 and Keras 2 make of it.
 
 No file here needs Keras: descriptions are dictionaries, weights are NumPy arrays, and
-`answer` says in NumPy what the network gives. 8×8×3 pictures, a 3×3 convolution of 4 filters with
+`answer` computes the network's output in NumPy. 8×8×3 pictures, a 3×3 convolution of 4 filters with
 ReLU, the average over the picture, three classes with softmax.
 """
 
@@ -106,7 +106,7 @@ def sequential(*layers: Json, name: str = "small") -> Json:
 
 
 def tensor(name: str, shape: list[int | None], call: int = 0) -> Json:
-    """What stands for the output of a layer among the arguments of another one."""
+    """The output of a layer, as an argument of another one."""
     history = [name, call, 0]
     return {
         "class_name": "__keras_tensor__",
@@ -166,7 +166,7 @@ def keras_2(described: Json) -> Json:
 
 
 def keras_2_sequential(layers: list[Json] | None = None) -> Json:
-    """The small network as Keras 2 wrote it: the first layer tells the shape."""
+    """The small network as Keras 2 wrote it: the first layer has the shape."""
     if layers is None:
         first = convolution(batch_input_shape=[None, 8, 8, 3], data_format="channels_last")
         layers = [first, average(), scores()]

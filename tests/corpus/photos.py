@@ -1,8 +1,8 @@
-"""Odd and bad photos, each harmless, each with the pixels or the refusal that must come of it.
+"""Odd and bad photos, each harmless, each with the expected pixels or the expected refusal.
 
-`python -m tests.corpus.photos FOLDER` writes them all; `… --table` prints what cnnviz makes of
-each, as listed in `docs/tables/photos.md`. Expected pixels are worked out by hand or with NumPy,
-never with cnnviz.
+`python -m tests.corpus.photos FOLDER` writes them all; `… --table` prints the result for each, as
+listed in `docs/tables/photos.md`. Expected pixels are worked out by hand or with NumPy, never with
+cnnviz.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what must come of it.
+    """A file and the expected result.
 
     Attributes:
         name: also the name of the file.
@@ -58,9 +58,9 @@ def random_photo() -> np.ndarray:
 def case(
     name: str, what: str, make: Callable[[], bytes] | bytes, expected: Any, tolerance: int = 0
 ) -> None:
-    wanted = expected if isinstance(expected, str) else np.asarray(expected)
-    made = (lambda: make) if isinstance(make, bytes) else make
-    CASES.append(Case(name, what, made, wanted, tolerance))
+    result = expected if isinstance(expected, str) else np.asarray(expected)
+    function = (lambda: make) if isinstance(make, bytes) else make
+    CASES.append(Case(name, what, function, result, tolerance))
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -142,9 +142,9 @@ def tiff(tags: dict[int, Any], data: bytes, order: str = "<") -> bytes:
         if isinstance(value, list):
             packed = struct.pack(f"{order}{len(value)}H", *value)
             if len(packed) > 4:
-                place = start + 2 + 12 * len(entries) + 4 + len(far)
+                offset = start + 2 + 12 * len(entries) + 4 + len(far)
                 far += packed
-                packed = struct.pack(f"{order}I", place)
+                packed = struct.pack(f"{order}I", offset)
             listed.append(struct.pack(f"{order}HHI", tag, 3, len(value)) + packed.ljust(4, b"\0"))
         elif isinstance(value, tuple):
             listed.append(struct.pack(f"{order}HHII", tag, 4, *value))
@@ -181,7 +181,7 @@ def gif(screen: tuple[int, int], frame: tuple[int, int, int, int], extra: bytes 
     head = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + bytes([0, 0, 255, *RED])
     # Clear, then one literal 1 for every pixel, with a clear before the codes grow: 3 bits each.
     codes = [code for _ in range(frame[2] * frame[3]) for code in (4, 1)] + [5]
-    bits = sum(code << (3 * place) for place, code in enumerate(codes))
+    bits = sum(code << (3 * index) for index, code in enumerate(codes))
     packed = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
     blocks = b"".join(
         bytes([len(packed[i : i + 255])]) + packed[i : i + 255] for i in range(0, len(packed), 255)
@@ -198,14 +198,14 @@ def scans(count: int) -> bytes:
 
 def claiming(data: bytes, box: bytes, width: int, height: int, skip: int = 4) -> bytes:
     """The file with another size written behind the name of a box."""
-    place = data.index(box) + len(box) + skip
-    return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
+    offset = data.index(box) + len(box) + skip
+    return data[:offset] + struct.pack(">II", width, height) + data[offset + 8 :]
 
 
 def jpeg_claiming(width: int, height: int) -> bytes:
     data = jpeg()
-    place = data.index(b"\xff\xc0") + 5
-    return data[:place] + struct.pack(">HH", height, width) + data[place + 4 :]
+    offset = data.index(b"\xff\xc0") + 5
+    return data[:offset] + struct.pack(">HH", height, width) + data[offset + 4 :]
 
 
 def cut(data: bytes, share: float) -> bytes:
@@ -580,43 +580,59 @@ FLAT_CLEAR[:, 12:] = 255
 for kind, ending in (("AVIF", "avif"), ("HEIF", "heic")):
     name = "HEIC" if kind == "HEIF" else kind
 
-    def made(pixels: np.ndarray = FLAT, kind: str = kind, **options: Any) -> bytes:
+    def file(pixels: np.ndarray = FLAT, kind: str = kind, **options: Any) -> bytes:
         return encode(of(pixels), kind, quality=95, **options)
 
-    case(f"plain.{ending}", name, made, FLAT, 8)
+    case(f"plain.{ending}", name, file, FLAT, 8)
     case(
         f"grey.{ending}",
         f"{name}, grey",
-        lambda made=made: made(FLAT[..., 0]),
+        lambda file=file: file(FLAT[..., 0]),
         grey(FLAT[..., 0]),
         4,
     )
-    case(f"alpha.{ending}", f"{name}, transparent", lambda made=made: made(CLEAR), FLAT_CLEAR, 12)
+    case(
+        f"alpha.{ending}",
+        f"{name}, transparent",
+        lambda file=file: file(CLEAR),
+        FLAT_CLEAR,
+        12,
+    )
     case(
         f"phone.{ending}",
         f"{name}, held upright, with GPS",
-        lambda made=made: made(CORNER, exif=exif(6)),
+        lambda file=file: file(CORNER, exif=exif(6)),
         TURNED,
         24,
     )
-    case(f"half.{ending}", f"{name}, end missing", lambda made=made: made(CORNER)[:-40], "damaged")
-    case(f"head.{ending}", f"{name}, only its first bytes", lambda made=made: made()[:40], "kind")
+    case(
+        f"half.{ending}",
+        f"{name}, end missing",
+        lambda file=file: file(CORNER)[:-40],
+        "damaged",
+    )
+    case(
+        f"head.{ending}",
+        f"{name}, only its first bytes",
+        lambda file=file: file()[:40],
+        "kind",
+    )
     case(
         f"huge.{ending}",
         f"{name} that claims 9,000 × 9,000",
-        lambda made=made: claiming(made(CORNER), b"ispe", 9000, 9000),
+        lambda file=file: claiming(file(CORNER), b"ispe", 9000, 9000),
         "pixels",
     )
 case(
     "small-claim.heic",
     "HEIC that claims fewer pixels than it has",
-    lambda: claiming(made(np.zeros((600, 600, 3), np.uint8)), b"ispe", 16, 16),
+    lambda: claiming(file(np.zeros((600, 600, 3), np.uint8)), b"ispe", 16, 16),
     "damaged",
 )
 case(
     "other-brand.heic",
     "HEIC of the brand mif1",
-    lambda: made().replace(b"heic", b"mif1", 1),
+    lambda: file().replace(b"heic", b"mif1", 1),
     FLAT,
     8,
 )
@@ -664,7 +680,7 @@ compares it with what happens.
 
 
 def table() -> str:
-    """What cnnviz makes of every case, as Markdown."""
+    """The result of every case, as Markdown."""
     from cnnviz.errors import PhotoError
     from cnnviz.photos.decoding import open_photo
 

@@ -84,8 +84,8 @@ class Tab:
         page.on("websocket", lambda socket: socket.on("framesent", self._count))
 
     def _note(self, message: ConsoleMessage) -> None:
-        known = _KNOWN_ERRORS.search(message.location.get("url", ""))
-        if message.type == "error" and not known:
+        expected = _KNOWN_ERRORS.search(message.location.get("url", ""))
+        if message.type == "error" and not expected:
             self.errors.append(f"{message.text} {message.location}")
 
     def _count(self, _: Any) -> None:
@@ -145,7 +145,7 @@ class Tab:
         return self
 
     def click(self, key: str, x: float, y: float) -> Tab:
-        """Clicks on a place of a chart's axes."""
+        """Clicks on a point of a chart's axes."""
         with self.run():
             self.page.mouse.click(*self.point(key, x, y))
         return self
@@ -174,7 +174,7 @@ class Tab:
         return np.asarray(Image.open(io.BytesIO(self.chart(key).screenshot())).convert("RGB"))
 
     def point(self, key: str, x: float, y: float) -> tuple[float, float]:
-        """Where on the screen a place of a chart's axes lies; scrolls there."""
+        """The position on the screen of a point of a chart's axes; scrolls there."""
         chart = self.chart(key)
         chart.scroll_into_view_if_needed()
         across, down = chart.evaluate(
@@ -199,7 +199,7 @@ class Tab:
         )
 
     def hover(self, key: str, x: float, y: float, says: str = "") -> str:
-        """Points at a place of a chart, and reads what appears."""
+        """Moves the mouse to a point of a chart, and returns the text that appears."""
         across, down = self.point(key, x, y)
         label = self.chart(key).locator(".hoverlayer .hovertext").filter(has_text=says)
         # The first move only tells Plotly that the mouse came.

@@ -21,8 +21,8 @@ _VIDEO_RUNS = """() => {
 
 
 def test_a_dropped_photo_is_explained_with_nothing_else_to_press(tab: Any, photo: bytes) -> None:
-    asked: list[str] = []
-    tab.page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    tab.page.on("request", lambda request: requests.append(request.url))
     tab.open("/?sample=chelsea")
     before = tab.pixels("overlay")
     tab.upload("rings.png", photo)
@@ -33,10 +33,10 @@ def test_a_dropped_photo_is_explained_with_nothing_else_to_press(tab: Any, photo
     assert tab.page.get_by_role("heading", level=3).inner_text().startswith("The network")
     assert "Your photo" in tab.sidebar.get_by_test_id("stCaptionContainer").inner_text()
     # The server keeps no picture that a browser has to ask for: it might be gone by then.
-    assert [url for url in asked if url.startswith(f"{tab.url}/media/")] == []
+    assert [url for url in requests if url.startswith(f"{tab.url}/media/")] == []
 
 
-def test_the_opacity_changes_the_picture_without_a_word_to_the_server(tab: Any) -> None:
+def test_the_opacity_changes_the_picture_without_a_message_to_the_server(tab: Any) -> None:
     tab.open("/?sample=chelsea")
     plain = tab.pixels("photo").astype(int)
     strengths = []
@@ -128,8 +128,8 @@ def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
 
 
 def test_names_full_of_markup_are_only_text(tab: Any) -> None:
-    asked: list[str] = []
-    tab.page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    tab.page.on("request", lambda request: requests.append(request.url))
     for page in ("", "network", "class_activation_map"):
         tab.open(f"/{page}?model=zz_markup&sample=digit-7")
         tab.page.get_by_text("About this network").click()
@@ -139,4 +139,4 @@ def test_names_full_of_markup_are_only_text(tab: Any) -> None:
             assert link.get_attribute("href") == link.inner_text()
         assert tab.page.locator("img[src*='evil'], svg a").count() == 0
         assert "bold</b>" in tab.page.get_by_test_id("stMain").inner_text()
-    assert [url for url in asked if "evil" in url] == []
+    assert [url for url in requests if "evil" in url] == []

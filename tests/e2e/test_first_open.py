@@ -1,4 +1,4 @@
-"""A new server: whatever page it is asked for first, it shows all of it."""
+"""A new server: the first request may be for any page, and shows all of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", list(PAGES)[1:])
-def test_a_link_is_the_first_thing_that_a_new_server_is_asked_for(new_tab: Any, page: str) -> None:
+def test_a_link_to_a_page_can_be_the_first_request_to_a_new_server(new_tab: Any, page: str) -> None:
     with running_app() as server:
         tab = new_tab(server)
         tab.page.goto(f"{server.url}/{page}")

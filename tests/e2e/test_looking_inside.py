@@ -95,8 +95,8 @@ def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) 
         tab.page.get_by_role("button", name="This channel (.npy)").click()
     values = np.load(download.value.path())
     row, column = np.unravel_index(values.argmax(), values.shape)
-    place = f"row {row}, column {column}"
-    text = tab.hover("channel:stem_act", float(column), float(row), says=place)
+    position = f"row {row}, column {column}"
+    text = tab.hover("channel:stem_act", float(column), float(row), says=position)
     assert number_in(text) == pytest.approx(values.max(), rel=1e-3)
 
 
@@ -164,8 +164,8 @@ def test_the_map_that_is_downloaded_is_the_one_under_the_mouse(tab: Any) -> None
     values = np.load(download.value.path())
     assert values.shape == (7, 7)
     for row, column in ((0, 0), (3, 1), (6, 5)):
-        place = f"row {row}, column {column}"
-        text = tab.hover("map alone", column, row, says=place)
+        position = f"row {row}, column {column}"
+        text = tab.hover("map alone", column, row, says=position)
         assert number_in(text) == pytest.approx(values[row, column], rel=1e-3)
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Overlay (.png)").click()
@@ -198,7 +198,7 @@ def test_another_class_and_method_repaint_the_map(tab: Any) -> None:
 
 
 def number_in(text: str) -> float:
-    """The value of a hover text: the last number of the line above the place."""
+    """The value of a hover text: the last number of the line above the position."""
     line = text.split("row ")[0].replace("−", "-").replace("\u00a0", " ")
     value, prefix = re.findall(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(µ|m|n|k)?\s*$", line.strip())[-1]
     return float(value) * {"": 1, "m": 1e-3, "µ": 1e-6, "n": 1e-9, "k": 1e3}[prefix]

@@ -1,4 +1,4 @@
-"""The place: a link, a reload and the death of a worker bring it back; any window shows it."""
+"""Choices: restored by a link, a reload and after the death of a worker; in any window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.process_list import running
 PAGES = ("", "network", "filters", "activations", "class_activation_map")
 
 
-def test_a_reload_and_a_link_bring_back_the_place(tab: Any, context: Any) -> None:
+def test_a_reload_and_a_link_restore_the_choices(tab: Any, context: Any) -> None:
     tab.open().turn_to("Class activation map")
     tab.choose("Network", "ImageNet").choose("Sample picture", "A cup of espresso")
     tab.choose("Class", "coffee mug").choose("Method", "Grad-CAM").choose("Layer", "block4c_add")
@@ -27,15 +27,15 @@ def test_a_reload_and_a_link_bring_back_the_place(tab: Any, context: Any) -> Non
     titles = tab.title("overlay"), tab.title("map alone")
     tab.page.reload()
     tab.settled()
-    assert_place(tab, expected, titles)
+    assert_choices(tab, expected, titles)
     other = type(tab)(context.new_page(), tab.url)
     other.open(tab.page.url.removeprefix(tab.url))
-    assert_place(other, expected, titles)
+    assert_choices(other, expected, titles)
     other.page.close()
     assert other.errors == []
 
 
-def assert_place(tab: Any, expected: dict[str, str], titles: tuple[str, str]) -> None:
+def assert_choices(tab: Any, expected: dict[str, str], titles: tuple[str, str]) -> None:
     assert tab.page.title() == "Class activation map"
     for label, option in expected.items():
         assert tab.chosen(label).startswith(option)
@@ -50,23 +50,25 @@ def test_the_way_back_through_the_pages(tab: Any) -> None:
     assert tab.settled().chosen("Layer").startswith("block1a_dwconv")
 
 
-def test_an_unknown_layer_in_a_link_is_told_of(tab: Any) -> None:
+def test_an_unknown_layer_in_a_link_is_reported(tab: Any) -> None:
     tab.open("/filters?layer=nowhere")
     tab.page.get_by_test_id("stToast").filter(has_text="nowhere").wait_for()
     assert tab.chosen("Layer").startswith("stem_conv")
 
 
-def test_a_killed_worker_costs_neither_photo_nor_place(tab: Any, server: Any, photo: bytes) -> None:
+def test_a_killed_worker_costs_neither_photo_nor_choices(
+    tab: Any, server: Any, photo: bytes
+) -> None:
     tab.open("/class_activation_map?model=cat_dog").upload("rings.png", photo)
     other = "dog" if tab.chosen("Class").startswith("cat") else "cat"
     tab.choose("Class", other)
     for process in workers_of(server.process):
         os.kill(process, signal.SIGKILL)
-    # Nobody asked for this before.
+    # No earlier answer is cached for this.
     tab.choose("Method", "Grad-CAM")
-    told = tab.page.get_by_test_id("stMain").get_by_test_id("stAlert").first
-    assert "stopped before it answered" in told.inner_text()
-    assert "nothing of yours is lost" in told.inner_text()
+    warning = tab.page.get_by_test_id("stMain").get_by_test_id("stAlert").first
+    assert "stopped before it answered" in warning.inner_text()
+    assert "nothing of yours is lost" in warning.inner_text()
     assert "Grad-CAM" in tab.title("overlay")
     assert "rings.png" in tab.sidebar.inner_text()
     assert tab.chosen("Class") == other
@@ -78,13 +80,13 @@ def test_a_killed_worker_costs_neither_photo_nor_place(tab: Any, server: Any, ph
 
 def workers_of(parent: int) -> list[int]:
     """The worker processes of a server."""
-    found = [
+    workers = [
         process.pid
         for process in running()
         if "LokyProcess" in process.command and process.parent == parent
     ]
-    assert found
-    return found
+    assert workers
+    return workers
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""Visits to the app's pages without a browser: what they say, and what their figures hold."""
+"""Visits to the app's pages without a browser: their texts, and the data of their figures."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warnin
 
 
 class _RunningServer(PagesManager):
-    """What a server knows of the pages once it has run ``app.py``.
+    """The state of a server that has run ``app.py`` before.
 
-    `AppTest` begins every run with a new server, which goes by the folder named pages.
+    `AppTest` starts every run with a new server, which takes its pages from the folder ``pages``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class _RunningServer(PagesManager):
 class Visit:
     """One person's visit: the app as `AppTest` runs it, read as a person reads it.
 
-    Its link, a page and choices, is the first thing that a new server is asked for.
+    Its link, a page and choices, is the first request to a new server.
     """
 
     def __init__(self, page: str = "explore", **link: str | list[str]) -> None:
@@ -71,11 +71,11 @@ class Visit:
 
     def choose(self, label: str, option: Any) -> Visit:
         """Chooses in the select box, or switches the toggle, of that label."""
-        return self.run(self._widget(label).set_value(option))
+        return self.run(self.widget(label).set_value(option))
 
     def chosen(self, label: str) -> Any:
-        """What stands in the select box of that label."""
-        return self._widget(label).value
+        """The value of the select box of that label."""
+        return self.widget(label).value
 
     def upload(self, name: str, data: bytes) -> Visit:
         """Gives the uploader a file, as a person who drops one on it."""
@@ -91,14 +91,14 @@ class Visit:
         return self.run(uploader.set_value((name, data, "application/octet-stream")))
 
     def _uploader(self, label: str) -> Any:
-        (found,) = [one for one in self.app.file_uploader if one.label == label]
-        return found
+        (uploader,) = [one for one in self.app.file_uploader if one.label == label]
+        return uploader
 
-    def _widget(self, label: str) -> Any:
+    def widget(self, label: str) -> Any:
         kinds = ("selectbox", "multiselect", "toggle", "button")
-        found = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
-        assert len(found) == 1, f"{len(found)} widgets are called {label!r}"
-        return found[0]
+        widgets = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
+        assert len(widgets) == 1, f"{len(widgets)} widgets are called {label!r}"
+        return widgets[0]
 
     @property
     def raw(self) -> str:
@@ -115,9 +115,9 @@ class Visit:
 
     def figure(self, key: str) -> dict[str, Any]:
         """The figure of a chart, by the end of its key, as the browser gets it."""
-        found = [one for one in self.app.get("plotly_chart") if one.key == f"chart:{key}"]
-        assert len(found) == 1, f"{[one.key for one in self.app.get('plotly_chart')]}: no {key!r}"
-        return json.loads(found[0].proto.spec)
+        charts = [one for one in self.app.get("plotly_chart") if one.key == f"chart:{key}"]
+        assert len(charts) == 1, f"{[one.key for one in self.app.get('plotly_chart')]}: no {key!r}"
+        return json.loads(charts[0].proto.spec)
 
     def title(self, key: str) -> str:
         """The title of a figure, as a person reads it."""
@@ -132,15 +132,15 @@ class Visit:
 
     @property
     def pictures(self) -> list[np.ndarray]:
-        """The pixels of the pictures that are no charts, each held by its own address.
+        """The pixels of the pictures that are no charts, each a data URI.
 
-        One that the server has to be asked for is gone when the page runs again meanwhile.
+        A picture that the server serves is deleted when the page runs again meanwhile.
         """
-        found = [one.url for pictures in self.app.get("image") for one in pictures.proto.imgs]
-        return [open_photo(base64.b64decode(url.partition(";base64,")[2])) for url in found]
+        urls = [one.url for pictures in self.app.get("image") for one in pictures.proto.imgs]
+        return [open_photo(base64.b64decode(url.partition(";base64,")[2])) for url in urls]
 
     def fine(self) -> Visit:
-        """Holds the page to having ended without an error."""
+        """Asserts that the page ended without an error."""
         assert [one.message for one in self.app.exception] == []
         assert [one.value for one in self.app.error] == []
         assert "About this network" in [one.label for one in self.app.expander]
@@ -151,7 +151,7 @@ class Visit:
 def _no_keras() -> Iterator[pytest.MonkeyPatch]:
     """While the app runs, this process has no Keras: an import of it is an error.
 
-    That is the app's promise; and where Streamlit sees Keras, it clears its session.
+    The app must not import Keras; and if Keras is imported, Streamlit clears its session.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("keras", "tensorflow", "h5py"):
@@ -213,10 +213,10 @@ def models(
     def fill(*names: str, card: dict[str, Any] | None = None) -> Path:
         for name in names:
             shutil.copy(saved(name), folder)
-            known = tiny(name).card
-            write_card(known.model_copy(update=card or {}), folder / f"{name}.json")
+            original = tiny(name).card
+            write_card(original.model_copy(update=card or {}), folder / f"{name}.json")
         monkeypatch.setenv("CNNVIZ_MODELS", str(folder))
-        # Else each would get a process of its own, which takes seconds to start.
+        # Otherwise each has a process of its own, which takes seconds to start.
         monkeypatch.setenv("CNNVIZ_TRUST", "on")
         return folder
 
@@ -225,7 +225,7 @@ def models(
 
 @pytest.fixture
 def visit() -> type[Visit]:
-    """Starts visits to an app that remembers no answer."""
+    """Starts visits to an app whose caches are empty."""
     st.cache_data.clear()
     return Visit
 

@@ -1,4 +1,4 @@
-"""Choices stay when the page changes, and a link brings them back."""
+"""Choices are kept when the page changes, and restored from a link."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_the_address_goes_with_the_person_to_the_next_page(visit: Any) -> None:
         ),
     ],
 )
-def test_a_link_brings_back_the_place(
+def test_a_link_restores_the_choices(
     visit: Any, page: str, link: dict[str, Any], chosen: dict[str, Any]
 ) -> None:
     seen = visit(page, model="two_classes", **link).fine()
     assert seen.chosen("Network") == "two_classes"
     for label, option in chosen.items():
         assert seen.chosen(label) == option
-    # The same link stands in the address bar, for the next person.
+    # The address is the same link.
     assert seen.app.query_params == {"model": "two_classes", **link}
 
 
@@ -100,7 +100,7 @@ def test_a_link_wins_over_what_was_chosen_before(visit: Any) -> None:
         ("class_activation_map", {"method": "nowhere"}, "Method", "cam"),
     ],
 )
-def test_an_unknown_name_in_a_link_falls_back_and_says_so(
+def test_an_unknown_name_in_a_link_is_reported_and_the_default_used(
     visit: Any, page: str, link: dict[str, str], label: str, usual: Any
 ) -> None:
     seen = visit(page, **link).fine()

@@ -1,4 +1,4 @@
-"""Every page with every shipped network: it says what it is about, and shows true numbers."""
+"""Every page with every shipped network: its texts, and the numbers of its figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from cnnviz.cards import card_path, read_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.samples import samples
-from cnnviz.serving import model_files, workers
+from cnnviz.serving import workers
+from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
 
 TITLES = {
@@ -23,15 +24,17 @@ TITLES = {
 SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 
 
-def asked(function: str, model: str, sample: str = "", *args: Any, **kwargs: Any) -> Any:
-    """The same question, asked of a worker past all pages."""
-    file = model_files.model_file(ROOT / "models" / f"{model}.keras")
-    photos = [open_photo(one.path) for one in samples() if one.name == sample]
-    return workers.call(function, file, *photos, *args, **kwargs)
+def file_of(model: str) -> ModelFile:
+    return model_file(ROOT / "models" / f"{model}.keras")
 
 
-def first_sample(model: str) -> str:
-    return next(one.name for one in samples() if model in one.models)
+def first_photo(model: str) -> np.ndarray:
+    """The sample that a page shows first with a model."""
+    return open_photo(next(one.path for one in samples() if model in one.models))
+
+
+def chelsea() -> np.ndarray:
+    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
 
 
 def test_there_are_four_shipped_networks() -> None:
@@ -70,7 +73,7 @@ def test_a_sample_is_explained(visit: Any, model: str, sample: str, answer: str)
 @pytest.mark.parametrize("model", SHIPPED)
 def test_explore_shows_what_the_network_computed(visit: Any, model: str) -> None:
     seen = visit(model=model).fine()
-    answer = asked("explain", model, first_sample(model))
+    answer = workers.explain(file_of(model), first_photo(model))
     best = answer.prediction.top(5)
     bars = seen.figure("scores")
     named = [one["text"] for one in bars["layout"]["annotations"]]
@@ -86,7 +89,7 @@ def test_explore_shows_what_the_network_computed(visit: Any, model: str) -> None
 @pytest.mark.parametrize("model", SHIPPED)
 def test_network_lists_every_layer(visit: Any, model: str) -> None:
     seen = visit("network", model=model).fine()
-    outline = asked("outline", model)
+    outline = workers.outline(file_of(model))
     table = seen.app.dataframe[0].value
     assert list(table["Layer"]) == [layer.path for layer in outline.layers]
     assert table["Parameters"].sum() == outline.parameters
@@ -108,13 +111,13 @@ def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
 @pytest.mark.parametrize("model", SHIPPED)
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
-    found = asked("filters", model, "", seen.chosen("Layer"))
-    np.testing.assert_array_equal(seen.values("one filter"), found.kernels[:, :, 0, 0])
+    weights = workers.filters(file_of(model), seen.chosen("Layer"))
+    np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
     numbers = dict(seen.app.dataframe[0].value.to_numpy())
-    assert numbers["Smallest weight"] == f"{found.kernels[..., 0].min():.4g}"
-    assert f"All {found.kernels.size:,} weights of the layer" in seen.text
-    assert f"{found.kernels.shape[3]} filters of {found.layer}" in seen.title(
-        f"filters:{found.layer}"
+    assert numbers["Smallest weight"] == f"{weights.kernels[..., 0].min():.4g}"
+    assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
+    assert f"{weights.kernels.shape[3]} filters of {weights.layer}" in seen.title(
+        f"filters:{weights.layer}"
     )
     assert len(seen.app.get("download_button")) in {2, 3}
 
@@ -123,13 +126,13 @@ def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
 def test_activations_shows_the_most_activated_channel_first(visit: Any, model: str) -> None:
     seen = visit("activations", model=model).fine()
     (layer,) = seen.chosen("Layers")
-    maps = asked("activations", model, first_sample(model), [layer])[layer]
+    maps = workers.activations(file_of(model), first_photo(model), [layer])[layer]
     best = int(maps.max(axis=(0, 1)).argmax())
     assert seen.chosen("Channel") == best
     np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
     dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
-    said = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
-    assert said in seen.text
+    text = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
+    assert text in seen.text
 
 
 def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:
@@ -141,7 +144,8 @@ def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:
         seen.values("channel:top_act")
     link = {"layer": layers, "channel of top_act": "7"}
     seen = visit("activations", model="cat_dog", **link).fine()
-    maps = asked("activations", "cat_dog", first_sample("cat_dog"), ["top_act"])["top_act"]
+    file, photo = file_of("cat_dog"), first_photo("cat_dog")
+    maps = workers.activations(file, photo, ["top_act"])["top_act"]
     np.testing.assert_allclose(seen.values("channel:top_act"), maps[..., 7], atol=1e-4)
 
 
@@ -152,7 +156,7 @@ def test_the_map_of_any_class_is_that_of_the_api(visit: Any, model: str) -> None
     predicted = seen.chosen("Class")
     for target in (predicted, labels[1] if predicted == labels[0] else labels[0]):
         seen.choose("Class", target).fine()
-        answer = asked("explain", model, first_sample(model), (target,)).maps[0]
+        answer = workers.explain(file_of(model), first_photo(model), (target,)).maps[0]
         np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
         assert f"for “{target}”" in seen.title("overlay")
         assert f"{answer.score:.3f}" in seen.text
@@ -162,10 +166,10 @@ def test_the_map_of_any_class_is_that_of_the_api(visit: Any, model: str) -> None
 def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
     model = "imagenet_efficientnet_lite0"
     seen = visit("class_activation_map", model=model).choose("Method", "grad-cam").fine()
-    layers = [layer.path for layer in asked("outline", model).layers if layer.spatial]
+    layers = [layer.path for layer in workers.outline(file_of(model)).layers if layer.spatial]
     chosen = layers[len(layers) // 2]
     seen.choose("Layer", chosen).fine()
-    answer = asked("explain", model, "chelsea", method="grad-cam", layer=chosen).maps[0]
+    answer = workers.explain(file_of(model), chelsea(), method="grad-cam", layer=chosen).maps[0]
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "Grad-CAM" in seen.title("overlay")
     assert chosen in seen.title("map alone")
@@ -174,6 +178,6 @@ def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
 def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
     model = "imagenet_efficientnet_lite0"
     seen = visit("class_activation_map", model=model).choose("Method", "contrastive-cam").fine()
-    answer = asked("explain", model, "chelsea", method="contrastive-cam").maps[0]
+    answer = workers.explain(file_of(model), chelsea(), method="contrastive-cam").maps[0]
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "less the mean logit of the other classes" in seen.text

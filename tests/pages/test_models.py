@@ -1,4 +1,4 @@
-"""The folder of models: what is wrong with one is said on the page, and hurts no other."""
+"""The folder of models: an error of one is shown on the page, and affects no other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_card_with_an_error_names_file_and_field(visit: Any, models: Any, page
     seen.choose("Network", "flat").fine()
 
 
-def test_a_damaged_model_says_so_and_shows_nothing_of_the_server(visit: Any, models: Any) -> None:
+def test_a_damaged_model_is_reported_without_paths_of_the_server(visit: Any, models: Any) -> None:
     folder = models("flat")
     (folder / "broken.keras").write_bytes(b"not a model")
     seen = visit(model="broken")
@@ -130,7 +130,7 @@ def test_a_network_without_a_convolution_has_no_broken_page(
         assert "no convolution" in seen.text
 
 
-def test_a_class_that_nothing_speaks_for_says_so(visit: Any, models: Any) -> None:
+def test_a_class_without_evidence_is_reported(visit: Any, models: Any) -> None:
     models("flat")
     seen = visit("class_activation_map")
     for target in ("cat", "dog", "owl"):
@@ -159,7 +159,7 @@ def test_two_files_of_one_name_are_both_offered(
     save(tiny("flat").model, folder / "flat.h5")
     seen = visit(model="flat.h5").fine()
     assert seen.chosen("Network") == "flat.h5"
-    assert len(seen._widget("Network").options) == 2
+    assert len(seen.widget("Network").options) == 2
 
 
 def test_the_picture_folds_what_the_table_folds(visit: Any, models: Any) -> None:
@@ -178,7 +178,7 @@ def test_the_picture_folds_what_the_table_folds(visit: Any, models: Any) -> None
     assert any(path.startswith(folded + "/") for path in drawn(seen))
 
 
-def test_a_link_brings_back_the_layer_and_the_opened_models(visit: Any, models: Any) -> None:
+def test_a_link_restores_the_layer_and_the_opened_models(visit: Any, models: Any) -> None:
     models("nested_functional")
     layers = visit("network").fine().app.multiselect[0].options
     inner = visit("network", open=layers[0]).fine().app.dataframe[0].value["Layer"]
@@ -192,7 +192,7 @@ def test_a_folded_model_is_opened_by_its_button(visit: Any, models: Any) -> None
     models("nested_functional")
     folded = visit("network").fine().app.multiselect[0].options[0]
     seen = visit("network", layer=folded).fine()
-    seen.run(seen._widget("Open it").click()).fine()
+    seen.run(seen.widget("Open it").click()).fine()
     assert seen.app.multiselect[0].value == [folded]
     assert seen.app.query_params["open"] == folded
 
@@ -205,7 +205,7 @@ def test_a_sigmoid_unit_has_two_classes(visit: Any, models: Any) -> None:
     np.testing.assert_allclose(first, -second, atol=1e-6)
 
 
-def test_weights_that_are_no_numbers_are_named_and_nothing_is_answered(
+def test_weights_that_are_not_numbers_are_named_and_there_is_no_prediction(
     visit: Any, models: Any, save: Any, tiny: Any
 ) -> None:
     import keras

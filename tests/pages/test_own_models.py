@@ -1,4 +1,4 @@
-"""People's own models: uploaded, refused, set right by hand."""
+"""Uploaded models: opened, refused, with a card set by hand."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import cnnviz
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.photos.samples import samples
-from cnnviz.serving import workers
+from cnnviz.serving import worker_pools
 from cnnviz.ui.sidebar import own_models
 
 
 @pytest.fixture(scope="module", autouse=True)
 def kept() -> Iterator[Path]:
-    """The folder with the uploaded files; their processes serve all tests, and none longer."""
+    """The folder with the uploaded files; their processes run until the last test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
-        yield Path(own_models._store().folder.name)
-    for name, home in list(workers._homes.items()):
-        if name:
-            workers._discard(home)
+        yield Path(own_models.uploaded_files().folder.name)
+    for pool in worker_pools.running():
+        if pool.name != worker_pools.SHARED:
+            worker_pools.discard(pool)
     st.cache_resource.clear()
 
 
@@ -53,8 +53,8 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     for page in ("network", "filters", "activations", "class_activation_map"):
         seen.turn_to(page).fine()
         assert seen.chosen("Network") == "mine.keras"
-    # Nobody else sees it.
-    assert len(visit().fine()._widget("Network").options) == 1
+    # Other sessions do not have it.
+    assert len(visit().fine().widget("Network").options) == 1
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_refused_model_leaves_the_network_and_no_file(
 ) -> None:
     models("flat")
     seen = visit().fine()
-    before, files, homes = seen.values("overlay"), set(kept.iterdir()), set(workers._homes)
+    before, files, pools = seen.values("overlay"), set(kept.iterdir()), worker_pools.running()
     seen.give_model("theirs.keras", file_of(name))
     (message,) = [one.value for one in seen.app.error]
     assert "theirs" in message
@@ -77,16 +77,16 @@ def test_a_refused_model_leaves_the_network_and_no_file(
     assert seen.chosen("Network") == "flat"
     np.testing.assert_array_equal(seen.values("overlay"), before)
     assert set(kept.iterdir()) == files
-    assert set(workers._homes) <= homes
+    assert set(worker_pools.running()) <= set(pools)
 
 
-def test_two_who_upload_the_same_bad_file_are_told_the_same(
+def test_two_uploads_of_the_same_bad_file_get_the_same_message(
     visit: Any, models: Any, kept: Path
 ) -> None:
     models("flat")
     data = file_of("lambda")
-    store, path = own_models._store(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
-    # As for somebody who is opening it at this moment.
+    store, path = own_models.uploaded_files(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
+    # As if another session were opening it at this moment.
     store.opening[str(path)] += 1
     seen = visit().fine()
     seen.give_model("theirs.keras", data)
@@ -99,10 +99,10 @@ def test_two_who_upload_the_same_bad_file_are_told_the_same(
     assert not path.exists()
 
 
-def test_of_many_files_the_one_not_looked_at_for_longest_leaves(
+def test_of_many_files_the_one_used_longest_ago_is_deleted(
     visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_models, "_MOST_FILES", 1)
+    monkeypatch.setattr(own_models, "MOST_FILES", 1)
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
@@ -117,7 +117,7 @@ def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -
     models("flat")
     seen = visit().fine()
     seen.give_model("cards.h5", file_of("multi-gpu"))
-    seen.run(seen._widget("Open the model inside").click()).fine()
+    seen.run(seen.widget("Open the model inside").click()).fine()
     assert seen.chosen("Network") == "cards.h5 (inside)"
     assert "class 2" in seen.text
 
@@ -135,8 +135,8 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
         shown[::times, ::times], np.broadcast_to(view, (*view.shape[:2], 3))
     )
     seen.app.text_area[0].set_value("lion\ntiger\nbear")
-    seen._widget("Values of the pixels").set_value("tf")
-    seen.run(seen._widget("Use these").click()).fine()
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
     assert "the answers may be wrong" not in seen.text
     network = cnnviz.load_model(saved("flat"))
     card = network.card.model_copy(
@@ -150,9 +150,9 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
     best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
     assert f"{best.probability:.1%}".replace("%", " %") in seen.text
-    # The wrong number of names is said at once, and nothing is lost.
+    # A wrong number of names is reported at once, and the card stays the same.
     seen.app.text_area[0].set_value("lion\ntiger")
-    seen.run(seen._widget("Use these").click())
+    seen.run(seen.widget("Use these").click())
     assert "tells 3 classes apart, and here are 2 names" in seen.text
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
 
@@ -184,3 +184,13 @@ def test_a_public_address_offers_no_uploads_by_itself(
     models("flat")
     monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
     assert [one.label for one in visit().fine().app.file_uploader] == ["Your photo"]
+
+
+def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    before = seen.turn_to("activations").fine().figure("activations:conv1")
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
+    assert seen.figure("activations:conv1") != before

@@ -1,4 +1,4 @@
-"""The person's photo: what is dropped in is explained, kept, and never lost to a bad file."""
+"""The photo: an upload is explained and kept, also when the next file cannot be read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes)
     assert "mine.png" in seen.text
     assert "Your photo" in seen.text
     file = model_files.model_file(folder / "flat.keras")
-    answer = workers.call("explain", file, open_photo(picture))
+    answer = workers.explain(file, open_photo(picture))
     assert f"“{answer.prediction.label}”" in seen.app.subheader[0].value
     np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
 
@@ -40,7 +40,7 @@ def test_the_photo_stays_on_every_page_and_with_every_network(visit: Any, pictur
     assert "mine.png" in seen.choose("Network", "two_classes").fine().text
 
 
-def test_a_bad_file_keeps_the_photo_and_says_so(visit: Any, picture: bytes) -> None:
+def test_a_bad_file_is_reported_and_the_photo_kept(visit: Any, picture: bytes) -> None:
     seen = visit().upload("mine.png", picture)
     before = seen.values("overlay")
     # The browser takes the old file away first.
@@ -49,7 +49,7 @@ def test_a_bad_file_keeps_the_photo_and_says_so(visit: Any, picture: bytes) -> N
     assert "broken.png: This file cannot be read as a photo" in seen.text
     assert "mine.png" in seen.app.sidebar.caption[0].value.replace("\\", "")
     np.testing.assert_array_equal(seen.values("overlay"), before)
-    # The next good one is taken, and the complaint is gone.
+    # The next good one is read, and the message is gone.
     seen.upload("other.png", picture).fine()
     assert "other.png" in seen.text
     assert "broken.png" not in seen.text

@@ -15,7 +15,7 @@ import cnnviz
 from cnnviz.cards import Confusion, SuggestedLayers, Training
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.samples import samples
-from cnnviz.serving import training_jobs, workers
+from cnnviz.serving import training_jobs, worker_pools
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, run_folder, write_history
 
@@ -28,9 +28,9 @@ def no_training() -> Iterator[None]:
     training_jobs.reset()
     yield
     training_jobs.reset()
-    for name, home in list(workers._homes.items()):
-        if name:
-            workers._discard(home)
+    for pool in worker_pools.running():
+        if pool.name != worker_pools.SHARED:
+            worker_pools.discard(pool)
 
 
 @pytest.fixture(autouse=True)
@@ -299,8 +299,8 @@ def test_an_untrusted_training_is_shown_by_a_confined_process(
     seen = quiet(visit("training"))
     assert "“owl”" in seen.app.subheader[0].value
     assert seen.figure("training filters")["data"]
-    guests = [Path(name).name for name in workers._homes if workers._is_guest(name)]
-    assert EPOCHS[2].checkpoint in guests
+    untrusted = [Path(pool.name).name for pool in worker_pools.running() if pool.untrusted]
+    assert EPOCHS[2].checkpoint in untrusted
 
 
 # --- A training in the app ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The web process: it never holds a network, and it never asks for the same thing twice."""
+"""The web process: it never holds a network, and never asks a worker the same question twice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from cnnviz.errors import WorkerError
 from cnnviz.serving import workers
+from cnnviz.serving.worker_process import Call
 from cnnviz.settings import ROOT
 from cnnviz.ui import __main__ as start
 
@@ -43,12 +44,12 @@ def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
 def test_numpy_starts_no_threads_of_its_own() -> None:
-    # Not what this process was told.
+    # Without the setting of this process.
     environment = {name: text for name, text in os.environ.items() if "NUM_THREADS" not in name}
     code = """
 import os
 from cnnviz.ui import __main__ as start
-start._calculate_alone()
+start.use_one_blas_thread()
 import numpy
 numpy.ones((400, 400)) @ numpy.ones((400, 400))
 print(len(os.listdir("/proc/self/task")))
@@ -69,30 +70,30 @@ def test_a_replay_is_taken_out_of_the_command(
     monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("CNNVIZ_REPLAY", "")
-    rest = start._take_replay(["--server.port", "80", *words, "--server.headless=true"])
+    rest = start.take_replay(["--server.port", "80", *words, "--server.headless=true"])
     assert rest == ["--server.port", "80", "--server.headless=true"]
     assert os.environ["CNNVIZ_REPLAY"] == "a folder"
 
 
 def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        start._take_replay(["--replay"])
+        start.take_replay(["--replay"])
     assert "--replay: expected one argument" in capfd.readouterr().err
 
 
 @pytest.fixture
 def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the workers were asked, in order."""
+    """The functions that workers were asked for, in order."""
     models("flat", "two_classes")
-    asked: list[str] = []
+    functions: list[str] = []
     original = workers.call
 
-    def call(function: str, *args: Any, **kwargs: Any) -> Any:
-        asked.append(function)
-        return original(function, *args, **kwargs)
+    def call(question: Call) -> Any:
+        functions.append(question.function)
+        return original(question)
 
     monkeypatch.setattr(workers, "call", call)
-    return asked
+    return functions
 
 
 def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str]) -> None:
@@ -104,9 +105,9 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
     drawn: list[str] = []
     original = workers.call
 
-    def call(function: str, *args: Any, **kwargs: Any) -> Any:
-        answer = original(function, *args, **kwargs)
-        if function == "explain":
+    def call(question: Call) -> Any:
+        answer = original(question)
+        if question.function == "explain":
             drawn.extend(one.target for one in answer.maps)
         return answer
 
@@ -128,14 +129,14 @@ def test_another_look_asks_no_network(
     visit: Any, questions: list[str], page: str, looks: list[tuple[str, Any]]
 ) -> None:
     seen = visit(page).fine()
-    asked = list(questions)
-    assert asked
+    before_looks = list(questions)
+    assert before_looks
     for label, option in looks:
         before = [chart.proto.spec for chart in seen.app.get("plotly_chart")]
         seen.choose(label, option).fine()
         # It did change what is on the screen.
         assert [chart.proto.spec for chart in seen.app.get("plotly_chart")] != before
-    assert questions == asked
+    assert questions == before_looks
 
 
 def test_a_second_visit_to_a_page_asks_no_network(visit: Any, questions: list[str]) -> None:
@@ -143,31 +144,31 @@ def test_a_second_visit_to_a_page_asks_no_network(visit: Any, questions: list[st
     pages = ("filters", "activations", "class_activation_map", "network", "explore")
     for page in pages:
         seen.turn_to(page)
-    asked = list(questions)
+    first_visit = list(questions)
     for page in pages:
         seen.turn_to(page).fine()
-    assert questions == asked
+    assert questions == first_visit
 
 
 def test_another_person_with_the_same_question_asks_no_network(
     visit: Any, questions: list[str]
 ) -> None:
     visit("class_activation_map")
-    asked = list(questions)
+    first_visit = list(questions)
     visit("class_activation_map").fine()
-    assert questions == asked
+    assert questions == first_visit
 
 
-def test_a_worker_that_died_is_told_of_and_asked_again(
+def test_a_worker_that_died_is_reported_and_asked_again(
     visit: Any, questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = visit(sample="coffee").choose("Network", "two_classes")
     original, deaths = workers.call, [WorkerError("The process stopped.")]
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(question: Call) -> Any:
         if deaths:
             raise deaths.pop()
-        return original(*args, **kwargs)
+        return original(question)
 
     monkeypatch.setattr(workers, "call", call)
     seen.turn_to("filters").fine()
@@ -184,7 +185,7 @@ def test_a_worker_that_dies_every_time_leaves_an_error_and_a_way_on(
     original = workers.call
     with monkeypatch.context() as patch:
 
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(question: Call) -> Any:
             raise WorkerError("The process stopped again.")
 
         patch.setattr(workers, "call", call)

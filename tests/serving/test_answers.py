@@ -1,4 +1,4 @@
-"""Answers of confined processes: data comes through, and nothing that could run."""
+"""Answers of confined processes: data is read, and nothing that could run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def through(answer: Any) -> Any:
 
 
 class Trap:
-    """Writes a file when it is read."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,11 +40,11 @@ class Trap:
 
 def test_results_come_through_as_they_are(tiny: Any) -> None:
     numbers = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
-    known = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
-    found = through({"maps": numbers, "scalar": np.float64(0.5), "known": known})
-    np.testing.assert_array_equal(found["maps"], numbers)
-    assert found["scalar"] == 0.5
-    assert found["known"].labels == known.labels
+    prediction = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
+    answer = through({"maps": numbers, "scalar": np.float64(0.5), "prediction": prediction})
+    np.testing.assert_array_equal(answer["maps"], numbers)
+    assert answer["scalar"] == 0.5
+    assert answer["prediction"].labels == prediction.labels
     card = tiny("flat").card
     assert through(card) == card
     assert isinstance(through(card), ModelCard)
@@ -55,10 +55,10 @@ def test_results_come_through_as_they_are(tiny: Any) -> None:
     [CardError("a card"), RefusedModelError("no", "zip-bomb"), WorkerError("busy", again=False)],
 )
 def test_errors_for_people_come_through(error: Exception) -> None:
-    found = through(error)
-    assert type(found) is type(error)
-    assert str(found) == str(error)
-    assert vars(found) == vars(error)
+    answer = through(error)
+    assert type(answer) is type(error)
+    assert str(answer) == str(error)
+    assert vars(answer) == vars(error)
 
 
 def test_a_trap_is_not_run(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_trap_is_not_run(tmp_path: Path) -> None:
     [
         ("builtins", "eval"),
         ("os", "system"),
-        ("cnnviz.workers", "call"),
-        # What a module of results has imported, and what lies inside its names.
+        ("cnnviz.serving.workers", "call"),
+        # What a module of results has imported, and attributes of its names.
         ("cnnviz.cards", "Path"),
         ("cnnviz.cards", "json.loads"),
         ("cnnviz.cards", "read_card"),

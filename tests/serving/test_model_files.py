@@ -1,4 +1,4 @@
-"""Model files: what makes one another one, and which are trusted."""
+"""Model files: what changes their identity, and which are trusted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cnnviz.settings import ROOT
 
 
 def test_the_checksums_are_those_of_the_shipped_models() -> None:
-    found = {
+    digests = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (ROOT / "models").glob("*.keras")
     }
-    assert shipped() == found
+    assert shipped() == digests
 
 
-def test_a_shipped_model_is_trusted_wherever_it_lies(tmp_path: Path) -> None:
+def test_a_shipped_model_is_trusted_in_any_folder(tmp_path: Path) -> None:
     original = ROOT / "models" / "mnist_cnn.keras"
     copy = Path(shutil.copy(original, tmp_path))
     assert model_file(original).trusted

@@ -1,6 +1,6 @@
-"""The kernel's program, run by a small model of its machine, for every processor it is made for.
+"""The filter program, run by a small interpreter, for every processor that it supports.
 
-That the kernel takes it, and what a confined process then may do, is tested with the workers.
+test_workers.py tests that the kernel accepts it, and what a confined process then may do.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ HARMLESS = {"read", "mmap", "socketpair"}
 
 
 def answer(program: bytes, architecture: int, number: int, first: int = 0) -> int:
-    """What a program says of a system call."""
+    """The result of a program for a system call."""
     call = struct.pack("=IIQQ", number, architecture, 0, first)
-    value, place = 0, 0
+    value, index = 0, 0
     while True:
-        code, yes, no, operand = struct.unpack_from("=HBBI", program, 8 * place)
-        place += 1
+        code, yes, no, operand = struct.unpack_from("=HBBI", program, 8 * index)
+        index += 1
         if code == 0x20:
             value = struct.unpack_from("=I", call, operand)[0]
         elif code == 0x06:
             return operand
         else:
             holds = {0x15: value == operand, 0x35: value >= operand, 0x45: value & operand != 0}
-            place += yes if holds[code] else no
+            index += yes if holds[code] else no
 
 
 @pytest.mark.parametrize("processor", CALLS)
 def test_the_filter_allows_what_a_network_needs_and_no_more(processor: str) -> None:
-    architecture, _, *rest = sandbox._PROCESSORS[processor]
-    program = sandbox._filter(architecture, *rest)
+    architecture, _, *rest = sandbox.PROCESSORS[processor]
+    program = sandbox.filter_program(architecture, *rest)
     calls = CALLS[processor]
     for name in calls.keys() - {"clone", "socket"}:
         expected = ALLOW if name in HARMLESS else REFUSE
-        # What the first argument is makes no difference.
+        # The first argument makes no difference.
         for first in (0, UNIX, THREAD):
             assert answer(program, architecture, calls[name], first) == expected, name
     assert answer(program, architecture, calls["clone"], THREAD) == ALLOW
@@ -64,8 +64,8 @@ def test_the_filter_allows_what_a_network_needs_and_no_more(processor: str) -> N
     assert answer(program, architecture, calls["socket"], UNIX) == ALLOW
     for family in (INET, INET6, NETLINK):
         assert answer(program, architecture, calls["socket"], family) == REFUSE
-    # clone3: glibc goes back to clone where there is no such call.
+    # clone3: glibc uses clone if there is no such call.
     assert answer(program, architecture, 435, THREAD) == UNKNOWN
-    # The 32-bit ways in.
+    # The 32-bit calls.
     assert answer(program, architecture, 0x40000000 + calls["read"]) == REFUSE
     assert answer(program, architecture ^ 1, calls["read"]) == KILL

@@ -1,4 +1,4 @@
-"""Temporary folders that tell whose they are: real processes, killed for real."""
+"""Temporary folders that name their process: real processes, killed for real."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def owner(temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.stdout.close()
 
 
-def test_a_folder_goes_with_its_owner_and_no_sooner(
+def test_a_folder_is_deleted_after_its_owner_has_ended_and_no_sooner(
     temporary: Path, owner: subprocess.Popen[bytes]
 ) -> None:
     assert owner.stdout is not None
-    made = {Path(owner.stdout.readline().decode().strip()) for _ in range(2)}
+    folders = {Path(owner.stdout.readline().decode().strip()) for _ in range(2)}
     temporary_folders.delete_leftovers()
-    assert set(temporary.iterdir()) == made
+    assert set(temporary.iterdir()) == folders
     owner.kill()
     owner.wait()
     own = temporary_folders.make("own")
@@ -71,22 +71,22 @@ def test_a_folder_goes_with_its_owner_and_no_sooner(
     assert list(temporary.iterdir()) == []
 
 
-def test_what_only_looks_like_a_leftover_stays(temporary: Path, gone: int) -> None:
+def test_what_only_resembles_a_leftover_is_kept(temporary: Path, gone: int) -> None:
     folder = temporary / "elsewhere"
     folder.mkdir()
     (folder / "file").touch()
-    # Names that others give: a worker's own copies, no number, a link into somebody's folder.
+    # Other names: copies of models, no number, a link into another folder.
     for name in (
         "cnnviz-abcdefgh",
-        f"cnnviz-guest-{gone}",
-        "cnnviz-guest-x-y",
+        f"cnnviz-untrusted-{gone}",
+        "cnnviz-untrusted-x-y",
         f"other-a-{gone}-b",
     ):
         (temporary / name).mkdir()
-    (temporary / f"cnnviz-guest-{gone}-link").symlink_to(folder)
+    (temporary / f"cnnviz-untrusted-{gone}-link").symlink_to(folder)
     before = set(temporary.iterdir())
-    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
-    (temporary / f"cnnviz-guest-{10**30}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{gone}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{10**30}-x").mkdir()
     temporary_folders.delete_leftovers()
     assert set(temporary.iterdir()) == before
     assert (folder / "file").exists()
@@ -99,10 +99,10 @@ def test_what_an_earlier_process_of_the_same_number_left_is_deleted(temporary: P
     own.cleanup()
 
 
-def test_another_person_s_folder_stays(
+def test_the_folder_of_another_user_is_kept(
     temporary: Path, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (temporary / f"cnnviz-guest-{gone}-x").mkdir()
+    (temporary / f"cnnviz-untrusted-{gone}-x").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getuid", lambda: 12345678)
         temporary_folders.delete_leftovers()

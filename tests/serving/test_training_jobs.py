@@ -184,7 +184,7 @@ def test_a_checkpoint_is_a_model_with_the_trainings_card(
     model = training_jobs.checkpoint(run, first, trusted=False)
     assert (model.path, model.checkpoint, model.trusted) == (str(run.folder / first), True, False)
     assert training_jobs.checkpoint(run, first, trusted=True).trusted
-    assert '"conv_1_1"' in model.card
+    assert '"conv_1_1"' in run.card.model_dump_json()
     with pytest.raises(ModelError, match="no model file"):
         training_jobs.checkpoint(run, "epoch-099-0.1000.keras", trusted=True)
 

@@ -1,4 +1,4 @@
-"""Workers: real processes, killed for real. Every other test of this file shares one."""
+"""Workers: real processes, killed for real. Most tests of this file share one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from corpus import models
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
-from cnnviz.cards import card_path, write_card
+from cnnviz.cards import card_path, changed, write_card
 from cnnviz.errors import (
     CardError,
     LayerError,
@@ -33,8 +33,9 @@ from cnnviz.errors import (
     WorkerError,
 )
 from cnnviz.inspection import gate
-from cnnviz.serving import worker_process, workers
+from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
+from cnnviz.serving.worker_process import Call
 from scripts.process_list import running_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def folder(tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory)
 
 
 def trusted(path: Path) -> ModelFile:
-    """A model that shares the workers."""
+    """A model that runs in the shared pool."""
     return replace(model_file(path), trusted=True)
 
 
@@ -67,33 +68,23 @@ def flat(folder: Path) -> ModelFile:
 
 @pytest.fixture(autouse=True, scope="module")
 def ended() -> Iterator[None]:
-    """Starts this file with no process, and leaves none behind."""
-    _end_processes()
+    """No process runs before this file, and none after it."""
+    workers.shutdown()
     yield
-    _end_processes()
+    workers.shutdown()
 
 
 @pytest.fixture
 def anew() -> Iterator[None]:
-    """No process runs before the test, and none that it started runs after it."""
-    _end_processes()
+    """No process runs before the test, and none after it."""
+    workers.shutdown()
     yield
-    _end_processes()
+    workers.shutdown()
 
 
-def _end_processes() -> None:
-    for home in list(workers._homes.values()):
-        workers._discard(home)
-
-
-def shared() -> Any:
-    """What runs the processes of all trusted models."""
-    return workers._home("").executor
-
-
-def _worker_id() -> int:
-    """The process id of the one worker."""
-    return shared().submit(os.getpid).result(60)
+def in_process(model: ModelFile, function: Callable[[], Any]) -> Any:
+    """What a function returns that runs in the process of a model."""
+    return worker_pools.open_pool(model).executor.submit(function).result(60)
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 90) -> bool:
@@ -121,36 +112,36 @@ def test_a_worker_answers_as_the_public_api_does(
     convolution = next(layer.path for layer in network.layers if layer.kernel_shape)
     paths = [layer.path for layer in network.layers if layer.spatial]
 
-    there, here = workers.call("predict", model, photo), cnnviz.predict(network, photo)
+    there, here = workers.predict(model, photo), cnnviz.predict(network, photo)
     assert there.labels == here.labels
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
 
-    found, expected = workers.call("filters", model, convolution), network.model
+    weights, expected = workers.filters(model, convolution), network.model
     for part in convolution.split("/"):
         expected = expected.get_layer(part)
-    np.testing.assert_array_equal(found.kernels, np.asarray(expected.kernel))
-    np.testing.assert_array_equal(found.biases, np.asarray(expected.bias))
+    np.testing.assert_array_equal(weights.kernels, np.asarray(expected.kernel))
+    np.testing.assert_array_equal(weights.biases, np.asarray(expected.bias))
 
     maps, same = (
-        workers.call("activations", model, photo, paths),
+        workers.activations(model, photo, paths),
         cnnviz.activations(network, photo, paths),
     )
     assert list(maps) == paths
     for path in paths:
         np.testing.assert_allclose(maps[path], same[path], atol=1e-5, err_msg=path)
 
-    answer = workers.call("explain", model, photo, ("owl", "cat"))
+    answer = workers.explain(model, photo, ("owl", "cat"))
     assert [one.target for one in answer.maps] == ["owl", "cat"]
     for one in answer.maps:
         alone = cnnviz.class_activation_map(network, photo, one.target)
         assert (one.method, one.layer) == (alone.method, alone.layer)
         np.testing.assert_allclose(one.values, alone.values, atol=1e-4)
 
-    assert workers.call("outline", model) == outline(network)
+    assert workers.outline(model) == outline(network)
 
 
-def test_keyword_arguments_travel_too(flat: ModelFile, photo: np.ndarray) -> None:
-    answer = workers.call("explain", flat, photo, ("dog",), method="grad-cam", layer="conv1")
+def test_keyword_arguments_are_passed_on(flat: ModelFile, photo: np.ndarray) -> None:
+    answer = workers.explain(flat, photo, ("dog",), method="grad-cam", layer="conv1")
     expected = cnnviz.class_activation_map(
         cnnviz.load_model(flat.path), photo, "dog", method="grad-cam", layer="conv1"
     )
@@ -158,14 +149,23 @@ def test_keyword_arguments_travel_too(flat: ModelFile, photo: np.ndarray) -> Non
     np.testing.assert_allclose(answer.maps[0].values, expected.values, atol=1e-5)
 
 
+def test_a_given_card_replaces_the_models_own_in_that_call_alone(
+    flat: ModelFile, photo: np.ndarray
+) -> None:
+    before = workers.outline(flat).card
+    card = changed(before, labels=["lion", "tiger", "bear"], title="By hand")
+    assert workers.predict(flat, photo, card).labels == ("lion", "tiger", "bear")
+    assert workers.explain(flat, photo, ("tiger",), card=card).maps[0].target == "tiger"
+    assert workers.outline(flat, card).card == card
+    assert workers.outline(flat).card == before
+
+
 def test_many_ask_at_once_and_each_gets_their_own_answer(flat: ModelFile) -> None:
     rng = np.random.default_rng(5)
     photos = [rng.integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(12)]
     network = cnnviz.load_model(flat.path)
     with ThreadPoolExecutor(12) as people:
-        answers = list(
-            people.map(lambda photo: workers.call("activations", flat, photo, LAYERS), photos)
-        )
+        answers = list(people.map(lambda photo: workers.activations(flat, photo, LAYERS), photos))
     for photo, answer in zip(photos, answers, strict=True):
         expected = cnnviz.activations(network, photo, LAYERS)
         for layer in LAYERS:
@@ -179,11 +179,11 @@ def test_a_file_that_was_replaced_is_another_model(
     path = tmp_path / "model.keras"
     tiny("flat").model.save(path)
     before = trusted(path)
-    assert workers.call("predict", before, photo).labels == ("class 0", "class 1", "class 2")
+    assert workers.predict(before, photo).labels == ("class 0", "class 1", "class 2")
     tiny("two_classes").model.save(path)
     after = trusted(path)
     assert after != before
-    assert workers.call("predict", after, photo).labels == ("class 0", "class 1")
+    assert workers.predict(after, photo).labels == ("class 0", "class 1")
 
 
 # --- Errors -----------------------------------------------------------------------------------
@@ -194,27 +194,27 @@ def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray
     with pytest.raises(LayerError) as here:
         cnnviz.filters(network, "pool")
     with pytest.raises(LayerError) as there:
-        workers.call("filters", flat, "pool")
+        workers.filters(flat, "pool")
     assert str(there.value) == str(here.value)
     with pytest.raises(TargetError, match="no class 'tiger'"):
-        workers.call("explain", flat, photo, ("tiger",))
+        workers.explain(flat, photo, ("tiger",))
 
 
 def test_an_error_of_a_file_names_it(folder: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"damaged\.keras cannot be loaded"):
-        workers.call("outline", trusted(damaged))
+        workers.outline(trusted(damaged))
     wrong = tmp_path / "wrong.keras"
     wrong.write_bytes((folder / "flat.keras").read_bytes())
     card_path(wrong).write_text('{"title": "no more"}')
     with pytest.raises(CardError, match=r"wrong\.json needs a correction.*labels: field required"):
-        workers.call("outline", trusted(wrong))
+        workers.outline(trusted(wrong))
 
 
 def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: ModelFile) -> None:
     with pytest.raises(ModelError, match="could not be run: AttributeError") as caught:
-        workers.call("predict", flat, "not a photo")
+        workers.predict(flat, "not a photo")
     assert "dtype" not in str(caught.value)
     assert flat.path not in str(caught.value)
 
@@ -223,56 +223,54 @@ def test_an_error_of_the_network_library_keeps_its_details_to_the_log(flat: Mode
 
 
 def test_a_worker_killed_while_idle_is_replaced(flat: ModelFile, photo: np.ndarray) -> None:
-    before = workers.call("predict", flat, photo)
-    os.kill(_worker_id(), signal.SIGKILL)
+    before = workers.predict(flat, photo)
+    os.kill(in_process(flat, os.getpid), signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"stopped before it answered\. A new one"):
-        workers.call("predict", flat, photo)
-    after = workers.call("predict", flat, photo)
+        workers.predict(flat, photo)
+    after = workers.predict(flat, photo)
     np.testing.assert_array_equal(after.probabilities, before.probabilities)
 
 
-def test_all_who_wait_for_a_killed_worker_are_told(flat: ModelFile, photo: np.ndarray) -> None:
-    killed = _worker_id()
-    shared().submit(time.sleep, 60)
+def test_all_callers_of_a_killed_worker_get_an_error(flat: ModelFile, photo: np.ndarray) -> None:
+    killed = in_process(flat, os.getpid)
+    pool = worker_pools.open_pool(flat)
+    pool.executor.submit(time.sleep, 60)
     with ThreadPoolExecutor(3) as people:
-        waiting = [people.submit(workers.call, "predict", flat, photo) for _ in range(3)]
-        assert _wait(lambda: len(shared()._pending_work_items) == 4)
+        waiting = [people.submit(workers.predict, flat, photo) for _ in range(3)]
+        assert _wait(lambda: len(pool.executor._pending_work_items) == 4)
         os.kill(killed, signal.SIGKILL)
         for one in waiting:
             assert isinstance(one.exception(30), WorkerError)
-    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
-    assert _worker_id() != killed
+    assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
+    assert in_process(flat, os.getpid) != killed
 
 
-def test_an_answer_that_never_comes_is_given_up(
-    flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stuck = _worker_id()
-    shared().submit(time.sleep, 60)
+def test_an_answer_that_never_comes_is_given_up(flat: ModelFile, photo: np.ndarray) -> None:
+    stuck = in_process(flat, os.getpid)
+    pool = worker_pools.open_pool(flat)
+    pool.executor.submit(time.sleep, 60)
     with ThreadPoolExecutor(1) as people:
-        # This one has more patience, and waits in the same queue.
-        other = people.submit(workers.call, "predict", flat, photo)
-        assert _wait(lambda: len(shared()._pending_work_items) == 2)
-        monkeypatch.setattr(workers, "_SECONDS", 0.5)
+        # This one may take longer, and waits in the same queue.
+        other = people.submit(workers.predict, flat, photo)
+        assert _wait(lambda: len(pool.executor._pending_work_items) == 2)
         with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
-            workers.call("predict", flat, photo)
-        monkeypatch.undo()
+            workers.call(Call("predict", flat, args=(photo,)), seconds=0.5)
         assert isinstance(other.exception(30), WorkerError)
-    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
+    assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
     assert _wait(lambda: not _runs(stuck)), "the stuck process still runs"
 
 
-def test_who_comes_while_the_processes_are_left_is_told_too(
+def test_a_call_to_a_pool_that_is_being_discarded_gets_an_error(
     flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = workers._home("")
-    workers._discard(left)
+    discarded = worker_pools.open_pool(flat)
+    worker_pools.discard(discarded)
     with monkeypatch.context() as patch:
-        # As for somebody who had asked for the processes just before.
-        patch.setattr(workers, "_home", lambda name: left)
+        # As for a caller who had been given the pool just before.
+        patch.setattr(worker_pools, "open_pool", lambda model: discarded)
         with pytest.raises(WorkerError):
-            workers.call("predict", flat, photo)
-    assert workers._home("") is not left
+            workers.predict(flat, photo)
+    assert worker_pools.open_pool(flat) is not discarded
 
 
 # --- Memory and start -------------------------------------------------------------------------
@@ -280,21 +278,21 @@ def test_who_comes_while_the_processes_are_left_is_told_too(
 
 def _kept() -> list[str]:
     """Runs inside a worker: the networks in its memory."""
-    return [model.name for model in worker_process._networks]
+    return [model.name for model in worker_process.loaded_models()]
 
 
 @pytest.mark.usefixtures("anew")
 def test_a_worker_keeps_the_networks_used_last(
-    folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    folder: Path, flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CNNVIZ_NETWORKS", "2")
     for name in ("flat", "two_classes", "flat", "nested_functional"):
-        workers.call("predict", trusted(folder / f"{name}.keras"), photo)
-    assert shared().submit(_kept).result(60) == ["flat", "nested_functional"]
-    # One that was let go of is loaded again.
-    again = workers.call("predict", trusted(folder / "two_classes.keras"), photo)
+        workers.predict(trusted(folder / f"{name}.keras"), photo)
+    assert in_process(flat, _kept) == ["flat", "nested_functional"]
+    # A network that was evicted is loaded again.
+    again = workers.predict(trusted(folder / "two_classes.keras"), photo)
     assert again.labels == ("cat", "dog")
-    assert shared().submit(_kept).result(60) == ["nested_functional", "two_classes"]
+    assert in_process(flat, _kept) == ["nested_functional", "two_classes"]
 
 
 @pytest.mark.usefixtures("anew")
@@ -314,11 +312,11 @@ def test_a_start_prepares_every_model_that_can_be(
     )
     with caplog.at_level(logging.WARNING):
         workers.start([trusted(damaged), gone, flat, other, fifth])
-        # It has returned and the first step, which needs TensorFlow's import, is still to come.
-        assert len(shared()._pending_work_items) == 1
-        # There is room for four: the fifth would drive out the first.
-        assert _wait(lambda: shared().submit(_kept).result(60) == ["flat", other.name])
-        assert not _wait(lambda: shared().submit(_kept).result(60)[-1] == fifth.name, 1)
+        # It has returned before the first step, which waits for TensorFlow's import.
+        assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
+        # There is room for four: the fifth would evict the first.
+        assert _wait(lambda: in_process(flat, _kept) == ["flat", other.name])
+        assert not _wait(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text
     assert "damaged.keras" in caplog.text
     assert "gone.keras" in caplog.text
@@ -326,34 +324,34 @@ def test_a_start_prepares_every_model_that_can_be(
 
 def test_a_second_start_changes_nothing(flat: ModelFile) -> None:
     workers.start([flat])
-    first = workers._home("")
+    pool = worker_pools.open_pool(flat)
     workers.start([flat])
-    assert workers._home("") is first
+    assert worker_pools.open_pool(flat) is pool
 
 
-# --- Guests: models that are not trusted --------------------------------------------------------
+# --- Untrusted models ---------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("anew")
-def test_a_guest_has_a_process_of_its_own_and_the_same_answers(
+def test_an_untrusted_model_has_its_own_process_and_the_same_answers(
     folder: Path, flat: ModelFile, photo: np.ndarray
 ) -> None:
-    guest = model_file(folder / "flat.keras")
-    there, here = workers.call("predict", guest, photo), workers.call("predict", flat, photo)
+    untrusted = model_file(folder / "flat.keras")
+    there, here = workers.predict(untrusted, photo), workers.predict(flat, photo)
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
-    home = workers._homes[guest.path]
-    assert Path(home.folder.name).name.startswith(f"cnnviz-guest-{os.getpid()}-")
-    before = home.executor.submit(os.getpid).result(60)
-    os.kill(before, signal.SIGKILL)
+    pool = worker_pools.open_pool(untrusted)
+    temporary = Path(pool.folder.name)
+    assert temporary.name.startswith(f"cnnviz-untrusted-{os.getpid()}-")
+    os.kill(in_process(untrusted, os.getpid), signal.SIGKILL)
     with pytest.raises(WorkerError, match="needs more memory than there is for it"):
-        workers.call("predict", guest, photo)
-    # Nobody else noticed.
-    assert workers.call("predict", flat, photo).labels == ("cat", "dog", "owl")
-    assert _wait(lambda: not Path(home.folder.name).exists())
+        workers.predict(untrusted, photo)
+    # The shared process is not affected.
+    assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
+    assert _wait(lambda: not temporary.exists())
 
 
 @pytest.mark.parametrize(("case", "inner"), [("flat", False), ("multi-gpu", True)])
-def test_a_guest_is_inspected_once_and_before_tensorflow(
+def test_an_untrusted_model_is_inspected_once_and_before_tensorflow(
     folder: Path, tmp_path: Path, case: str, inner: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder / "flat.keras"
@@ -369,45 +367,44 @@ def test_a_guest_is_inspected_once_and_before_tensorflow(
             return original(*args, **kwargs)
 
         monkeypatch.setattr(gate, reader, look)
-    # It is here already, and its threads run.
-    monkeypatch.setattr(worker_process, "_import_tensorflow", lambda _: steps.append("imported"))
-    found = worker_process._load(replace(model_file(path), inner=inner))
+    # This process has imported it before, and its threads run.
+    monkeypatch.setattr(worker_process, "import_tensorflow", lambda _: steps.append("imported"))
+    network = worker_process.load(replace(model_file(path), inner=inner))
     assert steps == ["inspected", "imported"]
     expected = cnnviz.extract_model(path) if inner else cnnviz.load_model(path)
-    assert (found.layers, found.card) == (expected.layers, expected.card)
-    assert found.fingerprint == expected.fingerprint
+    assert (network.layers, network.card) == (expected.layers, expected.card)
+    assert network.fingerprint == expected.fingerprint
 
 
-def _think(*question: Any) -> Any:
-    """Runs inside a guest's process in the place of the function that answers."""
+def _slow_answer(call: Call) -> Any:
+    """Runs inside a confined process in place of the function that answers."""
     time.sleep(2)
-    return worker_process.answer(*question)
+    return worker_process.answer(call)
 
 
 @pytest.mark.usefixtures("anew")
-def test_a_guest_s_clock_starts_when_it_is_the_question_s_turn(
+def test_the_time_of_an_untrusted_model_starts_when_its_call_does(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guest = model_file(folder / "flat.keras")
-    workers.call("outline", guest)
-    monkeypatch.setattr(workers, "answer", _think)
-    # Enough for one question, and too little for one that waits for another one.
-    monkeypatch.setattr(workers, "_GUEST_SECONDS", 3.5)
+    untrusted = model_file(folder / "flat.keras")
+    workers.outline(untrusted)
+    monkeypatch.setattr(workers, "answer", _slow_answer)
+    question = Call("outline", untrusted)
+    # Enough for one call, and too little for one that waits for another one.
     with ThreadPoolExecutor(3) as people:
-        outlines = [people.submit(workers.call, "outline", guest) for _ in range(3)]
+        outlines = [people.submit(workers.call, question, seconds=3.5) for _ in range(3)]
         assert len({one.result(60).parameters for one in outlines}) == 1
-    # One that takes too long by itself is stopped, and who waits behind it is told.
-    monkeypatch.setattr(workers, "_GUEST_SECONDS", 1)
+    # One that takes too long by itself is stopped, and the one that waits for it gets an error.
     with ThreadPoolExecutor(2) as people:
-        outlines = [people.submit(workers.call, "outline", guest) for _ in range(2)]
-        found = [one.exception(60) for one in outlines]
-    assert all(isinstance(error, WorkerError) for error in found)
-    assert any("no answer within 1 seconds" in str(error) for error in found)
+        outlines = [people.submit(workers.call, question, seconds=1) for _ in range(2)]
+        errors = [one.exception(60) for one in outlines]
+    assert all(isinstance(error, WorkerError) for error in errors)
+    assert any("no answer within 1 seconds" in str(error) for error in errors)
 
 
 def _tries() -> dict[str, str]:
-    """Runs inside a guest's process: what it tries, and what comes of it."""
-    found = {}
+    """Runs inside a confined process: what it tries, and the results."""
+    results = {}
     for name, action in {
         "network": lambda: socket.create_connection(("127.0.0.1", 9), 1),
         "program": lambda: subprocess.run(["true"], check=True),
@@ -416,19 +413,18 @@ def _tries() -> dict[str, str]:
         "local service": lambda: socket.socket(socket.AF_UNIX).connect("/run/service"),
     }.items():
         try:
-            found[name] = repr(action())
+            results[name] = repr(action())
         except (OSError, MemoryError) as error:
-            found[name] = type(error).__name__
-    return found
+            results[name] = type(error).__name__
+    return results
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limits")
 @pytest.mark.usefixtures("anew")
-def test_a_guest_has_no_network_no_programs_and_little_memory(folder: Path) -> None:
-    guest = model_file(folder / "flat.keras")
-    workers.call("outline", guest)
-    found = workers._homes[guest.path].executor.submit(_tries).result(60)
-    assert found == {
+def test_an_untrusted_model_has_no_network_no_programs_and_little_memory(folder: Path) -> None:
+    untrusted = model_file(folder / "flat.keras")
+    workers.outline(untrusted)
+    assert in_process(untrusted, _tries) == {
         "network": "PermissionError",
         "program": "PermissionError",
         "memory": "MemoryError",
@@ -438,7 +434,7 @@ def test_a_guest_has_no_network_no_programs_and_little_memory(folder: Path) -> N
 
 
 def _trap() -> Any:
-    """Runs inside a guest's process; what it gives would run in the one that asked."""
+    """Runs inside a confined process; what it returns would run in the one that asked."""
 
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -448,41 +444,41 @@ def _trap() -> Any:
 
 
 @pytest.mark.usefixtures("anew")
-def test_a_guest_s_answer_runs_nothing(
+def test_an_answer_of_an_untrusted_model_runs_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    guest = model_file(folder / "flat.keras")
-    workers.call("outline", guest)
-    asked = workers._homes[guest.path].executor.submit(_trap)
-    assert asked.exception(60) is not None
+    untrusted = model_file(folder / "flat.keras")
+    workers.outline(untrusted)
+    trap = worker_pools.open_pool(untrusted).executor.submit(_trap)
+    assert trap.exception(60) is not None
     assert not (tmp_path / "sprung").exists()
-    # The process that answered so is left behind.
+    # The process that sent it is discarded.
     with pytest.raises(WorkerError):
-        workers.call("outline", guest)
-    assert workers.call("outline", guest).parameters > 0
+        workers.outline(untrusted)
+    assert workers.outline(untrusted).parameters > 0
 
 
 @pytest.mark.usefixtures("anew")
-def test_of_many_guests_the_one_used_longest_ago_leaves(
+def test_of_many_untrusted_models_the_one_used_longest_ago_is_closed(
     folder: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CNNVIZ_UNTRUSTED_PROCESSES", "1")
     first, second = (model_file(folder / f"{name}.keras") for name in ("flat", "two_classes"))
-    workers.call("predict", first, photo)
-    home = workers._homes[first.path]
-    process = home.executor.submit(os.getpid).result(60)
-    home.waiting += 1
-    with pytest.raises(WorkerError, match="All 1 places for people's own models are busy"):
-        workers.call("predict", second, photo)
-    home.waiting -= 1
-    assert workers.call("predict", second, photo).labels == ("cat", "dog")
-    assert list(workers._homes) == [second.path]
+    workers.predict(first, photo)
+    process = in_process(first, os.getpid)
+    with (
+        worker_pools.waiting_for(first),
+        pytest.raises(WorkerError, match="All 1 places for people's own models are busy"),
+    ):
+        workers.predict(second, photo)
+    assert workers.predict(second, photo).labels == ("cat", "dog")
+    assert [pool.name for pool in worker_pools.running()] == [second.path]
     assert _wait(lambda: not _runs(process))
 
 
 @pytest.mark.usefixtures("anew")
-def test_a_refused_guest_leaves_nothing_when_it_is_forgotten(
+def test_a_refused_model_leaves_nothing_once_its_pool_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -491,12 +487,12 @@ def test_a_refused_guest_leaves_nothing_when_it_is_forgotten(
     bomb = next(case for case in models.CASES if case.expected == "zip-bomb")
     path = tmp_path / "bomb.keras"
     path.write_bytes(bomb.make())
-    guest = model_file(path)
+    untrusted = model_file(path)
     with pytest.raises(RefusedModelError) as refused:
-        workers.call("outline", guest)
+        workers.outline(untrusted)
     assert refused.value.code == "zip-bomb"
-    process = workers._homes[guest.path].executor.submit(os.getpid).result(60)
-    workers.forget(guest)
+    process = in_process(untrusted, os.getpid)
+    worker_pools.close_idle(untrusted)
     assert _wait(lambda: not _runs(process))
     assert _wait(lambda: not list(temporary.iterdir()))
 
@@ -507,7 +503,7 @@ _PARENT = """
 import sys, time
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import model_file
-outline = workers.call("outline", model_file(sys.argv[1]))
+outline = workers.outline(model_file(sys.argv[1]))
 print(len(outline.layers), {"tensorflow", "keras", "h5py"} & set(sys.modules), flush=True)
 time.sleep(600)
 """
@@ -524,7 +520,7 @@ def test_a_killed_parent_leaves_no_orphan_and_no_file(flat: ModelFile, tmp_path:
     )
     try:
         assert parent.stdout is not None
-        # It got its answer without the libraries that run networks.
+        # It has an answer without the libraries that run networks.
         assert parent.stdout.readline() == b"6 set()\n"
         others = running_in(parent.pid) - {parent.pid}
         assert others, "there is no worker to look at"
@@ -547,18 +543,20 @@ def _runs(process: int) -> bool:
     return True
 
 
-def test_threads_do_not_start_two_sets_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    _end_processes()
+def test_threads_do_not_start_two_sets_of_processes(
+    flat: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers.shutdown()
     started = []
-    original = workers.ProcessPoolExecutor
+    original = worker_pools.ProcessPoolExecutor
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         started.append(threading.get_ident())
         time.sleep(0.1)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", slow)
+    monkeypatch.setattr(worker_pools, "ProcessPoolExecutor", slow)
     with ThreadPoolExecutor(6) as people:
-        executors = list(people.map(lambda _: shared(), range(6)))
+        pools = list(people.map(lambda _: worker_pools.open_pool(flat), range(6)))
     assert len(started) == 1
-    assert len({id(executor) for executor in executors}) == 1
+    assert len({id(pool) for pool in pools}) == 1

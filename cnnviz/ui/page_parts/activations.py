@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import centre
+from cnnviz.cards import ModelCard
 from cnnviz.drawing import SIGNED, shading
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
@@ -15,7 +17,7 @@ from cnnviz.figures.photos import photo_figure
 from cnnviz.networks.channels import ChannelRanking, rank_channels
 from cnnviz.results import Floats, LayerInfo
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import ask, choices, parts
+from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 
 _ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
@@ -23,28 +25,52 @@ _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}
 _MOST_LAYERS = 4
 
 
+@dataclass(frozen=True)
+class Look:
+    """How the channels of a layer are drawn.
+
+    Attributes:
+        order: a key of the orders: by peak, mean, share of active cells, or number.
+        scale: ``layer`` for one scale, ``channel`` for one of each channel.
+        colours: the colour scale of channels without negative values.
+    """
+
+    order: str
+    scale: str
+    colours: str
+
+
 def pick_layers(scene: Scene, spatial: list[LayerInfo]) -> list[LayerInfo]:
-    """The choice of layers; the card's first suggestion if nobody has chosen."""
+    """The choice of layers; by default the first one that the card suggests."""
     by_path = {layer.path: layer for layer in spatial}
     suggested = [path for path in scene.card.suggested_layers.activations if path in by_path]
-    first = suggested[0] if suggested else _first_convolution(spatial)
+    default = suggested[0] if suggested else _first_convolution(spatial)
     paths = choices.choose_many(
         "Layers",
         "layer",
         list(by_path),
-        [first],
-        scope=f"activations of {scene.model.name}",
+        [default],
+        scope=_scope(scene),
         max_selections=_MOST_LAYERS,
-        format_func=lambda path: f"{path} · {parts.shape_text(by_path[path])}",
+        format_func=lambda path: f"{path} · {parts.shape_text(by_path[path].output_shape)}",
     )
-    return [by_path[path] for path in paths or [first]]
+    return [by_path[path] for path in paths or [default]]
 
 
-def pick_look() -> tuple[str, str, str]:
+def put_layer(scene: Scene, path: str) -> None:
+    """Chooses one layer for the person, before the choice is drawn."""
+    choices.put("layer", path, _scope(scene))
+
+
+def _scope(scene: Scene) -> str:
+    return f"activations of {scene.model.name}"
+
+
+def pick_look() -> Look:
     """The choices of the order of channels, of the scale and of the colours."""
-    order, scale, colours = st.columns(3)
-    with order:
-        by = choices.choose(
+    order_column, scale_column, colour_column = st.columns(3)
+    with order_column:
+        order = choices.choose(
             st.selectbox,
             "Order by",
             "order",
@@ -52,45 +78,58 @@ def pick_look() -> tuple[str, str, str]:
             "peak",
             format_func=_ORDERS.__getitem__,
         )
-    with scale:
-        shared = choices.choose(
+    with scale_column:
+        scale = choices.choose(
             st.selectbox, "Scale", "scale", list(_SCALES), "layer", format_func=_SCALES.__getitem__
         )
-    with colours:
-        return by, shared, parts.pick_colours()
+    with colour_column:
+        return Look(order, scale, parts.pick_colours())
 
 
-def draw_grid(
-    scene: Scene, layer: LayerInfo, order: str, scale: str, colours: str, *, first: bool
-) -> Callable[[], None]:
-    """Draws the grid of a layer's channels; what it gives draws one channel beside it."""
-    maps = ask.activations(scene.model, scene.photo, layer.path)
+def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Callable[[], None]:
+    """Draws the grid of a layer's channels.
+
+    Args:
+        scene: model and photo.
+        layer: the layer.
+        look: how its channels are drawn.
+        main: whether it is the first of the layers, which always shows one channel.
+
+    Returns:
+        What draws one channel beside the grid.
+    """
+    maps = scene.activations(layer.path)
     ranking = rank_channels(maps)
-    places = _order(ranking, order)
-    signed = bool(maps.min() < 0)
+    channels = _order(ranking, look.order)
     scope = f"channel of {layer.path} in {scene.model.name}"
-    # Each layer has its own place in the address.
-    address = "channel" if first else f"channel of {layer.path}"
+    # The channel of each layer has a name of its own in the address.
+    address = "channel" if main else f"channel of {layer.path}"
     grid, beside = st.columns([3, 2], gap="large")
     with grid:
         figure = _grid(
-            scene.model, scene.photo.key, layer, order, scale, colours, maps[..., places], ranking
+            scene.model,
+            scene.card_override,
+            scene.photo.key,
+            layer,
+            look,
+            maps[..., channels],
+            ranking,
         )
         clicked = parts.clicked(figure, f"activations:{layer.path}")
         _name_dead(ranking, maps.shape[-1])
 
     def draw_channel() -> None:
         # A click may be older than the model that is shown now.
-        if clicked is not None and int(clicked) < len(places):
-            choices.put(address, str(places[int(clicked)]), scope=scope)
+        if clicked is not None and int(clicked) < len(channels):
+            choices.put(address, str(channels[int(clicked)]), scope=scope)
         with beside:
-            # A further layer is there to be compared: only its grid is waited for.
-            if not first and not choices.is_made(address, scope):
+            # A further layer is there for comparison: it shows its grid alone at first.
+            if not main and not choices.is_made(address, scope):
                 st.caption("Click on a channel to look closer.")
                 return
-            channel = _pick_channel(ranking, places, address, scope)
-            shown = SIGNED if signed else colours
-            _one_channel(scene, layer, maps[..., channel], channel, shown)
+            channel = _pick_channel(ranking, channels, address, scope)
+            colours = SIGNED if maps.min() < 0 else look.colours
+            _one_channel(scene, layer, maps[..., channel], channel, colours)
 
     return draw_channel
 
@@ -104,32 +143,31 @@ def _order(ranking: ChannelRanking, order: str) -> list[int]:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _grid(
     model: ModelFile,
+    card: ModelCard | None,
     key: str,
     layer: LayerInfo,
-    order: str,
-    scale: str,
-    colours: str,
+    look: Look,
     _maps: Floats,
     _ranking: ChannelRanking,
 ) -> go.Figure:
-    """All channels as one picture; values below zero get colours centred on zero.
+    """All channels as one picture; if there are values below zero, colours centred on zero.
 
-    Kept by model, photo and look, since it takes longer than the answer of a cached question.
+    Cached by model, card, photo and look: drawing takes longer than reading cached activations.
     """
-    places = _order(_ranking, order)
+    channels = _order(_ranking, look.order)
     signed = bool(_maps.min() < 0)
-    if scale == "channel":
-        # By its largest value alone: zero stays zero, and an even channel is not a dead one.
+    if look.scale == "channel":
+        # Divided by the largest value alone: zero stays zero, and a constant channel is not dead.
         _maps = centre(_maps, axis=(0, 1))
-    look = shading(_maps, signed=signed, colours=colours)
+    drawn = shading(_maps, signed=signed, colours=look.colours)
     return channel_grid(
         _maps,
-        title=f"{len(places)} channels of {layer.path}, {parts.shape_text(layer)}",
-        unit="activation" if scale == "layer" else "scaled activation",
-        names=[f"#{channel}" for channel in places],
-        hovers=[_hover(_ranking, channel) for channel in places],
-        colours=look.colours,
-        limits=look.limits,
+        title=f"{len(channels)} channels of {layer.path}, {parts.shape_text(layer.output_shape)}",
+        unit="activation" if look.scale == "layer" else "scaled activation",
+        names=[f"#{channel}" for channel in channels],
+        hovers=[_hover(_ranking, channel) for channel in channels],
+        colours=drawn.colours,
+        limits=drawn.limits,
     )
 
 
@@ -151,13 +189,13 @@ def _name_dead(ranking: ChannelRanking, count: int) -> None:
     )
 
 
-def _pick_channel(ranking: ChannelRanking, places: list[int], address: str, scope: str) -> int:
+def _pick_channel(ranking: ChannelRanking, channels: list[int], address: str, scope: str) -> int:
     return choices.choose(
         st.selectbox,
         "Channel",
         address,
-        places,
-        places[0],
+        channels,
+        channels[0],
         scope=scope,
         format_func=lambda channel: f"#{channel} · peak {ranking.peak[channel]:.3g}",
     )
@@ -166,7 +204,7 @@ def _pick_channel(ranking: ChannelRanking, places: list[int], address: str, scop
 def _one_channel(
     scene: Scene, layer: LayerInfo, values: Floats, channel: int, colours: str
 ) -> None:
-    """One channel with its raw values, beside the input and the filter that made it."""
+    """One channel with its raw values, its filter, and the network's input."""
     figure = heatmap(
         values,
         title=f"Channel {channel} of {layer.path}",
@@ -177,10 +215,9 @@ def _one_channel(
     )
     parts.chart(figure, f"channel:{layer.path}")
     _filter_of(scene, layer, channel)
-    view = ask.view(scene.model, scene.photo.key, scene.photo)
-    seen, download = st.columns(2, vertical_alignment="bottom")
-    with seen:
-        picture = photo_figure(view.pixels, title="What the network sees")
+    view, download = st.columns(2, vertical_alignment="bottom")
+    with view:
+        picture = photo_figure(scene.view().pixels, title="What the network sees")
         parts.chart(picture, f"seen:{layer.path}")
     with download:
         parts.download_array(
@@ -192,29 +229,27 @@ def _one_channel(
 
 
 def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
-    """The filter that made a channel: its weights for every input channel."""
-    maker = scene.outline.makers.get(layer.path)
-    if maker is None:
+    """The filter that computed a channel: its weights for every input channel."""
+    convolution = scene.outline.makers.get(layer.path)
+    if convolution is None:
         st.caption(
             "No single filter made this channel: branches meet before it, or no convolution does."
         )
         return
-    found = ask.filters(scene.model, maker)
-    if found.pointwise is not None:
-        weights = found.pointwise[..., channel]
-    else:
-        weights = found.kernels[..., channel]
-    # A depthwise filter looks at one channel, which is not number 0 of the layer's inputs.
-    one = weights.shape[-1] == 1
-    numbers = ["its one input"] if one else [f"in {n}" for n in range(weights.shape[-1])]
+    filters = scene.filters(convolution)
+    kernels = filters.kernels if filters.pointwise is None else filters.pointwise
+    weights = kernels[..., channel]
+    # The one input channel of a depthwise filter is not number 0 of the layer's inputs.
+    count = weights.shape[-1]
+    names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
     figure = channel_grid(
         weights,
-        title=f"Its filter, {maker}",
+        title=f"Its filter, {convolution}",
         unit="weight",
-        names=numbers,
+        names=names,
         hovers=[
-            f"{name}\nweights {weights[..., number].min():.3g} to {weights[..., number].max():.3g}"
-            for number, name in enumerate(numbers)
+            f"{name}\nweights {weights[..., index].min():.3g} to {weights[..., index].max():.3g}"
+            for index, name in enumerate(names)
         ],
         colours=SIGNED,
     )

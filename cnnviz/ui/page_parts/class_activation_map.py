@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from cnnviz.attribution.descriptions import mirrored
+from cnnviz.attribution.descriptions import mirrored, where
 from cnnviz.attribution.methods import METHODS
 from cnnviz.drawing import SIGNED, overlay
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
-from cnnviz.ui import ask, choices, parts
+from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-_BESIDE = 4
+# The maps side by side, at most.
+_MOST_MAPS = 4
 
 
 def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
@@ -48,8 +49,8 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
     with of_layer:
         if METHODS[method].needs == "layer":
             layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
-            first = scene.card.suggested_layers.cam or scene.outline.last_spatial
-            path = parts.pick_layer("Layer", layers, first, f"maps of {scene.model.name}")
+            default = scene.card.suggested_layers.cam or scene.outline.last_spatial
+            path = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
         else:
             path = None
             only = scene.outline.features
@@ -66,6 +67,11 @@ def pick_signed() -> bool:
         [False, True],
         False,
     )
+
+
+def sentence(scene: Scene, cam: ClassActivationMap) -> None:
+    """Where in the photo the evidence for the class is strongest."""
+    st.markdown(plain(where(cam, scene.photo.size, scene.card.preprocessing)))
 
 
 def map_alone(cam: ClassActivationMap) -> None:
@@ -99,24 +105,23 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
 
 
 def maps(
-    scene: Scene, first: Explanation, target: str, method: str, layer: str | None
+    scene: Scene, predicted: Explanation, target: str, method: str, layer: str | None
 ) -> tuple[ClassActivationMap, ...]:
-    """The map that is asked for, then those of the likeliest other classes.
+    """The map of the chosen class, then those of the most probable other classes.
 
     Args:
         scene: model and photo.
-        first: the explanation that names the predicted class; its map is not computed again.
-        target: the class.
-        method: how.
-        layer: the layer, for methods that let it be chosen.
+        predicted: the explanation of the predicted class; its map is not computed again.
+        target: the chosen class.
+        method: the chosen method.
+        layer: the chosen layer, for methods that let it be chosen.
     """
-    likely = [score.label for score in first.prediction.top(_BESIDE)]
-    others = tuple(label for label in likely if label != target)[: _BESIDE - 1]
-    known = first.maps[0]
-    if (known.target, known.method) == (target, method) and layer in {None, known.layer}:
-        found = ask.explanation(scene.model, scene.photo, others, method, layer)
-        return (known, *found.maps)
-    return ask.explanation(scene.model, scene.photo, (target, *others), method, layer).maps
+    likely = [score.label for score in predicted.prediction.top(_MOST_MAPS)]
+    others = tuple(label for label in likely if label != target)[: _MOST_MAPS - 1]
+    cam = predicted.maps[0]
+    if (cam.target, cam.method) == (target, method) and layer in {None, cam.layer}:
+        return (cam, *scene.explanation(others, method, layer).maps)
+    return scene.explanation((target, *others), method, layer).maps
 
 
 def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
@@ -133,8 +138,8 @@ def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
 def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
     """The overlay and the raw map as files."""
     stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
-    first, second, third = st.columns(3)
-    with first:
+    left, middle, right = st.columns(3)
+    with left:
         parts.download(
             "Overlay (.png)",
             lambda: encode_png(
@@ -143,11 +148,11 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
             f"{stem}.overlay.png",
             "overlay png",
         )
-    with second:
+    with middle:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
     picture = METHODS[cam.method].picture
     if picture is not None:
-        with third:
+        with right:
             parts.download(
                 "8-bit map (.png)",
                 lambda: encode_png(picture(cam.values)),

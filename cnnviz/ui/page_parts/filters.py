@@ -1,4 +1,4 @@
-"""The Filters page's parts: the grid of all filters, one filter, and the files to take away."""
+"""The Filters page's parts: the choices, the grid of all filters, one filter, and downloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnnviz.drawing import shading
 from cnnviz.exports import filters_csv
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
-from cnnviz.results import Filters
+from cnnviz.results import Filters, LayerInfo
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -25,13 +25,30 @@ _SCALINGS = {
 }
 
 
-def input_names(scene: Scene, found: Filters) -> list[str]:
-    """What each input channel of a convolution is called; colours right behind the photo."""
-    count = found.kernels.shape[2]
+def pick_layer(scene: Scene, convolutions: list[LayerInfo]) -> str:
+    """The choice of a convolution, by path; by default the one that the card suggests."""
+    suggested = scene.card.suggested_layers.filters
+    default = suggested if suggested in [layer.path for layer in convolutions] else None
+    return parts.pick_layer("Layer", convolutions, default, _scope(scene))
+
+
+def put_layer(scene: Scene, path: str) -> None:
+    """Chooses a convolution for the person, before the choice is drawn."""
+    choices.put("layer", path, _scope(scene))
+
+
+def _scope(scene: Scene, layer: str | None = None) -> str:
+    scope = f"filters of {scene.model.name}"
+    return scope if layer is None else f"{scope} {layer}"
+
+
+def _input_names(scene: Scene, weights: Filters) -> list[str]:
+    """The names of a convolution's input channels; colours if its input is the photo."""
+    count = weights.kernels.shape[2]
     if count == 1:
         return ["its one input channel"]
     first = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
-    if found.layer == first and count == 3:
+    if weights.layer == first and count == 3:
         colours = ["red", "green", "blue"]
         if scene.card.preprocessing.scaling == "caffe":
             colours.reverse()
@@ -39,21 +56,22 @@ def input_names(scene: Scene, found: Filters) -> list[str]:
     return [f"input {number}" for number in range(count)]
 
 
-def tell_damage(found: Filters) -> None:
-    """Says so where weights are not numbers; their cells stay empty."""
-    if text := damage(found):
+def warn_of_damage(weights: Filters) -> None:
+    """A warning if weights are not numbers; their cells stay empty."""
+    if text := damage(weights):
         st.warning(plain(text), icon=":material/warning:")
 
 
-def pick_input(names: list[str], scope: str) -> int:
+def pick_input(scene: Scene, weights: Filters) -> int:
     """The choice of the input channel whose weights are drawn."""
+    names = _input_names(scene, weights)
     return choices.choose(
         st.selectbox,
         "Input channel",
         "input",
         range(len(names)),
         0,
-        scope=scope,
+        scope=_scope(scene, weights.layer),
         disabled=len(names) == 1,
         format_func=names.__getitem__,
     )
@@ -73,17 +91,17 @@ def pick_scaling() -> str:
 
 
 def grid(
-    found: Filters, channel: int, scaling: str, colours: str, *, named: bool = True
+    weights: Filters, channel: int, scaling: str, colours: str, *, named: bool = True
 ) -> go.Figure:
     """All filters of a layer, (kh, kw) each, on one shared scale.
 
-    Where there is little room, only the mouse tells their numbers.
+    Without ``named`` their numbers only appear under the mouse.
     """
-    raw = found.kernels[:, :, channel, :]
+    raw = weights.kernels[:, :, channel, :]
     limits = {"symmetric": (-1.0, 1.0), "layer": (0.0, 1.0), "filter": (0.0, 1.0)}
-    low, high = float(found.kernels.min()), float(found.kernels.max())
-    values = raw if scaling == "raw" else scale_filters(found.kernels, scaling)[:, :, channel, :]
-    statistics = found.per_filter
+    low, high = float(weights.kernels.min()), float(weights.kernels.max())
+    values = raw if scaling == "raw" else scale_filters(weights.kernels, scaling)[:, :, channel, :]
+    statistics = weights.per_filter
     hovers = [
         f"Filter {number}\nweights {raw[..., number].min():.3g} to {raw[..., number].max():.3g}"
         f"\nnorm {statistics.norm[number]:.3g}"
@@ -91,7 +109,7 @@ def grid(
     ]
     return channel_grid(
         values,
-        title=f"{raw.shape[-1]} filters of {found.layer}",
+        title=f"{raw.shape[-1]} filters of {weights.layer}",
         unit="weight" if scaling == "raw" else "scaled weight",
         names=[f"#{number}" if named else "" for number in range(raw.shape[-1])],
         hovers=hovers,
@@ -100,11 +118,12 @@ def grid(
     )
 
 
-def pick_filter(found: Filters, clicked: str | None, scope: str) -> int:
+def pick_filter(scene: Scene, weights: Filters, clicked: str | None) -> int:
     """The filter to show on its own: the one that was clicked or chosen last."""
+    scope = _scope(scene, weights.layer)
     if clicked is not None:
         choices.put("filter", clicked, scope=scope)
-    count = found.kernels.shape[-1]
+    count = weights.kernels.shape[-1]
     return choices.choose(
         st.selectbox,
         "Filter",
@@ -116,10 +135,11 @@ def pick_filter(found: Filters, clicked: str | None, scope: str) -> int:
     )
 
 
-def one_filter(found: Filters, number: int, channel: int, name: str) -> None:
-    """One filter with its numbers, its bias, and where it ranks."""
-    kernel = found.kernels[:, :, channel, number]
-    look = shading(found.kernels, signed=True)
+def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> None:
+    """One filter with its numbers, its bias, and its rank by norm."""
+    name = _input_names(scene, weights)[channel]
+    kernel = weights.kernels[:, :, channel, number]
+    look = shading(weights.kernels, signed=True)
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
@@ -130,10 +150,10 @@ def one_filter(found: Filters, number: int, channel: int, name: str) -> None:
         hover="weight",
     )
     parts.chart(figure, "one filter")
-    statistics = found.per_filter
+    statistics = weights.per_filter
     rank = int((statistics.norm > statistics.norm[number]).sum()) + 1
     facts = {
-        "Bias": _bias(found, number),
+        "Bias": _bias(weights, number),
         "Smallest weight": f"{statistics.minimum[number]:.4g}",
         "Largest weight": f"{statistics.maximum[number]:.4g}",
         "Mean weight": f"{statistics.mean[number]:.4g}",
@@ -147,30 +167,30 @@ def one_filter(found: Filters, number: int, channel: int, name: str) -> None:
     )
 
 
-def _bias(found: Filters, number: int) -> str:
-    if found.biases is None:
+def _bias(weights: Filters, number: int) -> str:
+    if weights.biases is None:
         return "none"
-    if found.pointwise is not None:
+    if weights.pointwise is not None:
         return "none: the biases belong to the pointwise filters"
-    return f"{found.biases[number]:.4g}"
+    return f"{weights.biases[number]:.4g}"
 
 
-def downloads(found: Filters) -> None:
+def downloads(weights: Filters) -> None:
     """The raw weights as files."""
-    stem = parts.file_stem(found.layer)
-    whole = found.per_layer
+    stem = parts.file_stem(weights.layer)
+    whole = weights.per_layer
     st.caption(
-        f"All {found.kernels.size:,} weights of the layer: {whole.minimum:.3g} to "
+        f"All {weights.kernels.size:,} weights of the layer: {whole.minimum:.3g} to "
         f"{whole.maximum:.3g}, mean {whole.mean:.3g}, norm {whole.norm:.3g}, "
         f"{whole.sparsity:.1%} zero."
     )
-    first, second, third, _ = st.columns([1, 1, 1, 2])
-    with first:
-        parts.download_array("Kernels (.npy)", found.kernels, f"{stem}-kernels", "kernels npy")
-    with second:
+    kernels, table, biases, _ = st.columns([1, 1, 1, 2])
+    with kernels:
+        parts.download_array("Kernels (.npy)", weights.kernels, f"{stem}-kernels", "kernels npy")
+    with table:
         parts.download(
-            "Filters (.csv)", lambda: filters_csv(found), f"{stem}-filters.csv", "filters csv"
+            "Filters (.csv)", lambda: filters_csv(weights), f"{stem}-filters.csv", "filters csv"
         )
-    if found.biases is not None:
-        with third:
-            parts.download_array("Biases (.npy)", found.biases, f"{stem}-biases", "biases npy")
+    if weights.biases is not None:
+        with biases:
+            parts.download_array("Biases (.npy)", weights.biases, f"{stem}-biases", "biases npy")

@@ -1,35 +1,45 @@
-"""The Network page's parts: the picture's stages, the table of layers, and the way on."""
+"""The Network page's parts: facts, the picture, the table of layers, and links to other pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.figures.stages import Stage
-from cnnviz.results import LayerInfo, Outline
+from cnnviz.figures.stages import Stage, architecture
+from cnnviz.results import LayerInfo
 from cnnviz.ui import choices, parts, shell
+from cnnviz.ui.page_parts import activations, filters
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
 
-# What changes neither a map's size nor the number of maps is left out of the picture.
-_SILENT = {"BatchNormalization", "Activation", "ReLU", "Dropout", "Rescaling", "ZeroPadding2D"}
-
-
-def input_text(outline: Outline) -> str:
-    """The network input as ``h × w × C``."""
-    return " × ".join("?" if size is None else str(size) for size in outline.input_shape[1:])
+# Layers that change neither the size nor the number of maps are left out of the picture.
+_OMITTED = {"BatchNormalization", "Activation", "ReLU", "Dropout", "Rescaling", "ZeroPadding2D"}
 
 
-def stages(layers: Sequence[LayerInfo]) -> list[Stage]:
-    """The layers that the picture shows."""
-    return [
-        Stage(layer.path, layer.kind, *_size(layer), layer.parameters)
-        for layer in layers
-        if layer.kind not in _SILENT
-        and len(layer.output_shape) in {2, 4}
-        and not _unfolded(layer, layers)
-    ]
+def facts(scene: Scene) -> None:
+    """The size of the network in four numbers."""
+    outline = scene.outline
+    layers, parameters, size, classes = st.columns(4)
+    layers.metric("Layers", len([layer for layer in outline.layers if not layer.nested]))
+    parameters.metric("Parameters", f"{outline.parameters:,}")
+    size.metric("Input", parts.shape_text(outline.input_shape))
+    classes.metric("Classes", f"{len(scene.card.labels):,}")
+
+
+def picture(layers: Sequence[LayerInfo]) -> go.Figure:
+    """The layers as boxes, as large as their maps."""
+    return architecture(
+        [
+            Stage(layer.path, layer.kind, *_size(layer), layer.parameters)
+            for layer in layers
+            if layer.kind not in _OMITTED
+            and len(layer.output_shape) in {2, 4}
+            and not _unfolded(layer, layers)
+        ]
+    )
 
 
 def _unfolded(layer: LayerInfo, layers: Sequence[LayerInfo]) -> bool:
@@ -56,7 +66,7 @@ def pick_opened(scene: Scene) -> list[LayerInfo]:
 
 def pick_layer(scene: Scene, shown: Sequence[LayerInfo], clicked: str | None) -> LayerInfo | None:
     """Draws the table; the layer whose row, or whose box in the picture, was clicked last."""
-    scope = _scope(scene)
+    scope = f"network of {scene.model.name}"
     if clicked is not None:
         choices.put("layer", clicked, scope)
     by_path = {layer.path: layer for layer in scene.outline.layers}
@@ -67,11 +77,13 @@ def pick_layer(scene: Scene, shown: Sequence[LayerInfo], clicked: str | None) ->
 
 
 def links(scene: Scene, layer: LayerInfo) -> None:
-    """The ways from a layer to its filters and to its activations, or into a nested model."""
-    st.write(f"{layer.kind}, output {parts.shape_text(layer)}, {layer.parameters:,} parameters")
-    filters, activations, _ = st.columns([1, 1, 2])
+    """The links from a layer to its filters and to its activations, or into a nested model."""
+    st.subheader(plain(layer.path), anchor=False)
+    shape = parts.shape_text(layer.output_shape)
+    st.write(f"{layer.kind}, output {shape}, {layer.parameters:,} parameters")
+    left, middle, _ = st.columns([1, 1, 2])
     if layer.nested:
-        filters.button(
+        left.button(
             "Open it",
             icon=":material/unfold_more:",
             width="stretch",
@@ -79,21 +91,23 @@ def links(scene: Scene, layer: LayerInfo) -> None:
             args=(scene, layer.path),
         )
         return
-    for place, page, label, icon, possible in (
-        (filters, "filters", "Its filters", ":material/grid_on:", layer.kernel_shape is not None),
-        (activations, "activations", "Its activations", ":material/blur_on:", layer.spatial),
+    if left.button(
+        "Its filters",
+        icon=":material/grid_on:",
+        width="stretch",
+        disabled=layer.kernel_shape is None,
     ):
-        if place.button(label, icon=icon, width="stretch", disabled=not possible):
-            choices.put("layer", layer.path, scope=f"{page} of {scene.model.name}")
-            st.switch_page(shell.page_path(page))
-
-
-def _scope(scene: Scene) -> str:
-    return f"network of {scene.model.name}"
+        filters.put_layer(scene, layer.path)
+        st.switch_page(shell.page_path("filters"))
+    if middle.button(
+        "Its activations", icon=":material/blur_on:", width="stretch", disabled=not layer.spatial
+    ):
+        activations.put_layer(scene, layer.path)
+        st.switch_page(shell.page_path("activations"))
 
 
 def _open(scene: Scene, path: str) -> None:
-    """Opens a nested model, and with it those around it."""
+    """Opens a nested model, and the models that it is in."""
     around = [
         layer.path for layer in scene.outline.layers if f"{path}/".startswith(f"{layer.path}/")
     ]
@@ -106,12 +120,12 @@ def _table(shown: Sequence[LayerInfo], key: str) -> str:
         {
             "Layer": [layer.path for layer in shown],
             "Kind": [layer.kind for layer in shown],
-            "Output": [parts.shape_text(layer) for layer in shown],
+            "Output": [parts.shape_text(layer.output_shape) for layer in shown],
             "Parameters": [layer.parameters for layer in shown],
             "Kernel": [_kernel_text(layer) for layer in shown],
         }
     )
-    # Another set of rows is another table, so that no selection moves to another layer.
+    # Another set of rows is another table, so that a selection never moves to another layer.
     table = f"table:{key}:{len(shown)}"
 
     def note() -> None:

@@ -1,8 +1,6 @@
-"""The sidebar's part for a model without a card: class names and preprocessing, set by hand."""
+"""The sidebar's section for a model without a card: class names and preprocessing."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import streamlit as st
 
@@ -13,7 +11,7 @@ from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, parts
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar.photos import LoadedPhoto
 from cnnviz.ui.text import plain
 
 _SCALINGS = {
@@ -26,49 +24,65 @@ _SCALINGS = {
 _FITS = {"stretch": "Stretched", "crop": "Cropped in the middle", "pad": "With black borders"}
 _GREY_SCALINGS = ("none", "unit", "tf")
 
+# What a card is set for: the model, its inferred title, and its output.
+_CardKey = tuple[ModelFile, str, str | None]
 
-def pick(model: ModelFile, photo: Photo) -> ModelFile:
-    """Draws the settings of a model without a card, and gives it with the card that they make."""
+
+def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard | None:
+    """Draws the settings of a model without a card.
+
+    Args:
+        model: the model.
+        title: takes the place of the inferred title, the file's name; None for that one.
+        photo: shown as the network sees it.
+
+    Returns:
+        The card that takes the place of the inferred one, or None.
+    """
     if model.card_modified:
-        return model
-    found = ask.outline(model)
+        return None
+    outline = ask.outline(model)
     with st.expander("Class names and preprocessing", icon=":material/tune:"):
         st.caption("Without a card these are inferred, until you set them.")
-        base = _base(model, found)
-        card = _stored(model, base) or base
-        _form(model, found, base, card)
-        _preview(found, card, photo)
+        base = _base(model, outline)
+        if title is not None:
+            base = changed(base, title=title)
+        key = model, base.title, base.output
+        card = _cards().get(key, base)
+        _form(key, outline, base, card)
+        _preview(outline, card, photo)
         if not card.inferred:
             name = parts.file_stem(card.title)
             parts.download("Save as a card", card_text(card).encode, f"{name}.json", "card file")
             st.caption("Beside the model, under its name, it is read the next time.")
             if st.button("Back to what is inferred", icon=":material/undo:"):
-                _cards().pop((model, base.output), None)
+                _cards().pop(key, None)
                 st.rerun()
-    return model if card == found.card else replace(model, card=card_text(card))
+    return None if card == outline.card else card
 
 
-def _base(model: ModelFile, found: Outline) -> ModelCard:
-    """What is inferred for the chosen output."""
-    if len(found.outputs) < 2:
-        return found.card
-    first = next(iter(found.outputs))
+def _base(model: ModelFile, outline: Outline) -> ModelCard:
+    """The inferred card for the chosen output."""
+    if len(outline.outputs) < 2:
+        return outline.card
+    default = next(iter(outline.outputs))
     output = choices.choose(
-        st.selectbox, "Output", "output", list(found.outputs), first, scope=model.name
+        st.selectbox, "Output", "output", list(outline.outputs), default, scope=model.name
     )
-    if output == first:
-        return found.card
-    return changed(found.card, output=output, labels=numbered_labels(found.outputs[output]))
+    if output == default:
+        return outline.card
+    return changed(outline.card, output=output, labels=numbered_labels(outline.outputs[output]))
 
 
-def _form(model: ModelFile, found: Outline, base: ModelCard, card: ModelCard) -> None:
-    """The fields; what is given is kept, and the page runs again with it."""
+def _form(key: _CardKey, outline: Outline, base: ModelCard, card: ModelCard) -> None:
+    """The fields; a card that is submitted is stored, and the page runs again with it."""
+    model, _, output = key
     settings = card.preprocessing
     grey = settings.channels != 3
     scalings = [name for name in _SCALINGS if not grey or name in _GREY_SCALINGS]
-    _, free_height, free_width, _ = (size is None for size in found.input_shape)
-    # Another output, and a way back, start with fields of their own.
-    with st.form(f"card of {model.path} {base.output} {card.inferred}", border=False):
+    _, free_height, free_width, _ = (size is None for size in outline.input_shape)
+    # The fields of another output, and of the inferred card, have a state of their own.
+    with st.form(f"card of {model.path} {output} {card.inferred}", border=False):
         names = st.text_area(
             f"Class names, one a line ({len(base.labels)})", "\n".join(card.labels), height=120
         )
@@ -94,7 +108,7 @@ def _form(model: ModelFile, found: Outline, base: ModelCard, card: ModelCard) ->
         applied = st.form_submit_button("Use these", icon=":material/check:")
     if applied:
         try:
-            _cards()[model, base.output] = _set(base, names, scaling, fit, height, width)
+            _cards()[key] = _set(base, names, scaling, fit, height, width)
         except CardError as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
@@ -109,19 +123,22 @@ def _set(
         raise CardError(
             f"The network tells {len(base.labels)} classes apart, and here are {len(labels)} names."
         )
-    known = base.preprocessing.model_dump()
-    sizes = {"height": height or known["height"], "width": width or known["width"]}
+    preprocessing = base.preprocessing.model_dump()
+    sizes = {
+        "height": height or preprocessing["height"],
+        "width": width or preprocessing["width"],
+    }
     return changed(
         base,
         labels=labels,
-        preprocessing=known | sizes | {"scaling": scaling, "fit": fit},
+        preprocessing=preprocessing | sizes | {"scaling": scaling, "fit": fit},
         description="A saved Keras model whose card was set by hand.",
         inferred=False,
     )
 
 
-def _preview(found: Outline, card: ModelCard, photo: Photo) -> None:
-    """The photo beside what the network sees of it, and a warning where the values look wrong."""
+def _preview(outline: Outline, card: ModelCard, photo: LoadedPhoto) -> None:
+    """The photo beside the network's view of it, and a warning where the values look wrong."""
     view = picture_view(photo.image, card.preprocessing)
     values = scale_pixels(view, card.preprocessing.scaling)
     left, right = st.columns(2)
@@ -131,7 +148,7 @@ def _preview(found: Outline, card: ModelCard, photo: Photo) -> None:
         f"{view.shape[0]} × {view.shape[1]} × {view.shape[2]}, values {values.min():.3g} "
         f"to {values.max():.3g}".replace("-", "−")
     )
-    inside = {layer.kind for layer in found.layers} & {"Rescaling", "Normalization"}
+    inside = {layer.kind for layer in outline.layers} & {"Rescaling", "Normalization"}
     if inside and card.preprocessing.scaling != "none":
         st.warning(
             f"The network has a {inside.pop()} layer of its own, so the values may be scaled twice."
@@ -140,10 +157,6 @@ def _preview(found: Outline, card: ModelCard, photo: Photo) -> None:
         st.warning("No layer of the network scales its input, and few networks take 0 to 255.")
 
 
-def _stored(model: ModelFile, base: ModelCard) -> ModelCard | None:
-    return _cards().get((model, base.output))
-
-
-def _cards() -> dict[tuple[ModelFile, str | None], ModelCard]:
-    """The cards that this session has set, by model and output."""
+def _cards() -> dict[_CardKey, ModelCard]:
+    """The cards that this session has set."""
     return st.session_state.setdefault("set cards", {})

@@ -18,7 +18,7 @@ _ENDINGS = (".keras", ".h5", ".hdf5")
 
 
 def models() -> list[ModelFile]:
-    """The model files in the folder of models, by name."""
+    """The model files in the folder of models, in the order of their names."""
     folder = read_settings().models
     if not folder.is_dir():
         return []
@@ -27,7 +27,7 @@ def models() -> list[ModelFile]:
 
 
 def by_name(models: Sequence[ModelFile]) -> dict[str, ModelFile]:
-    """The models by name; where several have one name, by the name with its ending."""
+    """The models by name; where several share a name, by the name with its ending."""
     shared = Counter(model.name for model in models)
     return {
         model.name if shared[model.name] == 1 else Path(model.path).name: model for model in models
@@ -35,23 +35,22 @@ def by_name(models: Sequence[ModelFile]) -> dict[str, ModelFile]:
 
 
 def titles(models: Mapping[str, ModelFile]) -> dict[str, str]:
-    """What a person reads in the list of models, by name: the card's title, else the name.
+    """The titles in the list of models, by name: the card's title, else the name.
 
-    Where several have the same title the name tells them apart.
+    Where several share a title the name is appended.
     """
     cards = {name: _card(model) for name, model in models.items()}
-    read = {name: card.title if card else name for name, card in cards.items()}
-    shared = Counter(read.values())
+    plain = {name: card.title if card else name for name, card in cards.items()}
+    shared = Counter(plain.values())
     return {
-        name: title if shared[title] == 1 else f"{title} ({name})" for name, title in read.items()
+        name: title if shared[title] == 1 else f"{title} ({name})" for name, title in plain.items()
     }
 
 
 def samples(model: ModelFile) -> list[Sample]:
-    """The samples that suit a model; all of them for a model that none is meant for."""
-    everything = _samples()
-    suited = [sample for sample in everything if model.name in sample.models]
-    return suited or list(everything)
+    """The samples that suit a model; all of them if none is meant for it."""
+    suited = [sample for sample in _samples() if model.name in sample.models]
+    return suited or list(_samples())
 
 
 @functools.cache
@@ -65,5 +64,5 @@ def _card(model: ModelFile) -> ModelCard | None:
     try:
         return read_card(path) if path.exists() else None
     except CardError:
-        # Loading the model says what is wrong with the card.
+        # Loading the model reports what is wrong with the card.
         return None

@@ -1,4 +1,4 @@
-"""People's own models: uploaded, opened in a confined process, offered to their session alone."""
+"""Uploaded models: opened in a confined process, offered in the session of their owner alone."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from typing import Any
 import streamlit as st
 
 from cnnviz.errors import CnnvizError, RefusedModelError
-from cnnviz.serving import temporary_folders, workers
+from cnnviz.serving import temporary_folders, worker_pools
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
 from cnnviz.storage import replace_file
-from cnnviz.ui import ask, choices
+from cnnviz.ui import ask
+from cnnviz.ui.sidebar import network_choice
 from cnnviz.ui.text import plain
 
 _HDF5 = b"\x89HDF"
-# On this server's disk at once, of all people together; the one used longest ago leaves.
-_MOST_FILES = 8
+# On this server's disk at once, of all sessions; the one used longest ago is deleted.
+MOST_FILES = 8
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class _Store:
-    """The files of all people's models, by content.
+class UploadedFiles:
+    """The uploaded files of all sessions, named by their content.
 
     Attributes:
-        folder: where they lie.
-        lock: for the other two, and for what happens in the folder.
-        opening: how many are opening a file just now.
-        opened: the files that somebody has opened.
+        folder: holds the files.
+        lock: for the other two, and for changes of the folder.
+        opening: how many sessions are opening a file at this moment.
+        opened: the files that a session has opened.
     """
 
     folder: TemporaryDirectory[str]
@@ -46,24 +47,24 @@ class _Store:
 
 
 def allowed() -> bool:
-    """Whether people may bring models: as the switch says, else where the server is local."""
-    switched = read_settings().uploads
-    return is_local() if switched is None else switched
+    """Whether models may be uploaded: as the setting says, else if the server is local."""
+    setting = read_settings().uploads
+    return is_local() if setting is None else setting
 
 
 def is_local() -> bool:
-    """Whether this server can be reached from this machine alone."""
+    """Whether this server can only be reached from this machine."""
     return st.get_option("server.address") in LOCAL
 
 
 def models() -> dict[str, ModelFile]:
-    """The models that this session has opened, by the names that their owner knows."""
+    """The models that this session has opened, by the names of the uploaded files."""
     return dict(_own())
 
 
 def pick() -> None:
-    """Draws the sidebar's part for own models; one that opens becomes the chosen network."""
-    _look_after_files()
+    """Draws the upload of a model; one that can be opened becomes the chosen network."""
+    _refresh_files()
     with st.expander("Your own model", icon=":material/upload_file:"):
         uploaded = st.file_uploader(
             "A saved Keras model",
@@ -76,7 +77,7 @@ def pick() -> None:
             "Nobody else sees it; it is deleted when others need the room.",
         )
         if uploaded is not None:
-            # Another key is another, empty uploader: Streamlit lets go of the file.
+            # Another key makes another, empty uploader: Streamlit frees the file.
             st.session_state["models taken"] = st.session_state.get("models taken", 0) + 1
             _take(uploaded.name, uploaded.getbuffer())
             st.rerun()
@@ -84,14 +85,14 @@ def pick() -> None:
         if inside and st.button("Open the model inside", icon=":material/unarchive:"):
             name, model = st.session_state.pop("model inside")
             _open(f"{name} (inside)", replace(model, inner=True))
-            _drop_unless_used(Path(model.path))
+            _delete_unless_used(Path(model.path))
             st.rerun()
     if "model problem" in st.session_state:
         st.error(plain(st.session_state["model problem"]), icon=":material/block:")
 
 
 def forget_problem(network: str) -> None:
-    """Takes the reason of a refusal away once another network is chosen."""
+    """Removes the reason of a refusal once another network is chosen."""
     if st.session_state.get("network before", network) != network:
         st.session_state.pop("model problem", None)
     st.session_state["network before"] = network
@@ -101,14 +102,14 @@ def _own() -> dict[str, ModelFile]:
     return st.session_state.setdefault("own models", {})
 
 
-def _look_after_files() -> None:
-    """Keeps the files of this session young, and says which one had to leave."""
+def _refresh_files() -> None:
+    """Marks the files of this session as used now, and reports those that were deleted."""
     for name, model in list(_own().items()):
         try:
             os.utime(model.path, ns=(time.time_ns(), model.modified))
         except FileNotFoundError:
             del _own()[name]
-            choices.forget("model")
+            network_choice.reset()
             st.session_state["model problem"] = (
                 f"{name} was put away, because others needed the room. Upload it again."
             )
@@ -116,21 +117,21 @@ def _look_after_files() -> None:
 
 def _take(name: str, data: memoryview) -> None:
     st.session_state.pop("model problem", None)
-    _, left = st.session_state.pop("model inside", (None, None))
-    if left is not None:
-        _drop_unless_used(Path(left.path))
-    store = _store()
-    path = Path(store.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(data))
-    with store.lock:
-        store.opening[str(path)] += 1
+    _, offered = st.session_state.pop("model inside", (None, None))
+    if offered is not None:
+        _delete_unless_used(Path(offered.path))
+    uploads = uploaded_files()
+    path = Path(uploads.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(data))
+    with uploads.lock:
+        uploads.opening[str(path)] += 1
     try:
         _open(name, _keep(path, data))
     except OSError as error:
         st.session_state["model problem"] = f"{name} cannot be kept: {error.strerror}."
     finally:
-        with store.lock:
-            store.opening[str(path)] -= 1
-        _drop_unless_used(path)
+        with uploads.lock:
+            uploads.opening[str(path)] -= 1
+        _delete_unless_used(path)
 
 
 def _ending(data: memoryview) -> str:
@@ -138,8 +139,8 @@ def _ending(data: memoryview) -> str:
 
 
 def _keep(path: Path, data: memoryview) -> ModelFile:
-    """Puts a file on disk under a name made of its content; another copy of it is the same."""
-    with _store().lock:
+    """Stores a file under a name made of its content, so that a copy is stored once."""
+    with uploaded_files().lock:
         if not path.exists():
             _make_room(path.parent)
             replace_file(path, data)
@@ -147,24 +148,26 @@ def _keep(path: Path, data: memoryview) -> ModelFile:
 
 
 def _make_room(folder: Path) -> None:
-    """Lets the files go that no session has looked at for longest, and nobody waits for."""
-    opening = _store().opening
-    kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_atime_ns)
-    idle = [
-        path for path in kept if not opening[str(path)] and not workers.is_busy(model_file(path))
-    ]
-    for path in idle[: max(0, len(kept) + 1 - _MOST_FILES)]:
-        workers.forget(model_file(path))
+    """Deletes the files that were used longest ago, except those that a session waits for."""
+    opening = uploaded_files().opening
+    files = sorted(folder.iterdir(), key=lambda path: path.stat().st_atime_ns)
+    idle = [path for path in files if not opening[str(path)] and not _is_waited_for(path)]
+    for path in idle[: max(0, len(files) + 1 - MOST_FILES)]:
+        worker_pools.close_idle(model_file(path))
         path.unlink()
-        _store().opened.discard(str(path))
+        uploaded_files().opened.discard(str(path))
+
+
+def _is_waited_for(path: Path) -> bool:
+    pool = worker_pools.find(model_file(path))
+    return pool is not None and pool.waiting > 0
 
 
 def _open(name: str, model: ModelFile) -> None:
-    """Has a model inspected and loaded; a refused one leaves the network as it was."""
+    """Has a model inspected and loaded; after a refusal the chosen network stays the same."""
     st.session_state.pop("model problem", None)
-    named = replace(model, title=name)
     try:
-        ask.first_look(named, name)
+        ask.first_outline(model, name)
     except CnnvizError as error:
         reason = str(error).replace(Path(model.path).name, name)
         code = f" ({error.code})" if isinstance(error, RefusedModelError) else ""
@@ -173,27 +176,28 @@ def _open(name: str, model: ModelFile) -> None:
         if code == " (multi-gpu)":
             st.session_state["model inside"] = name, model
         return
-    with _store().lock:
-        _store().opened.add(model.path)
+    with uploaded_files().lock:
+        uploaded_files().opened.add(model.path)
     free, number = name, 2
-    while free in _own() and _own()[free] != named:
+    while free in _own() and _own()[free] != model:
         free, number = f"{name} ({number})", number + 1
-    _own()[free] = named
-    choices.put("model", free)
+    _own()[free] = model
+    network_choice.put(free)
 
 
-def _drop_unless_used(path: Path) -> None:
-    """Deletes a file that nobody has opened, is opening, or is offered the inside of."""
-    store = _store()
-    with store.lock:
+def _delete_unless_used(path: Path) -> None:
+    """Deletes a file that no session has opened, is opening, or can still open the inside of."""
+    uploads = uploaded_files()
+    with uploads.lock:
         _, offered = st.session_state.get("model inside", (None, None))
-        waits = offered is not None and offered.path == str(path)
-        used = store.opening[str(path)] or str(path) in store.opened or waits
+        inside = offered is not None and offered.path == str(path)
+        used = uploads.opening[str(path)] or str(path) in uploads.opened or inside
         if path.exists() and not used:
-            workers.forget(model_file(path))
+            worker_pools.close_idle(model_file(path))
             path.unlink()
 
 
-@st.cache_resource(show_spinner=False, on_release=lambda store: store.folder.cleanup())
-def _store() -> _Store:
-    return _Store(temporary_folders.make("models"))
+@st.cache_resource(show_spinner=False, on_release=lambda uploads: uploads.folder.cleanup())
+def uploaded_files() -> UploadedFiles:
+    """The uploaded files of this server."""
+    return UploadedFiles(temporary_folders.make("models"))

@@ -1,4 +1,4 @@
-"""The person's photo: by upload, camera or sample; it stays until another one is read."""
+"""The choice of a photo: upload, camera or sample; it stays until another one is read."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _THUMBNAIL = 160
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo, and what every run of a page needs of it.
+class LoadedPhoto:
+    """A decoded photo, and the smaller pictures that every run of a page needs.
 
     Attributes:
-        image: all of its pixels; to copy them takes as long as to decode them, so no page does.
-        shown: the same for charts.
-        thumbnail: a small picture for the sidebar, as an address that holds it. A file that
-            Streamlit serves is gone once a page runs again, and a browser may ask for it later.
-        name: what a person reads.
-        origin: where it comes from.
-        key: the SHA-256 of its file.
+        image: all of its pixels; copying them takes as long as decoding, so no page copies them.
+        shown: the picture for charts.
+        thumbnail: the picture for the sidebar, as a data URI. A file that Streamlit serves is
+            deleted once a page runs again, and a browser may request it later.
+        name: its title or file name.
+        origin: its source.
+        key: identifies its pixels: the SHA-256 of its file.
     """
 
     image: DecodedPhoto
@@ -52,8 +52,8 @@ class Photo:
         return self.image.height, self.image.width
 
 
-def pick(model: ModelFile) -> Photo:
-    """Draws the sidebar's part for photos and returns the one to look at."""
+def pick(model: ModelFile) -> LoadedPhoto:
+    """Draws the choice of a photo and returns the chosen one."""
     uploaded = st.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
@@ -76,7 +76,7 @@ def pick(model: ModelFile) -> Photo:
 
 
 def _take(file: Any, how: str) -> None:
-    """Reads a new file once; one that cannot be read leaves the photo as it was."""
+    """Reads a new file once; if it cannot be read, the photo stays the same."""
     last = st.session_state.get(f"last {how}")
     current = file.file_id if file is not None else None
     if current == last:
@@ -99,9 +99,9 @@ def _take(file: Any, how: str) -> None:
 
 
 def _set_aside(how: str) -> None:
-    """Takes a photo off the screen, and keeps it in case the next one cannot be read.
+    """Stops showing a photo, and keeps it in case the next one cannot be read.
 
-    To replace a file, the browser first takes the old one away and then sends the new one.
+    To replace a file, the browser first removes the old one and then sends the new one.
     """
     if st.session_state.get("own photo came") == how and "own photo" in st.session_state:
         st.session_state["photo set aside"] = st.session_state.pop("own photo")
@@ -109,7 +109,7 @@ def _set_aside(how: str) -> None:
 
 def _pick_sample(model: ModelFile) -> Sample:
     offered = library.samples(model)
-    # A link to a sample, and a click on one, both mean: this picture now.
+    # A link to a sample replaces one's own photo, as a click on one does.
     if choices.link_names("sample"):
         st.session_state.pop("own photo", None)
     by_name = {sample.name: sample for sample in offered}
@@ -131,18 +131,18 @@ def _pick_sample(model: ModelFile) -> Sample:
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _read_sample(sample: Sample) -> Photo:
+def _read_sample(sample: Sample) -> LoadedPhoto:
     origin = f"{sample.source}, {sample.licence}"
     return _read(sample.path.read_bytes(), sample.title, origin)
 
 
-def _read(data: bytes, name: str, origin: str) -> Photo:
-    return made(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
+def _read(data: bytes, name: str, origin: str) -> LoadedPhoto:
+    return loaded_photo(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
 
 
-def made(image: DecodedPhoto, name: str, origin: str, key: str) -> Photo:
-    """A photo, and what pages need of it."""
+def loaded_photo(image: DecodedPhoto, name: str, origin: str, key: str) -> LoadedPhoto:
+    """Makes the smaller pictures of a decoded photo."""
     shown = shrink_picture(image, _SHOWN)
     small = shrink_picture(shown, _THUMBNAIL)
     sent, thumbnail = (picture(np.asarray(one)) for one in (shown, small))
-    return Photo(image, sent, thumbnail.source, name, origin, key)
+    return LoadedPhoto(image, sent, thumbnail.source, name, origin, key)

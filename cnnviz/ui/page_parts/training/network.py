@@ -14,14 +14,15 @@ from cnnviz.figures.grids import channel_grid
 from cnnviz.networks.channels import rank_channels
 from cnnviz.photos.encoding import as_picture
 from cnnviz.results import Floats
+from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
-from cnnviz.ui import ask, choices, parts
+from cnnviz.ui import choices, parts
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
-from cnnviz.ui.sidebar.photos import Photo
+from cnnviz.ui.sidebar.photos import LoadedPhoto
 from cnnviz.ui.text import plain
 
 _SIDEBAR = "The photo in the sidebar"
@@ -50,7 +51,7 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
     return numbers[chosen]
 
 
-def pick_photo(view: TrainingView, own: Photo) -> Photo:
+def pick_photo(view: TrainingView, own: LoadedPhoto) -> LoadedPhoto:
     """The choice of the photo to look at: one for validation, or the sidebar's."""
     prepared = _prepared_data(view)
     labels = list(_validation_rows(prepared)) if prepared else []
@@ -92,12 +93,12 @@ def _read_prepared(folder: Path) -> Prepared:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _validation_photo(key: str, label: str, _prepared: Prepared) -> Photo:
+def _validation_photo(key: str, label: str, _prepared: Prepared) -> LoadedPhoto:
     index = _validation_rows(_prepared)[label]
     values = np.asarray(_prepared.arrays()[_prepared.labels.index(label)][index])
     pixels = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
     row = _prepared.rows[label][index]
-    return photos.made(as_picture(pixels), label, row.file, f"{key} {row.sha256}")
+    return photos.loaded_photo(as_picture(pixels), label, row.file, f"{key} {row.sha256}")
 
 
 def pick_layer(view: TrainingView, run: TrainingRun) -> str | None:
@@ -109,9 +110,19 @@ def pick_layer(view: TrainingView, run: TrainingRun) -> str | None:
     return choices.choose(st.selectbox, "Layer", "layer", offered, offered[0], scope=scope)
 
 
+def after(epoch: Epoch, view: TrainingView, run: TrainingRun, photo: LoadedPhoto) -> Scene:
+    """The network after an epoch, with the training's card, and a photo.
+
+    Raises:
+        ModelError: its checkpoint does not exist any more.
+    """
+    model = training_jobs.checkpoint(run, epoch.checkpoint, trusted=view.trusted)
+    return Scene(model, photo, run.card)
+
+
 def draw(scene: Scene, layer: str | None) -> None:
     """Draws a network's prediction for a photo, its map, its filters and its activations."""
-    explanation = ask.explanation(scene.model, scene.photo)
+    explanation = scene.explanation()
     text = describe(explanation, scene.photo.size, scene.card.preprocessing)
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
@@ -120,12 +131,12 @@ def draw(scene: Scene, layer: str | None) -> None:
     filters = scene.card.suggested_layers.filters
     if filters is not None:
         with kernels:
-            weights = ask.filters(scene.model, filters)
+            weights = scene.filters(filters)
             figure = filter_parts.grid(weights, 0, "layer", "gray", named=False)
             parts.chart(figure, "training filters")
     if layer is not None:
         with maps:
-            _draw_activations(ask.activations(scene.model, scene.photo, layer), layer)
+            _draw_activations(scene.activations(layer), layer)
 
 
 def _draw_activations(maps: Floats, layer: str) -> None:
