@@ -149,10 +149,9 @@ def test_the_photos_are_kept_when_asked_for(tiny: Tiny, paths: list[Path]) -> No
     assert damaged.photo is None
 
 
-def test_a_few_photos_make_a_small_batch(
-    tiny: Tiny, paths: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The network computes no more than there are photos."""
+@pytest.fixture
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches that the network gets; a black picture comes first, alone."""
     sizes = []
     original = pipeline.explain_inputs
 
@@ -161,9 +160,24 @@ def test_a_few_photos_make_a_small_batch(
         return original(network, inputs, *arguments, **options)
 
     monkeypatch.setattr(pipeline, "explain_inputs", recording)
+    return sizes
+
+
+def test_a_few_photos_make_a_small_batch(
+    tiny: Tiny, paths: list[Path], batch_sizes: list[int]
+) -> None:
+    """The network computes no more than there are photos."""
     assert len(list(explain_many(tiny("flat"), paths[:2]))) == 2
-    # First a black picture shows that the choices fit.
-    assert sizes == [1, 2]
+    assert batch_sizes == [1, 2]
+
+
+def test_every_batch_is_filled(
+    fresh: Any, paths: list[Path], batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four photos one is damaged, then three are left: both batches have four inputs."""
+    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
+    assert len(list(explain_many(fresh("flat"), paths))) == 7
+    assert batch_sizes == [1, 4, 4]
 
 
 def test_no_photos_have_no_results(tiny: Tiny) -> None:
