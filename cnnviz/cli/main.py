@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import subprocess
+import subprocess  # nosec B404
 import sys
 import tempfile
 import warnings
