@@ -161,6 +161,15 @@ def test_signed_limits_are_symmetric_around_zero(values: list[float], steps: lis
         np.testing.assert_allclose(picture[0, column], expected, atol=0.51)
 
 
+def test_a_layer_is_signed_only_where_that_is_asked_for() -> None:
+    values = np.array([[4.0, -2.0]])
+    layer, unsigned, signed = (
+        map_layer(values, 1, 2, STRETCH, **options)
+        for options in ({}, {"signed": False}, {"signed": True})
+    )
+    assert layer.shading == unsigned.shading != signed.shading
+
+
 def test_signed_colours_in_numbers() -> None:
     """Blue below zero and red above it, with the numbers of Plotly's scale “balance”."""
     photo = np.full((1, 3, 3), 100, np.uint8)

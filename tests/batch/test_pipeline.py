@@ -149,6 +149,23 @@ def test_the_photos_are_kept_when_asked_for(tiny: Tiny, paths: list[Path]) -> No
     assert damaged.photo is None
 
 
+def test_a_few_photos_make_a_small_batch(
+    tiny: Tiny, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network computes no more than there are photos."""
+    sizes = []
+    original = pipeline.explain_inputs
+
+    def recording(network: Any, inputs: np.ndarray, *arguments: Any, **options: Any) -> Any:
+        sizes.append(len(inputs))
+        return original(network, inputs, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "explain_inputs", recording)
+    assert len(list(explain_many(tiny("flat"), paths[:2]))) == 2
+    # First a black picture shows that the choices fit.
+    assert sizes == [1, 2]
+
+
 def test_no_photos_have_no_results(tiny: Tiny) -> None:
     assert list(explain_many(tiny("flat"), [])) == []
 

@@ -71,6 +71,19 @@ def test_one_unit_s_two_classes_have_opposite_gradients(tiny: Tiny, photo: np.nd
     np.testing.assert_array_equal(no.output, yes.output)
 
 
+def test_two_classes_of_averaged_sigmoids_share_one_probability(
+    tiny: Tiny, photo: np.ndarray
+) -> None:
+    """Without a logit the probability is explained: that of the first class is 1 less the other."""
+    network = tiny("one_sigmoid_map")
+    inputs, _ = setting(network, photo)
+    no, yes = (layer_gradients(network, inputs, "pool", target) for target in (0, 1))
+    assert no.logits is None
+    np.testing.assert_allclose(no.scores, 1 - yes.scores, rtol=1e-6)
+    assert np.abs(yes.gradients).max() > 1e-4
+    np.testing.assert_allclose(no.gradients, -yes.gradients, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["flat", "one_sigmoid", "one_logit"])
 def test_without_a_class_each_input_gets_its_most_probable_one(fresh: Any, name: str) -> None:
     network = fresh(name)

@@ -47,6 +47,24 @@ def test_an_activation_that_is_a_separate_layer_is_recognised(activation: str) -
     assert passes.any_pass(cnnviz.network(model)).head.activation == activation
 
 
+def test_a_mean_of_a_softmax_and_of_sigmoids_is_a_mean_of_probabilities() -> None:
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    members = [keras.layers.Dense(3, activation)(x) for activation in ("softmax", "sigmoid")]
+    head = passes.any_pass(cnnviz.network(keras.Model(image, keras.layers.Average()(members)))).head
+    assert (head.activation, head.dense) == ("combined", None)
+
+
+@pytest.mark.parametrize(("pool", "features"), [(3, "conv"), (2, None)])
+def test_a_pooling_averages_maps_only_where_it_covers_them(pool: int, features: Any) -> None:
+    """Maps of 3×3: pooled by 2×2, one cell is left, but it is the mean of four of nine."""
+    image = keras.Input((5, 5, 3))
+    x = keras.layers.AveragePooling2D(pool)(keras.layers.Conv2D(2, 3, name="conv")(image))
+    x = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x))
+    head = passes.any_pass(cnnviz.network(keras.Model(image, x))).head
+    assert head.features == features
+
+
 # --- Makers ---------------------------------------------------------------------------------
 
 

@@ -183,6 +183,7 @@ def test_logarithms_of_probabilities_become_probabilities(tiny: Tiny) -> None:
         ("sigmoid", [0.2, 0.5, 0.3], False),
         ("combined", [0.2, 0.5, 0.3], True),
         ("combined", [0.9, 0.9, 0.3], False),
+        ("combined", [0.1, 0.2, 0.3], False),
     ],
 )
 def test_whether_one_class_excludes_the_others(
@@ -305,3 +306,12 @@ def test_of_many_classes_the_nearest_are_named(fresh: Any) -> None:
         class_index(crowd, "of cat")
     with pytest.raises(TargetError, match="Its 3 are: cat, dog, owl"):
         class_index(network, "tiger")
+
+
+def test_of_many_classes_those_that_hold_the_name_are_named() -> None:
+    """Names that are far longer than what is asked for do not resemble it as a whole."""
+    labels = [f"{kind} that was photographed in the forest" for kind in ("Owl", "elk", "fox")]
+    labels += [f"class {number}" for number in range(20)]
+    crowd: Any = SimpleNamespace(card=SimpleNamespace(labels=labels))
+    with pytest.raises(TargetError, match="Near it: Owl that was photographed in the forest\\.$"):
+        class_index(crowd, "owl")
