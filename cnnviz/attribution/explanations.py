@@ -18,10 +18,7 @@ from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.results import ClassActivationMap, Explanation
-
-# Beyond this, float32 rounds a probability to 1, and its gradient to 0.
-_CERTAIN = 1 - float(np.finfo(np.float32).eps)
+from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
 # Outputs (N, C) and logits (N, C) of a batch, and a function from the number of a photo in the
 # batch and the number of a class to a map.
@@ -227,7 +224,7 @@ def _by_gradients(
             score,
             None,
             float(np.abs(run.gradients[number]).max()),
-            run.logits is None and not 0 < score < _CERTAIN,
+            run.logits is None and not 0 < score < CERTAIN,
             run.logits is not None,
         )
 

@@ -21,7 +21,7 @@ class Method:
     Attributes:
         key: its name in the API, on the command line and in the address of a page.
         title: its name on pages.
-        paper: who published it, and where.
+        paper: who published it, and where; shown on pages.
         needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
             ``layer``: any layer with maps, which can be chosen.
         passes: ``forward``: one run of the network for all classes; ``backward``: a run for

@@ -34,7 +34,6 @@ from cnnviz.cli.inputs import (
     load_network,
 )
 from cnnviz.cli.terminal import (
-    Row,
     clear_errors,
     finish,
     import_keras,
@@ -46,6 +45,7 @@ from cnnviz.errors import CnnvizError, LayerError, TargetError
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
+    from cnnviz.batch.runs import Row
     from cnnviz.networks.network import Network
 
 app = typer.Typer(
