@@ -34,9 +34,10 @@ from benchmarks.measuring import print_table, seconds
 from cnnviz.arrays import rectify
 from cnnviz.networks import passes
 from cnnviz.photos.preprocessing import network_input, network_view
-from cnnviz.settings import PACKAGE, ROOT
+from cnnviz.settings import PACKAGE
+from cnnviz.training.architectures import BACKBONE
 
-MODEL = ROOT / "models" / "imagenet_efficientnet_lite0.keras"
+MODEL = BACKBONE
 PHOTO = PACKAGE / "samples" / "chelsea.png"
 BARE = "bare compiled forward pass"
 LAST, MIDDLE, EARLY = "Grad-CAM, last maps", "Grad-CAM, 14×14 maps", "Grad-CAM, 56×56 maps"

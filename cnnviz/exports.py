@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnviz.results import Filters, Floats
+from cnnviz.arrays import Floats
+from cnnviz.results import Filters
 
 
 def npy(array: Floats) -> bytes:

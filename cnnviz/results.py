@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError
 
-Floats = NDArray[np.floating]
+# From here on float32 rounds a probability to 1, and its gradient to 0.
+CERTAIN = 1 - float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and parts of names and files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from cnnviz.errors import StorageError
 # The endings of the names of the pictures that are written for a photo.
 OVERLAY = ".overlay.png"
 CONTRAST = ".contrast.png"
+
+# The first bytes of an HDF5 file.
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # The pattern of a file's name while it is being written.
 UNFINISHED = ".*.part"

@@ -1,4 +1,4 @@
-"""The processes that run on this machine, for benchmarks and tests of what they leave behind."""
+"""The processes that run on this machine, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -46,8 +46,3 @@ def running() -> Iterator[Process]:
                     megabytes=process.memory_info().rss / 1e6,
                     seconds=times.user + times.system,
                 )
-
-
-def running_in(session: int) -> set[int]:
-    """The ids of a session's processes that have not ended."""
-    return {process.pid for process in running() if process.session == session}

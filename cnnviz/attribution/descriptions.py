@@ -9,16 +9,20 @@ import numpy as np
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
 from cnnviz.geometry import seen_region
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, percent
+from cnnviz.results import (
+    CERTAIN,
+    ClassActivationMap,
+    Explanation,
+    Filters,
+    Prediction,
+    percent,
+)
 
 # Below this probability a network is not sure, and its second class is named too.
 _SURE = 0.6
 
 # The smallest relative change that float32 can represent.
 _RESOLUTION = float(np.finfo(np.float32).eps)
-
-# From here on float32 rounds to 1.
-_CERTAIN = 1 - _RESOLUTION
 
 # Number of classes that are named where each is judged by itself.
 _NAMED = 3
@@ -127,7 +131,7 @@ def _answer(prediction: Prediction) -> str:
     if not prediction.exclusive:
         return _independent_answer(prediction)
     best, *others = prediction.top(2)
-    if best.probability >= _CERTAIN:
+    if best.probability >= CERTAIN:
         return (
             f"The network says “{best.label}”, with a probability that rounds to 1: its last "
             "step is saturated, which is no proof that it is right."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,33 @@ from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.structure import find
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.results import ClassActivationMap, Explanation
+from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
-# Beyond this, float32 rounds a probability to 1, and its gradient to 0.
-_CERTAIN = 1 - float(np.finfo(np.float32).eps)
+
+@dataclass(frozen=True)
+class _Terms:
+    """What a formula takes for one photo and one class, and what is known of the score.
+
+    Attributes:
+        layer: path of the layer that gives the maps.
+        maps: (h, w, K).
+        factors: (K,) weights of the class, or (h, w, K) gradients of its score.
+        bias: for weights, what the mean of the map lacks to the score; None for gradients.
+        score: for gradients, the score; None for weights.
+        logit: whether the score is a logit, and not the network's output.
+    """
+
+    layer: str
+    maps: Floats
+    factors: Floats
+    bias: float | None = None
+    score: float | None = None
+    logit: bool = True
+
 
 # Outputs (N, C) and logits (N, C) of a batch, and a function from the number of a photo in the
-# batch and the number of a class to a map.
-_Answers = tuple[Floats, Floats | None, Callable[[int, int], ClassActivationMap]]
+# batch and the number of a class to the terms of their map.
+_Answers = tuple[Floats, Floats | None, Callable[[int, int], _Terms]]
 
 
 def methods(network: Network) -> tuple[str, ...]:
@@ -107,9 +127,9 @@ def explain_inputs(
     head = passes.any_pass(network).head
     chosen = _choose(head, method, layer)
     if chosen.passes == "forward":
-        outputs, logits, make_map = _by_weights(network, head, inputs, chosen)
+        outputs, logits, terms = _run_forward(network, head, inputs, chosen)
     else:
-        outputs, logits, make_map = _by_gradients(network, head, inputs, classes, chosen, layer)
+        outputs, logits, terms = _run_backward(network, head, inputs, classes, layer)
     explanations: list[Explanation | ModelError] = []
     for number, output in enumerate(outputs):
         scores = None if logits is None else logits[number]
@@ -118,7 +138,10 @@ def explain_inputs(
         except ModelError as error:
             explanations.append(error)
             continue
-        maps = tuple(make_map(number, target) for target in classes or [prediction.index])
+        maps = tuple(
+            _make_map(chosen, network.card.labels[target], terms(number, target))
+            for target in classes or [prediction.index]
+        )
         explanations.append(Explanation(prediction, maps))
     return explanations
 
@@ -147,25 +170,41 @@ def _choose(head: Head, method: str | None, layer: str | None) -> Method:
     return METHODS[method]
 
 
-def _by_weights(
+def _make_map(method: Method, label: str, terms: _Terms) -> ClassActivationMap:
+    """The map of one photo and one class, by the method's formula."""
+    values = method.function(terms.maps, terms.factors)
+    if terms.score is None:
+        score = float(values.mean(dtype=np.float64) + terms.bias)
+        return ClassActivationMap(values, method.key, terms.layer, label, score, terms.bias)
+    return ClassActivationMap(
+        values,
+        method.key,
+        terms.layer,
+        label,
+        terms.score,
+        None,
+        gradient=float(np.abs(terms.factors).max()),
+        saturated=not terms.logit and not 0 < terms.score < CERTAIN,
+        logit=terms.logit,
+    )
+
+
+def _run_forward(
     network: Network, head: Head, inputs: NDArray[np.float32], method: Method
 ) -> _Answers:
-    """Maps from the averaged maps and the weights of the dense layer: one run for all classes."""
+    """The averaged maps and the weights of the dense layer: one run for all classes."""
     values = passes.forward(network).run(inputs)
     features = values["features"].numpy()
     weights_of = functools.cache(
         functools.partial(_class_weights, network, head, method, features.shape[-1])
     )
 
-    def make_map(number: int, target: int) -> ClassActivationMap:
+    def terms(number: int, target: int) -> _Terms:
         weights, bias = weights_of(target)
-        evidence = method.function(features[number], weights)
-        score = float(evidence.mean(dtype=np.float64) + bias)
-        label = network.card.labels[target]
-        return ClassActivationMap(evidence, method.key, str(head.features), label, score, bias)
+        return _Terms(str(head.features), features[number], weights, bias=bias)
 
     logits = values["logits"].numpy() if "logits" in values else None
-    return values["output"].numpy(), logits, make_map
+    return values["output"].numpy(), logits, terms
 
 
 def _class_weights(
@@ -194,15 +233,14 @@ def _class_weights(
     return method.weights(kernel, target), float(method.weights(biases, target))
 
 
-def _by_gradients(
+def _run_backward(
     network: Network,
     head: Head,
     inputs: NDArray[np.float32],
     classes: list[int],
-    method: Method,
     layer: str | None,
 ) -> _Answers:
-    """Maps from a layer's output and the gradients of a class's score: a run for each class."""
+    """A layer's output and the gradients of a class's score: a run for each class."""
     path = layer or head.last_spatial
     if path is None:
         raise LayerError("This network has no layer with maps, so there is nothing to draw.")
@@ -216,22 +254,17 @@ def _by_gradients(
             "where. Choose a layer before it."
         )
 
-    def make_map(number: int, target: int) -> ClassActivationMap:
+    def terms(number: int, target: int) -> _Terms:
         run = runs[target if classes else None]
-        score = float(run.scores[number])
-        return ClassActivationMap(
-            method.function(run.activations[number], run.gradients[number]),
-            method.key,
+        return _Terms(
             path,
-            network.card.labels[target],
-            score,
-            None,
-            float(np.abs(run.gradients[number]).max()),
-            run.logits is None and not 0 < score < _CERTAIN,
-            run.logits is not None,
+            run.activations[number],
+            run.gradients[number],
+            score=float(run.scores[number]),
+            logit=run.logits is not None,
         )
 
-    return first.output, first.logits, make_map
+    return first.output, first.logits, terms
 
 
 def _only(explanations: list[Explanation | ModelError]) -> Explanation:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz.arrays import Floats
 from cnnviz.cards import Preprocessing
 from cnnviz.geometry import seen_region
-from cnnviz.results import Box, Floats
+from cnnviz.results import Box
 
 # The share of the map's maximum above which a cell belongs to the object (Zhou et al. 2016).
 THRESHOLD = 0.2

@@ -21,7 +21,7 @@ class Method:
     Attributes:
         key: its name in the API, on the command line and in the address of a page.
         title: its name on pages.
-        paper: who published it, and where.
+        paper: who published it, and where; shown on pages.
         needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
             ``layer``: any layer with maps, which can be chosen.
         passes: ``forward``: one run of the network for all classes; ``backward``: a run for
@@ -51,7 +51,7 @@ class Method:
     picture: Callable[[Floats], Bytes] | None = None
 
 
-def class_activation_map(features: Floats, weights: Floats) -> Floats:
+def cam(features: Floats, weights: Floats) -> Floats:
     """CAM (Zhou et al. 2016): the maps weighted by the dense weights of a class.
 
     M(x, y) = Σ_k w_k A_k(x, y). The mean of M plus the class's bias is the class's logit.
@@ -66,7 +66,7 @@ def class_activation_map(features: Floats, weights: Floats) -> Floats:
     Example:
         >>> import numpy as np
         >>> features = np.array([[[1.0, 0.0], [0.0, 2.0]]])
-        >>> class_activation_map(features, np.array([3.0, -1.0]))
+        >>> cam(features, np.array([3.0, -1.0]))
         array([[ 3., -2.]])
     """
     import numpy as np
@@ -142,7 +142,7 @@ METHODS = {
             paper="Zhou et al. 2016, Learning deep features for discriminative localization",
             needs="averaged maps",
             passes="forward",
-            function=class_activation_map,
+            function=cam,
             unit="evidence (logit)",
             aggregate="mean",
         ),
@@ -152,7 +152,7 @@ METHODS = {
             paper="Zhou et al. 2016, with the mean of the other classes subtracted",
             needs="averaged maps",
             passes="forward",
-            function=class_activation_map,
+            function=cam,
             unit="evidence (logit)",
             aggregate="mean",
             weights=contrastive_weights,

@@ -13,13 +13,13 @@ import typer
 
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.cli.inputs import Json, Model, Photos, Trust, find_photos, load_network
-from cnnviz.cli.terminal import Row, clear_errors, finish, progress, say, show_rows, stoppable
+from cnnviz.cli.terminal import clear_errors, finish, progress, say, show_rows, stoppable
 from cnnviz.errors import CnnvizError
 from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
     from cnnviz.batch.cluster import WorkerTask
-    from cnnviz.batch.runs import BatchRun, Part
+    from cnnviz.batch.runs import BatchRun, Part, Row
     from cnnviz.networks.network import Network
 
 # The choices of --method. A type checker cannot know them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import subprocess
+import subprocess  # nosec B404
 import sys
 import tempfile
 import warnings
@@ -34,7 +34,6 @@ from cnnviz.cli.inputs import (
     load_network,
 )
 from cnnviz.cli.terminal import (
-    Row,
     clear_errors,
     finish,
     import_keras,
@@ -46,6 +45,7 @@ from cnnviz.errors import CnnvizError, LayerError, TargetError
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
+    from cnnviz.batch.runs import Row
     from cnnviz.networks.network import Network
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,7 +20,9 @@ from rich.text import Text
 
 from cnnviz.errors import CnnvizError, PhotoError
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from cnnviz.batch.runs import Row
+
 Item = TypeVar("Item")
 
 # Failures that are listed one by one where a file holds them all.

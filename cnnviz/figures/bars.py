@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.figures.frame import FAINT, TEXT, empty_drawing, plain_text
+from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing, plain_text
 from cnnviz.results import percent
 
 # From one bar to the next, and how much of that is coloured.
 _PITCH = 52
 _SHARE = 0.34
-_ACCENT = "#23849d"
 _TRACK = "rgba(128,140,152,0.16)"
 
 
@@ -45,7 +44,7 @@ def confidence_bars(
         y=rows,
         orientation="h",
         width=_SHARE,
-        marker={"color": [_ACCENT if name == highlight else FAINT for name, _ in ordered]},
+        marker={"color": [ACCENT if name == highlight else FAINT for name, _ in ordered]},
         hovertext=[f"{plain_text(name)}<br>{score:.2%}" for name, score in ordered],
         hoverinfo="text",
     )

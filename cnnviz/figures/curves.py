@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from cnnviz.figures.frame import FAINT, TEXT, empty_drawing
+from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing
 
 _HEIGHT = 200
 _TRAINING = "#8a94a0"
-_VALIDATION = "#23849d"
 
 
 def learning_curve(
@@ -38,7 +37,7 @@ def learning_curve(
     number = "%{y:.2%}" if share else "%{y:.4f}"
     for name, values, colour in (
         ("training", training, _TRAINING),
-        ("validation", validation, _VALIDATION),
+        ("validation", validation, ACCENT),
     ):
         drawing.add(
             "scatter",

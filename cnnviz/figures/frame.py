@@ -36,6 +36,7 @@ _TITLE_LETTERS = 46  # fits a telephone's width
 
 # Readable on light and on dark.
 FAINT = "rgba(128,140,152,0.55)"
+ACCENT = "#23849d"
 _CLEAR = "rgba(0,0,0,0)"
 
 

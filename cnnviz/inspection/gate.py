@@ -27,11 +27,11 @@ import h5py
 from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
 from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
+from cnnviz.storage import HDF5_SIGNATURE
 
 __all__ = ["REASONS", "Inspection", "inspect_inner_model", "inspect_model", "write_sanitised"]
 
 _ZIP = b"PK\x03\x04"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}")
 
 
@@ -121,8 +121,8 @@ def _format(path: Path) -> Literal["keras", "hdf5"]:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise refusal("too-large")
     with path.open("rb") as file:
-        start = file.read(len(_HDF5))
-    if start == _HDF5:
+        start = file.read(len(HDF5_SIGNATURE))
+    if start == HDF5_SIGNATURE:
         return "hdf5"
     if start.startswith(_ZIP):
         return "keras"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cnnviz.arrays import Floats
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.results import Floats
 
 
 def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> dict[str, Floats]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnviz.arrays import Floats
 from cnnviz.errors import LayerError
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import find, kernel_shape
-from cnnviz.results import Filters, Floats, WeightStatistics
+from cnnviz.results import Filters, WeightStatistics
 
 
 def filters(network: Network, layer: str) -> Filters:

@@ -6,12 +6,13 @@ import difflib
 
 import numpy as np
 
+from cnnviz.arrays import Floats
 from cnnviz.errors import ModelError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.results import Floats, Prediction
+from cnnviz.results import Prediction
 
 # The rounding error that half precision may leave in a probability.
 _ROUNDING = 0.01

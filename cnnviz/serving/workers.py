@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 
+from cnnviz.arrays import Floats
 from cnnviz.errors import WorkerError
 from cnnviz.serving import worker_pools
 from cnnviz.serving.worker_pools import WorkerPool
@@ -23,7 +24,7 @@ from cnnviz.settings import read_settings
 if TYPE_CHECKING:
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Floats, Outline, Prediction
+    from cnnviz.results import Explanation, Filters, Outline, Prediction
     from cnnviz.serving.model_files import ModelFile
 
 # A call takes a small part of this; one that takes longer is stuck. At the shared processes the

@@ -12,7 +12,7 @@ from cnnviz.settings import ROOT
 
 Shape = tuple[int, int, int]
 
-_BACKBONE = ROOT / "models" / "imagenet_efficientnet_lite0.keras"
+BACKBONE = ROOT / "models" / "imagenet_efficientnet_lite0.keras"
 
 
 def lesson_mnist(shape: Shape, classes: int) -> keras.Model:
@@ -50,9 +50,9 @@ def transfer(shape: Shape, classes: int) -> keras.Model:
 
     (N, 224, 224, 3) of 0 to 255 -> (N, classes).
     """
-    if not _BACKBONE.exists():
-        raise ModelError(f"Transfer learning starts from {_BACKBONE}, which is not there.")
-    backbone = keras.saving.load_model(_BACKBONE, compile=False)
+    if not BACKBONE.exists():
+        raise ModelError(f"Transfer learning starts from {BACKBONE}, which is not there.")
+    backbone = keras.saving.load_model(BACKBONE, compile=False)
     x = backbone.get_layer("avg_pool").output
     x = layers.Dropout(0.2, name="dropout")(x)
     return keras.Model(backbone.input, _scores(x, classes), name="transfer")

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import streamlit as st
 
+from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import Explanation, Filters, Floats, Outline
+from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui.sidebar.photos import LoadedPhoto

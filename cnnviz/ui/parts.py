@@ -7,6 +7,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
+from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
@@ -14,7 +15,7 @@ from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.exports import npy
 from cnnviz.figures.frame import CHART_CONFIG, css_height
 from cnnviz.figures.photos import map_overlay
-from cnnviz.results import ClassActivationMap, Floats, LayerInfo
+from cnnviz.results import ClassActivationMap, LayerInfo
 from cnnviz.ui import choices
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard
 from cnnviz.photos.preprocessing import NetworkView
-from cnnviz.results import Explanation, Filters, Floats, Outline
+from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask
 from cnnviz.ui.sidebar.photos import LoadedPhoto

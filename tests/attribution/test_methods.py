@@ -15,7 +15,7 @@ from cnnviz.attribution.methods import (
     ANY_LAYER,
     METHODS,
     Method,
-    class_activation_map,
+    cam,
     contrast_picture,
     contrastive_weights,
     grad_cam,
@@ -96,9 +96,7 @@ def test_no_other_file_compares_the_names_of_methods() -> None:
 
 def test_the_map_of_a_class_by_hand() -> None:
     """Channel 0 has the weight 2, channel 1 the weight -1."""
-    np.testing.assert_allclose(
-        class_activation_map(FEATURES, np.array([2.0, -1.0])), [[2, -1], [1, 0]]
-    )
+    np.testing.assert_allclose(cam(FEATURES, np.array([2.0, -1.0])), [[2, -1], [1, 0]])
 
 
 @given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
@@ -110,12 +108,12 @@ def test_the_map_by_nested_loops(data: st.DataObject, shape: tuple[int, int, int
         [sum(features[y, x, k] * weights[k] for k in range(channels)) for x in range(width)]
         for y in range(height)
     ]
-    np.testing.assert_allclose(class_activation_map(features, weights), expected, atol=1e-6)
+    np.testing.assert_allclose(cam(features, weights), expected, atol=1e-6)
 
 
 def test_a_batch_is_explained_photo_by_photo() -> None:
     batch = np.stack([FEATURES, 2 * FEATURES])
-    maps = class_activation_map(batch, np.array([1.0, 1.0]))
+    maps = cam(batch, np.array([1.0, 1.0]))
     np.testing.assert_allclose(maps[1], 2 * maps[0])
     np.testing.assert_allclose(maps[0], FEATURES.sum(axis=-1))
 

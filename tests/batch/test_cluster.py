@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+from helpers import rows_in
 from PIL import Image
 from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
@@ -66,10 +66,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     named[100].unlink()
     named[100].write_bytes(b"no photo")
     return named
-
-
-def rows_in(out: Path) -> list[dict]:
-    return pq.read_table(out / "results").to_pylist()
 
 
 def assert_same_rows(rows: list[dict], expected: list[dict]) -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from corpus import models
 from corpus import networks as n
+from helpers import rows_in
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -359,11 +359,6 @@ def test_a_folder_that_cannot_be_made_ends_the_command(
 
 
 # --- explain: many photos -----------------------------------------------------------------------
-
-
-def rows_in(out: Path) -> list[dict]:
-    """The rows of a run, as a reader of the folder sees them."""
-    return pq.read_table(out / "results").to_pylist()
 
 
 @pytest.fixture

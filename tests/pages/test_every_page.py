@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import chelsea
 
 from cnnviz.cards import card_path, read_card
 from cnnviz.photos.decoding import open_photo
@@ -31,10 +32,6 @@ def file_of(model: str) -> ModelFile:
 def first_photo(model: str) -> np.ndarray:
     """The sample that a page shows first with a model."""
     return open_photo(next(one.path for one in samples() if model in one.models))
-
-
-def chelsea() -> np.ndarray:
-    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
 
 
 def test_there_are_four_shipped_networks() -> None:

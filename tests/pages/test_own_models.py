@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import streamlit as st
 from corpus import models as corpus
+from helpers import chelsea
 
 import cnnviz
-from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view
-from cnnviz.photos.samples import samples
 from cnnviz.serving import worker_pools
 from cnnviz.ui.sidebar import own_models
 
@@ -34,10 +33,6 @@ def kept() -> Iterator[Path]:
 
 def file_of(name: str) -> bytes:
     return next(case for case in corpus.CASES if case.name == name).make()
-
-
-def chelsea() -> np.ndarray:
-    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
 
 
 def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: Any) -> None:

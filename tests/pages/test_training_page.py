@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from helpers import chelsea
 
 import cnnviz
 from cnnviz.cards import Confusion, SuggestedLayers, Training
-from cnnviz.photos.decoding import open_photo
-from cnnviz.photos.samples import samples
 from cnnviz.serving import training_jobs, worker_pools
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, run_folder, write_history
@@ -80,10 +79,6 @@ def replay(
     folder = fill_training(tmp_path / "pets_training", EPOCHS)
     monkeypatch.setenv("CNNVIZ_REPLAY", str(folder))
     return folder
-
-
-def chelsea() -> np.ndarray:
-    return open_photo(next(one.path for one in samples() if one.name == "chelsea"))
 
 
 def slider(seen: Any) -> Any:

@@ -8,11 +8,11 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
+from corpus.photos import encode
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -30,12 +30,6 @@ ORIENTATION = 0x0112
 
 # To write HEIC, and to read it without cnnviz.
 pillow_heif.register_heif_opener()
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def on_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:

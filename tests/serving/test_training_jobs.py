@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import running_in, wait_until
 from PIL import Image
 
 import cnnviz
@@ -26,7 +26,6 @@ from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.serving.training_process import ProgressReporter
 from cnnviz.settings import ROOT
 from cnnviz.training.runs import TrainingStatus, best_of, open_run, read_history, run_folder
-from scripts.process_list import running_in
 
 DIGITS = TrainingRequest(
     "digits_1", str(ROOT / "cnnviz" / "samples" / "digits.npz"), "digits", "tiny-vgg", 2
@@ -42,26 +41,16 @@ def no_other() -> Iterator[None]:
     training_jobs.reset()
 
 
-def _wait(condition: Callable[[], Any], seconds: float = 180) -> bool:
-    """Polls until the condition holds; False if it never does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def start(request: TrainingRequest, upload: bytes | None = None) -> TrainingJob:
     """Starts a job as soon as the one before has ended."""
-    assert _wait(lambda: not training_jobs.is_active())
+    assert wait_until(lambda: not training_jobs.is_active())
     training_jobs.start(request, upload)
     return training_jobs.jobs()[0]
 
 
 def ended(job: TrainingJob) -> TrainingStatus:
     """The final status of a job."""
-    assert _wait(lambda: not training_jobs.status(job).is_active), training_jobs.status(job)
+    assert wait_until(lambda: not training_jobs.status(job).is_active), training_jobs.status(job)
     return training_jobs.status(job)
 
 
@@ -70,7 +59,7 @@ def kill() -> None:
     process = training_jobs.process_id()
     assert process is not None
     os.kill(process, signal.SIGKILL)
-    assert _wait(lambda: training_jobs.process_id() is None)
+    assert wait_until(lambda: training_jobs.process_id() is None)
 
 
 def snapshot(folder: Path) -> dict[Path, int]:
@@ -129,7 +118,7 @@ def digits(
         statuses.append(training_jobs.status(job))
         return not statuses[-1].is_active
 
-    assert _wait(has_ended)
+    assert wait_until(has_ended)
     return job, statuses
 
 
@@ -194,7 +183,7 @@ def test_a_checkpoint_is_a_model_with_the_trainings_card(
 
 def test_stopped_after_an_epoch_the_best_one_becomes_the_model() -> None:
     job = start(LONG)
-    assert _wait(lambda: epochs_of(job))
+    assert wait_until(lambda: epochs_of(job))
     training_jobs.stop()
     assert job.is_stop_requested()
     status = ended(job)
@@ -219,7 +208,7 @@ def test_stopped_at_once_there_is_no_model() -> None:
 
 def test_a_killed_process_has_failed_and_its_epochs_are_kept() -> None:
     job = start(LONG)
-    assert _wait(lambda: epochs_of(job))
+    assert wait_until(lambda: epochs_of(job))
     kill()
     before = snapshot(job.folder)
     status = ended(job)
@@ -240,13 +229,13 @@ def test_killed_while_it_prepares_photos_it_leaves_no_upload(
     photos = [png(n % 200, n) for n in range(400)]
     upload = zip_of({"a": photos, "b": photos})
     job = start(TrainingRequest("m_1", "", "photos", "tiny-vgg", 1), upload)
-    assert _wait(lambda: training_jobs.status(job).photos)
+    assert wait_until(lambda: training_jobs.status(job).photos)
     assert list(job.folder.glob("*.zip"))
     kill()
     assert training_jobs.status(job).state == "failed"
     # Whether or not anybody reads the status.
-    assert _wait(lambda: not list(job.folder.glob("*.zip")), 10)
-    assert _wait(lambda: "ended without a final status" in caplog.text, 10)
+    assert wait_until(lambda: not list(job.folder.glob("*.zip")), 10)
+    assert wait_until(lambda: "ended without a final status" in caplog.text, 10)
 
 
 def test_no_process_survives_the_server(tmp_path: Path) -> None:
@@ -278,7 +267,7 @@ def test_no_process_survives_the_server(tmp_path: Path) -> None:
         assert len(running_in(server.pid)) > 1
         server.kill()
         server.wait(60)
-        assert _wait(lambda: not running_in(server.pid), 60), running_in(server.pid)
+        assert wait_until(lambda: not running_in(server.pid), 60), running_in(server.pid)
     finally:
         server.stdout.close()
         if running_in(server.pid):
@@ -358,7 +347,7 @@ def test_a_training_has_limited_time(tmp_path: Path) -> None:
 
 
 def test_a_zip_that_does_not_fit_on_the_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _wait(lambda: not training_jobs.is_active())
+    assert wait_until(lambda: not training_jobs.is_active())
     before = training_jobs.jobs()
 
     def full(*_: Any) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import models
+from helpers import running_in, wait_until
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
@@ -36,7 +37,6 @@ from cnnviz.inspection import gate
 from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import Call
-from scripts.process_list import running_in
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
@@ -85,19 +85,6 @@ def anew() -> Iterator[None]:
 def in_process(model: ModelFile, function: Callable[[], Any]) -> Any:
     """What a function returns that runs in the process of a model."""
     return worker_pools.open_pool(model).executor.submit(function).result(60)
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 90) -> bool:
-    """Looks again and again until the condition holds; False when it never does.
-
-    The import of TensorFlow alone takes long where the machine is busy with other things.
-    """
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # --- Answers ----------------------------------------------------------------------------------
@@ -237,7 +224,7 @@ def test_all_callers_of_a_killed_worker_get_an_error(flat: ModelFile, photo: np.
     pool.executor.submit(time.sleep, 60)
     with ThreadPoolExecutor(3) as people:
         waiting = [people.submit(workers.predict, flat, photo) for _ in range(3)]
-        assert _wait(lambda: len(pool.executor._pending_work_items) == 4)
+        assert wait_until(lambda: len(pool.executor._pending_work_items) == 4)
         os.kill(killed, signal.SIGKILL)
         for one in waiting:
             assert isinstance(one.exception(30), WorkerError)
@@ -252,12 +239,12 @@ def test_an_answer_that_never_comes_is_given_up(flat: ModelFile, photo: np.ndarr
     with ThreadPoolExecutor(1) as people:
         # This one may take longer, and waits in the same queue.
         other = people.submit(workers.predict, flat, photo)
-        assert _wait(lambda: len(pool.executor._pending_work_items) == 2)
+        assert wait_until(lambda: len(pool.executor._pending_work_items) == 2)
         with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
             workers.call(Call("predict", flat, args=(photo,)), seconds=0.5)
         assert isinstance(other.exception(30), WorkerError)
     assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
-    assert _wait(lambda: not _runs(stuck)), "the stuck process still runs"
+    assert wait_until(lambda: not _runs(stuck)), "the stuck process still runs"
 
 
 def test_a_call_to_a_pool_that_is_being_discarded_gets_an_error(
@@ -315,8 +302,8 @@ def test_a_start_prepares_every_model_that_can_be(
         # It has returned before the first step, which waits for TensorFlow's import.
         assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
         # There is room for four: the fifth would evict the first.
-        assert _wait(lambda: in_process(flat, _kept) == ["flat", other.name])
-        assert not _wait(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
+        assert wait_until(lambda: in_process(flat, _kept) == ["flat", other.name])
+        assert not wait_until(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text
     assert "damaged.keras" in caplog.text
     assert "gone.keras" in caplog.text
@@ -347,7 +334,7 @@ def test_an_untrusted_model_has_its_own_process_and_the_same_answers(
         workers.predict(untrusted, photo)
     # The shared process is not affected.
     assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
-    assert _wait(lambda: not temporary.exists())
+    assert wait_until(lambda: not temporary.exists())
 
 
 @pytest.mark.parametrize(("case", "inner"), [("flat", False), ("multi-gpu", True)])
@@ -474,7 +461,7 @@ def test_of_many_untrusted_models_the_one_used_longest_ago_is_closed(
         workers.predict(second, photo)
     assert workers.predict(second, photo).labels == ("cat", "dog")
     assert [pool.name for pool in worker_pools.running()] == [second.path]
-    assert _wait(lambda: not _runs(process))
+    assert wait_until(lambda: not _runs(process))
 
 
 @pytest.mark.usefixtures("anew")
@@ -493,8 +480,8 @@ def test_a_refused_model_leaves_nothing_once_its_pool_is_closed(
     assert refused.value.code == "zip-bomb"
     process = in_process(untrusted, os.getpid)
     worker_pools.close_idle(untrusted)
-    assert _wait(lambda: not _runs(process))
-    assert _wait(lambda: not list(temporary.iterdir()))
+    assert wait_until(lambda: not _runs(process))
+    assert wait_until(lambda: not list(temporary.iterdir()))
 
 
 # --- When the parent dies ---------------------------------------------------------------------
@@ -526,7 +513,7 @@ def test_a_killed_parent_leaves_no_orphan_and_no_file(flat: ModelFile, tmp_path:
         assert others, "there is no worker to look at"
         parent.kill()
         parent.wait()
-        assert _wait(lambda: not running_in(parent.pid), 10), running_in(parent.pid)
+        assert wait_until(lambda: not running_in(parent.pid), 10), running_in(parent.pid)
         assert list(tmp_path.glob("cnnviz-*")) == []
     finally:
         parent.kill()

@@ -129,7 +129,7 @@ def test_transfer_without_the_shipped_model(monkeypatch: pytest.MonkeyPatch, tmp
     from cnnviz.errors import ModelError
     from cnnviz.training import architectures
 
-    monkeypatch.setattr(architectures, "_BACKBONE", tmp_path / "nothing.keras")
+    monkeypatch.setattr(architectures, "BACKBONE", tmp_path / "nothing.keras")
     with pytest.raises(ModelError, match="starts from .*nothing.keras, which is not there"):
         BUILDERS["transfer"]((224, 224, 3), 2)
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import classes
+from helpers import running_in
 from PIL import Image
 
 from cnnviz.cards import Preprocessing
@@ -31,7 +32,6 @@ from cnnviz.training.data import decoding, manifest, photos, sources
 from cnnviz.training.data.manifest import Prepared, Row, in_several_classes, read_prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import prepare_pixels
-from scripts.process_list import running_in
 
 SIDE = 8
 

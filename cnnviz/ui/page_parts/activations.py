@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import centre
+from cnnviz.arrays import Floats, centre
 from cnnviz.cards import ModelCard
 from cnnviz.drawing import SIGNED, shading
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
 from cnnviz.networks.channels import ChannelRanking, rank_channels
-from cnnviz.results import Floats, LayerInfo
+from cnnviz.results import LayerInfo
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene

@@ -44,6 +44,7 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
             offered[0],
             scope=scene.model.name,
             format_func=lambda key: METHODS[key].title,
+            help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
             disabled=len(offered) == 1,
         )
     with of_layer:

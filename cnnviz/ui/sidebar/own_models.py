@@ -18,12 +18,11 @@ from cnnviz.errors import CnnvizError, RefusedModelError
 from cnnviz.serving import temporary_folders, worker_pools
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
-from cnnviz.storage import replace_file
+from cnnviz.storage import HDF5_SIGNATURE, replace_file
 from cnnviz.ui import ask
 from cnnviz.ui.sidebar import network_choice
 from cnnviz.ui.text import plain
 
-_HDF5 = b"\x89HDF"
 # On this server's disk at once, of all sessions; the one used longest ago is deleted.
 MOST_FILES = 8
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -135,7 +134,7 @@ def _take(name: str, data: memoryview) -> None:
 
 
 def _ending(data: memoryview) -> str:
-    return ".h5" if bytes(data[: len(_HDF5)]) == _HDF5 else ".keras"
+    return ".h5" if bytes(data[: len(HDF5_SIGNATURE)]) == HDF5_SIGNATURE else ".keras"
 
 
 def _keep(path: Path, data: memoryview) -> ModelFile:

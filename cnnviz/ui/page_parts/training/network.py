@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import describe
 from cnnviz.errors import DataError
 from cnnviz.figures.grids import channel_grid
 from cnnviz.networks.channels import rank_channels
 from cnnviz.photos.encoding import as_picture
-from cnnviz.results import Floats
 from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
