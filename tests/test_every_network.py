@@ -244,7 +244,7 @@ def check_features(case: Case) -> None:
             for layer in case.network.model._flatten_layers()
             if layer.name == name
         )
-        # A 1×1 convolution stands in for a dense layer: (1, 1, K, C).
+        # A 1×1 convolution takes the place of a dense layer: (1, 1, K, C).
         logits = logits @ kernel.reshape(-1, kernel.shape[-1]) + bias
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
     np.testing.assert_allclose(values["logits"].numpy()[0], logits, rtol=1e-4, atol=tolerance)

@@ -1,4 +1,4 @@
-"""The bytes that people take away, read again by the readers they will use."""
+"""Exported files, read again by the programs that people use."""
 
 from __future__ import annotations
 

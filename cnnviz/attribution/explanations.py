@@ -206,10 +206,10 @@ def _by_gradients(
     # None is the predicted class: so no run is needed to predict it before.
     targets: list[int | None] = [*dict.fromkeys(classes)] or [None]
     runs = {target: layer_gradients(network, inputs, path, target) for target in targets}
-    first = next(iter(runs.values()))
-    if first.activations.ndim != 4:
+    any_run = next(iter(runs.values()))
+    if any_run.activations.ndim != 4:
         raise LayerError(
-            f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
+            f"The layer {path!r} gives one number a channel and no maps, so it cannot show "
             "where. Choose a layer before it."
         )
 
@@ -228,7 +228,7 @@ def _by_gradients(
             run.logits is not None,
         )
 
-    return first.output, first.logits, make_map
+    return any_run.output, any_run.logits, make_map
 
 
 def _only(explanations: list[Explanation | ModelError]) -> Explanation:

@@ -57,8 +57,8 @@ def explain_many(
         keep_photos: whether the results hold the photos too.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit. It comes
-            from the call itself, before a photo is read.
+        TargetError: there is no such class or method, or the method does not fit. It is
+            raised by the call itself, before a photo is read.
         LayerError: there is no such layer, or it has no maps; from the call itself too.
     """
     check_choices(network, targets, method=method, layer=layer)

@@ -150,7 +150,7 @@ def _load_sanitised_copy(path: Path, inspection: Inspection) -> keras.Model:
     if _keras_settings() != settings:
         raise ModelError(f"{path.name} changed Keras's own settings while it was loaded.")
     for _, layer in walk(model):
-        # Keras 3.15 leaves such a layer inside another model with a mean of 0 and a variance of 1.
+        # Keras 3.15 gives such a layer inside another model a mean of 0 and a variance of 1.
         if isinstance(layer, keras.layers.Normalization) and layer.built:
             layer.finalize_state()
     return model

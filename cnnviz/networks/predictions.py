@@ -41,7 +41,7 @@ def read_prediction(
 ) -> Prediction:
     """A ``Prediction`` of a network's output (C,) and logits (C,) for one photo.
 
-    A single sigmoid unit stands for two classes: the second has its probability and logit,
+    A single sigmoid unit represents two classes: the second has its probability and logit,
     the first 1 minus the probability and the negated logit.
 
     Raises:
@@ -99,11 +99,11 @@ def class_index(network: Network, target: str | int) -> int:
     near = difflib.get_close_matches(str(target), labels, n=_MAX_LISTED, cutoff=0.5)
     near += [label for label in labels if str(target).lower() in label.lower()][:_MAX_LISTED]
     if near and len(labels) > _MAX_LISTED:
-        named = f"Near it: {', '.join(dict.fromkeys(near))}"
+        hint = f"Near it: {', '.join(dict.fromkeys(near))}"
     else:
         more = ", …" if len(labels) > _MAX_LISTED else ""
-        named = f"Its {len(labels)} are: {', '.join(labels[:_MAX_LISTED])}{more}"
-    raise TargetError(f"This network has no class {target!r}. {named}.")
+        hint = f"Its {len(labels)} are: {', '.join(labels[:_MAX_LISTED])}{more}"
+    raise TargetError(f"This network has no class {target!r}. {hint}.")
 
 
 def _softmax(scores: Floats) -> Floats:

@@ -85,7 +85,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
 
 
 def import_tensorflow(threads: int) -> None:
-    """Imports all that runs networks; 0 threads leaves their number to TensorFlow."""
+    """Imports all that runs networks; with 0 threads TensorFlow chooses their number."""
     # TensorFlow makes hundreds of thousands of objects that stay: counting them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
@@ -163,7 +163,7 @@ def load(model: ModelFile) -> Any:
 
         if not Path(model.path).exists():
             raise ModelError(
-                "This model was put away, because others needed the room. Upload it again."
+                "This model was deleted, because others needed the disk space. Upload it again."
             )
         inspect = gate.inspect_inner_model if model.inner else gate.inspect_model
         inspected = inspect(Path(model.path))

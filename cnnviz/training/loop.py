@@ -139,7 +139,7 @@ def train(
     except OSError as error:
         raise TrainingError(
             f"{setup.run.folder} cannot be written: {error.strerror or error}. The epochs that "
-            "are finished are kept: make room, then go on with --resume."
+            "are finished are kept: free disk space, then go on with --resume."
         ) from error
 
 

@@ -18,7 +18,7 @@ from cnnviz.serving.answers import GuardedConnection
 
 
 def through(answer: Any) -> Any:
-    """An answer as it comes out of a guarded pipe."""
+    """An answer that was sent through a guarded pipe."""
     reader, writer = Pipe(duplex=False)
     try:
         writer.send(answer)
@@ -82,10 +82,10 @@ def test_a_trap_is_not_run(tmp_path: Path) -> None:
 )
 def test_no_other_name_is_looked_up(module: str, name: str) -> None:
     reader, writer = Pipe(duplex=False)
-    named = b"\x80\x04" + b"".join(
+    opcodes = b"\x80\x04" + b"".join(
         b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name)
     )
-    writer.send_bytes(named + b"\x93.")
+    writer.send_bytes(opcodes + b"\x93.")
     with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
         GuardedConnection(reader).recv()
     reader.close()
