@@ -49,7 +49,7 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to time: who does it, what it is, and the call."""
+    """One thing to time: the tool, what it computes, and the call."""
 
     tool: str
     name: str
