@@ -21,13 +21,15 @@ _MAX_LISTED = 5
 
 
 def predict(network: Network, photo: PhotoInput) -> Prediction:
-    """Classifies a photo (H, W, 3) uint8.
+    """The probabilities (C,) and logits (C,) of a photo (H, W, 3) uint8, with the class names.
 
     Where the network gives maps of classes, its output is their mean over all positions.
 
     Raises:
-        ModelError: the network's weights or output hold NaN or infinite values, or its output
-            no probabilities.
+        PhotoError: the photo is not (H, W, 3) uint8.
+        LayerError: the network is a subclassed model.
+        ModelError: the network's weights or output hold NaN or infinite values, its output holds
+            no probabilities, or TensorFlow cannot run it on a picture of the card's size.
     """
     inputs = network_input(photo, network.card.preprocessing)
     forward = passes.forward(network)
@@ -46,7 +48,7 @@ def read_prediction(
 
     Raises:
         ModelError: the network's weights or output hold NaN or infinite values, or its output
-            no probabilities.
+            holds no probabilities.
     """
     # A ReLU may turn NaN into 0, so a damaged network can give an output that looks valid.
     if network.damaged:
