@@ -1,4 +1,4 @@
-"""Every small network, asked for everything once: each answer against an independent oracle.
+"""Every answer about every small network, against an independent oracle.
 
 A network is built and traced once; all its checks then share what was compiled. The oracle is the
 model as Keras runs it, operation by operation. Files beside this one hold the cases that are

@@ -1,7 +1,7 @@
 """What runs inside a worker process: it loads networks, keeps some, and answers calls on them.
 
 `worker_pools` starts these processes and `workers` submits the calls. Both import this module in
-the process that asks, so TensorFlow and all that needs it are imported inside functions.
+the calling process, so TensorFlow and all that needs it are imported inside functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cnnviz.processes import follow
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# What a worker can be asked for, and the module of the function.
+# The functions that can be called in a worker, and the module of each.
 _FUNCTIONS = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",

@@ -20,9 +20,7 @@ Tiny = Callable[[str], Any]
 # --- Conformance ----------------------------------------------------------------------------
 
 
-def test_the_model_is_left_alone_by_every_view(
-    fresh: Any, photo: np.ndarray, snapshot: Any
-) -> None:
+def test_the_model_is_not_changed_by_any_view(fresh: Any, photo: np.ndarray, snapshot: Any) -> None:
     for name, layer in (("nested_functional", "left/conv"), ("shared_layer", "twin/conv")):
         network = fresh(name)
         before = snapshot(network.model)

@@ -204,7 +204,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(averaged: Path, photos
     assert names(run("predict", averaged, photos / "cat[1].png", "--json")) == ["cat[1].png"]
 
 
-def test_a_photo_that_is_named_twice_comes_once(averaged: Path, photos: Path) -> None:
+def test_a_photo_that_is_named_twice_is_listed_once(averaged: Path, photos: Path) -> None:
     result = run("predict", averaged, photos / "b.png", photos, f"{photos}/b*", "--json")
     assert sorted(names(result)) == ["a.PNG", "b.png", "c.jpg"]
 
@@ -274,7 +274,7 @@ def test_explain_takes_a_layer_and_a_class_by_number(
     np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
-def test_a_class_named_by_a_number_comes_before_the_number() -> None:
+def test_a_class_named_by_a_number_has_priority_over_the_number() -> None:
     import keras
 
     model = keras.Sequential(

@@ -1,4 +1,4 @@
-"""The rows of docs/tables/compatibility.md: a network, asked for everything and checked.
+"""The rows of docs/tables/compatibility.md: a network, with all answers about it checked.
 
 ``python -m tests.corpus.compatibility`` writes the file.
 """

@@ -292,7 +292,7 @@ def test_the_structure_of_a_model_without_a_graph_is_its_layers() -> None:
     assert structure.channels_first == frozenset()
 
 
-def test_class_scores_are_counted_by_output_and_rows_come_before_maps(tiny: Tiny) -> None:
+def test_class_scores_are_counted_by_output_and_rows_precede_maps(tiny: Tiny) -> None:
     structure = tiny("several_outputs").structure
     assert list(structure.outputs) == ["maps", "scores", "mood"]
     assert list(structure.class_counts.items()) == [("scores", 3), ("mood", 2), ("maps", 2)]

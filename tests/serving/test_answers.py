@@ -38,7 +38,7 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
-def test_results_come_through_as_they_are(tiny: Any) -> None:
+def test_results_are_read_unchanged(tiny: Any) -> None:
     numbers = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
     prediction = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
     answer = through({"maps": numbers, "scalar": np.float64(0.5), "prediction": prediction})
@@ -54,7 +54,7 @@ def test_results_come_through_as_they_are(tiny: Any) -> None:
     "error",
     [CardError("a card"), RefusedModelError("no", "zip-bomb"), WorkerError("busy", again=False)],
 )
-def test_errors_for_people_come_through(error: Exception) -> None:
+def test_errors_for_people_are_read(error: Exception) -> None:
     answer = through(error)
     assert type(answer) is type(error)
     assert str(answer) == str(error)

@@ -1,4 +1,4 @@
-"""Workers: real processes, killed for real. Most tests of this file share one."""
+"""Workers: real processes, some of which are killed. Most tests of this file share one."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_file_that_was_replaced_is_another_model(
 # --- Errors -----------------------------------------------------------------------------------
 
 
-def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray) -> None:
+def test_an_error_for_people_is_passed_on_unchanged(flat: ModelFile, photo: np.ndarray) -> None:
     network = cnnviz.load_model(flat.path)
     with pytest.raises(LayerError) as here:
         cnnviz.filters(network, "pool")
