@@ -115,7 +115,7 @@ def test_a_deprecated_name_works_and_warns_once(
 
 
 @pytest.mark.parametrize("old", DEPRECATED)
-def test_a_deprecated_name_gives_way_to_the_new_one(
+def test_a_deprecated_name_is_overridden_by_the_new_one(
     old: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     new, field = DEPRECATED[old]

@@ -83,7 +83,7 @@ def backward(network: Network, layers: Iterable[str]) -> Pass:
         A pass whose ``run`` takes (N, h, w, C) and a class index, -1 for the most probable
         class of each, and gives float32 tensors: what ``forward`` gives, and ``scores`` (N,),
         the class's logit, or its output where there is no logit; ``gradients``:
-        {path: (N, ...)} of the score. A single unit stands for two classes: class 1 has its
+        {path: (N, ...)} of the score. A single unit represents two classes: class 1 has its
         score, class 0 the negated logit, or 1 minus the probability.
 
     Raises:

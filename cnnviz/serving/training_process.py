@@ -117,7 +117,7 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     reporter.check()
     job.report(TrainingStatus("training"))
     tensorflow: Any = importlib.import_module("tensorflow")
-    # The other half of the cores serves the people who look at networks.
+    # The other half of the cores answers pages.
     threads = max(1, (os.cpu_count() or 1) // 2)
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     loop: Any = importlib.import_module("cnnviz.training.loop")

@@ -93,7 +93,7 @@ def open_pool(model: ModelFile) -> WorkerPool:
 
 @contextmanager
 def waiting_for(model: ModelFile) -> Iterator[WorkerPool]:
-    """The pool of a model, which nobody closes to make room while the caller waits.
+    """The pool of a model, which is not closed for another model while the caller waits.
 
     Raises:
         WorkerError: the model is not trusted, and all processes for such models are in use.

@@ -1,7 +1,7 @@
 """What runs inside a worker process: it loads networks, keeps some, and answers calls on them.
 
 `worker_pools` starts these processes and `workers` submits the calls. Both import this module in
-the process that asks, so TensorFlow and all that needs it are imported inside functions.
+the calling process, so TensorFlow and all that needs it are imported inside functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cnnviz.processes import follow
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# What a worker can be asked for, and the module of the function.
+# The functions that can be called in a worker, and the module of each.
 _FUNCTIONS = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",
@@ -85,7 +85,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
 
 
 def import_tensorflow(threads: int) -> None:
-    """Imports all that runs networks; 0 threads leaves their number to TensorFlow."""
+    """Imports all that runs networks; with 0 threads TensorFlow chooses their number."""
     # TensorFlow makes hundreds of thousands of objects that stay: counting them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
@@ -163,7 +163,7 @@ def load(model: ModelFile) -> Any:
 
         if not Path(model.path).exists():
             raise ModelError(
-                "This model was put away, because others needed the room. Upload it again."
+                "This model was deleted, because others needed the disk space. Upload it again."
             )
         inspect = gate.inspect_inner_model if model.inner else gate.inspect_model
         inspected = inspect(Path(model.path))

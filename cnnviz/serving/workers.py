@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SECONDS = 120
 UNTRUSTED_SECONDS = 60
 
-# The processes died, or were stopped because somebody else's call was stuck in them.
+# The processes died, or were stopped because another caller's call was stuck in them.
 _GONE = (BrokenProcessPool, ShutdownExecutorError)
 
 _log = logging.getLogger(__name__)

@@ -56,7 +56,7 @@ def _limit(options: list[str]) -> list[str]:
     """
     from cnnviz.ui.sidebar.own_models import LOCAL
 
-    # As Streamlit does: an option comes before a variable, and that before the configuration.
+    # As Streamlit does: an option overrides a variable, and that overrides the configuration.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--server.address", dest="address")
     address = parser.parse_known_args(options)[0].address

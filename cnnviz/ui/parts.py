@@ -160,10 +160,10 @@ def about(scene: Scene) -> None:
     """The model's card, folded; a warning if it is inferred or weights are damaged."""
     card = scene.card
     if scene.outline.damaged:
-        named = ", ".join(scene.outline.damaged[:5])
+        damaged = ", ".join(scene.outline.damaged[:5])
         st.warning(
-            f"Weights of this network are not numbers (NaN or infinite), in: {plain(named)}. What "
-            "comes after these layers means nothing.",
+            f"Weights of this network are not numbers (NaN or infinite), in: {plain(damaged)}. The "
+            "outputs of these layers and of all later ones mean nothing.",
             icon=":material/warning:",
         )
     if card.inferred:

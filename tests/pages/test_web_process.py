@@ -83,7 +83,7 @@ def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The functions that workers were asked for, in order."""
+    """The functions that were called in workers, in order."""
     models("flat", "two_classes")
     functions: list[str] = []
     original = workers.call

@@ -1,4 +1,4 @@
-"""Workers: real processes, killed for real. Most tests of this file share one."""
+"""Workers: real processes, some of which are killed. Most tests of this file share one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from cnnviz.serving.worker_process import Call
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
 
-# Keras saves a model with a call that NumPy 2 calls old.
+# Keras saves a model with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -147,7 +147,7 @@ def test_a_given_card_replaces_the_models_own_in_that_call_alone(
     assert workers.outline(flat).card == before
 
 
-def test_many_ask_at_once_and_each_gets_their_own_answer(flat: ModelFile) -> None:
+def test_of_many_callers_at_once_each_gets_its_own_answer(flat: ModelFile) -> None:
     rng = np.random.default_rng(5)
     photos = [rng.integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(12)]
     network = cnnviz.load_model(flat.path)
@@ -176,7 +176,7 @@ def test_a_file_that_was_replaced_is_another_model(
 # --- Errors -----------------------------------------------------------------------------------
 
 
-def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray) -> None:
+def test_an_error_for_people_is_passed_on_unchanged(flat: ModelFile, photo: np.ndarray) -> None:
     network = cnnviz.load_model(flat.path)
     with pytest.raises(LayerError) as here:
         cnnviz.filters(network, "pool")
@@ -301,7 +301,7 @@ def test_a_start_prepares_every_model_that_can_be(
         workers.start([trusted(damaged), gone, flat, other, fifth])
         # It has returned before the first step, which waits for TensorFlow's import.
         assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
-        # There is room for four: the fifth would evict the first.
+        # A worker keeps four: the fifth would evict the first.
         assert wait_until(lambda: in_process(flat, _kept) == ["flat", other.name])
         assert not wait_until(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text

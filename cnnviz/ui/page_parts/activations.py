@@ -180,12 +180,13 @@ def _hover(ranking: ChannelRanking, channel: int) -> str:
 
 def _name_dead(ranking: ChannelRanking, count: int) -> None:
     if not ranking.dead:
-        st.caption(f"All {count} channels answer somewhere in this photo.")
+        st.caption(f"All {count} channels are active somewhere in this photo.")
         return
-    named = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
+    numbers = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
     more = ", …" if len(ranking.dead) > 12 else ""
     st.caption(
-        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: {named}{more}"
+        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: "
+        f"{numbers}{more}"
     )
 
 

@@ -99,7 +99,7 @@ def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
             if METHODS[cam.method].score
             else f"the network's logit for “{cam.target}”."
             if prediction.logits is not None
-            else f"the mean logit of all places for “{cam.target}”."
+            else f"the mean logit of all positions for “{cam.target}”."
         )
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
     st.caption(plain(f"{text} Its probability is {percent(probability)}."))

@@ -73,7 +73,7 @@ def pick() -> None:
                 read_settings().upload_mb, int(st.get_option("server.maxUploadSize"))
             ),
             help="It is inspected before it is opened, and runs in a process of its own. "
-            "Nobody else sees it; it is deleted when others need the room.",
+            "Only you see it; it is deleted when others need the disk space.",
         )
         if uploaded is not None:
             # Another key makes another, empty uploader: Streamlit frees the file.
@@ -110,7 +110,7 @@ def _refresh_files() -> None:
             del _own()[name]
             network_choice.reset()
             st.session_state["model problem"] = (
-                f"{name} was put away, because others needed the room. Upload it again."
+                f"{name} was deleted, because others needed the disk space. Upload it again."
             )
 
 
