@@ -274,7 +274,7 @@ def _run_backward(
             logit=run.logits is not None,
         )
 
-    return first.output, first.logits, terms
+    return any_run.output, any_run.logits, terms
 
 
 def _only(explanations: list[Explanation | ModelError]) -> Explanation:
