@@ -103,7 +103,7 @@ def check_tensorflow() -> None:
 def _whole_number(name: str, *, default: int, least: int) -> int:
     old = _DEPRECATED.get(name)
     if old and os.environ.get(old) and not os.environ.get(name):
-        _warn_of_deprecated(old, name)
+        warn_of_deprecated(old, name)
         name = old
     text = os.environ.get(name, "").strip() or str(default)
     if not text.isdecimal() or int(text) < least:
@@ -115,7 +115,8 @@ def _whole_number(name: str, *, default: int, least: int) -> int:
 
 
 @functools.cache  # once in a process
-def _warn_of_deprecated(old: str, new: str) -> None:
+def warn_of_deprecated(old: str, new: str) -> None:
+    """Logs that a variable has a new name."""
     logging.getLogger(__name__).warning(
         "The environment variable %s is deprecated: use %s instead.", old, new
     )

@@ -263,7 +263,7 @@ def check_prediction(case: Case) -> None:
 
 def check_document(case: Case) -> None:
     """The row in docs/tables/compatibility.md; probabilities are those of Keras's `predict`."""
-    assert compatibility.small_row(case.name) in compatibility.documented()
+    assert compatibility.small_row(case.name) in compatibility.documented(), compatibility.OUTDATED
 
 
 # --- Class activation maps ------------------------------------------------------------------
@@ -370,4 +370,4 @@ def test_a_network_with_channels_first_and_its_twin(name: str) -> None:
     """`test_channels_first.py` compares all else of these."""
     if name in HEADS:
         compare_head(name, builders.network(name))
-    assert compatibility.small_row(name) in compatibility.documented()
+    assert compatibility.small_row(name) in compatibility.documented(), compatibility.OUTDATED

@@ -38,7 +38,7 @@ NUMBERS = [name for name in VALUES if name not in {*FOLDERS, *SWITCHES}]
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*VALUES, *DEPRECATED):
         monkeypatch.delenv(name, raising=False)
-    settings._warn_of_deprecated.cache_clear()
+    settings.warn_of_deprecated.cache_clear()
 
 
 def test_without_variables_the_defaults_hold() -> None:

@@ -112,7 +112,7 @@ def begin(run: BatchRun, network: Network, parts: list[Part], *, resume: bool) -
         CnnvizError: the earlier run had other settings, photos or another model.
         StorageError: the folder cannot be written.
     """
-    settings = _describe(run, network, parts)
+    settings = describe(run, network, parts)
     manifest = run.results / _MANIFEST
     if resume and manifest.exists():
         _compare(manifest, settings)
@@ -178,7 +178,7 @@ def failures(run: BatchRun, parts: list[Part]) -> dict[str, str]:
     return reasons
 
 
-def _describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, Any]:
+def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, Any]:
     """The settings, photos and model by which a run is recognised."""
     listing = hashlib.sha256()
     for part in parts:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 # The choices of --method. A type checker cannot know them.
 if TYPE_CHECKING:
-    _Method = str
+    Method = str
 else:
-    _Method = Literal[tuple(METHODS)]
+    Method = Literal[tuple(METHODS)]
 
 # The most photos whose answers are printed as a table.
 _TABLE_ROWS = 200
@@ -48,7 +48,7 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        _Method | None, typer.Option(help="The method; else the one that fits the network.")
+        Method | None, typer.Option(help="The method; else the one that fits the network.")
     ] = None,
     layer: Annotated[
         str | None,
@@ -90,7 +90,7 @@ def explain(
     with clear_errors():
         paths, failures = find_photos(photos)
         network = load_network(model, trust)
-        targets = [] if target is None else [_class_index(network, target)]
+        targets = [] if target is None else [class_index(network, target)]
         from cnnviz.batch import cluster, pipeline, runs
 
         pipeline.check_choices(network, targets, method=method, layer=layer)
@@ -113,16 +113,16 @@ def explain(
     finish(failures, f"the column 'error' in {out / 'results'} names them all")
 
 
-def _class_index(network: Network, text: str) -> int:
+def class_index(network: Network, text: str) -> int:
     """The index of a class: of the label ``text`` if there is one, else the number itself.
 
     Raises:
         TargetError: there is no such class.
     """
-    from cnnviz.networks.predictions import class_index
+    from cnnviz.networks import predictions
 
     by_label = text in network.card.labels or not text.isdecimal()
-    return class_index(network, text if by_label else int(text))
+    return predictions.class_index(network, text if by_label else int(text))
 
 
 def _check_folder(path: Path) -> None:

@@ -121,7 +121,10 @@ def answer(call: WorkerCall) -> Any:
 
 
 def loaded_models() -> list[ModelFile]:
-    """The models whose networks are in memory, the one that was used last at the end."""
+    """The models whose networks are in memory, the one that was used last at the end.
+
+    For tests that run in a worker: its memory cannot be read from outside.
+    """
     return list(_networks)
 
 

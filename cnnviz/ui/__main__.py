@@ -40,7 +40,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
 
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *_limit(options), *options]
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *upload_limit(options), *options]
     sys.exit(cli.main())
 
 
@@ -54,7 +54,7 @@ def take_replay(words: list[str]) -> list[str]:
     return rest
 
 
-def _limit(options: list[str]) -> list[str]:
+def upload_limit(options: list[str]) -> list[str]:
     """The option for the size of uploads, where models or zips of photos may be uploaded.
 
     The configuration file has the limit for photos, which is smaller.

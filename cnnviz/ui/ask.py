@@ -18,7 +18,7 @@ from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui.sidebar.photos import LoadedPhoto
+from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")

@@ -24,6 +24,8 @@ from cnnviz.ui.text import plain
 NARROW = "(max-width: 640px)"
 # The largest confusion matrix that is shown.
 _MOST_CLASSES = 20
+# The name of the choice of a layer in the address.
+_LAYER = "layer"
 
 
 def chart(
@@ -120,12 +122,17 @@ def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: 
     return choices.choose(
         st.selectbox,
         label,
-        "layer",
+        _LAYER,
         list({**shapes, default: default}),
         default,
         scope=scope,
         format_func=lambda path: shapes.get(path, path),
     )
+
+
+def put_layer(path: str, scope: str) -> None:
+    """Makes the choice of ``pick_layer`` for the person, before it is drawn."""
+    choices.put(_LAYER, path, scope)
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

@@ -11,7 +11,7 @@ from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask
-from cnnviz.ui.sidebar.photos import LoadedPhoto
+from cnnviz.ui.loaded_photo import LoadedPhoto
 
 
 @dataclass(frozen=True)

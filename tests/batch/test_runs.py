@@ -92,7 +92,7 @@ def test_the_listing_differs_for_different_photos(tiny: Tiny, tmp_path: Path) ->
 
     def listing(*names: str, size: int = 2) -> str:
         parts = split([Path(name) for name in names], ["" for _ in names], size)
-        return runs._describe(run, network, parts)["listing"]
+        return runs.describe(run, network, parts)["listing"]
 
     assert listing("a", "b", "c") == listing("a", "b", "c")
     different = [

@@ -247,7 +247,7 @@ def test_explain_writes_the_map_and_the_overlay(
     assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
 
 
-@pytest.mark.parametrize("method", get_args(explain._Method))
+@pytest.mark.parametrize("method", get_args(explain.Method))
 def test_explain_does_each_method_for_a_chosen_class(
     averaged: Path, photos: Path, tmp_path: Path, method: str
 ) -> None:
@@ -282,8 +282,8 @@ def test_a_class_named_by_a_number_has_priority_over_the_number() -> None:
     )
     base = cnnviz.network(model)
     digits = cnnviz.network(model, base.card.model_copy(update={"labels": ["1", "0"]}))
-    assert explain._class_index(digits, "1") == 0
-    assert explain._class_index(base, "1") == 1
+    assert explain.class_index(digits, "1") == 0
+    assert explain.class_index(base, "1") == 1
 
 
 def test_explain_without_json_names_the_files(averaged: Path, photos: Path, tmp_path: Path) -> None:
@@ -669,7 +669,7 @@ def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
 
 
 def test_the_methods_are_those_of_the_api() -> None:
-    assert get_args(explain._Method) == tuple(methods.METHODS)
+    assert get_args(explain.Method) == tuple(methods.METHODS)
 
 
 # --- layers, filters, activations ---------------------------------------------------------------

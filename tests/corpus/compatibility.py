@@ -18,6 +18,8 @@ from cnnviz.photos.preprocessing import network_input
 
 from . import builders, photos
 
+# The message of a test whose row is not in the file.
+OUTDATED = "run `python -m tests.corpus.compatibility`"
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tables" / "compatibility.md"
 
 # Each architecture with the side of its input: small, but with maps of more than one cell.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import builders
-from corpus.compatibility import STOCK_NAMES, documented, row, stock
+from corpus.compatibility import OUTDATED, STOCK_NAMES, documented, row, stock
 
 import cnnviz
 
@@ -46,9 +46,9 @@ def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> N
     expected = scores(model, picture)
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(scores(network.model, picture), expected, rtol=1e-5, atol=1e-6)
-    assert row(name, network, photo) in documented()
+    assert row(name, network, photo) in documented(), OUTDATED
 
 
 def test_the_document_has_a_row_for_each_network_and_no_more() -> None:
     names = [line.split(" | ")[0].removeprefix("| ") for line in documented()]
-    assert names == [*STOCK_NAMES, *(name.replace("_", " ") for name in builders.NAMES)]
+    assert names == [*STOCK_NAMES, *(name.replace("_", " ") for name in builders.NAMES)], OUTDATED

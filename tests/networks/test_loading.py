@@ -18,8 +18,9 @@ from corpus import networks as n
 import cnnviz
 from cnnviz.cards import write_card
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
-from cnnviz.networks import structure
+from cnnviz.networks import loading
 from cnnviz.networks.loading import with_card
+from cnnviz.networks.structure import describe_model
 
 Tiny = Callable[[str], Any]
 
@@ -115,9 +116,8 @@ def test_the_structure_is_worked_out_once_per_load(
 ) -> None:
     tiny("channels_first").model.save(tmp_path / "net.keras")
     calls: list[Any] = []
-    original = structure._channels_first_paths
     monkeypatch.setattr(
-        structure, "_channels_first_paths", lambda graph: calls.append(graph) or original(graph)
+        loading, "describe_model", lambda model: calls.append(model) or describe_model(model)
     )
     network = cnnviz.load_model(tmp_path / "net.keras")
     cnnviz.outline(network)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -58,32 +57,32 @@ def test_too_little_memory_has_its_own_message(monkeypatch: pytest.MonkeyPatch) 
 def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of eight threads one at a time decodes a large photo; small photos do not wait."""
     monkeypatch.setattr(decoding, "KEPT_PIXELS", 300)
-    inside, most = [0], [0, 0]
-    watch = threading.Lock()
-    decode = decoding._upright_rgb
+    inside, most, calls = [0], [0], [0]
+    watch, go_on = threading.Lock(), threading.Event()
+    shrink = Image.Image.thumbnail
 
-    def watched(image: Any) -> Image.Image:
-        large = image.width * image.height > 300
+    def watched(image: Image.Image, size: tuple[float, float]) -> None:
+        """Stands for the decoding of a large photo: small ones are not shrunk."""
         with watch:
-            inside[0] += large
+            inside[0] += 1
+            calls[0] += 1
             most[0] = max(most[0], inside[0])
-            most[1] += 1
-        try:
-            time.sleep(0.01)
-            return decode(image)
-        finally:
-            with watch:
-                inside[0] -= large
+        go_on.wait(10)
+        time.sleep(0.01)
+        shrink(image, size)
+        with watch:
+            inside[0] -= 1
 
-    monkeypatch.setattr(decoding, "_upright_rgb", watched)
+    monkeypatch.setattr(Image.Image, "thumbnail", watched)
     large, small = (encode(Image.new("RGB", (side, side)), "PNG") for side in (20, 10))
     threads = [threading.Thread(target=open_photo, args=(large,)) for _ in range(8)]
-    with decoding._large_photo_lock:
-        assert open_photo(small).shape == (10, 10, 3)
-        for thread in threads:
-            thread.start()
-        time.sleep(0.05)
-        assert most == [0, 1]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    assert calls == [1]
+    assert open_photo(small).shape == (10, 10, 3)
+    assert calls == [1]
+    go_on.set()
     for thread in threads:
         thread.join()
-    assert most == [1, 9]
+    assert (most, calls) == ([1], [8])

@@ -66,13 +66,14 @@ def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(cnnviz.__file__).read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = {
-        alias.asname: f"{node.module}"
+        alias.asname: node.module
         for node in imports
         for alias in node.names
         if alias.asname is not None
     }
-    modules = {name: f"cnnviz.{module}" for name, module in cnnviz._MODULES.items()}
-    assert names == modules
+    assert sorted(names) == cnnviz.__all__
+    for name, module in names.items():
+        assert getattr(cnnviz, name) is getattr(importlib.import_module(module), name), name
 
 
 FUNCTIONS = [name for name in cnnviz.__all__ if inspect.isfunction(getattr(cnnviz, name))]

@@ -160,4 +160,4 @@ def test_the_upload_limit_is_raised_where_the_server_is_on_localhost(
     if variable is not None:
         monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", variable)
     monkeypatch.setenv("CNNVIZ_UPLOAD_MB", "70")
-    assert start._limit(options) == (["--server.maxUploadSize", "70"] if raised else [])
+    assert start.upload_limit(options) == (["--server.maxUploadSize", "70"] if raised else [])

@@ -34,7 +34,7 @@ def pick_layer(scene: Scene, convolutions: list[LayerInfo]) -> str:
 
 def put_layer(scene: Scene, path: str) -> None:
     """Chooses a convolution for the person, before the choice is drawn."""
-    choices.put("layer", path, _scope(scene))
+    parts.put_layer(path, _scope(scene))
 
 
 def _scope(scene: Scene, layer: str | None = None) -> str:

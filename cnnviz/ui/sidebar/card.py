@@ -11,7 +11,7 @@ from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, parts
-from cnnviz.ui.sidebar.photos import LoadedPhoto
+from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 _SCALINGS = {

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cnnviz.errors import PhotoError
-from cnnviz.figures.photos import Picture, picture
+from cnnviz.figures.photos import picture
 from cnnviz.photos.checks import MAX_BYTES
 from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices
+from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
 
 # The longest side of what a chart shows, and of the thumbnail in the sidebar.
 _SHOWN = 1000
 _THUMBNAIL = 160
-
-
-@dataclass(frozen=True)
-class LoadedPhoto:
-    """A decoded photo, and the smaller pictures that every run of a page needs.
-
-    Attributes:
-        image: all of its pixels; copying them takes as long as decoding, so no page copies them.
-        shown: the picture for charts.
-        thumbnail: the picture for the sidebar, as a data URI. A file that Streamlit serves is
-            deleted once a page runs again, and a browser may request it later.
-        name: its title or file name.
-        origin: its source.
-        key: identifies its pixels: the SHA-256 of its file.
-    """
-
-    image: DecodedPhoto
-    shown: Picture
-    thumbnail: str
-    name: str
-    origin: str
-    key: str
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Its rows and columns."""
-        return self.image.height, self.image.width
 
 
 def pick(model: ModelFile) -> LoadedPhoto:

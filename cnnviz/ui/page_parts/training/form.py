@@ -12,7 +12,8 @@ from cnnviz.serving import training_jobs
 from cnnviz.serving.training_jobs import MOST_EPOCHS, MOST_PHOTOS, TrainingRequest
 from cnnviz.settings import PACKAGE, read_settings
 from cnnviz.training.recipes import RECIPES
-from cnnviz.ui import choices, parts
+from cnnviz.ui import parts
+from cnnviz.ui.page_parts.training import views
 from cnnviz.ui.sidebar import own_models
 from cnnviz.ui.text import plain
 
@@ -100,5 +101,5 @@ def _start(uploaded: UploadedFile | None, architecture: str, epochs: int) -> Non
     except TrainingError as error:
         st.session_state["training problem"] = str(error)
     else:
-        choices.put("training", name)
+        views.put(name)
     st.rerun()

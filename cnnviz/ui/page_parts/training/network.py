@@ -18,11 +18,11 @@ from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, parts
+from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
-from cnnviz.ui.sidebar.photos import LoadedPhoto
 from cnnviz.ui.text import plain
 
 _SIDEBAR = "The photo in the sidebar"

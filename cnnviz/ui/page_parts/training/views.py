@@ -25,6 +25,9 @@ from cnnviz.training.runs import (
 from cnnviz.ui import choices
 from cnnviz.ui.text import plain
 
+# The name of the choice in the address.
+_CHOICE = "training"
+
 
 @dataclass(frozen=True)
 class TrainingView:
@@ -69,16 +72,21 @@ def pick() -> TrainingView | None:
     if not views:
         return None
     newest = next(iter(views))
-    stay_at_newest("training", "", newest)
+    stay_at_newest(_CHOICE, "", newest)
     key = choices.choose(
         st.selectbox,
         "Training to watch",
-        "training",
+        _CHOICE,
         list(views),
         newest,
         format_func=lambda key: views[key].title,
     )
     return views[key]
+
+
+def put(key: str) -> None:
+    """Chooses a training for the person, before the choice is drawn."""
+    choices.put(_CHOICE, key)
 
 
 def _of_this_server() -> list[TrainingView]:
