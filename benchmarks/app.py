@@ -5,7 +5,7 @@
 Times are those of the page's own clock. It starts when the mouse button goes down, or when the
 browser has the file. It stops after the frame in which the new picture is laid out and decoded:
 what runs right after a frame's callbacks runs once it is painted. Every layer and every photo is
-requested only once, so that no answer comes from a cache. The first page is opened on a server
+requested only once, so that no answer is read from a cache. The first page is opened on a server
 that has just been started, with a new browser profile.
 """
 

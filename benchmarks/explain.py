@@ -49,7 +49,7 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to time: who does it, what it is, and the call."""
+    """One thing to time: the tool, what it computes, and the call."""
 
     tool: str
     name: str
@@ -173,7 +173,7 @@ def tf_keras_vis_cases(setting: Setting) -> Iterator[Case]:
             score,
             setting.inputs,
             penultimate_layer=layer,
-            # With its default it takes another layer than the one asked for.
+            # With its default it takes another layer than the requested one.
             seek_penultimate_conv_layer=False,
             expand_cam=False,
             normalize_cam=False,

@@ -114,7 +114,7 @@ def resize(
 ) -> NDArray[np.float32]:
     """Resizes a map (h, w) to (height, width), bilinear and half-pixel centred, as float32.
 
-    The centre of each cell stays over the part of the picture that it came from, so a
+    The centre of each cell stays over the part of the picture that it belongs to, so a
     peak lands over its own cell and not half a cell beside it.
 
     Args:

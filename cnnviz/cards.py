@@ -91,7 +91,7 @@ class Confusion(_Part):
 
 
 class Training(_Part):
-    """Where the weights come from: the data, how they were split, what was measured.
+    """The origin of the weights: the data, how they were split, what was measured.
 
     Attributes:
         seconds: how long the training took.
@@ -152,7 +152,7 @@ class ModelCard(_Part):
 
 
 def numbered_labels(units: int) -> list[str]:
-    """Names for the classes of an output of so many units; one unit stands for two classes."""
+    """Names for the classes of an output of so many units; one unit represents two classes."""
     return [f"class {index}" for index in range(max(units, 2))]
 
 

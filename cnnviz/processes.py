@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, so that a killed server leaves none."""
+"""Child processes that end with their parent, also when that is killed."""
 
 from __future__ import annotations
 

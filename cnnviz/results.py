@@ -121,7 +121,7 @@ class Filters:
     Attributes:
         layer: the layer's path.
         kind: the layer's class.
-        kernels: a depthwise convolution's (kh, kw, C, m) come as (kh, kw, 1, C·m), since each
+        kernels: a depthwise convolution's (kh, kw, C, m) are given as (kh, kw, 1, C·m), since each
             filter looks at one channel only.
         biases: None where the layer has none.
         pointwise: a separable convolution's second kernels (1, 1, C·m, C_out), else None;
@@ -151,7 +151,7 @@ class ClassActivationMap:
         score: what is explained: the class's logit (for the contrastive map, less the mean
             logit of the other classes), or its output where the network has no logit. Of
             maps of classes whose probabilities are averaged, the mean logit of all cells.
-        bias: the part of the score that comes from no cell; mean(values) + bias = score for
+        bias: the part of the score that belongs to no cell; mean(values) + bias = score for
             the methods that read the last weights, None for those that take gradients.
         gradient: the largest absolute gradient of the score at that layer; None for the
             methods that need no gradient.

@@ -8,7 +8,7 @@ from cnnviz.ui.page_parts import activations
 scene = shell.enter(
     "What does each layer answer?",
     "Each small picture is one channel's map of the photo: the stronger its colour, the "
-    "stronger that filter answered there. The most activated come first. Click on one to look "
+    "stronger that filter answered there. The most activated are first. Click on one to look "
     "closer.",
 )
 spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]

@@ -7,8 +7,8 @@ from cnnviz.ui.page_parts import class_activation_map
 
 scene = shell.enter(
     "Where is the evidence for a class?",
-    "The map adds up what the last feature maps say for a class, place by place. "
-    "Choose another class to see what in the same photo speaks for that one.",
+    "The map adds up the evidence of the last feature maps for a class, cell by cell. "
+    "Choose another class to see the evidence for that one in the same photo.",
 )
 predicted = scene.explanation()
 prediction = predicted.prediction

@@ -4,7 +4,7 @@
     python -m scripts.convert_efficientnet_lite0
 
 PyTorch is not needed. The network is described in Tan & Le, "EfficientNet: Rethinking
-Model Scaling for Convolutional Neural Networks" (2019); the Lite variant leaves out
+Model Scaling for Convolutional Neural Networks" (2019); the Lite variant omits
 squeeze-and-excitation and has ReLU6 throughout. The input is ``(x - 127) / 128``.
 """
 
@@ -196,7 +196,7 @@ def measure(model: keras.Model, folder: Path) -> list[Accuracy]:
     truth = np.array([index for _, index in photos])
     return [
         Accuracy(
-            metric=f"{CAT_DOG[0]} or {CAT_DOG[1]} told apart, without training for it",
+            metric=f"{CAT_DOG[0]} or {CAT_DOG[1]} distinguished, without training for it",
             value=round(float(np.mean(np.concatenate(groups) == truth)), 4),
             on=(
                 f"{len(photos):,} photos of cats and dogs; the higher mean probability of the "

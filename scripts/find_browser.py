@@ -27,11 +27,11 @@ def find_browser() -> str | None:
     Raises:
         SystemExit: CNNVIZ_BROWSER is not a program.
     """
-    named = os.environ.get("CNNVIZ_BROWSER")
-    if named and not shutil.which(named):
-        raise SystemExit(f"CNNVIZ_BROWSER={named} is not a program")
-    if named:
-        return shutil.which(named)
+    browser = os.environ.get("CNNVIZ_BROWSER")
+    if browser and not shutil.which(browser):
+        raise SystemExit(f"CNNVIZ_BROWSER={browser} is not a program")
+    if browser:
+        return shutil.which(browser)
     installed = next(filter(None, map(shutil.which, NAMES)), None)
     return installed or _playwright_browser()
 

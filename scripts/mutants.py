@@ -91,8 +91,8 @@ def comparison_boundary(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Call):
         for index, keyword in enumerate(node.keywords):
             if keyword.arg in FIELD_BOUNDARIES:
-                other = ast.keyword(FIELD_BOUNDARIES[keyword.arg], keyword.value)
-                yield _with_keyword(node, index, other)
+                boundary = ast.keyword(FIELD_BOUNDARIES[keyword.arg], keyword.value)
+                yield _with_keyword(node, index, boundary)
 
 
 def comparison_opposite(node: ast.AST) -> Iterator[ast.AST]:
@@ -140,8 +140,8 @@ def axis(node: ast.AST) -> Iterator[ast.AST]:
             fewer = ast.Tuple(keyword.value.elts[:-1], ast.Load())
             yield _with_keyword(node, index, ast.keyword("axis", fewer))
         elif not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None):
-            other = ast.BinOp(keyword.value, ast.Add(), ast.Constant(1))
-            yield _with_keyword(node, index, ast.keyword("axis", other))
+            next_axis = ast.BinOp(keyword.value, ast.Add(), ast.Constant(1))
+            yield _with_keyword(node, index, ast.keyword("axis", next_axis))
 
 
 def condition(node: ast.AST) -> Iterator[ast.AST]:
@@ -155,8 +155,8 @@ def condition(node: ast.AST) -> Iterator[ast.AST]:
 def logic(node: ast.AST) -> Iterator[ast.AST]:
     """`and` to `or`, and the first operand alone."""
     if isinstance(node, ast.BoolOp):
-        other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield ast.BoolOp(other, node.values)
+        opposite = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield ast.BoolOp(opposite, node.values)
         yield node.values[0]
 
 

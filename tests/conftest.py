@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(path: Path) -> int:
-    """The place of a test's file in `LONGEST`; files that are not there come last."""
+    """The index of a test's file in `LONGEST`; files that are not there are last."""
     relative = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
     ranks = (rank for rank, start in enumerate(LONGEST) if relative.startswith(start))
     return next(ranks, len(LONGEST))

@@ -15,7 +15,7 @@ from cnnviz.errors import CardError
 
 CARD: dict[str, Any] = {
     "title": "Cats and dogs",
-    "description": "Tells cats from dogs.",
+    "description": "Distinguishes cats from dogs.",
     "labels": ["cat", "dog"],
     "preprocessing": {
         "height": 224,

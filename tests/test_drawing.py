@@ -185,7 +185,7 @@ def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_a_map_of_zeros_leaves_the_photo_alone(signed: bool) -> None:
+def test_a_map_of_zeros_does_not_change_the_photo(signed: bool) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     picture = cnnviz.overlay(photo, a_map(np.zeros((3, 3))), STRETCH, opacity=1, signed=signed)
     np.testing.assert_array_equal(picture, photo)

@@ -1,4 +1,4 @@
-"""Errors: one parent to catch, and a message that survives the way from a worker."""
+"""Errors: one parent to catch, and a message that survives pickling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def test_there_are_several_kinds() -> None:
 
 
 @pytest.mark.parametrize("kind", CHILDREN)
-def test_one_parent_catches_every_kind_and_the_message_travels(kind: type[Exception]) -> None:
+def test_one_parent_catches_every_kind_and_the_message_survives_pickling(
+    kind: type[Exception],
+) -> None:
     with pytest.raises(errors.CnnvizError, match="what to do"):
         raise kind("what to do")
     back = pickle.loads(pickle.dumps(kind("what to do")))  # noqa: S301 - our own bytes

@@ -1,4 +1,4 @@
-"""Every small network, asked for everything once: each answer against an independent oracle.
+"""Every answer about every small network, against an independent oracle.
 
 A network is built and traced once; all its checks then share what was compiled. The oracle is the
 model as Keras runs it, operation by operation. Files beside this one hold the cases that are
@@ -244,7 +244,7 @@ def check_features(case: Case) -> None:
             for layer in case.network.model._flatten_layers()
             if layer.name == name
         )
-        # A 1×1 convolution stands in for a dense layer: (1, 1, K, C).
+        # A 1×1 convolution takes the place of a dense layer: (1, 1, K, C).
         logits = logits @ kernel.reshape(-1, kernel.shape[-1]) + bias
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
     np.testing.assert_allclose(values["logits"].numpy()[0], logits, rtol=1e-4, atol=tolerance)

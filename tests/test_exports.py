@@ -1,4 +1,4 @@
-"""The bytes that people take away, read again by the readers they will use."""
+"""Exported files, read again by the programs that people use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def two_filters(biases: bool = True) -> Filters:
     return Filters("conv", "Conv2D", kernels, values, None, statistics, statistics)
 
 
-def test_an_array_comes_back_as_it_was() -> None:
+def test_an_array_is_read_back_unchanged() -> None:
     values = np.array([[1.5, -np.pi], [0, 1e-30]], np.float32)
     back = np.load(io.BytesIO(npy(values)), allow_pickle=False)
     np.testing.assert_array_equal(back, values)

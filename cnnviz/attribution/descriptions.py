@@ -60,7 +60,7 @@ def mirrored(maps: Sequence[ClassActivationMap]) -> str:
     if len(maps) != 2 or not np.allclose(maps[0].values, -maps[1].values, rtol=1e-3):
         return ""
     return (
-        f"With two classes, what speaks for “{maps[0].target}” is exactly what speaks against "
+        f"With two classes, evidence for “{maps[0].target}” is exactly the evidence against "
         f"“{maps[1].target}”: the second map is the first with its sign changed."
     )
 
@@ -74,12 +74,12 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
         rounded = "1" if cam.score > 0.5 else "0"
         return (
             f"The probability of “{cam.target}” rounds to {rounded}, and its gradient with it, so "
-            "this map says nothing. The network gives no logit that could be explained instead."
+            "this map means nothing. The network gives no logit that could be explained instead."
         )
     if cam.gradient == 0:
         return (
             f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, as "
-            "happens when the answer is settled whatever the layer says."
+            "happens when small changes of the layer do not change the answer."
         )
     if not values.any():
         return (
@@ -89,11 +89,11 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
     if _is_lost(cam):
         largest = f"{np.abs(values).max():.0e}"
         return (
-            f"No cell speaks for or against “{cam.target}” by more than {largest}: "
-            "too little to change the network's answer in float32, so this map says nothing."
+            f"No cell is evidence for or against “{cam.target}” by more than {largest}: "
+            "too little to change the network's answer in float32, so this map means nothing."
         )
     if values.max() <= 0:
-        return f"Nothing in the photo speaks for “{cam.target}”: no cell of the map is above zero."
+        return f"The photo holds no evidence for “{cam.target}”: no cell of the map is above zero."
     if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
         return (
             f"The evidence for “{cam.target}” is the same everywhere, so this map shows no "
@@ -123,7 +123,7 @@ def damage(filters: Filters) -> str:
     weights = "1 weight" if broken == 1 else f"{broken:,} weights"
     return (
         f"{weights} of the layer “{filters.layer}” {'is' if broken == 1 else 'are'} not a number "
-        "(NaN or infinite): what the network says cannot be trusted."
+        "(NaN or infinite): the network's answers cannot be trusted."
     )
 
 
@@ -139,7 +139,7 @@ def _answer(prediction: Prediction) -> str:
     if best.probability >= _SURE or not others:
         return f"The network says “{best.label}” ({percent(best.probability)})."
     return (
-        f"The network is not sure: “{best.label}” ({percent(best.probability)}) comes first, "
+        f"The network is not sure: “{best.label}” ({percent(best.probability)}) is most probable, "
         f"then “{others[0].label}” ({percent(others[0].probability)})."
     )
 
@@ -148,11 +148,11 @@ def _independent_answer(prediction: Prediction) -> str:
     """The answer of a network that judges each class by itself."""
     likely = [score for score in prediction.top(len(prediction.labels)) if score.probability >= 0.5]
     likely = likely[:_NAMED] or prediction.top(1)
-    named = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in likely)
+    labels = ", ".join(f"“{score.label}” ({percent(score.probability)})" for score in likely)
     answer = (
-        f"The network sees {named}."
+        f"The network sees {labels}."
         if likely[0].probability >= 0.5
-        else f"The network sees none of its classes; {named} comes nearest."
+        else f"The network sees none of its classes; {labels} is the most probable."
     )
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 

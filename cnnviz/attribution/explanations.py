@@ -49,7 +49,12 @@ _Answers = tuple[Floats, Floats | None, Callable[[int, int], _Terms]]
 
 
 def methods(network: Network) -> tuple[str, ...]:
-    """The methods that fit how the network ends, the best first: keys of ``METHODS``."""
+    """The methods that fit how the network ends, the best first: keys of ``METHODS``.
+
+    Raises:
+        LayerError: the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
     return tuple(METHODS) if passes.any_pass(network).head.features else ANY_LAYER
 
 
@@ -61,7 +66,9 @@ def class_activation_map(
     method: str | None = None,
     layer: str | None = None,
 ) -> ClassActivationMap:
-    """Where in a photo the network finds evidence for a class.
+    """A map (h, w) of where in a photo the network finds evidence for a class.
+
+    By Zhou et al. 2016 or Selvaraju et al. 2017: ``METHODS`` has the formulas and papers.
 
     Args:
         network: the network.
@@ -75,9 +82,10 @@ def class_activation_map(
         The map: ``.values`` (h, w) raw and signed, ``.method``, ``.layer``, ``.target``.
 
     Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
         TargetError: there is no such class or method, or the method does not fit.
-        LayerError: there is no such layer, or it has no maps.
-        ModelError: the network's answer is not a number.
+        LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
+        ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
     inputs = network_input(photo, network.card.preprocessing)
     targets = [] if target is None else [target]
@@ -92,16 +100,17 @@ def explain(
     method: str | None = None,
     layer: str | None = None,
 ) -> Explanation:
-    """The prediction for a photo and a class activation map for each of some classes.
+    """The prediction for a photo (H, W, 3), and a map (h, w) for each of some classes.
 
     The same as ``predict`` and ``class_activation_map`` together, with one run of the network
     for all classes, or one for each with Grad-CAM. Without ``targets`` it explains the
     predicted class.
 
     Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
         TargetError: there is no such class or method, or the method does not fit.
-        LayerError: there is no such layer, or it has no maps.
-        ModelError: the network's answer is not a number.
+        LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
+        ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
     inputs = network_input(photo, network.card.preprocessing)
     return _only(explain_inputs(network, inputs, targets, method=method, layer=layer))
@@ -121,7 +130,8 @@ def explain_inputs(
 
     Raises:
         TargetError: there is no such class or method, or the method does not fit.
-        LayerError: there is no such layer, or it has no maps.
+        LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     classes = [class_index(network, target) for target in targets]
     head = passes.any_pass(network).head
@@ -247,10 +257,10 @@ def _run_backward(
     # None is the predicted class: so no run is needed to predict it before.
     targets: list[int | None] = [*dict.fromkeys(classes)] or [None]
     runs = {target: layer_gradients(network, inputs, path, target) for target in targets}
-    first = next(iter(runs.values()))
-    if first.activations.ndim != 4:
+    any_run = next(iter(runs.values()))
+    if any_run.activations.ndim != 4:
         raise LayerError(
-            f"The layer {path!r} gives one number a channel and no maps, so it cannot say "
+            f"The layer {path!r} gives one number a channel and no maps, so it cannot show "
             "where. Choose a layer before it."
         )
 
@@ -264,7 +274,7 @@ def _run_backward(
             logit=run.logits is not None,
         )
 
-    return first.output, first.logits, terms
+    return any_run.output, any_run.logits, terms
 
 
 def _only(explanations: list[Explanation | ModelError]) -> Explanation:

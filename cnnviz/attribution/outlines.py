@@ -9,7 +9,12 @@ from cnnviz.results import Outline
 
 
 def outline(network: Network) -> Outline:
-    """The layers of a network, how it ends, and its card."""
+    """The layers of a network, how it ends, and its card.
+
+    Raises:
+        LayerError: the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
     compiled = passes.any_pass(network)
     return Outline(
         network.card,

@@ -2,7 +2,7 @@
 
 Each part is a task: if its worker or machine dies, it is done again elsewhere, by Ray's default
 at most three times, and replaces its own file. An actor would be tied to one machine: when a
-machine of a full cluster died, Ray Data gave up the run. A worker is a process that does one
+machine of a full cluster died, Ray Data aborted the run. A worker is a process that does one
 task after another, so it keeps the network in memory.
 """
 
@@ -112,7 +112,7 @@ def _connected(address: str) -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         raise CnnvizError(
-            f"The cluster gave the run up: {type(error).__name__}. See its own logs for the reason."
+            f"The cluster aborted the run: {type(error).__name__}. See its own logs for the reason."
         ) from error
     finally:
         ray.shutdown()

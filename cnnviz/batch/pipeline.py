@@ -57,9 +57,11 @@ def explain_many(
         keep_photos: whether the results hold the photos too.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit. It comes
-            from the call itself, before a photo is read.
-        LayerError: there is no such layer, or it has no maps; from the call itself too.
+        TargetError: there is no such class or method, or the method does not fit. It is
+            raised by the call itself, before a photo is read.
+        LayerError: there is no such layer, it has no maps, or the network is a subclassed model;
+            raised by the call itself, too.
+        ModelError: TensorFlow cannot run the network; raised by the call itself, too.
     """
     check_choices(network, targets, method=method, layer=layer)
     steps = network.card.preprocessing
@@ -113,7 +115,8 @@ def check_choices(
 
     Raises:
         TargetError: there is no such class or method, or the method does not fit.
-        LayerError: there is no such layer, or it has no maps.
+        LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     steps = network.card.preprocessing
     black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)

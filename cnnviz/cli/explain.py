@@ -121,8 +121,8 @@ def _class_index(network: Network, text: str) -> int:
     """
     from cnnviz.networks.predictions import class_index
 
-    named = text in network.card.labels or not text.isdecimal()
-    return class_index(network, text if named else int(text))
+    by_label = text in network.card.labels or not text.isdecimal()
+    return class_index(network, text if by_label else int(text))
 
 
 def _check_folder(path: Path) -> None:

@@ -73,7 +73,7 @@ def start_app(context: typer.Context) -> None:
     Takes '--replay FOLDER', to watch a training again, and the options of 'streamlit run', such
     as '--server.port 8600'.
     """
-    # This Python, and the user's own words.
+    # This Python, and the user's own arguments.
     command = [sys.executable, "-m", "cnnviz.ui", *context.args]
     if os.name == "posix":
         # The same process, so that it gets every signal itself.

@@ -82,7 +82,7 @@ def prepare(
     say("Wrote " + ", ".join(f"{count:,} for {split}" for split, count in counts.items() if count))
     shared = in_several_classes(prepared.rows)
     if shared:
-        say(f"Warning: {len(shared)} files stand in more than one class, such as {shared[0]}.")
+        say(f"Warning: {len(shared)} files are in more than one class, such as {shared[0]}.")
     if prepared.left_out:
         say(f"Left out: {len(prepared.left_out)}")
         for name, reason in prepared.left_out.items():

@@ -1,8 +1,8 @@
 """Rewrites a model's description so that it holds only allowed layers and plain data.
 
 The result is built value by value; what is not understood is refused, so that nothing reaches
-Keras unchecked. Both formats come out as Keras 3 writes them: a layer names its module, and small
-differences of Keras 2 are removed.
+Keras unchecked. Both formats are rewritten in the style of Keras 3: a layer names its module, and
+small differences of Keras 2 are removed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Walk:
     """The state of a walk over one description.
 
     Attributes:
-        legacy: the description comes from an HDF5 file, where layers do not name their module.
+        legacy: the description is from an HDF5 file, where layers do not name their module.
         kinds: how many layers there are of each kind.
         parameters: the number of weights that the layers declare at least.
         shared: objects that the description uses several times: by their number there, their new

@@ -52,7 +52,7 @@ LAYERS: Final = dict.fromkeys(_LAYERS.split(), "keras.layers") | {
     "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
 }
 
-# Operations that `x + 1` or `keras.ops` leave between the layers of a functional model. Those that
+# Operations that `x + 1` or `keras.ops` put between the layers of a functional model. Those that
 # take a function (Map, Scan, Cond, ...) or that make an array from nothing are not among them.
 _OPERATIONS: Final = {
     "keras.src.ops.numpy": """

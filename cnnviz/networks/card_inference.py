@@ -24,13 +24,13 @@ def infer_card(structure: ModelStructure, title: str, output: str | None = None)
     sizes: Shape = (None, None, None, 3)
     labels = ["class 0"]
     description = (
-        "A model written as a class of its own: its layers and filters can be shown, and "
+        "A subclassed model (a Python class of its own): its layers and filters can be shown, and "
         "nothing is known of its classes and its input."
     )
     if structure.has_graph:
         sizes = structure.input_shape
         labels = numbered_labels(structure.class_count(output))
-        description = "A saved Keras model without a card: what stands here is inferred."
+        description = "A saved Keras model without a card: these values are inferred."
     _, height, width, channels = sizes
     scales_inside = any(layer.kind in _SCALING_KINDS for layer in structure.layers)
     return ModelCard(

@@ -93,7 +93,7 @@ def _check_labels(structure: ModelStructure, card: ModelCard, correction: str) -
         units = structure.class_count(card.output)
     except CardError as error:
         raise CardError(f"{correction}{error}") from None
-    # One sigmoid unit stands for two classes.
+    # One sigmoid unit represents two classes.
     if len(card.labels) != max(units, 2):
         of_output = f" {card.output!r}" if card.output else ""
         raise CardError(

@@ -11,13 +11,15 @@ from cnnviz.photos.preprocessing import PhotoInput, network_input
 
 
 def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> dict[str, Floats]:
-    """The outputs of layers for a photo (H, W, 3), all from one forward pass.
+    """The outputs (h, w, K) of layers for a photo (H, W, 3), all from one forward pass.
 
     Returns:
         {path: (h, w, K)} float32 in the order of ``layers``; (K,) for a layer without maps.
 
     Raises:
-        LayerError: a layer does not exist.
+        PhotoError: the photo is not (H, W, 3) uint8.
+        LayerError: a layer does not exist or is never run, or the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     paths = list(layers)
     inputs = network_input(photo, network.card.preprocessing)

@@ -25,7 +25,8 @@ def layer_gradients(
         target: index of the class; the most probable one of each input if None.
 
     Raises:
-        LayerError: the layer does not exist.
+        LayerError: the layer does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     target_index = np.int32(-1 if target is None else target)
     values = passes.backward(network, [layer]).run(inputs, target_index)

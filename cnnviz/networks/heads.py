@@ -59,7 +59,7 @@ class Head:
         activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name;
             ``combined`` where outputs of softmax or sigmoid are averaged or joined.
         dense: path of the dense layer that gives the scores, or of the 1×1 convolution that
-            stands in for it; None where there is none.
+            takes its place; None where there is none.
         features: path of the maps that are averaged straight into that dense layer; without
             one, of the maps whose averages are the scores: one map a class. None where the
             network ends otherwise.
@@ -153,7 +153,7 @@ def makers(calls: list[Call]) -> dict[str, str]:
 
 
 def _leading_to(calls: list[Call], output: Any) -> list[Call]:
-    """The innermost calls that an output depends on, in order."""
+    """The calls that an output depends on, in order, without those of nested models."""
     needed = {id(output)}
     leading = []
     for call in reversed(innermost_calls(calls)):

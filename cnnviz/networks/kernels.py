@@ -12,7 +12,7 @@ from cnnviz.results import Filters, WeightStatistics
 
 
 def filters(network: Network, layer: str) -> Filters:
-    """The kernels, biases and statistics of a convolution.
+    """The kernels (kh, kw, C_in, C_out), biases (C_out,) and statistics of a convolution, float32.
 
     Args:
         network: the network.

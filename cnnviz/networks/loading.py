@@ -37,8 +37,8 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
 
     Raises:
         RefusedModelError: the file is not safe to open, or no model for pictures.
-        ModelError: there is no such file, or Keras cannot load it.
-        CardError: the card beside it has a wrong field.
+        ModelError: there is no such file, Keras cannot load it, or cnnviz cannot show it.
+        CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,8 +59,8 @@ def load_inspected(path: str | Path, inspection: Inspection) -> Network:
 
     Raises:
         RefusedModelError: the weights cannot be read, or the file has changed since.
-        ModelError: Keras cannot load it.
-        CardError: the card beside it has a wrong field.
+        ModelError: Keras cannot load it, or cnnviz cannot show it.
+        CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
     with _refusing_by_name(path):
@@ -82,6 +82,7 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
     Raises:
         RefusedModelError: the file is not one of those, or the model inside is not safe.
         LayerError: there is no model of that name inside.
+        ModelError: Keras cannot load it, or cnnviz cannot show it.
     """
     path = Path(path)
     inspection = inspect_inner_model(path)
@@ -150,7 +151,7 @@ def _load_sanitised_copy(path: Path, inspection: Inspection) -> keras.Model:
     if _keras_settings() != settings:
         raise ModelError(f"{path.name} changed Keras's own settings while it was loaded.")
     for _, layer in walk(model):
-        # Keras 3.15 leaves such a layer inside another model with a mean of 0 and a variance of 1.
+        # Keras 3.15 gives such a layer inside another model a mean of 0 and a variance of 1.
         if isinstance(layer, keras.layers.Normalization) and layer.built:
             layer.finalize_state()
     return model

@@ -21,13 +21,15 @@ _MAX_LISTED = 5
 
 
 def predict(network: Network, photo: PhotoInput) -> Prediction:
-    """Classifies a photo (H, W, 3) uint8.
+    """The probabilities (C,) and logits (C,) of a photo (H, W, 3) uint8, with the class names.
 
     Where the network gives maps of classes, its output is their mean over all positions.
 
     Raises:
-        ModelError: the network's weights or output hold NaN or infinite values, or its output
-            no probabilities.
+        PhotoError: the photo is not (H, W, 3) uint8.
+        LayerError: the network is a subclassed model.
+        ModelError: the network's weights or output hold NaN or infinite values, its output holds
+            no probabilities, or TensorFlow cannot run it on a picture of the card's size.
     """
     inputs = network_input(photo, network.card.preprocessing)
     forward = passes.forward(network)
@@ -41,12 +43,12 @@ def read_prediction(
 ) -> Prediction:
     """A ``Prediction`` of a network's output (C,) and logits (C,) for one photo.
 
-    A single sigmoid unit stands for two classes: the second has its probability and logit,
+    A single sigmoid unit represents two classes: the second has its probability and logit,
     the first 1 minus the probability and the negated logit.
 
     Raises:
         ModelError: the network's weights or output hold NaN or infinite values, or its output
-            no probabilities.
+            holds no probabilities.
     """
     # A ReLU may turn NaN into 0, so a damaged network can give an output that looks valid.
     if network.damaged:
@@ -99,11 +101,11 @@ def class_index(network: Network, target: str | int) -> int:
     near = difflib.get_close_matches(str(target), labels, n=_MAX_LISTED, cutoff=0.5)
     near += [label for label in labels if str(target).lower() in label.lower()][:_MAX_LISTED]
     if near and len(labels) > _MAX_LISTED:
-        named = f"Near it: {', '.join(dict.fromkeys(near))}"
+        hint = f"Near it: {', '.join(dict.fromkeys(near))}"
     else:
         more = ", …" if len(labels) > _MAX_LISTED else ""
-        named = f"Its {len(labels)} are: {', '.join(labels[:_MAX_LISTED])}{more}"
-    raise TargetError(f"This network has no class {target!r}. {named}.")
+        hint = f"Its {len(labels)} are: {', '.join(labels[:_MAX_LISTED])}{more}"
+    raise TargetError(f"This network has no class {target!r}. {hint}.")
 
 
 def _softmax(scores: Floats) -> Floats:

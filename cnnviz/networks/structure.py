@@ -154,7 +154,7 @@ def free_name(name: str, taken: Container[str]) -> str:
 
 
 def walk(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Every layer with its path, in order; a nested model comes before its own layers.
+    """Every layer with its path, in order; a nested model precedes its own layers.
 
     So does a layer of a class that is not Keras's own, if it holds layers.
     """
@@ -285,7 +285,7 @@ def _channels_first_paths(graph: Any) -> frozenset[str]:
     """Paths of the operations that give maps as (N, C, h, w), nested ones included.
 
     Convolutions and poolings define their layout; operations between them have that of their
-    neighbours. Where nothing defines it, channels come last, except for an input of which only
+    neighbours. Where nothing defines it, channels are last, except for an input of which only
     the first axis can be the colours.
     """
     layouts = _Layouts()

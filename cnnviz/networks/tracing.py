@@ -47,7 +47,7 @@ def record(network: Network, inputs: Any) -> tuple[Any, list[Call]]:
         inputs: its input tensor, (N, h, w, C), also where the model takes (N, C, h, w).
 
     Returns:
-        The selected output (N, C), and the calls in order; a nested model comes after its own
+        The selected output (N, C), and the calls in order; a nested model follows its own
         layers. The second call of a shared layer has the path ``name#1``. Where the model gives
         maps of classes, the output is their mean over all positions: that is one more call.
 
@@ -89,8 +89,8 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
     graph = graph_of(model)
     if graph is None:
         raise LayerError(
-            f"The model {model.name!r} is written as a class of its own, so the way through its "
-            "layers cannot be followed. Its layers and filters can be shown; predictions, "
+            f"{model.name!r} is a subclassed model (a Python class of its own), so the way through "
+            "its layers cannot be followed. Its layers and filters can be shown; predictions, "
             "activations and class activation maps need a Sequential or functional model."
         )
 

@@ -26,7 +26,7 @@ _FORMATS = (
     (rb"GIF8[79]a", ("GIF",)),
     (rb"BM", ("BMP",)),
     (rb"II\*\0|MM\0\*", ("TIFF",)),
-    # Both are one container, and one brand (mif1) stands for either.
+    # Both are one container, and one brand (mif1) is used for both.
     (rb"....ftyp", ("AVIF", "HEIF")),
 )
 

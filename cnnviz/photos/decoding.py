@@ -43,7 +43,7 @@ _TRANSPOSITIONS = {
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _GREY_16 = {"I;16", "I;16L", "I;16B"}
 _READABLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", *_GREY_16}
-# Pillow leaves the transparent grey or colour of a PNG in the file's own numbers.
+# Pillow gives the transparent grey or colour of a PNG in the file's own numbers.
 _TO_8_BITS = {"L;2": 85, "L;4": 17, "I;16B": 1 / 256, "RGB;16B": 1 / 256}
 # JPEG or fax inside a TIFF would start decoders to which no limit here applies.
 _TIFF_COMPRESSIONS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}

@@ -18,7 +18,7 @@ class Sample:
     Attributes:
         name: its name in addresses.
         title: its name on the page.
-        source: where the picture comes from.
+        source: the origin of the picture.
         licence: what it may be used for.
         models: names of the shipped models it is for.
         path: the file.

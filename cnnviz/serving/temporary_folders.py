@@ -51,7 +51,7 @@ def _in_use(name: str, owner: int) -> bool:
 
 def _is_ours(folder: Path) -> bool:
     try:
-        # Anybody may put a link into a shared folder; another process may just have deleted it.
+        # Any user may put a link into a shared folder; another process may just have deleted it.
         return folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
     except FileNotFoundError:
         return False

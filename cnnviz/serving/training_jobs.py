@@ -156,7 +156,7 @@ def start(request: TrainingRequest, upload: bytes | memoryview | None = None) ->
     with _lock:
         if is_active():
             raise TrainingError(
-                "Somebody is training a network just now, and this server trains one at a time."
+                "Another training is running, and this server trains one at a time."
             )
         # A process that has reported its final status may not have exited yet.
         _end_process()

@@ -1,7 +1,7 @@
 """What runs inside a worker process: it loads networks, keeps some, and answers calls on them.
 
 `worker_pools` starts these processes and `workers` submits the calls. Both import this module in
-the process that asks, so TensorFlow and all that needs it are imported inside functions.
+the calling process, so TensorFlow and all that needs it are imported inside functions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError, ModelError
@@ -20,8 +20,13 @@ from cnnviz.processes import follow
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
-# What a worker can be asked for, and the module of the function.
-_FUNCTIONS = {
+if TYPE_CHECKING:
+    from cnnviz.networks.network import Network
+
+Function = Literal["activations", "explain", "filters", "outline", "predict", "prepare"]
+
+# The functions that can be called in a worker, and the module of each.
+_FUNCTIONS: dict[Function, str] = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",
     "filters": "networks.kernels",
@@ -36,27 +41,26 @@ _UNTRUSTED_THREADS = 2
 _log = logging.getLogger(__name__)
 
 # The networks in memory, the one that was used last at the end.
-_networks: OrderedDict[ModelFile, Any] = OrderedDict()
+_networks: OrderedDict[ModelFile, Network] = OrderedDict()
 _most_networks = 1
 # The same with the cards that people set in the app: they take little more than the cards.
-_with_cards: OrderedDict[tuple[ModelFile, str], Any] = OrderedDict()
+_with_cards: OrderedDict[tuple[ModelFile, str], Network] = OrderedDict()
 _MOST_CARDS = 8
 
 
 @dataclass(frozen=True)
-class Call:
+class WorkerCall:
     """A call of a function on a network.
 
     Attributes:
-        function: ``activations``, ``explain``, ``filters``, ``outline``, ``predict`` or
-            ``prepare``.
+        function: its name.
         model: the network's file.
         card: takes the place of the model's own card; None for that one.
         args: what the function takes after the network.
         options: its keyword arguments.
     """
 
-    function: str
+    function: Function
     model: ModelFile
     card: ModelCard | None = None
     args: tuple[Any, ...] = ()
@@ -85,7 +89,7 @@ def initialise(settings: Settings, parent: int, folder: str | None) -> None:
 
 
 def import_tensorflow(threads: int) -> None:
-    """Imports all that runs networks; 0 threads leaves their number to TensorFlow."""
+    """Imports all that runs networks; with 0 threads TensorFlow chooses their number."""
     # TensorFlow makes hundreds of thousands of objects that stay: counting them again
     # and again in the middle of the import takes a sixth of its time.
     gc.disable()
@@ -96,7 +100,7 @@ def import_tensorflow(threads: int) -> None:
     gc.enable()
 
 
-def answer(call: Call) -> Any:
+def answer(call: WorkerCall) -> Any:
     """Carries out a call; the model is loaded if it is not in memory.
 
     Raises:
@@ -121,7 +125,7 @@ def loaded_models() -> list[ModelFile]:
     return list(_networks)
 
 
-def _network(model: ModelFile, card: ModelCard | None) -> Any:
+def _network(model: ModelFile, card: ModelCard | None) -> Network:
     network = _loaded(model)
     if card is None:
         return network
@@ -136,7 +140,7 @@ def _network(model: ModelFile, card: ModelCard | None) -> Any:
     return cached
 
 
-def _loaded(model: ModelFile) -> Any:
+def _loaded(model: ModelFile) -> Network:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]
@@ -151,7 +155,7 @@ def _loaded(model: ModelFile) -> Any:
     return _networks[model]
 
 
-def load(model: ModelFile) -> Any:
+def load(model: ModelFile) -> Network:
     """Loads a model as a ``Network``; one that is not trusted is inspected first.
 
     Raises:
@@ -163,7 +167,7 @@ def load(model: ModelFile) -> Any:
 
         if not Path(model.path).exists():
             raise ModelError(
-                "This model was put away, because others needed the room. Upload it again."
+                "This model was deleted, because others needed the disk space. Upload it again."
             )
         inspect = gate.inspect_inner_model if model.inner else gate.inspect_model
         inspected = inspect(Path(model.path))

@@ -111,6 +111,7 @@ def train(
         DataError: there is no such architecture, or the data does not fit it.
         TrainingError: nothing to resume, another training in the folder, the disk is full,
             or the loss is no longer a number.
+        ModelError: the shipped network from which ``transfer`` starts is missing.
     """
     recipe = find_recipe(architecture)
     sizes = prepared.preprocessing
@@ -139,7 +140,7 @@ def train(
     except OSError as error:
         raise TrainingError(
             f"{setup.run.folder} cannot be written: {error.strerror or error}. The epochs that "
-            "are finished are kept: make room, then go on with --resume."
+            "are finished are kept: free disk space, then go on with --resume."
         ) from error
 
 

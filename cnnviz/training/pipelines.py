@@ -148,7 +148,7 @@ def _augmented(photos: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) 
 def _source_positions(
     height: int, width: int, augmentation: Augmentation, draws: tuple[tf.Tensor, ...]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The columns and rows of the source photos that new pixels come from: (N, h, w) each.
+    """The columns and rows of the source photos that new pixels are taken from: (N, h, w) each.
 
     Photos are mirrored, rotated, shifted and zoomed in one step.
     """

@@ -105,7 +105,7 @@ class TrainingRun:
     def checkpoints(self) -> list[Path]:
         """The existing checkpoints, by epoch."""
         paths = self.folder.glob("epoch-*.keras")
-        # In the order of text, epoch 1000 comes before epoch 999.
+        # Sorted as text, epoch 1000 would precede epoch 999.
         return sorted(paths, key=lambda path: int(path.name.split("-")[1]))
 
 

@@ -11,7 +11,8 @@ import importlib
 import os
 import sys
 
-from cnnviz.settings import ROOT, read_settings
+from cnnviz.errors import CnnvizError
+from cnnviz.settings import ROOT, check_tensorflow, read_settings
 
 # Options of glibc's mallopt: the size above which memory is mapped, and the number of heaps.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
@@ -19,6 +20,10 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
+    try:
+        check_tensorflow()
+    except CnnvizError as error:
+        sys.exit(f"Error: {error}")
     map_large_arrays()
     use_one_blas_thread()
     options = take_replay(sys.argv[1:])
@@ -56,7 +61,7 @@ def _limit(options: list[str]) -> list[str]:
     """
     from cnnviz.ui.sidebar.own_models import LOCAL
 
-    # As Streamlit does: an option comes before a variable, and that before the configuration.
+    # As Streamlit does: an option overrides a variable, and that overrides the configuration.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--server.address", dest="address")
     address = parser.parse_known_args(options)[0].address

@@ -68,7 +68,7 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 
 def _retried(question: Callable[[str], Answer], text: str) -> Answer:
-    """The answer, asked for a second time where the first process stopped.
+    """The answer, requested again where the first process stopped.
 
     The warning stays outside the cached functions: these would show it again with each answer.
     """

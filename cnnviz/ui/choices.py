@@ -1,6 +1,6 @@
 """Choices that are kept when the page changes, and restored from a link.
 
-The address comes first: a link, or the browser's Back button. If it does not name a choice
+The address has priority: a link, or the browser's Back button. If it does not name a choice
 (Streamlit empties it when the page changes) the last choice applies, and then the default.
 """
 

@@ -86,7 +86,7 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
     figure = map_overlay(
         scene.photo.shown,
         cam.values,
-        scene.card.preprocessing,
+        scene.outline.card.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
@@ -158,12 +158,12 @@ def file_stem(*names: str) -> str:
 
 def about(scene: Scene) -> None:
     """The model's card, folded; a warning if it is inferred or weights are damaged."""
-    card = scene.card
+    card = scene.outline.card
     if scene.outline.damaged:
-        named = ", ".join(scene.outline.damaged[:5])
+        damaged = ", ".join(scene.outline.damaged[:5])
         st.warning(
-            f"Weights of this network are not numbers (NaN or infinite), in: {plain(named)}. What "
-            "comes after these layers means nothing.",
+            f"Weights of this network are not numbers (NaN or infinite), in: {plain(damaged)}. The "
+            "outputs of these layers and of all later ones mean nothing.",
             icon=":material/warning:",
         )
     if card.inferred:

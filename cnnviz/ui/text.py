@@ -1,4 +1,4 @@
-"""Names and labels come from files: in Markdown they are text, never markup."""
+"""Names and labels are read from files: in Markdown they are text, never markup."""
 
 from __future__ import annotations
 

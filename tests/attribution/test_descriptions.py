@@ -110,8 +110,8 @@ def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
         ([[0.0, 0.0]], "cam", "zero everywhere: the maps that it weighs are zero"),
         ([[0.0, 0.0]], "contrastive-cam", "zero everywhere: the maps that it weighs are zero"),
         ([[0.0, 0.0]], "grad-cam", "zero everywhere: the maps that it weighs are zero"),
-        ([[-1.0, -2.0]], "cam", "Nothing in the photo speaks for “cat”"),
-        ([[-1.0, 0.0]], "grad-cam", "Nothing in the photo speaks for “cat”"),
+        ([[-1.0, -2.0]], "cam", "The photo holds no evidence for “cat”"),
+        ([[-1.0, 0.0]], "grad-cam", "The photo holds no evidence for “cat”"),
         ([[3.0, 3.0]], "cam", "is the same everywhere"),
         ([[3.0, 3.000001]], "cam", "is the same everywhere"),
         ([[np.nan, 1.0]], "cam", "values that are not numbers"),
@@ -189,7 +189,7 @@ def test_evidence_that_rounding_loses_is_not_given_a_place(
 
 def test_the_size_of_lost_evidence_is_in_the_sentence() -> None:
     text = nothing_to_see(cam([[-3e-11, 1e-11]], score=-1e-11, bias=0.0))
-    assert text.startswith("No cell speaks for or against “cat” by more than 3e-11: ")
+    assert text.startswith("No cell is evidence for or against “cat” by more than 3e-11: ")
 
 
 # --- The prediction ---------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_a_sure_network_names_one_class() -> None:
 def test_an_unsure_network_names_two() -> None:
     text = describe(explained([0.3, 0.45, 0.25], ("cat", "dog", "owl")), photo(), SQUARE)
     assert text.startswith(
-        "The network is not sure: “dog” (45.0 %) comes first, then “cat” (30.0 %). "
+        "The network is not sure: “dog” (45.0 %) is most probable, then “cat” (30.0 %). "
     )
 
 
@@ -233,7 +233,10 @@ def test_a_probability_that_rounds_to_1_is_called_saturated() -> None:
     ("probabilities", "text"),
     [
         ([0.9, 0.2, 0.7], "The network sees “cat” (90.0 %), “owl” (70.0 %). It judges"),
-        ([0.1, 0.2, 0.3], "sees none of its classes; “owl” (30.0 %) comes nearest. It judges"),
+        (
+            [0.1, 0.2, 0.3],
+            "sees none of its classes; “owl” (30.0 %) is the most probable. It judges",
+        ),
         ([1.0, 1.0, 1.0], "The network sees “cat” (> 99.9 %), “dog” (> 99.9 %), “owl” (> 99.9 %)"),
     ],
 )
@@ -247,7 +250,7 @@ def test_classes_that_are_judged_by_themselves(probabilities: list[float], text:
 def test_a_prediction_without_evidence_is_described_too() -> None:
     prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
     text = describe(Explanation(prediction, (cam([[-1.0, -3.0]]),)), photo(), SQUARE)
-    assert text.startswith("The network says “cat” (90.0 %). Nothing in the photo speaks for “cat”")
+    assert text.startswith("The network says “cat” (90.0 %). The photo holds no evidence for “cat”")
 
 
 # --- Damaged weights --------------------------------------------------------------------------
@@ -274,6 +277,6 @@ def test_weights_that_are_no_numbers_are_counted() -> None:
 
 def test_maps_that_mirror_each_other_are_explained() -> None:
     text = mirrored([cam([[1.0, -2.0]], target="cat"), cam([[-1.0, 2.0]], target="dog")])
-    assert "speaks for “cat” is exactly what speaks against “dog”" in text
+    assert "evidence for “cat” is exactly the evidence against “dog”" in text
     assert mirrored([cam([[1.0, -2.0]]), cam([[-1.0, 2.1]])]) == ""
     assert mirrored([cam([[0.5]])]) == ""

@@ -20,9 +20,7 @@ Tiny = Callable[[str], Any]
 # --- Conformance ----------------------------------------------------------------------------
 
 
-def test_the_model_is_left_alone_by_every_view(
-    fresh: Any, photo: np.ndarray, snapshot: Any
-) -> None:
+def test_the_model_is_not_changed_by_any_view(fresh: Any, photo: np.ndarray, snapshot: Any) -> None:
     for name, layer in (("nested_functional", "left/conv"), ("shared_layer", "twin/conv")):
         network = fresh(name)
         before = snapshot(network.model)
@@ -207,7 +205,7 @@ def test_the_input_of_a_softmax_at_each_cell_is_the_map(photo: np.ndarray) -> No
         np.testing.assert_allclose(cam.values, maps[..., index], atol=1e-6)
 
 
-def test_one_map_stands_for_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
+def test_one_map_represents_two_classes(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("one_sigmoid_map")
     logits = class_logits(network, photo)[..., 0]
     cat, dog = (cnnviz.class_activation_map(network, photo, target) for target in ("cat", "dog"))

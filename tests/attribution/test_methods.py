@@ -71,7 +71,7 @@ def test_a_record_s_formula_conforms(method: Method, shape: tuple[int, ...]) -> 
 def test_a_record_is_complete(method: Method) -> None:
     assert METHODS[method.key] is method
     assert all((method.key, method.title, method.paper, method.unit))
-    # explanations.py knows these two combinations.
+    # explanations.py implements these two combinations.
     assert (method.passes == "forward") == (method.needs == "averaged maps")
     # The command line, addresses and names of files hold the key.
     assert set(method.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-+")

@@ -60,12 +60,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for path in real:
         pixels = random.integers(0, 256, (400, 600, 3), np.uint8)
         Image.fromarray(pixels).save(path, "JPEG")
-    named = [folder / f"{number:04}.jpg" for number in range(PARTS * SIZE)]
-    for number, path in enumerate(named):
+    paths = [folder / f"{number:04}.jpg" for number in range(PARTS * SIZE)]
+    for number, path in enumerate(paths):
         os.link(real[number % len(real)], path)
-    named[100].unlink()
-    named[100].write_bytes(b"no photo")
-    return named
+    paths[100].unlink()
+    paths[100].write_bytes(b"no photo")
+    return paths
 
 
 def assert_same_rows(rows: list[dict], expected: list[dict]) -> None:

@@ -142,7 +142,7 @@ def test_a_batch_that_is_not_full_causes_no_new_trace(
     assert run.experimental_get_tracing_count() == 2
 
 
-def test_the_photos_are_kept_when_asked_for(tiny: Tiny, paths: list[Path]) -> None:
+def test_the_photos_are_kept_on_request(tiny: Tiny, paths: list[Path]) -> None:
     first, second, damaged, *_ = explain_many(tiny("flat"), paths, keep_photos=True)
     np.testing.assert_array_equal(first.photo, cnnviz.open_photo(paths[0]))
     np.testing.assert_array_equal(second.photo, cnnviz.open_photo(paths[1]))

@@ -35,7 +35,7 @@ from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
 
-# Keras saves its weights in a way that NumPy will give up.
+# Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZE = 10
@@ -204,7 +204,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(averaged: Path, photos
     assert names(run("predict", averaged, photos / "cat[1].png", "--json")) == ["cat[1].png"]
 
 
-def test_a_photo_that_is_named_twice_comes_once(averaged: Path, photos: Path) -> None:
+def test_a_photo_that_is_named_twice_is_listed_once(averaged: Path, photos: Path) -> None:
     result = run("predict", averaged, photos / "b.png", photos, f"{photos}/b*", "--json")
     assert sorted(names(result)) == ["a.PNG", "b.png", "c.jpg"]
 
@@ -274,7 +274,7 @@ def test_explain_takes_a_layer_and_a_class_by_number(
     np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
-def test_a_class_named_by_a_number_comes_before_the_number() -> None:
+def test_a_class_named_by_a_number_has_priority_over_the_number() -> None:
     import keras
 
     model = keras.Sequential(
@@ -375,9 +375,9 @@ def test_the_table_has_the_same_values_as_the_lines(
     assert result.exit_code == 1
     first, bad, last = rows_in(tmp_path)
     for row, line in zip((first, last), lines(result), strict=True):
-        place = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
+        box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
         shared = ("file", "class", "confidence", "target", "method", "layer")
-        assert row == {**{name: line[name] for name in shared}, **place}
+        assert row == {**{name: line[name] for name in shared}, **box}
     assert bad.pop("file") == str(photos / "b.png")
     assert "cannot be read as a photo" in bad.pop("error")
     assert set(bad.values()) == {None}
@@ -423,7 +423,7 @@ def test_resuming_does_what_is_left_and_repeats_what_failed(
     (photos / "a.PNG").write_bytes(b"no photo")
     options = ("--out", tmp_path, "--no-pictures", "--json")
     assert run("explain", averaged, photos, *options).exit_code == 1
-    whole = rows_in(tmp_path)
+    rows_of_first_run = rows_in(tmp_path)
     parts = sorted((tmp_path / "results").glob("part-*.parquet"))
     assert len(parts) == 4
     parts[1].unlink()
@@ -434,7 +434,7 @@ def test_resuming_does_what_is_left_and_repeats_what_failed(
     assert "4 of 7 photos were done before." in result.stderr
     assert str(photos / "a.PNG") in result.stderr
     assert names(result) == ["d0.png", "d1.png", "c.jpg"]
-    assert rows_in(tmp_path) == whole
+    assert rows_in(tmp_path) == rows_of_first_run
     assert parts[0].stat().st_mtime_ns == kept
 
 
@@ -504,8 +504,8 @@ def test_a_full_disk_ends_the_run_and_resuming_completes_it(
 ) -> None:
     for number in range(3):
         save_photo(photos / f"d{number}.png", number)
-    whole = tmp_path / "whole"
-    run("explain", averaged, photos, "--out", whole)
+    complete = tmp_path / "whole"
+    run("explain", averaged, photos, "--out", complete)
     replace, written = Path.replace, []
 
     def run_full(path: Path, target: Path) -> Path:
@@ -525,12 +525,12 @@ def test_a_full_disk_ends_the_run_and_resuming_completes_it(
     assert not list(out.rglob(".*.part"))
     kept = rows_in(out)
     assert 2 <= len(kept) < 6
-    assert kept == rows_in(whole)[: len(kept)]
+    assert kept == rows_in(complete)[: len(kept)]
     again = run("explain", averaged, photos, "--out", out, "--resume")
     assert again.exit_code == 0
-    assert rows_in(out) == rows_in(whole)
+    assert rows_in(out) == rows_in(complete)
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        path.name for path in whole.iterdir()
+        path.name for path in complete.iterdir()
     )
 
 
@@ -604,6 +604,21 @@ def test_without_ray_the_option_names_the_requirements(
     result = run("explain", averaged, photos, "--out", tmp_path, "--ray", "auto")
     assert result.exit_code == 2
     assert "pip install -r requirements-ray.txt" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "layers"])
+def test_without_tensorflow_a_command_names_the_extra(
+    command: str, averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def missing(name: str, package: str | None = None) -> Any:
+        return None if name == "tensorflow" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    result = run(command, averaged, *([photos] if command == "predict" else []))
+    assert result.exit_code == 2
+    assert "pip install 'cnnviz[cpu]'" in result.stderr
 
 
 def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_path: Path) -> None:
@@ -715,8 +730,8 @@ def test_filters_saves_a_line_for_each_filter_as_csv(averaged: Path, tmp_path: P
         numbers = {name: np.float32(value) for name, value in row.items()}
         assert numbers["bias"] == expected.biases[index]
         assert numbers["norm"] == expected.per_filter.norm[index]
-        for place in np.ndindex(3, 3, 3):
-            assert numbers["[{},{},{}]".format(*place)] == expected.kernels[(*place, index)]
+        for position in np.ndindex(3, 3, 3):
+            assert numbers["[{},{},{}]".format(*position)] == expected.kernels[(*position, index)]
 
 
 def test_biases_of_a_separable_layer_stay_out_of_the_csv(flattened: Path, tmp_path: Path) -> None:

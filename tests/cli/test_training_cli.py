@@ -88,7 +88,7 @@ def test_prepare_of_valid_photos_exits_with_0(tmp_path: Path) -> None:
     (folder / "green" / "000.png").write_bytes((folder / "red" / "000.png").read_bytes())
     result = run("prepare", folder, "--out", tmp_path / "data", "--size", 8, "--scale")
     assert result.exit_code == 0
-    warning = "Warning: 2 files stand in more than one class, such as green/000.png."
+    warning = "Warning: 2 files are in more than one class, such as green/000.png."
     assert warning in result.stderr
     assert read_prepared(tmp_path / "data").arrays()[0].dtype == np.float32
 

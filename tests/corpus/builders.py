@@ -405,7 +405,7 @@ def skip_connections() -> Any:
 
 
 def ends_in_operations() -> Any:
-    """The last maps come from an operation that is no layer."""
+    """The last maps are the output of an operation that is no layer."""
     import keras
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""The rows of docs/tables/compatibility.md: a network, asked for everything and checked.
+"""The rows of docs/tables/compatibility.md: a network, with all answers about it checked.
 
 ``python -m tests.corpus.compatibility`` writes the file.
 """
@@ -97,7 +97,7 @@ def row(name: str, network: Any, photo: np.ndarray, logits: bool = False) -> str
         len(spatial),
         times(kernels.shape),
         cam.method,
-        # Keras numbers the layers that nobody named, by what else the process has built.
+        # Keras numbers layers without a name by what else the process has built.
         f"`{re.sub(r'_[0-9]+$', '', cam.layer)}`",
     )
     return f"| {' | '.join(map(str, cells))} |"

@@ -197,7 +197,7 @@ def _brain_floats(_: Any, arrays: dict[str, n.Array]) -> bytes:
 
 
 def _in_parts(file: h5py.File) -> None:
-    """Keras cuts a list of names that has no room in one attribute."""
+    """Keras cuts a list of names that does not fit into one attribute."""
     group = file["model_weights"]
     names = group.attrs["layer_names"]
     del group.attrs["layer_names"]
@@ -260,7 +260,7 @@ def _flagged(flags: int) -> bytes:
     return bytes(data)
 
 
-def _lying_size() -> bytes:
+def _false_size() -> bytes:
     """The list declares short weights; the weights are long."""
     data = bytearray(n.keras_file(compression=zipfile.ZIP_DEFLATED))
     entry = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 4) + 4)
@@ -463,7 +463,7 @@ def _no_heap(file: h5py.File) -> None:
 
 
 def _damaged_heap(length: int) -> bytes:
-    """The entry with the description, and the room behind it, claim another length."""
+    """The entry with the description, and the free space after it, claim another length."""
     data = bytearray(n.hdf5_file())
     heap = data.index(b"GCOL\x01")
     used = struct.unpack_from("<Q", data, heap + 24)[0]
@@ -476,9 +476,9 @@ def _heaps_in_a_heap() -> bytes:
     """Each heap has one text, which is the next heap: together they are longer than the file."""
     content = b""
     for _ in range(20):
-        room = max(4_096 - 48 - len(content), 0) + 16
+        space = max(4_096 - 48 - len(content), 0) + 16
         entry = struct.pack("<HHLQ", 1, 1, 0, len(content)) + content
-        rest = struct.pack("<HHLQ", 0, 0, 0, room) + bytes(room - 16)
+        rest = struct.pack("<HHLQ", 0, 0, 0, space) + bytes(space - 16)
         content = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + len(entry + rest)) + entry + rest
     return n.hdf5_file() + content
 
@@ -524,7 +524,7 @@ config_case(
     ),
 )
 config_case(
-    "shape-told-at-the-end",
+    "shape-at-the-end",
     LOADS,
     lambda: _with_config(
         n.sequential(n.convolution(), n.average(), n.scores()),
@@ -811,7 +811,7 @@ case(
     "zip-bomb",
     lambda: n.keras_file(arrays=bytes(64 << 20), compression=zipfile.ZIP_DEFLATED),
 )
-case("bomb-that-lies", "damaged-archive", lambda: _lying_size())
+case("bomb-of-a-false-size", "damaged-archive", lambda: _false_size())
 case("wrong-checksum", "damaged-archive", lambda: _flip_a_byte_of_config())
 case("second-end-record", "damaged-archive", lambda: _second_end())
 case("weights-are-a-picture", "damaged-weights", lambda: n.keras_file(arrays=b"\x89PNG" * 50))

@@ -112,7 +112,7 @@ def damaged_description(description: n.Json, chance: random.Random) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    """A separate copy: a value that is in two containers could come to contain itself."""
+    """A separate copy: a value that is in two containers could contain itself afterwards."""
     return json.loads(json.dumps(value))
 
 

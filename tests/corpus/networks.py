@@ -151,7 +151,7 @@ def functional_network(*, middle: Json | None = None) -> Json:
 
 
 def operation(module: str, kind: str, name: str, **settings: Any) -> Json:
-    """An operation between layers, such as the one that ``x + 1`` leaves in a graph."""
+    """An operation between layers, such as the one that ``x + 1`` adds to a graph."""
     return {
         "module": f"keras.src.ops.{module}",
         "class_name": kind,

@@ -370,7 +370,7 @@ case("claim-more.png", "PNG that claims 60,000 × 60,000", png(60_000, 60_000, 8
 case("zero.png", "PNG of no width", png(0, 4, 8, 2, []), "kind")
 case("no-pixels.png", "PNG without pixels", png(4, 4, 8, 2, []), "damaged")
 case("half.png", "PNG, second half missing", lambda: cut(encode(of(CORNER), "PNG"), 0.5), "damaged")
-# Pillow takes the end of the pixels for the end of the picture, and leaves the rest black.
+# Pillow treats the end of the pixels as the end of the picture; the rest stays black.
 case("rows.png", "PNG with too few rows", png(1, 3, 8, 0, [b"a"]), grey([[97], [0], [0]]))
 case(
     "checksum.png",
@@ -550,7 +550,7 @@ case(
     tiff({256: 60_000, 257: 60_000}, b"ab"),
     "pixels",
 )
-case("nowhere.tif", "TIFF whose directory lies behind its end", b"II*\0\xff\xff\xff\x7f", "kind")
+case("nowhere.tif", "TIFF whose directory is beyond its end", b"II*\0\xff\xff\xff\x7f", "kind")
 case("half.tif", "TIFF, pixels behind its end", tiff({273: 9_999_999}, b"ab"), "damaged")
 
 # --- WebP, AVIF, HEIC -----------------------------------------------------------------------

@@ -152,11 +152,13 @@ class Tab:
 
     def select(self, label: str) -> Locator:
         """The select box of that label."""
-        named = self.page.get_by_test_id("stWidgetLabel").filter(has_text=re.compile(f"^{label}$"))
-        return self.page.get_by_test_id("stSelectbox").filter(has=named)
+        with_label = self.page.get_by_test_id("stWidgetLabel").filter(
+            has_text=re.compile(f"^{label}$")
+        )
+        return self.page.get_by_test_id("stSelectbox").filter(has=with_label)
 
     def chosen(self, label: str) -> str:
-        """What stands in the select box of that label."""
+        """The value of the select box of that label."""
         box = self.select(label)
         return box.locator("input").input_value() or box.locator("[value]").first.inner_text()
 
@@ -202,7 +204,7 @@ class Tab:
         """Moves the mouse to a point of a chart, and returns the text that appears."""
         across, down = self.point(key, x, y)
         label = self.chart(key).locator(".hoverlayer .hovertext").filter(has_text=says)
-        # The first move only tells Plotly that the mouse came.
+        # At the first move Plotly only registers the mouse.
         self.page.mouse.move(across - 3, down - 3)
         self.page.mouse.move(across, down)
         label.first.wait_for()
@@ -234,7 +236,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def new_tab(browser: Browser) -> Iterator[Callable[[Server], Tab]]:
-    """Opens tabs of a person who was never here, on any server."""
+    """Opens tabs of a new visitor, on any server."""
     contexts = []
 
     def open_tab(server: Server, **options: Any) -> Tab:

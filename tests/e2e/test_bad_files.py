@@ -32,7 +32,7 @@ def first_case(code: str) -> models.Case:
 
 def bad_photos() -> list[photos.Case]:
     """A dozen, one of each code before any second one."""
-    # A file of too many bytes never leaves the browser.
+    # The browser does not send a file of too many bytes.
     codes = [case for case in photos.CASES if isinstance(case.expected, str)]
     bad = [case for case in codes if case.expected != "bytes"]
     firsts = list({case.expected: case for case in reversed(bad)}.values())

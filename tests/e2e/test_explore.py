@@ -78,7 +78,7 @@ def test_a_telephone_shows_the_map_right_after_the_photo(tab: Any) -> None:
 
 
 def _picture(tab: Any, key: str) -> dict[str, float]:
-    """Where on the page the photo in a chart lies."""
+    """The position on the page of the photo in a chart."""
     return tab.chart(key).locator(".layer-below .imagelayer image, image").first.bounding_box()
 
 
@@ -134,7 +134,7 @@ def test_names_full_of_markup_are_only_text(tab: Any) -> None:
         tab.open(f"/{page}?model=zz_markup&sample=digit-7")
         tab.page.get_by_text("About this network").click()
         tab.page.get_by_text("https://evil.example").first.wait_for()
-        # An address that stands in the open may be a link, a hidden one may not.
+        # A URL in plain text may be a link, a hidden one may not.
         for link in tab.page.locator("a[href*='evil']").all():
             assert link.get_attribute("href") == link.inner_text()
         assert tab.page.locator("img[src*='evil'], svg a").count() == 0

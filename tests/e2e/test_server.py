@@ -1,4 +1,4 @@
-"""What the server's settings promise, asked of the running server."""
+"""The server's settings, checked on a running server."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_the_hosts_can_be_named_in_the_environment() -> None:
 
 
 def upload(url: str, token: str, size: int) -> requests.Response:
-    """Sends a file to nobody's session."""
+    """Sends a file to a session that does not exist."""
     return requests.put(
-        f"{url}/_stcore/upload_file/nobody/nothing",
+        f"{url}/_stcore/upload_file/no-session/no-file",
         files={"file": ("a.jpg", bytes(size))},
         headers={"X-Xsrftoken": token},
         cookies={"_streamlit_xsrf": "2|aaaaaaaa|bbbbbbbb|1"},

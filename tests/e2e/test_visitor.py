@@ -1,4 +1,4 @@
-"""A visitor without a browser, whom the benchmark of a class and the proof of replicas send."""
+"""A visitor without a browser, which the benchmark of a class and the proof of replicas use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
     run(visit())
 
 
-def test_a_visitor_tells_what_goes_wrong(server: Any) -> None:
+def test_a_visitor_reports_what_goes_wrong(server: Any) -> None:
     async def visit() -> list[str]:
         async with visitor(server.url) as person:
             await person.open("no_such_page")
@@ -56,7 +56,7 @@ def test_a_visitor_tells_what_goes_wrong(server: Any) -> None:
 def test_a_visitor_of_a_server_that_is_gone_waits_for_nothing() -> None:
     async def visit() -> None:
         async with visitor("http://localhost:9"):
-            pytest.fail("Nobody listens there.")
+            pytest.fail("No server listens there.")
 
     with pytest.raises((requests.RequestException, ConnectionClosed, InvalidStatus)):
         run(visit())

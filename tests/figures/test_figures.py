@@ -37,7 +37,7 @@ from cnnviz.results import ClassActivationMap
 
 @pytest.fixture(autouse=True)
 def _validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has Plotly check every figure of this file; the app spares itself that."""
+    """Has Plotly check every figure of this file; the app does not do that."""
 
     def figure(drawing: frame.Drawing) -> go.Figure:
         return go.Figure(drawing.data, drawing.layout)
@@ -387,13 +387,13 @@ def test_a_grid_shows_its_limits_and_unit() -> None:
 
 
 def test_names_are_drawn_where_there_is_space() -> None:
-    image, points, _, named = grid(some_maps(14, 14, 32)).data
-    assert named.text[31] == "#31"
-    assert named.textfont.color == named.unselected.textfont.color is not None
+    image, points, _, names = grid(some_maps(14, 14, 32)).data
+    assert names.text[31] == "#31"
+    assert names.textfont.color == names.unselected.textfont.color is not None
     # An area is a strip for the name, then the tile: their middles are half a tile apart.
-    np.testing.assert_allclose(named.y, points.y - 14 / 2)
-    np.testing.assert_allclose(named.x, points.x - 14 / 2)
-    strip = 2 * named.y[0]
+    np.testing.assert_allclose(names.y, points.y - 14 / 2)
+    np.testing.assert_allclose(names.x, points.x - 14 / 2)
+    strip = 2 * names.y[0]
     assert 13 <= strip / pixels_of(image.source).shape[1] * 1000 <= 30
     assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 2
 

@@ -1,4 +1,4 @@
-"""The gate: what it lets through computes the same, what it refuses leaves nothing behind.
+"""The gate: an accepted file computes the same, a refused one leaves no file behind.
 
 The files come from `corpus/`; most tests here need no Keras.
 """
@@ -123,7 +123,7 @@ def test_the_code_survives_pickling() -> None:
     assert (error.code, str(error)) == ("lambda-code", REASONS["lambda-code"])
 
 
-# --- What is let through ----------------------------------------------------------------------
+# --- What is accepted -------------------------------------------------------------------------
 
 
 def load(path: Path, inspection: gate.Inspection, folder: Path) -> Any:
@@ -309,7 +309,7 @@ def test_the_real_model_is_taken_out_of_a_multi_gpu_file(tmp_path: Path) -> None
 
 
 def test_the_weights_of_a_multi_gpu_file_are_assigned_by_the_names_of_the_layers() -> None:
-    """Trainable weights of all layers come first, then the others, as Keras 2 kept them."""
+    """Trainable weights of all layers are first, then the others, as Keras 2 kept them."""
     description = n.keras_2_sequential(
         [
             n.layer("Conv2D", "conv", filters=1, kernel_size=[1, 1]),
@@ -515,7 +515,7 @@ def originals() -> list[bytes]:
     return mutations.originals()
 
 
-def let_through(path: Path) -> gate.Inspection | None:
+def accepted(path: Path) -> gate.Inspection | None:
     """The result of an inspection, None for a refusal; any other error is raised."""
     try:
         return gate.inspect_model(path)
@@ -527,24 +527,24 @@ def let_through(path: Path) -> gate.Inspection | None:
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32))
-def test_damaged_bytes_are_refused_or_let_through(
+def test_damaged_bytes_are_refused_or_accepted(
     model_path: Path, originals: list[bytes], seed: int
 ) -> None:
     chance = random.Random(seed)
     model_path.write_bytes(mutations.damaged_bytes(chance.choice(originals), chance))
-    inspection = let_through(model_path)
+    inspection = accepted(model_path)
     if inspection:
         assert_clean(inspection.config)
 
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32))
-def test_damaged_descriptions_are_refused_or_let_through(model_path: Path, seed: int) -> None:
+def test_damaged_descriptions_are_refused_or_accepted(model_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     damaged = mutations.damaged_description(chance.choice(mutations.descriptions()), chance)
     text = json.dumps(damaged)
     model_path.write_bytes(n.keras_file(text) if chance.random() < 0.7 else n.hdf5_file(text))
-    inspection = let_through(model_path)
+    inspection = accepted(model_path)
     if inspection:
         assert_clean(inspection.config)
 

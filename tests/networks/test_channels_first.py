@@ -1,4 +1,4 @@
-"""Channels first: every array leaves as the twin's with channels last and the same weights."""
+"""Channels first: every array equals that of a twin with channels last and the same weights."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_the_inner_layers_of_every_nested_model_are_reached(tiny: Tiny) -> None:
         assert len(cnnviz.activations(network, pixels, reached)) == len(reached) > 0
 
 
-def test_the_order_is_the_one_asked_for_and_a_vector_has_one_axis(
+def test_the_order_is_the_requested_one_and_a_vector_has_one_axis(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
     outputs = cnnviz.activations(tiny("flat"), photo, ["scores", "conv1", "average"])

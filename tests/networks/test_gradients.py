@@ -116,7 +116,7 @@ def test_without_a_logit_the_output_itself_is_explained(tiny: Tiny, photo: np.nd
     np.testing.assert_allclose(result.gradients[0], np.broadcast_to(expected, (5, 5, 4)), rtol=1e-4)
 
 
-def test_what_comes_after_the_score_has_no_gradient(tiny: Tiny, photo: np.ndarray) -> None:
+def test_layers_after_the_score_have_no_gradient(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("softmax_layer")
     inputs = network_input(photo, network.card.preprocessing)
     result = layer_gradients(network, inputs, "softmax", 0)

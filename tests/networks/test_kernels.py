@@ -1,4 +1,4 @@
-"""Filters: the layer's own weights, rearranged as said, and statistics by plain loops."""
+"""Filters: the layer's own weights, rearranged as documented, and statistics by plain loops."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_convolution_without_biases_has_none(tiny: Tiny) -> None:
     assert cnnviz.filters(tiny("convolutions"), "dilated").biases is None
 
 
-def test_half_precision_weights_come_as_float32(tiny: Tiny) -> None:
+def test_half_precision_weights_are_given_as_float32(tiny: Tiny) -> None:
     filters = cnnviz.filters(tiny("mixed_precision"), "conv1")
     assert filters.kernels.dtype == np.float32
 

@@ -23,7 +23,7 @@ from cnnviz.networks.loading import with_card
 
 Tiny = Callable[[str], Any]
 
-# Keras saves a model with a call that NumPy 2 calls old.
+# Keras saves a model with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -106,7 +106,7 @@ def test_an_inferred_card_of_several_outputs_is_that_of_the_first_row_of_scores(
 
 
 @pytest.mark.parametrize("name", ["one_sigmoid", "two_classes", "one_sigmoid_map"])
-def test_one_unit_and_two_units_both_stand_for_two_classes(tiny: Tiny, name: str) -> None:
+def test_one_unit_and_two_units_both_represent_two_classes(tiny: Tiny, name: str) -> None:
     assert cnnviz.network(tiny(name).model).card.labels == ["class 0", "class 1"]
 
 

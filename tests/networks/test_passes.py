@@ -82,7 +82,7 @@ def test_all_public_functions_together_compile_two_passes(fresh: Any, photo: np.
     assert counts == [1, 1]
 
 
-def test_many_layers_come_from_one_forward_pass(tiny: Tiny) -> None:
+def test_many_layers_are_outputs_of_one_forward_pass(tiny: Tiny) -> None:
     """The compiled function holds each convolution once, whatever the number of layers."""
     network = tiny("nested_functional")
     maps = [info.path for info in network.layers if info.spatial]

@@ -51,7 +51,7 @@ def test_sigmoid_outputs_of_several_classes_are_independent(tiny: Tiny) -> None:
     assert prediction.logits is None
 
 
-def test_one_sigmoid_unit_stands_for_two_classes(tiny: Tiny) -> None:
+def test_one_sigmoid_unit_represents_two_classes(tiny: Tiny) -> None:
     output, logit = np.array([0.8]), np.log([4.0])
     prediction = read_prediction(tiny("one_sigmoid"), head("sigmoid"), output, logit)
     np.testing.assert_allclose(prediction.probabilities, [0.2, 0.8])
@@ -292,7 +292,7 @@ def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
 FOUR = Prediction(("a", "b", "c", "d"), np.array([0.1, 0.4, 0.1, 0.4]), None)
 
 
-def test_the_top_comes_in_order_and_equals_by_number() -> None:
+def test_the_top_is_in_order_and_equals_by_number() -> None:
     assert FOUR.top(3) == [Score("b", 0.4), Score("d", 0.4), Score("a", 0.1)]
     assert [score.label for score in FOUR.top(9)] == ["b", "d", "a", "c"]
     assert FOUR.top(0) == []
@@ -301,7 +301,7 @@ def test_the_top_comes_in_order_and_equals_by_number() -> None:
 @pytest.mark.parametrize(
     ("target", "index"), [("cat", 0), ("owl", 2), (1, 1), (np.int64(2), 2), (np.uint8(0), 0)]
 )
-def test_a_class_goes_by_name_or_number(tiny: Tiny, target: Any, index: int) -> None:
+def test_a_class_is_selected_by_name_or_number(tiny: Tiny, target: Any, index: int) -> None:
     actual = class_index(tiny("flat"), target)
     assert actual == index
     assert type(actual) is int

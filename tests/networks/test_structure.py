@@ -92,12 +92,12 @@ def test_several_outputs_have_no_one_shape(tiny: Tiny) -> None:
     assert layers["pyramid/coarse"].output_shape == (None, 4, 4, 5)
 
 
-# --- Classes of one's own -------------------------------------------------------------------
+# --- Subclassed models and layers -------------------------------------------------------------
 
 
 @functools.cache
 def own_model() -> Any:
-    """A model written as a class, with a layer written as a class, a list and a Sequential."""
+    """A subclassed model with a subclassed layer, a list and a Sequential."""
     import keras
     from keras import layers
 
@@ -131,7 +131,7 @@ def own_model() -> Any:
 def test_layers_and_filters_of_a_subclassed_model() -> None:
     network = cnnviz.network(own_model())
     assert network.card.inferred
-    assert "class of its own" in network.card.description
+    assert "subclassed model (a Python class of its own)" in network.card.description
     layers = {info.path: info for info in network.layers}
     blocks = {"first", "first/conv", "second", "second/conv"}
     assert set(layers) == {"stem", "tail", "tail/mix", "scores", *blocks}
@@ -157,7 +157,7 @@ def test_all_else_of_a_subclassed_model_is_refused_with_a_message(
         lambda: cnnviz.outline(network),
     )
     for call in calls:
-        with pytest.raises(LayerError, match="'own' is written as a class of its own.*need a Sequ"):
+        with pytest.raises(LayerError, match="'own' is a subclassed model .*need a Sequ"):
             call()
 
 
@@ -292,7 +292,7 @@ def test_the_structure_of_a_model_without_a_graph_is_its_layers() -> None:
     assert structure.channels_first == frozenset()
 
 
-def test_class_scores_are_counted_by_output_and_rows_come_before_maps(tiny: Tiny) -> None:
+def test_class_scores_are_counted_by_output_and_rows_precede_maps(tiny: Tiny) -> None:
     structure = tiny("several_outputs").structure
     assert list(structure.outputs) == ["maps", "scores", "mood"]
     assert list(structure.class_counts.items()) == [("scores", 3), ("mood", 2), ("maps", 2)]
@@ -312,8 +312,8 @@ def test_the_names_of_outputs() -> None:
         "scores#1": (None, 2),
         "maps": (None, 6, 6, 5),
     }
-    named = keras.Model(image, {"animal": dense(flat), "where": maps})
-    assert describe_model(named).outputs == {"animal": (None, 2), "where": (None, 6, 6, 5)}
+    model = keras.Model(image, {"animal": dense(flat), "where": maps})
+    assert describe_model(model).outputs == {"animal": (None, 2), "where": (None, 6, 6, 5)}
 
 
 # --- Class counts ---------------------------------------------------------------------------

@@ -57,5 +57,5 @@ def test_a_subclassed_model_is_refused_with_a_message(photo: np.ndarray) -> None
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(Own(name="mine")(image))
     network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)))
-    with pytest.raises(LayerError, match="'mine' is written as a class of its own"):
+    with pytest.raises(LayerError, match="'mine' is a subclassed model .a Python class of its own"):
         cnnviz.predict(network, photo)

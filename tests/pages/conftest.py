@@ -174,7 +174,7 @@ def save() -> Callable[[Any, Path], None]:
 
     def save(model: Any, path: Path) -> None:
         with warnings.catch_warnings():
-            # Keras saves with a call that NumPy 2 calls old.
+            # Keras saves with a call that NumPy 2 deprecates.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             model.save(path)
 

@@ -47,7 +47,7 @@ def test_the_address_names_what_was_chosen_and_nothing_else(visit: Any) -> None:
     assert seen.app.query_params == {"model": "two_classes"}
 
 
-def test_the_address_goes_with_the_person_to_the_next_page(visit: Any) -> None:
+def test_the_address_of_the_next_page_has_the_choices_that_apply_to_it(visit: Any) -> None:
     seen = visit("explore", model="two_classes", sample="coffee").turn_to("network")
     assert seen.app.query_params == {"model": "two_classes", "sample": "coffee"}
 

@@ -64,7 +64,7 @@ def test_a_sample_is_explained(visit: Any, model: str, sample: str, answer: str)
     assert answer in seen.app.subheader[0].value
     # What the map shows, or why it shows nothing.
     empty = seen.values("overlay").max() <= 0
-    assert ("Nothing in the photo speaks for" if empty else "is strongest") in seen.text
+    assert ("The photo holds no evidence for" if empty else "is strongest") in seen.text
 
 
 @pytest.mark.parametrize("model", SHIPPED)
@@ -73,9 +73,9 @@ def test_explore_shows_what_the_network_computed(visit: Any, model: str) -> None
     answer = workers.explain(file_of(model), first_photo(model))
     best = answer.prediction.top(5)
     bars = seen.figure("scores")
-    named = [one["text"] for one in bars["layout"]["annotations"]]
+    labels = [one["text"] for one in bars["layout"]["annotations"]]
     for score in best:
-        assert score.label in named
+        assert score.label in labels
     assert f"{min(best[0].probability, 0.999):.1%}".replace("%", " %") in seen.text
     np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
     photo, coloured = (image["source"] for image in seen.figure("overlay")["layout"]["images"])

@@ -135,8 +135,8 @@ def test_a_class_without_evidence_is_reported(visit: Any, models: Any) -> None:
     seen = visit("class_activation_map")
     for target in ("cat", "dog", "owl"):
         seen.choose("Class", target).fine()
-        speaks = seen.values("map alone").max() > 0
-        assert ("Nothing in the photo speaks for" in seen.text) is not speaks
+        evidence = seen.values("map alone").max() > 0
+        assert ("The photo holds no evidence for" in seen.text) is not evidence
 
 
 def test_folded_models_are_opened_by_choice(visit: Any, models: Any) -> None:

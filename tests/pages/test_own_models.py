@@ -103,7 +103,7 @@ def test_of_many_files_the_one_used_longest_ago_is_deleted(
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
     visit().fine().give_model("theirs.keras", saved("several_outputs").read_bytes()).fine()
     seen.turn_to("network")
-    assert "mine.keras was put away" in seen.text + seen.app.error[0].value.replace("\\", "")
+    assert "mine.keras was deleted" in seen.text + seen.app.error[0].value.replace("\\", "")
     assert seen.chosen("Network") == "two_classes"
     assert seen.app.exception == []
 
@@ -148,7 +148,7 @@ def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
     # A wrong number of names is reported at once, and the card stays the same.
     seen.app.text_area[0].set_value("lion\ntiger")
     seen.run(seen.widget("Use these").click())
-    assert "tells 3 classes apart, and here are 2 names" in seen.text
+    assert "has 3 classes, and here are 2 names" in seen.text
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
 
 

@@ -93,7 +93,7 @@ def test_a_camera_picture_is_explained(visit: Any, picture: bytes) -> None:
     assert "Taken just now" in seen.fine().text
 
 
-def test_a_sample_says_where_it_comes_from(visit: Any) -> None:
+def test_a_sample_has_its_origin(visit: Any) -> None:
     assert "photo by Stéfan van der Walt" in visit(sample="chelsea").text
     assert "CC0 1.0" in visit(sample="chelsea").text
 

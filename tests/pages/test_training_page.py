@@ -402,7 +402,7 @@ def test_an_active_training_is_shown_and_prevents_another(
     (stop,) = [one for one in seen.app.button if one.label == "Stop for everybody"]
     seen.run(stop.click())
     assert trained.is_stop_requested()
-    assert "It is coming to its end" in seen.text
+    assert "It is stopping" in seen.text
 
 
 def test_the_newest_training_is_shown_until_another_is_chosen(

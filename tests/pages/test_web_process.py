@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from cnnviz.errors import WorkerError
 from cnnviz.serving import workers
-from cnnviz.serving.worker_process import Call
+from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import ROOT
 from cnnviz.ui import __main__ as start
 
@@ -40,6 +41,12 @@ def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
     *titles, loaded = done.stdout.splitlines() or [""]
     assert loaded == "set()", done.stderr[-2000:]
     assert len(set(titles)) == 6
+
+
+def test_without_tensorflow_the_app_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
+    with pytest.raises(SystemExit, match=r"^Error: .*pip install 'cnnviz\[cpu\]'"):
+        start.main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
@@ -83,12 +90,12 @@ def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The functions that workers were asked for, in order."""
+    """The functions that were called in workers, in order."""
     models("flat", "two_classes")
     functions: list[str] = []
     original = workers.call
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         functions.append(question.function)
         return original(question)
 
@@ -105,7 +112,7 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
     drawn: list[str] = []
     original = workers.call
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         answer = original(question)
         if question.function == "explain":
             drawn.extend(one.target for one in answer.maps)
@@ -165,7 +172,7 @@ def test_a_worker_that_died_is_reported_and_asked_again(
     seen = visit(sample="coffee").choose("Network", "two_classes")
     original, deaths = workers.call, [WorkerError("The process stopped.")]
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         if deaths:
             raise deaths.pop()
         return original(question)
@@ -185,7 +192,7 @@ def test_a_worker_that_dies_every_time_leaves_an_error_and_a_way_on(
     original = workers.call
     with monkeypatch.context() as patch:
 
-        def call(question: Call) -> Any:
+        def call(question: WorkerCall) -> Any:
             raise WorkerError("The process stopped again.")
 
         patch.setattr(workers, "call", call)

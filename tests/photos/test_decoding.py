@@ -47,7 +47,7 @@ def small_pixels(depth: int) -> st.SearchStrategy[np.ndarray]:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @given(pixels=small_pixels(3))
-def test_a_lossless_photo_comes_back_pixel_by_pixel(kind: str, pixels: np.ndarray) -> None:
+def test_a_lossless_photo_is_decoded_exactly(kind: str, pixels: np.ndarray) -> None:
     photo = open_photo(encode(Image.fromarray(pixels), kind, **LOSSLESS[kind]))
     assert photo.dtype == np.uint8
     np.testing.assert_array_equal(photo, pixels)
@@ -119,7 +119,7 @@ def test_cmyk_becomes_rgb(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LOSSY)
-def test_a_lossy_photo_comes_back_nearly(kind: str) -> None:
+def test_a_lossy_photo_is_decoded_nearly_exactly(kind: str) -> None:
     rows, columns = np.mgrid[:64, :96]
     pixels = np.stack([rows * 4, columns * 2, 255 - rows * 2], axis=-1).astype(np.uint8)
     photo = open_photo(encode(Image.fromarray(pixels), kind, quality=95))

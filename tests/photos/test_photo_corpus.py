@@ -1,4 +1,4 @@
-"""Every odd and bad photo of the corpus, against what must come of it."""
+"""Every odd and bad photo of the corpus, against its expected outcome."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_the_region_of_an_oblong_input_by_hand(fit: str, region: Region) -> None
 
 
 def test_borders_of_whole_pixels_are_accounted_for() -> None:
-    """7 of 10 pixels lie inside, behind a border of 1: the other border is 2."""
+    """7 of 10 pixels are inside, behind a border of 1: the other border is 2."""
     region = seen_region(10, 7, make(10, 10, fit="pad"))
     assert region == Region(-1, 0, 10, 10)
 

@@ -19,11 +19,11 @@ SERVER = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding=
 
 
 def test_nginx_knows_every_replica_of_compose_by_name_and_port() -> None:
-    named = re.findall(
+    replicas = re.findall(
         r"^  (cnnviz-\d):\n(?:    .*\n)*?      STREAMLIT_SERVER_PORT: \"(\d+)\"", COMPOSE, re.M
     )
-    assert len(named) == 2
-    for name, port in named:
+    assert len(replicas) == 2
+    for name, port in replicas:
         number = name[-1]
         # In the upstream for all, in its own, and as the other's backup.
         assert NGINX.count(f"server {name}:{port} ") == 3

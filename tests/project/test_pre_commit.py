@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def recipe(target: str) -> list[str]:
     """The commands of a target of the Makefile."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
-    assert found is not None
-    return [line.strip().replace("$(BIN)", ".venv/bin") for line in found[1].splitlines()]
+    rule = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
+    assert rule is not None
+    return [line.strip().replace("$(BIN)", ".venv/bin") for line in rule[1].splitlines()]
 
 
 def test_the_hooks_are_the_checks_of_the_makefile() -> None:

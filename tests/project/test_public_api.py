@@ -1,4 +1,4 @@
-"""The public names: they work in five lines, and stay what they are."""
+"""The public names: they work in five lines, and do not change."""
 
 from __future__ import annotations
 

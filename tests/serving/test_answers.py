@@ -18,7 +18,7 @@ from cnnviz.serving.answers import GuardedConnection
 
 
 def through(answer: Any) -> Any:
-    """An answer as it comes out of a guarded pipe."""
+    """An answer that was sent through a guarded pipe."""
     reader, writer = Pipe(duplex=False)
     try:
         writer.send(answer)
@@ -38,7 +38,7 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
-def test_results_come_through_as_they_are(tiny: Any) -> None:
+def test_results_are_read_unchanged(tiny: Any) -> None:
     numbers = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
     prediction = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
     answer = through({"maps": numbers, "scalar": np.float64(0.5), "prediction": prediction})
@@ -54,7 +54,7 @@ def test_results_come_through_as_they_are(tiny: Any) -> None:
     "error",
     [CardError("a card"), RefusedModelError("no", "zip-bomb"), WorkerError("busy", again=False)],
 )
-def test_errors_for_people_come_through(error: Exception) -> None:
+def test_errors_for_people_are_read(error: Exception) -> None:
     answer = through(error)
     assert type(answer) is type(error)
     assert str(answer) == str(error)
@@ -82,10 +82,10 @@ def test_a_trap_is_not_run(tmp_path: Path) -> None:
 )
 def test_no_other_name_is_looked_up(module: str, name: str) -> None:
     reader, writer = Pipe(duplex=False)
-    named = b"\x80\x04" + b"".join(
+    opcodes = b"\x80\x04" + b"".join(
         b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name)
     )
-    writer.send_bytes(named + b"\x93.")
+    writer.send_bytes(opcodes + b"\x93.")
     with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
         GuardedConnection(reader).recv()
     reader.close()

@@ -1,4 +1,4 @@
-"""Temporary folders that name their process: real processes, killed for real."""
+"""Temporary folders that name their process: real processes, some of which are killed."""
 
 from __future__ import annotations
 

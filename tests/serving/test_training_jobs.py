@@ -233,7 +233,7 @@ def test_killed_while_it_prepares_photos_it_leaves_no_upload(
     assert list(job.folder.glob("*.zip"))
     kill()
     assert training_jobs.status(job).state == "failed"
-    # Whether or not anybody reads the status.
+    # Whether or not a page reads the status.
     assert wait_until(lambda: not list(job.folder.glob("*.zip")), 10)
     assert wait_until(lambda: "ended without a final status" in caplog.text, 10)
 

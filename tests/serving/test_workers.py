@@ -1,7 +1,8 @@
-"""Workers: real processes, killed for real. Most tests of this file share one."""
+"""Workers: real processes, some of which are killed. Most tests of this file share one."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ from cnnviz.attribution.outlines import outline
 from cnnviz.cards import card_path, changed, write_card
 from cnnviz.errors import (
     CardError,
+    CnnvizError,
     LayerError,
     ModelError,
     RefusedModelError,
@@ -36,12 +38,12 @@ from cnnviz.errors import (
 from cnnviz.inspection import gate
 from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
-from cnnviz.serving.worker_process import Call
+from cnnviz.serving.worker_process import WorkerCall
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
 
-# Keras saves a model with a call that NumPy 2 calls old.
+# Keras saves a model with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -147,7 +149,7 @@ def test_a_given_card_replaces_the_models_own_in_that_call_alone(
     assert workers.outline(flat).card == before
 
 
-def test_many_ask_at_once_and_each_gets_their_own_answer(flat: ModelFile) -> None:
+def test_of_many_callers_at_once_each_gets_its_own_answer(flat: ModelFile) -> None:
     rng = np.random.default_rng(5)
     photos = [rng.integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(12)]
     network = cnnviz.load_model(flat.path)
@@ -176,7 +178,7 @@ def test_a_file_that_was_replaced_is_another_model(
 # --- Errors -----------------------------------------------------------------------------------
 
 
-def test_an_error_for_people_crosses_as_it_is(flat: ModelFile, photo: np.ndarray) -> None:
+def test_an_error_for_people_is_passed_on_unchanged(flat: ModelFile, photo: np.ndarray) -> None:
     network = cnnviz.load_model(flat.path)
     with pytest.raises(LayerError) as here:
         cnnviz.filters(network, "pool")
@@ -241,7 +243,7 @@ def test_an_answer_that_never_comes_is_given_up(flat: ModelFile, photo: np.ndarr
         other = people.submit(workers.predict, flat, photo)
         assert wait_until(lambda: len(pool.executor._pending_work_items) == 2)
         with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
-            workers.call(Call("predict", flat, args=(photo,)), seconds=0.5)
+            workers.call(WorkerCall("predict", flat, args=(photo,)), seconds=0.5)
         assert isinstance(other.exception(30), WorkerError)
     assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
     assert wait_until(lambda: not _runs(stuck)), "the stuck process still runs"
@@ -301,7 +303,7 @@ def test_a_start_prepares_every_model_that_can_be(
         workers.start([trusted(damaged), gone, flat, other, fifth])
         # It has returned before the first step, which waits for TensorFlow's import.
         assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
-        # There is room for four: the fifth would evict the first.
+        # A worker keeps four: the fifth would evict the first.
         assert wait_until(lambda: in_process(flat, _kept) == ["flat", other.name])
         assert not wait_until(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
     assert "Could not prepare" in caplog.text
@@ -363,7 +365,7 @@ def test_an_untrusted_model_is_inspected_once_and_before_tensorflow(
     assert network.fingerprint == expected.fingerprint
 
 
-def _slow_answer(call: Call) -> Any:
+def _slow_answer(call: WorkerCall) -> Any:
     """Runs inside a confined process in place of the function that answers."""
     time.sleep(2)
     return worker_process.answer(call)
@@ -376,7 +378,7 @@ def test_the_time_of_an_untrusted_model_starts_when_its_call_does(
     untrusted = model_file(folder / "flat.keras")
     workers.outline(untrusted)
     monkeypatch.setattr(workers, "answer", _slow_answer)
-    question = Call("outline", untrusted)
+    question = WorkerCall("outline", untrusted)
     # Enough for one call, and too little for one that waits for another one.
     with ThreadPoolExecutor(3) as people:
         outlines = [people.submit(workers.call, question, seconds=3.5) for _ in range(3)]
@@ -528,6 +530,17 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.usefixtures("anew")
+def test_without_tensorflow_no_process_is_started(
+    flat: ModelFile, is_trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
+    with pytest.raises(CnnvizError, match=r"pip install 'cnnviz\[cpu\]'"):
+        workers.outline(replace(flat, trusted=is_trusted))
+    assert worker_pools.running() == []
 
 
 def test_threads_do_not_start_two_sets_of_processes(

@@ -88,7 +88,7 @@ def test_parameters_of_the_cam_network_by_hand(built: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["lesson-cam", "transfer"])
-def test_the_class_activation_map_comes_from_the_dense_weights(
+def test_the_class_activation_map_is_computed_from_the_dense_weights(
     built: dict[str, Any], name: str
 ) -> None:
     model = built[name]

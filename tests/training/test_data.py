@@ -67,17 +67,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "dog" / f"odd{number}.bmp"
         )
     (folder / "cat" / "000.png").write_bytes(b"no photo")
-    whole = (folder / "cat" / "017.png").read_bytes()
-    (folder / "cat" / "017.png").write_bytes(whole[: len(whole) // 2])
+    good = (folder / "cat" / "017.png").read_bytes()
+    (folder / "cat" / "017.png").write_bytes(good[: len(good) // 2])
     (folder / "cat" / "036.png").write_bytes(b"")
     below = folder / "dog" / "more" / "of them"
     below.mkdir(parents=True)
     shutil.move(folder / "dog" / "003.png", below / "UPPER.PNG")
     (folder / "dog" / "read me.txt").write_text("no photo")
-    (folder / "dog" / ".hidden.png").write_bytes(whole)
+    (folder / "dog" / ".hidden.png").write_bytes(good)
     (folder / ".thumbnails").mkdir()
-    (folder / ".thumbnails" / "1.png").write_bytes(whole)
-    (folder / "at the top.png").write_bytes(whole)
+    (folder / ".thumbnails" / "1.png").write_bytes(good)
+    (folder / "at the top.png").write_bytes(good)
     return folder
 
 
@@ -128,9 +128,9 @@ def test_damaged_photos_are_left_out_and_named(prepared: Prepared) -> None:
 def test_scaled_values_are_a_255th(folder: Path, prepared: Prepared, tmp_path: Path) -> None:
     scaled = prepare(folder, tmp_path / "data", scale=True)
     assert scaled.preprocessing.scaling == "unit"
-    for floats, whole in zip(scaled.arrays(), prepared.arrays(), strict=True):
+    for floats, integers in zip(scaled.arrays(), prepared.arrays(), strict=True):
         assert floats.dtype == np.float32
-        np.testing.assert_array_equal(floats, whole / np.float32(255))
+        np.testing.assert_array_equal(floats, integers / np.float32(255))
 
 
 def test_progress_counts_all_photos(pair: Path, tmp_path: Path) -> None:
@@ -250,10 +250,10 @@ def test_a_killed_preparation_resumes(tmp_path: Path) -> None:
     again = prepare(source, out, report=lambda *now: reports.append(now))
     assert reports == [(64, 170), (96, 170), (100, 170), (132, 170), (164, 170), (170, 170)]
 
-    whole = prepare(source, tmp_path / "whole")
-    assert dataclasses.replace(again, folder=whole.folder) == whole
+    uninterrupted = prepare(source, tmp_path / "whole")
+    assert dataclasses.replace(again, folder=uninterrupted.folder) == uninterrupted
     for label in ("cat", "dog"):
-        written = [(folder / f"{label}.npy").read_bytes() for folder in (out, whole.folder)]
+        written = [(folder / f"{label}.npy").read_bytes() for folder in (out, uninterrupted.folder)]
         assert written[0] == written[1]
 
 
@@ -356,21 +356,21 @@ def test_other_photos_or_settings_need_another_folder(
 
 def test_an_array_of_another_program_is_not_overwritten(pair: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    other = tmp_path / "data" / "dog.npy"
-    other.write_bytes(b"other")
+    existing = tmp_path / "data" / "dog.npy"
+    existing.write_bytes(b"other")
     with pytest.raises(DataError, match="dog.npy is already there, and no manifest"):
         prepare(pair, tmp_path / "data")
-    assert other.read_bytes() == b"other"
+    assert existing.read_bytes() == b"other"
 
 
 def test_an_array_is_not_overwritten_by_an_npz_file(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    other = tmp_path / "data" / "3.npy"
-    other.write_bytes(b"other")
+    existing = tmp_path / "data" / "3.npy"
+    existing.write_bytes(b"other")
     with pytest.raises(DataError, match=r"3\.npy is already there, and no manifest"):
         prepare_pixels(digits(tmp_path / "a.npz"), tmp_path / "data")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["3.npy"]
-    assert other.read_bytes() == b"other"
+    assert existing.read_bytes() == b"other"
 
 
 # --- A full disk ----------------------------------------------------------------------------
@@ -387,7 +387,7 @@ def test_a_disk_without_space_for_the_arrays(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match="No space left on device.*make room"):
+    with pytest.raises(DataError, match="No space left on device.*free disk space"):
         prepare(pair, tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
     monkeypatch.undo()
@@ -412,13 +412,13 @@ def test_a_disk_that_fills_up_during_the_preparation(tmp_path: Path) -> None:
     # The arrays of 40 × 192 bytes fit; the journal of 80 photos does not.
     command = [sys.executable, "-c", _LITTLE_SPACE, str(source), str(out), "9000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert "File too large. What is done is kept: make room" in done.stdout, done.stderr
+    assert "File too large. What is done is kept: free disk space" in done.stdout, done.stderr
     reports: list[int] = []
     again = prepare(source, out, report=lambda ready, total: reports.append(ready))
     assert reports[0] == 40
-    whole = prepare(source, tmp_path / "whole")
-    assert dataclasses.replace(again, folder=whole.folder) == whole
-    for one, other in zip(again.arrays(), whole.arrays(), strict=True):
+    uninterrupted = prepare(source, tmp_path / "whole")
+    assert dataclasses.replace(again, folder=uninterrupted.folder) == uninterrupted
+    for one, other in zip(again.arrays(), uninterrupted.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -724,13 +724,13 @@ def test_arrays_in_the_form_of_mnist(tmp_path: Path, scale: bool) -> None:
     assert counts == [16 + 12, 4 + 3, 6]
     assert (data.preprocessing.height, data.preprocessing.width) == (12, 10)
     assert data.preprocessing.channels == 1
-    given = np.load(path)
+    source = np.load(path)
     for label, array in zip(data.labels, data.arrays(), strict=True):
         expected = np.concatenate(
-            [given[f"x_{end}"][given[f"y_{end}"] == int(label)] for end in ("train", "test")]
+            [source[f"x_{end}"][source[f"y_{end}"] == int(label)] for end in ("train", "test")]
         )[..., None]
         np.testing.assert_array_equal(array, expected / np.float32(255) if scale else expected)
-    first = int(np.flatnonzero(given["y_train"] == 3)[0])
+    first = int(np.flatnonzero(source["y_train"] == 3)[0])
     assert data.rows["3"][0].file == f"training[{first}]"
     assert data.rows["3"][-1].file == "test[5]"
     assert prepare_pixels(path, tmp_path / "data", scale=scale) == data

@@ -370,13 +370,14 @@ def test_resumed_across_the_stages_of_a_recipe(
     data: Prepared, two_stages: str, tmp_path: Path
 ) -> None:
     train(data, tmp_path / "whole.keras", two_stages, batch=BATCH)
-    whole = tmp_path / "whole_training"
-    history = read_history(whole)
+    uninterrupted = tmp_path / "whole_training"
+    history = read_history(uninterrupted)
     # In each stage the learning rate falls along a cosine of its own.
     expected = [1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
     np.testing.assert_allclose([epoch.rate for epoch in history], expected, rtol=1e-5)
     first, frozen, tuned = (
-        keras.saving.load_model(whole / history[at].checkpoint, compile=False) for at in (0, 1, 2)
+        keras.saving.load_model(uninterrupted / history[at].checkpoint, compile=False)
+        for at in (0, 1, 2)
     )
     kernels = [model.get_layer("conv").kernel.numpy() for model in (first, frozen, tuned)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -397,7 +398,7 @@ def test_resumed_across_the_stages_of_a_recipe(
             )
         assert len(read_history(tmp_path / "parts_training")) == count + 1
     train(data, out, two_stages, batch=BATCH, resume=True)
-    same_files(tmp_path / "parts_training", whole)
+    same_files(tmp_path / "parts_training", uninterrupted)
 
 
 def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained) -> None:
@@ -411,9 +412,9 @@ def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained)
             train(data, trained.out, "lesson-mnist", **(config | change), resume=True)
     with pytest.raises(TrainingError, match="begun with architecture 'lesson-mnist'"):
         train(data, trained.out, "tiny-vgg", **config, resume=True)
-    other = dataclasses.replace(data, key="other")
+    changed = dataclasses.replace(data, key="other")
     with pytest.raises(TrainingError, match="begun with data "):
-        train(other, trained.out, "lesson-mnist", **config, resume=True)
+        train(changed, trained.out, "lesson-mnist", **config, resume=True)
 
 
 def test_a_training_does_not_overwrite_another(data: Prepared, trained: Trained) -> None:

@@ -88,7 +88,7 @@ def test_an_epoch_is_the_same_in_the_middle_of_a_training_and_at_its_start(
         assert same(batches_of_photos[4 * epoch - 4 : 4 * epoch], expected)
 
 
-def test_every_photo_comes_once_an_epoch_in_another_order(colours: Prepared) -> None:
+def test_every_photo_occurs_once_an_epoch_in_another_order(colours: Prepared) -> None:
     arrays = colours.arrays()
     expected = [
         (arrays[label][row] / np.float32(255), label) for label, row in colours.indices("training")
@@ -134,7 +134,7 @@ def test_scaled_data_gives_the_same_batches(
 # --- Measured -------------------------------------------------------------------------------
 
 
-def test_measured_photos_come_once_in_order_and_unchanged(
+def test_measured_photos_occur_once_in_order_and_unchanged(
     colours: Prepared, colours_scaled: Prepared
 ) -> None:
     changed = recipe(Augmentation(flip=True, turn=90, invert=1))

@@ -114,7 +114,7 @@ def decode_chunks(
 
 
 def _follow(parent: int) -> None:
-    """Ends this process with its parent, and leaves Ctrl-C to the parent."""
+    """Ends this process with its parent, and ignores Ctrl-C, which the parent handles."""
     # A terminal sends Ctrl-C to every process of a command.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     follow(parent)

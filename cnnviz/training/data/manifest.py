@@ -181,7 +181,7 @@ def check_classes(counts: dict[str, int], source: str) -> None:
     if len(counts) < 2:
         raise DataError(
             f"{source} has {'one class' if counts else 'no classes'}: {', '.join(counts) or '–'}. "
-            "A network learns to tell at least two apart: make a sub-folder with photos for each "
+            "A network learns to distinguish at least two: make a sub-folder with photos for each "
             "class, such as cat/ and dog/."
         )
     for label, count in counts.items():

@@ -92,8 +92,8 @@ def prepare_photos(
         decoding.delete_journal(out)
     except OSError as error:
         raise DataError(
-            f"{out} cannot be written: {error.strerror}. What is done is kept: make room, then "
-            "run the same command again."
+            f"{out} cannot be written: {error.strerror}. What is done is kept: free disk "
+            "space, then run the same command again."
         ) from error
     return prepared
 
@@ -147,11 +147,11 @@ def close_gaps(part: Path, array: Path, indices: list[int]) -> None:
         del rows
         part.replace(array)
         return
-    whole = array.with_suffix(".whole")
-    new_array(whole, (len(indices), *rows.shape[1:]), rows.dtype)
-    kept = open_memmap(whole, mode="r+")
+    complete = array.with_suffix(".whole")
+    new_array(complete, (len(indices), *rows.shape[1:]), rows.dtype)
+    kept = open_memmap(complete, mode="r+")
     for start in range(0, len(indices), decoding.CHUNK):
         kept[start : start + decoding.CHUNK] = rows[indices[start : start + decoding.CHUNK]]
     del kept, rows
-    whole.replace(array)
+    complete.replace(array)
     part.unlink()

@@ -43,7 +43,9 @@ class Look:
 def pick_layers(scene: Scene, spatial: list[LayerInfo]) -> list[LayerInfo]:
     """The choice of layers; by default the first one that the card suggests."""
     by_path = {layer.path: layer for layer in spatial}
-    suggested = [path for path in scene.card.suggested_layers.activations if path in by_path]
+    suggested = [
+        path for path in scene.outline.card.suggested_layers.activations if path in by_path
+    ]
     default = suggested[0] if suggested else _first_convolution(spatial)
     paths = choices.choose_many(
         "Layers",
@@ -108,7 +110,7 @@ def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Call
     with grid:
         figure = _grid(
             scene.model,
-            scene.card_override,
+            scene.card,
             scene.photo.key,
             layer,
             look,
@@ -180,12 +182,13 @@ def _hover(ranking: ChannelRanking, channel: int) -> str:
 
 def _name_dead(ranking: ChannelRanking, count: int) -> None:
     if not ranking.dead:
-        st.caption(f"All {count} channels answer somewhere in this photo.")
+        st.caption(f"All {count} channels are active somewhere in this photo.")
         return
-    named = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
+    numbers = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
     more = ", …" if len(ranking.dead) > 12 else ""
     st.caption(
-        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: {named}{more}"
+        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: "
+        f"{numbers}{more}"
     )
 
 

@@ -27,7 +27,7 @@ _SCALINGS = {
 
 def pick_layer(scene: Scene, convolutions: list[LayerInfo]) -> str:
     """The choice of a convolution, by path; by default the one that the card suggests."""
-    suggested = scene.card.suggested_layers.filters
+    suggested = scene.outline.card.suggested_layers.filters
     default = suggested if suggested in [layer.path for layer in convolutions] else None
     return parts.pick_layer("Layer", convolutions, default, _scope(scene))
 
@@ -47,10 +47,10 @@ def _input_names(scene: Scene, weights: Filters) -> list[str]:
     count = weights.kernels.shape[2]
     if count == 1:
         return ["its one input channel"]
-    first = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
-    if weights.layer == first and count == 3:
+    of_photo = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
+    if weights.layer == of_photo and count == 3:
         colours = ["red", "green", "blue"]
-        if scene.card.preprocessing.scaling == "caffe":
+        if scene.outline.card.preprocessing.scaling == "caffe":
             colours.reverse()
         return [f"input {number} ({colour})" for number, colour in enumerate(colours)]
     return [f"input {number}" for number in range(count)]
@@ -178,11 +178,11 @@ def _bias(weights: Filters, number: int) -> str:
 def downloads(weights: Filters) -> None:
     """The raw weights as files."""
     stem = parts.file_stem(weights.layer)
-    whole = weights.per_layer
+    statistics = weights.per_layer
     st.caption(
-        f"All {weights.kernels.size:,} weights of the layer: {whole.minimum:.3g} to "
-        f"{whole.maximum:.3g}, mean {whole.mean:.3g}, norm {whole.norm:.3g}, "
-        f"{whole.sparsity:.1%} zero."
+        f"All {weights.kernels.size:,} weights of the layer: {statistics.minimum:.3g} to "
+        f"{statistics.maximum:.3g}, mean {statistics.mean:.3g}, norm {statistics.norm:.3g}, "
+        f"{statistics.sparsity:.1%} zero."
     )
     kernels, table, biases, _ = st.columns([1, 1, 1, 2])
     with kernels:

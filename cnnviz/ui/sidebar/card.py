@@ -121,7 +121,7 @@ def _set(
     labels = [name.strip() for name in names.splitlines() if name.strip()]
     if len(labels) != len(base.labels):
         raise CardError(
-            f"The network tells {len(base.labels)} classes apart, and here are {len(labels)} names."
+            f"The network has {len(base.labels)} classes, and here are {len(labels)} names."
         )
     preprocessing = base.preprocessing.model_dump()
     sizes = {

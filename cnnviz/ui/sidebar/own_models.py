@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import streamlit as st
 
@@ -40,7 +39,7 @@ class UploadedFiles:
     """
 
     folder: TemporaryDirectory[str]
-    lock: Any = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     opening: Counter[str] = field(default_factory=Counter)
     opened: set[str] = field(default_factory=set)
 
@@ -73,7 +72,7 @@ def pick() -> None:
                 read_settings().upload_mb, int(st.get_option("server.maxUploadSize"))
             ),
             help="It is inspected before it is opened, and runs in a process of its own. "
-            "Nobody else sees it; it is deleted when others need the room.",
+            "Only you see it; it is deleted when others need the disk space.",
         )
         if uploaded is not None:
             # Another key makes another, empty uploader: Streamlit frees the file.
@@ -110,7 +109,7 @@ def _refresh_files() -> None:
             del _own()[name]
             network_choice.reset()
             st.session_state["model problem"] = (
-                f"{name} was put away, because others needed the room. Upload it again."
+                f"{name} was deleted, because others needed the disk space. Upload it again."
             )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cnnviz.errors import PhotoError
 from cnnviz.figures.photos import Picture, picture
@@ -59,7 +59,7 @@ def pick(model: ModelFile) -> LoadedPhoto:
         type=list(EXTENSIONS),
         key="uploaded photo",
         max_upload_size=MAX_BYTES >> 20,
-        help="It stays on this server's memory for as long as this page is open, and is not "
+        help="It stays in this server's memory for as long as this page is open, and is not "
         "saved anywhere.",
     )
     _take(uploaded, "uploaded")
@@ -75,7 +75,7 @@ def pick(model: ModelFile) -> LoadedPhoto:
     return photo
 
 
-def _take(file: Any, how: str) -> None:
+def _take(file: UploadedFile | None, how: str) -> None:
     """Reads a new file once; if it cannot be read, the photo stays the same."""
     last = st.session_state.get(f"last {how}")
     current = file.file_id if file is not None else None
@@ -95,7 +95,7 @@ def _take(file: Any, how: str) -> None:
             st.session_state["own photo"] = st.session_state.pop("photo set aside")
         return
     st.session_state["own photo"] = photo
-    st.session_state["own photo came"] = how
+    st.session_state["source of own photo"] = how
 
 
 def _set_aside(how: str) -> None:
@@ -103,7 +103,7 @@ def _set_aside(how: str) -> None:
 
     To replace a file, the browser first removes the old one and then sends the new one.
     """
-    if st.session_state.get("own photo came") == how and "own photo" in st.session_state:
+    if st.session_state.get("source of own photo") == how and "own photo" in st.session_state:
         st.session_state["photo set aside"] = st.session_state.pop("own photo")
 
 

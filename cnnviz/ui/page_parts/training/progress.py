@@ -102,7 +102,7 @@ def _draw_stop_button(job: TrainingJob) -> None:
         help="The best epoch so far becomes the model.",
     )
     if requested:
-        st.caption("It is coming to its end; the best epoch so far becomes the model.")
+        st.caption("It is stopping; the best epoch so far becomes the model.")
 
 
 def _time(seconds: float) -> str:
