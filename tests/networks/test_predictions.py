@@ -169,6 +169,22 @@ def test_outputs_that_are_no_probabilities_are_refused_with_a_message(
         read_prediction(tiny("flat"), head(activation), output, None)
 
 
+@pytest.mark.parametrize("output", [[1.02, 0.5, 0.0], [1.0, 0.5, -0.02]])
+def test_one_output_on_either_side_is_enough_to_be_no_probabilities(
+    tiny: Tiny, output: list[float]
+) -> None:
+    with pytest.raises(ModelError, match="outputs are not probabilities"):
+        read_prediction(tiny("flat"), head("sigmoid"), np.array(output), None)
+
+
+def test_outputs_may_miss_the_range_of_probabilities_by_the_rounding_of_float16(
+    tiny: Tiny,
+) -> None:
+    output = np.array([1.009, 0.5, -0.009])
+    prediction = read_prediction(tiny("flat"), head("sigmoid"), output, None)
+    assert prediction.index == 0
+
+
 def test_logarithms_of_probabilities_become_probabilities(tiny: Tiny) -> None:
     output = np.log([0.2, 0.5, 0.3])
     prediction = read_prediction(tiny("flat"), head("log_softmax"), output, None)

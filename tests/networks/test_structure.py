@@ -314,3 +314,12 @@ def test_the_names_of_outputs() -> None:
     }
     model = keras.Model(image, {"animal": dense(flat), "where": maps})
     assert describe_model(model).outputs == {"animal": (None, 2), "where": (None, 6, 6, 5)}
+
+
+# --- Class counts ---------------------------------------------------------------------------
+
+
+def test_maps_of_classes_of_free_size_are_counted() -> None:
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(5, 1, name="maps")(image))
+    assert describe_model(model).class_counts == {"maps": 5}
