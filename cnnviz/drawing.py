@@ -127,6 +127,17 @@ def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading
     return Shading(colours, *colour_limits(values, (0.0, strongest), centred=False))
 
 
+def activation_shading(values: Floats, colours: str) -> Shading:
+    """The colours of activations: a diverging scale if any value is below zero.
+
+    Args:
+        values: any shape; what is not finite is left out.
+        colours: the sequential scale of values without negative ones.
+    """
+    values = finite(values)
+    return shading(values, signed=bool((values < 0).any()), colours=colours)
+
+
 def colour_limits(values: Floats, limits: Limits | None = None, *, centred: bool) -> Limits:
     """The values of the first and the last colour: never equal, whatever the values are.
 

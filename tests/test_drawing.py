@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 import cnnviz
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import overlay_table
-from cnnviz.drawing import Shading, colour_limits, map_layer, shading
+from cnnviz.drawing import SIGNED, Shading, activation_shading, colour_limits, map_layer, shading
 from cnnviz.geometry import place_on_photo, seen_region
 from cnnviz.results import ClassActivationMap
 
@@ -250,3 +250,18 @@ def test_both_forms_of_a_layer_show_the_same(values: np.ndarray, fit: str, signe
     visible = rgba[..., 3] > 0
     np.testing.assert_array_equal(indexed[visible], rgba[visible])
     assert not visible[np.isnan(layer.values)].any()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, 2], Shading("viridis", 0, 2)),
+        ([1, np.nan, 2], Shading("viridis", 0, 2)),
+        ([-1, 0, np.nan, np.inf, 2], Shading(SIGNED, -2, 2)),
+        ([0, 0], Shading("viridis", 0, 1)),
+    ],
+)
+def test_activations_below_zero_get_a_scale_centred_on_zero(
+    values: list[float], expected: Shading
+) -> None:
+    assert activation_shading(np.array(values, np.float32), "viridis") == expected

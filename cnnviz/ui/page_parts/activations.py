@@ -10,7 +10,7 @@ import streamlit as st
 
 from cnnviz.arrays import Floats, centre
 from cnnviz.cards import ModelCard
-from cnnviz.drawing import SIGNED, shading
+from cnnviz.drawing import SIGNED, activation_shading
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
@@ -130,7 +130,7 @@ def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Call
                 st.caption("Click on a channel to look closer.")
                 return
             channel = _pick_channel(ranking, channels, address, scope)
-            colours = SIGNED if maps.min() < 0 else look.colours
+            colours = activation_shading(maps, look.colours).colours
             _one_channel(scene, layer, maps[..., channel], channel, colours)
 
     return draw_channel
@@ -157,11 +157,10 @@ def _grid(
     Cached by model, card, photo and look: drawing takes longer than reading cached activations.
     """
     channels = _order(_ranking, look.order)
-    signed = bool(_maps.min() < 0)
     if look.scale == "channel":
         # Divided by the largest value alone: zero stays zero, and a constant channel is not dead.
         _maps = centre(_maps, axis=(0, 1))
-    drawn = shading(_maps, signed=signed, colours=look.colours)
+    drawn = activation_shading(_maps, look.colours)
     return channel_grid(
         _maps,
         title=f"{len(channels)} channels of {layer.path}, {parts.shape_text(layer.output_shape)}",

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cnnviz.arrays import scale_filters
 from cnnviz.attribution.descriptions import damage
-from cnnviz.drawing import shading
+from cnnviz.drawing import colour_limits, finite, shading
 from cnnviz.exports import filters_csv
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
@@ -99,7 +99,6 @@ def grid(
     """
     raw = weights.kernels[:, :, channel, :]
     limits = {"symmetric": (-1.0, 1.0), "layer": (0.0, 1.0), "filter": (0.0, 1.0)}
-    low, high = float(weights.kernels.min()), float(weights.kernels.max())
     values = raw if scaling == "raw" else scale_filters(weights.kernels, scaling)[:, :, channel, :]
     statistics = weights.per_filter
     hovers = [
@@ -114,7 +113,7 @@ def grid(
         names=[f"#{number}" if named else "" for number in range(raw.shape[-1])],
         hovers=hovers,
         colours=colours,
-        limits=limits.get(scaling, (low, high)),
+        limits=limits.get(scaling) or colour_limits(finite(weights.kernels), centred=False),
     )
 
 

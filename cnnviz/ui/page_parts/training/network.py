@@ -10,6 +10,7 @@ import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import describe
+from cnnviz.drawing import activation_shading
 from cnnviz.errors import DataError
 from cnnviz.figures.grids import channel_grid
 from cnnviz.networks.channels import rank_channels
@@ -143,12 +144,14 @@ def _draw_activations(maps: Floats, layer: str) -> None:
     """Draws channels in the order of their numbers, so that each keeps its position."""
     count = min(maps.shape[-1], _MOST_CHANNELS)
     peaks = rank_channels(maps).peak
+    drawn = activation_shading(maps[..., :count], "viridis")
     figure = channel_grid(
         maps[..., :count],
         title=f"{count} of {maps.shape[-1]} activations of {layer}",
         unit="activation",
         names=[""] * count,
         hovers=[f"Channel {number}\npeak {peaks[number]:.3g}" for number in range(count)],
-        colours="viridis",
+        colours=drawn.colours,
+        limits=drawn.limits,
     )
     parts.chart(figure, "training activations")
