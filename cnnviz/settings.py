@@ -30,6 +30,7 @@ variable                        meaning                                      def
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
 import os
 from dataclasses import dataclass
@@ -84,6 +85,19 @@ def read_settings() -> Settings:
         untrusted_processes=_whole_number("CNNVIZ_UNTRUSTED_PROCESSES", default=2, least=1),
         untrusted_gb=_whole_number("CNNVIZ_UNTRUSTED_GB", default=4, least=2),
     )
+
+
+def check_tensorflow() -> None:
+    """Checks that TensorFlow, which only the extras ``cpu`` and ``gpu`` install, can be imported.
+
+    Raises:
+        CnnvizError: it is not installed.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise CnnvizError(
+            "TensorFlow is not installed, and it runs the networks. Install cnnviz with it: "
+            "pip install 'cnnviz[cpu]', or 'cnnviz[gpu]' for graphics cards from NVIDIA."
+        )
 
 
 def _whole_number(name: str, *, default: int, least: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from cnnviz import settings
 from cnnviz.errors import CnnvizError
-from cnnviz.settings import ROOT, Settings, read_settings
+from cnnviz.settings import ROOT, Settings, check_tensorflow, read_settings
 
 # A value of each variable, and the setting that is read from it.
 VALUES = {
@@ -123,3 +124,10 @@ def test_a_deprecated_name_gives_way_to_the_new_one(
     monkeypatch.setenv(new, "8")
     assert getattr(read_settings(), field) == 8
     assert not caplog.messages
+
+
+def test_without_tensorflow_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_tensorflow()
+    monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
+    with pytest.raises(CnnvizError, match=r"pip install 'cnnviz\[cpu\]'"):
+        check_tensorflow()

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnviz.errors import CnnvizError, PhotoError
+from cnnviz.settings import check_tensorflow
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
@@ -117,7 +118,12 @@ def stoppable(text: str) -> Iterator[None]:
 
 
 def import_keras(module: str) -> Any:
-    """Imports a module that needs TensorFlow, in silence. Call it before such a module is used."""
+    """Imports a module that needs TensorFlow, in silence. Call it before such a module is used.
+
+    Raises:
+        CnnvizError: TensorFlow is not installed.
+    """
+    check_tensorflow()
     with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Starting Keras …"):  # noqa: SIM117
         with _silence():
             return importlib.import_module(f"cnnviz.{module}")

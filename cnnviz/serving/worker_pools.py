@@ -25,7 +25,7 @@ from cnnviz.serving import temporary_folders
 from cnnviz.serving.answers import GuardedConnection
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.worker_process import initialise
-from cnnviz.settings import Settings, read_settings
+from cnnviz.settings import Settings, check_tensorflow, read_settings
 
 # The names of the pools of trusted models; that of an untrusted model is its path.
 SHARED = "shared"
@@ -78,11 +78,13 @@ def open_pool(model: ModelFile) -> WorkerPool:
     """The pool of a model, which is opened if necessary.
 
     Raises:
+        CnnvizError: TensorFlow is not installed.
         WorkerError: the model is not trusted, and all processes for such models are in use.
     """
     name = _name(model)
     with _lock:
         if name not in _pools:
+            check_tensorflow()
             settings = read_settings()
             if not model.trusted:
                 _close_surplus(settings.untrusted_processes)

@@ -11,7 +11,8 @@ import importlib
 import os
 import sys
 
-from cnnviz.settings import ROOT, read_settings
+from cnnviz.errors import CnnvizError
+from cnnviz.settings import ROOT, check_tensorflow, read_settings
 
 # Options of glibc's mallopt: the size above which memory is mapped, and the number of heaps.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
@@ -19,6 +20,10 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
+    try:
+        check_tensorflow()
+    except CnnvizError as error:
+        sys.exit(f"Error: {error}")
     map_large_arrays()
     use_one_blas_thread()
     options = take_replay(sys.argv[1:])

@@ -611,6 +611,21 @@ def test_without_ray_the_option_names_the_requirements(
     assert "pip install -r requirements-ray.txt" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["predict", "layers"])
+def test_without_tensorflow_a_command_names_the_extra(
+    command: str, averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def missing(name: str, package: str | None = None) -> Any:
+        return None if name == "tensorflow" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    result = run(command, averaged, *([photos] if command == "predict" else []))
+    assert result.exit_code == 2
+    assert "pip install 'cnnviz[cpu]'" in result.stderr
+
+
 def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_path: Path) -> None:
     result = run("explain", averaged, photos, "--out", tmp_path / "x", "--ray", "auto", "--json")
     assert result.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -40,6 +41,12 @@ def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
     *titles, loaded = done.stdout.splitlines() or [""]
     assert loaded == "set()", done.stderr[-2000:]
     assert len(set(titles)) == 6
+
+
+def test_without_tensorflow_the_app_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
+    with pytest.raises(SystemExit, match=r"^Error: .*pip install 'cnnviz\[cpu\]'"):
+        start.main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")

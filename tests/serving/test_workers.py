@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ from cnnviz.attribution.outlines import outline
 from cnnviz.cards import card_path, changed, write_card
 from cnnviz.errors import (
     CardError,
+    CnnvizError,
     LayerError,
     ModelError,
     RefusedModelError,
@@ -541,6 +543,17 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.usefixtures("anew")
+def test_without_tensorflow_no_process_is_started(
+    flat: ModelFile, is_trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
+    with pytest.raises(CnnvizError, match=r"pip install 'cnnviz\[cpu\]'"):
+        workers.outline(replace(flat, trusted=is_trusted))
+    assert worker_pools.running() == []
 
 
 def test_threads_do_not_start_two_sets_of_processes(
