@@ -44,7 +44,7 @@ _MOST_CARDS = 8
 
 
 @dataclass(frozen=True)
-class Call:
+class WorkerCall:
     """A call of a function on a network.
 
     Attributes:
@@ -96,7 +96,7 @@ def import_tensorflow(threads: int) -> None:
     gc.enable()
 
 
-def answer(call: Call) -> Any:
+def answer(call: WorkerCall) -> Any:
     """Carries out a call; the model is loaded if it is not in memory.
 
     Raises:

@@ -17,7 +17,7 @@ from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 from cnnviz.errors import WorkerError
 from cnnviz.serving import worker_pools
 from cnnviz.serving.worker_pools import WorkerPool
-from cnnviz.serving.worker_process import Call, answer
+from cnnviz.serving.worker_process import WorkerCall, answer
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def outline(model: ModelFile, card: ModelCard | None = None) -> Outline:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: the model cannot be loaded.
     """
-    return call(Call("outline", model, card))
+    return call(WorkerCall("outline", model, card))
 
 
 def prepare(model: ModelFile) -> None:
@@ -63,7 +63,7 @@ def prepare(model: ModelFile) -> None:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: the model cannot be loaded.
     """
-    call(Call("prepare", model))
+    call(WorkerCall("prepare", model))
 
 
 def predict(model: ModelFile, photo: PhotoInput, card: ModelCard | None = None) -> Prediction:
@@ -73,7 +73,7 @@ def predict(model: ModelFile, photo: PhotoInput, card: ModelCard | None = None) 
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.predict``.
     """
-    return call(Call("predict", model, card, (photo,)))
+    return call(WorkerCall("predict", model, card, (photo,)))
 
 
 def filters(model: ModelFile, layer: str) -> Filters:
@@ -83,7 +83,7 @@ def filters(model: ModelFile, layer: str) -> Filters:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.filters``.
     """
-    return call(Call("filters", model, None, (layer,)))
+    return call(WorkerCall("filters", model, None, (layer,)))
 
 
 def activations(
@@ -95,7 +95,7 @@ def activations(
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.activations``.
     """
-    return call(Call("activations", model, card, (photo, tuple(layers))))
+    return call(WorkerCall("activations", model, card, (photo, tuple(layers))))
 
 
 def explain(
@@ -114,10 +114,10 @@ def explain(
         CnnvizError: as ``cnnviz.explain``.
     """
     options = {"method": method, "layer": layer}
-    return call(Call("explain", model, card, (photo, tuple(targets)), options))
+    return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
 
 
-def call(question: Call, seconds: float | None = None) -> Any:
+def call(question: WorkerCall, seconds: float | None = None) -> Any:
     """Has a worker process answer one call.
 
     Args:
@@ -163,7 +163,7 @@ def start(models: Sequence[ModelFile]) -> None:
     """
     trusted = [model for model in models if model.trusted]
     kept = trusted[: read_settings().networks]
-    steps = [Call(function, model) for model in kept for function in ("outline", "prepare")]
+    steps = [WorkerCall(function, model) for model in kept for function in ("outline", "prepare")]
     if not steps:
         return
     global _prepared
@@ -180,7 +180,7 @@ def shutdown() -> None:
         worker_pools.discard(pool)
 
 
-def _submit_next(pool: WorkerPool, steps: list[Call]) -> None:
+def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
     step = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from cnnviz.errors import WorkerError
 from cnnviz.serving import workers
-from cnnviz.serving.worker_process import Call
+from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import ROOT
 from cnnviz.ui import __main__ as start
 
@@ -95,7 +95,7 @@ def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     functions: list[str] = []
     original = workers.call
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         functions.append(question.function)
         return original(question)
 
@@ -112,7 +112,7 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
     drawn: list[str] = []
     original = workers.call
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         answer = original(question)
         if question.function == "explain":
             drawn.extend(one.target for one in answer.maps)
@@ -172,7 +172,7 @@ def test_a_worker_that_died_is_reported_and_asked_again(
     seen = visit(sample="coffee").choose("Network", "two_classes")
     original, deaths = workers.call, [WorkerError("The process stopped.")]
 
-    def call(question: Call) -> Any:
+    def call(question: WorkerCall) -> Any:
         if deaths:
             raise deaths.pop()
         return original(question)
@@ -192,7 +192,7 @@ def test_a_worker_that_dies_every_time_leaves_an_error_and_a_way_on(
     original = workers.call
     with monkeypatch.context() as patch:
 
-        def call(question: Call) -> Any:
+        def call(question: WorkerCall) -> Any:
             raise WorkerError("The process stopped again.")
 
         patch.setattr(workers, "call", call)

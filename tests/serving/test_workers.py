@@ -37,7 +37,7 @@ from cnnviz.errors import (
 from cnnviz.inspection import gate
 from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
-from cnnviz.serving.worker_process import Call
+from cnnviz.serving.worker_process import WorkerCall
 from scripts.process_list import running_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -256,7 +256,7 @@ def test_an_answer_that_never_comes_is_given_up(flat: ModelFile, photo: np.ndarr
         other = people.submit(workers.predict, flat, photo)
         assert _wait(lambda: len(pool.executor._pending_work_items) == 2)
         with pytest.raises(WorkerError, match=r"no answer within 0\.5 seconds"):
-            workers.call(Call("predict", flat, args=(photo,)), seconds=0.5)
+            workers.call(WorkerCall("predict", flat, args=(photo,)), seconds=0.5)
         assert isinstance(other.exception(30), WorkerError)
     assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
     assert _wait(lambda: not _runs(stuck)), "the stuck process still runs"
@@ -378,7 +378,7 @@ def test_an_untrusted_model_is_inspected_once_and_before_tensorflow(
     assert network.fingerprint == expected.fingerprint
 
 
-def _slow_answer(call: Call) -> Any:
+def _slow_answer(call: WorkerCall) -> Any:
     """Runs inside a confined process in place of the function that answers."""
     time.sleep(2)
     return worker_process.answer(call)
@@ -391,7 +391,7 @@ def test_the_time_of_an_untrusted_model_starts_when_its_call_does(
     untrusted = model_file(folder / "flat.keras")
     workers.outline(untrusted)
     monkeypatch.setattr(workers, "answer", _slow_answer)
-    question = Call("outline", untrusted)
+    question = WorkerCall("outline", untrusted)
     # Enough for one call, and too little for one that waits for another one.
     with ThreadPoolExecutor(3) as people:
         outlines = [people.submit(workers.call, question, seconds=3.5) for _ in range(3)]
