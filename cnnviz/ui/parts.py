@@ -85,7 +85,7 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key:
     figure = map_overlay(
         scene.photo.shown,
         cam.values,
-        scene.card.preprocessing,
+        scene.outline.card.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
@@ -157,7 +157,7 @@ def file_stem(*names: str) -> str:
 
 def about(scene: Scene) -> None:
     """The model's card, folded; a warning if it is inferred or weights are damaged."""
-    card = scene.card
+    card = scene.outline.card
     if scene.outline.damaged:
         named = ", ".join(scene.outline.damaged[:5])
         st.warning(

@@ -20,23 +20,18 @@ class Scene:
     Attributes:
         model: the model's file.
         photo: the photo.
-        card_override: takes the place of the card that belongs to the file, as one that a
-            person set by hand; None for the file's own.
+        card: takes the place of the model's own card; None for that one. The card in use is
+            that of the outline.
     """
 
     model: ModelFile
     photo: LoadedPhoto
-    card_override: ModelCard | None = None
+    card: ModelCard | None = None
 
     @functools.cached_property
     def outline(self) -> Outline:
         """The layers of the network; the first question waits until it is loaded."""
-        return ask.outline(self.model, self.card_override)
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self.outline.card
+        return ask.outline(self.model, self.card)
 
     def filters(self, layer: str) -> Filters:
         """A convolution's kernels, biases and statistics."""
@@ -44,14 +39,14 @@ class Scene:
 
     def activations(self, layer: str) -> Floats:
         """A layer's output for the photo: (h, w, K), or (K,)."""
-        return ask.activations(self.model, self.card_override, self.photo, layer)
+        return ask.activations(self.model, self.card, self.photo, layer)
 
     def explanation(
         self, targets: tuple[str, ...] = (), method: str | None = None, layer: str | None = None
     ) -> Explanation:
         """The prediction for the photo, and a map for each target or for the predicted class."""
-        return ask.explanation(self.model, self.card_override, self.photo, targets, method, layer)
+        return ask.explanation(self.model, self.card, self.photo, targets, method, layer)
 
     def view(self) -> NetworkView:
         """The photo as the network sees it."""
-        return ask.view(self.photo, self.card.preprocessing)
+        return ask.view(self.photo, self.outline.card.preprocessing)

@@ -43,7 +43,9 @@ class Look:
 def pick_layers(scene: Scene, spatial: list[LayerInfo]) -> list[LayerInfo]:
     """The choice of layers; by default the first one that the card suggests."""
     by_path = {layer.path: layer for layer in spatial}
-    suggested = [path for path in scene.card.suggested_layers.activations if path in by_path]
+    suggested = [
+        path for path in scene.outline.card.suggested_layers.activations if path in by_path
+    ]
     default = suggested[0] if suggested else _first_convolution(spatial)
     paths = choices.choose_many(
         "Layers",
@@ -108,7 +110,7 @@ def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Call
     with grid:
         figure = _grid(
             scene.model,
-            scene.card_override,
+            scene.card,
             scene.photo.key,
             layer,
             look,

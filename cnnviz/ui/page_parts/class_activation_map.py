@@ -49,7 +49,7 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
     with of_layer:
         if METHODS[method].needs == "layer":
             layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
-            default = scene.card.suggested_layers.cam or scene.outline.last_spatial
+            default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
             path = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
         else:
             path = None
@@ -71,7 +71,7 @@ def pick_signed() -> bool:
 
 def sentence(scene: Scene, cam: ClassActivationMap) -> None:
     """Where in the photo the evidence for the class is strongest."""
-    st.markdown(plain(where(cam, scene.photo.size, scene.card.preprocessing)))
+    st.markdown(plain(where(cam, scene.photo.size, scene.outline.card.preprocessing)))
 
 
 def map_alone(cam: ClassActivationMap) -> None:
@@ -143,7 +143,12 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         parts.download(
             "Overlay (.png)",
             lambda: encode_png(
-                overlay(np.asarray(scene.photo.image), cam, scene.card.preprocessing, signed=signed)
+                overlay(
+                    np.asarray(scene.photo.image),
+                    cam,
+                    scene.outline.card.preprocessing,
+                    signed=signed,
+                )
             ),
             f"{stem}.overlay.png",
             "overlay png",

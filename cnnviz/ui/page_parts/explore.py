@@ -24,7 +24,7 @@ def photo(scene: Scene) -> None:
 
 def sentence(scene: Scene, explanation: Explanation) -> None:
     """The predicted class, and where in the photo the evidence for it is."""
-    text = describe(explanation, scene.photo.size, scene.card.preprocessing)
+    text = describe(explanation, scene.photo.size, scene.outline.card.preprocessing)
     st.subheader(plain(text), anchor=False)
 
 

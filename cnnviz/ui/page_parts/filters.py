@@ -27,7 +27,7 @@ _SCALINGS = {
 
 def pick_layer(scene: Scene, convolutions: list[LayerInfo]) -> str:
     """The choice of a convolution, by path; by default the one that the card suggests."""
-    suggested = scene.card.suggested_layers.filters
+    suggested = scene.outline.card.suggested_layers.filters
     default = suggested if suggested in [layer.path for layer in convolutions] else None
     return parts.pick_layer("Layer", convolutions, default, _scope(scene))
 
@@ -50,7 +50,7 @@ def _input_names(scene: Scene, weights: Filters) -> list[str]:
     first = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
     if weights.layer == first and count == 3:
         colours = ["red", "green", "blue"]
-        if scene.card.preprocessing.scaling == "caffe":
+        if scene.outline.card.preprocessing.scaling == "caffe":
             colours.reverse()
         return [f"input {number} ({colour})" for number, colour in enumerate(colours)]
     return [f"input {number}" for number in range(count)]

@@ -26,7 +26,7 @@ def facts(scene: Scene) -> None:
     layers.metric("Layers", len([layer for layer in outline.layers if not layer.nested]))
     parameters.metric("Parameters", f"{outline.parameters:,}")
     size.metric("Input", parts.shape_text(outline.input_shape))
-    classes.metric("Classes", f"{len(scene.card.labels):,}")
+    classes.metric("Classes", f"{len(scene.outline.card.labels):,}")
 
 
 def picture(layers: Sequence[LayerInfo]) -> go.Figure:

@@ -123,12 +123,12 @@ def after(epoch: Epoch, view: TrainingView, run: TrainingRun, photo: LoadedPhoto
 def draw(scene: Scene, layer: str | None) -> None:
     """Draws a network's prediction for a photo, its map, its filters and its activations."""
     explanation = scene.explanation()
-    text = describe(explanation, scene.photo.size, scene.card.preprocessing)
+    text = describe(explanation, scene.photo.size, scene.outline.card.preprocessing)
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
     with evidence:
         parts.overlay(scene, explanation.maps[0], key="training overlay")
-    filters = scene.card.suggested_layers.filters
+    filters = scene.outline.card.suggested_layers.filters
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
