@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from cnnviz.cards import ModelCard
 from cnnviz.networks.structure import ModelStructure, damaged_layers
 from cnnviz.results import LayerInfo
+
+if TYPE_CHECKING:
+    from cnnviz.networks.passes import Pass, PassKey
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Network:
     path: Path | None = None
     fingerprint: str = ""
     # Compiled passes, see `passes`: kept here, so that they are freed with the network.
-    compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    compiled: dict[PassKey, Pass] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:

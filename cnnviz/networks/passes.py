@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -29,6 +29,11 @@ MAX_BATCH_SIZE = 16
 
 # Compiled passes kept for one network: each holds a graph of some megabytes.
 _MAX_KEPT = 16
+
+Direction = Literal["forward", "backward"]
+# The part of a card that a compiled pass depends on: output, height, width, channels.
+View = tuple[str | None, int, int, int]
+PassKey = tuple[Direction, frozenset[str], View]
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +106,7 @@ def any_pass(network: Network) -> Pass:
         return next(kept, None) or forward(network)
 
 
-def _compiled(network: Network, direction: str, layers: frozenset[str]) -> Pass:
+def _compiled(network: Network, direction: Direction, layers: frozenset[str]) -> Pass:
     """The pass for these layers: compiled once, then kept with the network.
 
     A kept pass that covers the layers is used again: to run it costs a few milliseconds more,
@@ -125,8 +130,7 @@ def _compiled(network: Network, direction: str, layers: frozenset[str]) -> Pass:
         return kept[direction, layers, view]
 
 
-def _view(network: Network) -> tuple[Any, ...]:
-    """The part of a card that a compiled pass depends on: output, height, width, channels."""
+def _view(network: Network) -> View:
     size = network.card.preprocessing
     return network.output, size.height, size.width, size.channels
 

@@ -6,7 +6,6 @@ limits its memory and time, and lowers its CPU priority below the processes that
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -14,7 +13,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
@@ -116,12 +114,14 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     prepared = prepare_data(job, reporter)
     reporter.check()
     job.report(TrainingStatus("training"))
-    tensorflow: Any = importlib.import_module("tensorflow")
+    import tensorflow as tf
+
     # The other half of the cores serves the people who look at networks.
     threads = max(1, (os.cpu_count() or 1) // 2)
-    tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-    loop: Any = importlib.import_module("cnnviz.training.loop")
-    loop.train(
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    from cnnviz.training.loop import train
+
+    train(
         prepared,
         job.model,
         job.request.architecture,

@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError, ModelError
@@ -20,8 +20,13 @@ from cnnviz.processes import follow
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from cnnviz.networks.network import Network
+
+Function = Literal["activations", "explain", "filters", "outline", "predict", "prepare"]
+
 # What a worker can be asked for, and the module of the function.
-_FUNCTIONS = {
+_FUNCTIONS: dict[Function, str] = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",
     "filters": "networks.kernels",
@@ -36,10 +41,10 @@ _UNTRUSTED_THREADS = 2
 _log = logging.getLogger(__name__)
 
 # The networks in memory, the one that was used last at the end.
-_networks: OrderedDict[ModelFile, Any] = OrderedDict()
+_networks: OrderedDict[ModelFile, Network] = OrderedDict()
 _most_networks = 1
 # The same with the cards that people set in the app: they take little more than the cards.
-_with_cards: OrderedDict[tuple[ModelFile, str], Any] = OrderedDict()
+_with_cards: OrderedDict[tuple[ModelFile, str], Network] = OrderedDict()
 _MOST_CARDS = 8
 
 
@@ -48,15 +53,14 @@ class WorkerCall:
     """A call of a function on a network.
 
     Attributes:
-        function: ``activations``, ``explain``, ``filters``, ``outline``, ``predict`` or
-            ``prepare``.
+        function: its name.
         model: the network's file.
         card: takes the place of the model's own card; None for that one.
         args: what the function takes after the network.
         options: its keyword arguments.
     """
 
-    function: str
+    function: Function
     model: ModelFile
     card: ModelCard | None = None
     args: tuple[Any, ...] = ()
@@ -121,7 +125,7 @@ def loaded_models() -> list[ModelFile]:
     return list(_networks)
 
 
-def _network(model: ModelFile, card: ModelCard | None) -> Any:
+def _network(model: ModelFile, card: ModelCard | None) -> Network:
     network = _loaded(model)
     if card is None:
         return network
@@ -136,7 +140,7 @@ def _network(model: ModelFile, card: ModelCard | None) -> Any:
     return cached
 
 
-def _loaded(model: ModelFile) -> Any:
+def _loaded(model: ModelFile) -> Network:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]
@@ -151,7 +155,7 @@ def _loaded(model: ModelFile) -> Any:
     return _networks[model]
 
 
-def load(model: ModelFile) -> Any:
+def load(model: ModelFile) -> Network:
     """Loads a model as a ``Network``; one that is not trusted is inspected first.
 
     Raises:

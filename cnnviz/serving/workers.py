@@ -17,7 +17,7 @@ from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 from cnnviz.errors import WorkerError
 from cnnviz.serving import worker_pools
 from cnnviz.serving.worker_pools import WorkerPool
-from cnnviz.serving.worker_process import WorkerCall, answer
+from cnnviz.serving.worker_process import Function, WorkerCall, answer
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def start(models: Sequence[ModelFile]) -> None:
     """
     trusted = [model for model in models if model.trusted]
     kept = trusted[: read_settings().networks]
-    steps = [WorkerCall(function, model) for model in kept for function in ("outline", "prepare")]
+    functions: tuple[Function, ...] = ("outline", "prepare")
+    steps = [WorkerCall(function, model) for model in kept for function in functions]
     if not steps:
         return
     global _prepared

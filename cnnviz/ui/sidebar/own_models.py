@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import streamlit as st
 
@@ -41,7 +40,7 @@ class UploadedFiles:
     """
 
     folder: TemporaryDirectory[str]
-    lock: Any = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     opening: Counter[str] = field(default_factory=Counter)
     opened: set[str] = field(default_factory=set)
 

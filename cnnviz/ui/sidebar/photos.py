@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cnnviz.errors import PhotoError
 from cnnviz.figures.photos import Picture, picture
@@ -75,7 +75,7 @@ def pick(model: ModelFile) -> LoadedPhoto:
     return photo
 
 
-def _take(file: Any, how: str) -> None:
+def _take(file: UploadedFile | None, how: str) -> None:
     """Reads a new file once; if it cannot be read, the photo stays the same."""
     last = st.session_state.get(f"last {how}")
     current = file.file_id if file is not None else None

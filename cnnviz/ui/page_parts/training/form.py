@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cnnviz.errors import TrainingError
 from cnnviz.serving import training_jobs
@@ -68,7 +68,7 @@ def draw(*, open_at_once: bool) -> None:
             st.error(plain(st.session_state.pop("training problem")), icon=":material/error:")
 
 
-def _upload() -> Any:
+def _upload() -> UploadedFile | None:
     return st.file_uploader(
         "A zip file with a folder of photos for each class, such as cat and dog",
         type=["zip"],
@@ -84,7 +84,7 @@ def _takes_digits(name: str) -> bool:
     return recipe.sides[0] <= _DIGITS_SIDE <= recipe.sides[1] and recipe.channels in {0, 1}
 
 
-def _start(uploaded: Any, architecture: str, epochs: int) -> None:
+def _start(uploaded: UploadedFile | None, architecture: str, epochs: int) -> None:
     """Starts a training of the uploaded zip, or of the digits if there is none."""
     what = Path(uploaded.name).stem if uploaded else "digits"
     # File names have a maximum length, in bytes.
