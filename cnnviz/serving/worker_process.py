@@ -130,14 +130,14 @@ def _network(model: ModelFile, card: ModelCard | None) -> Network:
     if card is None:
         return network
     key = model, card.model_dump_json()
-    cached = _with_cards.get(key)
-    if cached is None or cached.model is not network.model:
+    if key not in _with_cards:
         from cnnviz.networks.loading import with_card
 
         while len(_with_cards) >= _MOST_CARDS:
             _with_cards.popitem(last=False)
-        cached = _with_cards[key] = with_card(network, card)
-    return cached
+        _with_cards[key] = with_card(network, card)
+    _with_cards.move_to_end(key)
+    return _with_cards[key]
 
 
 def _loaded(model: ModelFile) -> Network:
@@ -145,7 +145,11 @@ def _loaded(model: ModelFile) -> Network:
         _networks.move_to_end(model)
         return _networks[model]
     while len(_networks) >= _most_networks:
-        _networks.popitem(last=False)
+        evicted = next(iter(_networks))
+        del _networks[evicted]
+        # They share the evicted network's model.
+        for key in [key for key in _with_cards if key[0] == evicted]:
+            del _with_cards[key]
     _networks[model] = load(model)
     # loky collects garbage after a call. What stays is frozen, so that it is not scanned each
     # time; what was frozen before and has been evicted is scanned once more to be freed.

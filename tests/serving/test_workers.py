@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +26,7 @@ from corpus import models
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
-from cnnviz.cards import card_path, changed, write_card
+from cnnviz.cards import ModelCard, card_path, changed, read_card, write_card
 from cnnviz.errors import (
     CardError,
     CnnvizError,
@@ -35,6 +37,7 @@ from cnnviz.errors import (
     WorkerError,
 )
 from cnnviz.inspection import gate
+from cnnviz.networks import loading
 from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
@@ -295,6 +298,47 @@ def test_a_worker_keeps_the_networks_used_last(
     again = workers.predict(trusted(folder / "two_classes.keras"), photo)
     assert again.labels == ("cat", "dog")
     assert in_process(flat, _kept) == ["nested_functional", "two_classes"]
+
+
+def test_a_network_is_freed_with_those_that_have_other_cards(
+    folder: Path, flat: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs in this process, which keeps one network."""
+    loaded = []
+    load = worker_process.load
+
+    def watched_load(model: ModelFile) -> Any:
+        network = load(model)
+        loaded.append(weakref.ref(network.structure))
+        return network
+
+    monkeypatch.setattr(worker_process, "load", watched_load)
+    card = changed(read_card(card_path(flat.path)), title="Another")
+    assert worker_process.answer(WorkerCall("outline", flat, card)).card == card
+    assert loaded[0]() is not None
+    worker_process.answer(WorkerCall("outline", trusted(folder / "two_classes.keras")))
+    gc.collect()
+    assert loaded[0]() is None
+
+
+def test_of_many_cards_the_one_used_longest_ago_is_dropped(
+    flat: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs in this process."""
+    given = []
+    with_card = loading.with_card
+
+    def counted_with_card(network: Any, card: ModelCard) -> Any:
+        given.append(card.title)
+        return with_card(network, card)
+
+    monkeypatch.setattr(loading, "with_card", counted_with_card)
+    card = read_card(card_path(flat.path))
+    # There is room for eight: the ninth drops card 1, since card 0 was used after it.
+    for number in (*range(8), 0, 8, 0, 1):
+        titled = changed(card, title=f"card {number}")
+        assert worker_process.answer(WorkerCall("outline", flat, titled)).card == titled
+    assert given == [f"card {number}" for number in (*range(9), 1)]
 
 
 @pytest.mark.usefixtures("anew")
