@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cnnviz.errors import TrainingError
 from cnnviz.storage import replace_file
-from cnnviz.training.job import TrainingSetup, build_network
 from cnnviz.training.runs import Epoch, best_of, read_history, write_history
+from cnnviz.training.setup import TrainingSetup, build_network
 
 _CONFIG = "plan.json"
 _STATE = "state.npz"

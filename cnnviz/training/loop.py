@@ -22,7 +22,10 @@ from cnnviz.errors import TrainingError
 from cnnviz.training import checkpoints, pipelines
 from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split
-from cnnviz.training.job import (
+from cnnviz.training.recipes import check_input, find_recipe
+from cnnviz.training.result_card import Measurement, draft_card, measured_card
+from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, best_of, run_folder
+from cnnviz.training.setup import (
     TrainingConfig,
     TrainingSetup,
     build_network,
@@ -30,9 +33,6 @@ from cnnviz.training.job import (
     fastest_precision,
     is_first_machine,
 )
-from cnnviz.training.recipes import check_input, find_recipe
-from cnnviz.training.result_card import Measurement, draft_card, measured_card
-from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, best_of, run_folder
 
 # The share of all epochs without a better one after which the training stops: while the learning
 # rate is high the figures go up and down.

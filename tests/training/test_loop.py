@@ -25,13 +25,14 @@ from corpus import classes
 import cnnviz
 from cnnviz.cards import ModelCard, read_card
 from cnnviz.errors import DataError, TrainingError
-from cnnviz.training import architectures, checkpoints, job, loop, recipes
+from cnnviz.training import architectures, checkpoints, loop, recipes
 from cnnviz.training.data.manifest import Prepared, Row
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.loop import train
 from cnnviz.training.recipes import Augmentation, Recipe, RecipeLayers
 from cnnviz.training.result_card import Measurement, draft_card
 from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, open_run, read_history
+from cnnviz.training.setup import TrainingConfig, TrainingSetup, build_network, fastest_precision
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -222,12 +223,12 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class(
     )
 
 
-def setup_of(data: Prepared, folder: Path) -> job.TrainingSetup:
+def setup_of(data: Prepared, folder: Path) -> TrainingSetup:
     recipe = recipes.RECIPES["tiny-vgg"]
-    config = job.TrainingConfig("tiny-vgg", data.key, 1, BATCH, 0)
+    config = TrainingConfig("tiny-vgg", data.key, 1, BATCH, 0)
     run = TrainingRun(folder, draft_card(data, recipe, folder / "a.keras"))
     strategy = tf.distribute.get_strategy()
-    return job.TrainingSetup(data, recipe, config, run, strategy, True, False, 4)
+    return TrainingSetup(data, recipe, config, run, strategy, True, False, 4)
 
 
 def test_class_weights_by_hand(data: Prepared) -> None:
@@ -246,7 +247,7 @@ def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
     """The gradients of a step are those of the weighted mean loss."""
     setup = setup_of(data, tmp_path)
     keras.utils.set_random_seed(0)
-    network = job.build_network(setup)
+    network = build_network(setup)
     learner = loop.make_learner(setup, network, fine_tuning=False)
     before = [np.asarray(v) for v in network.trainable_variables]
     photos, labels, shares = next(iter(loop.training_batches(setup, 1)))
@@ -659,7 +660,7 @@ def test_a_network_of_mixed_precision_is_saved_in_float32(data: Prepared, tmp_pa
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = job.build_network(setup)
+        mixed = build_network(setup)
     finally:
         keras.config.set_dtype_policy(before)
     assert mixed.get_layer("conv_1_1").compute_dtype == "bfloat16"
@@ -676,5 +677,5 @@ def test_a_network_of_mixed_precision_is_saved_in_float32(data: Prepared, tmp_pa
 def test_without_a_suitable_card_it_computes_in_float32() -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a graphics card")
-    with job.fastest_precision():
+    with fastest_precision():
         assert keras.config.dtype_policy().name == "float32"
