@@ -22,6 +22,7 @@ from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
+from cnnviz.storage import replace_file
 from cnnviz.training.runs import (
     TrainingRun,
     TrainingStatus,
@@ -35,6 +36,8 @@ from cnnviz.training.runs import (
 KEPT_JOBS = 4
 MOST_PHOTOS = 5_000
 MOST_EPOCHS = 100
+
+_REQUEST = "request.json"
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
@@ -81,6 +84,10 @@ class TrainingJob:
         """The file of the model, which exists once the training is finished."""
         return self.folder / f"{self.request.name}.keras"
 
+    def write_request(self) -> None:
+        """Writes the request into the folder, where ``open_job`` reads it."""
+        replace_file(self.folder / _REQUEST, json.dumps(asdict(self.request)).encode())
+
     def request_stop(self) -> None:
         """Asks the process to end; it checks after every step, from its start on."""
         (self.folder / "end").touch()
@@ -109,6 +116,12 @@ class TrainingJob:
     def report(self, status: TrainingStatus) -> None:
         """Writes the status file."""
         write_status(self.folder / "status.json", status)
+
+
+def open_job(folder: Path) -> TrainingJob:
+    """The job whose folder this is, as its process sees it."""
+    text = (folder / _REQUEST).read_text(encoding="utf-8")
+    return TrainingJob(folder, TrainingRequest(**json.loads(text)))
 
 
 @dataclass
@@ -175,7 +188,7 @@ def start(request: TrainingRequest, upload: bytes | memoryview | None = None) ->
 
 
 def add(request: TrainingRequest, upload: bytes | memoryview | None = None) -> TrainingJob:
-    """Registers a job as the newest one and stores its upload; starts no process.
+    """Registers a job as the newest one, stores its request and upload; starts no process.
 
     Raises:
         OSError: the disk is full.
@@ -192,11 +205,13 @@ def add(request: TrainingRequest, upload: bytes | memoryview | None = None) -> T
                 # The card names the file as the source of the data.
                 request = replace(request, source=str(folder / f"{request.source_name}.zip"))
                 Path(request.source).write_bytes(upload)
+            job = TrainingJob(folder, request)
+            job.write_request()
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        registry.jobs.append(TrainingJob(folder, request))
-        return registry.jobs[-1]
+        registry.jobs.append(job)
+        return job
 
 
 def remove(job: TrainingJob) -> None:
@@ -207,11 +222,16 @@ def remove(job: TrainingJob) -> None:
 
 
 def _start_process(job: TrainingJob) -> subprocess.Popen[bytes]:
-    arguments = (str(job.folder), str(os.getpid()), json.dumps(asdict(job.request)))
     with (job.folder / "log.txt").open("wb") as log:
-        # No shell; the request is a single argument in JSON.
+        # No shell; the arguments are a folder of this server and the id of this process.
         return subprocess.Popen(  # nosec B603
-            [sys.executable, "-m", "cnnviz.serving.training_process", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "cnnviz.serving.training_process",
+                str(job.folder),
+                str(os.getpid()),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,12 +1,11 @@
 """The process of a training job: ``python -m cnnviz.serving.training_process``.
 
-Its arguments are the job's folder, the id of the server's process, and the request in JSON. It
-limits its memory and time, and lowers its CPU priority below the processes that answer pages.
+Its arguments are the job's folder, which holds the request, and the id of the server's process.
+It limits its memory and time, and lowers its CPU priority below the processes that answer pages.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
-from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, TrainingRequest
+from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, open_job
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import prepare_pixels
@@ -81,17 +80,16 @@ class ProgressReporter:
             self.job.report(status)
 
 
-def main(folder: str, parent: str, request: str) -> None:
+def main(folder: str, parent: str) -> None:
     """Prepares the data and trains.
 
     Args:
         folder: of the job.
         parent: id of the server's process.
-        request: a ``TrainingRequest`` in JSON.
     """
     follow(int(parent))
     _limit_resources()
-    job = TrainingJob(Path(folder), TrainingRequest(**json.loads(request)))
+    job = open_job(Path(folder))
     reporter = ProgressReporter(job)
     try:
         job.report(_train(job, reporter))

@@ -150,6 +150,12 @@ def test_a_training_goes_through_its_states(
     assert not training_jobs.is_active()
 
 
+def test_the_request_is_in_the_folder(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:
+    job, _ = digits
+    assert job.request == DIGITS
+    assert training_jobs.open_job(job.folder) == job
+
+
 def test_a_refused_start_leaves_nothing(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:
     job, _ = digits
     assert training_jobs.jobs()[-1] == job
