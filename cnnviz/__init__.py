@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from cnnviz.attribution.methods import contrast_picture as contrast_picture
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.batch.pipeline import explain_many as explain_many
+    from cnnviz.cards import Accuracy as Accuracy
+    from cnnviz.cards import Confusion as Confusion
     from cnnviz.cards import ModelCard as ModelCard
     from cnnviz.cards import Preprocessing as Preprocessing
+    from cnnviz.cards import SuggestedLayers as SuggestedLayers
+    from cnnviz.cards import Training as Training
     from cnnviz.drawing import overlay as overlay
     from cnnviz.errors import CardError as CardError
     from cnnviz.errors import CnnvizError as CnnvizError
@@ -44,8 +48,10 @@ if TYPE_CHECKING:
     from cnnviz.networks.loading import network as network
     from cnnviz.networks.network import Network as Network
     from cnnviz.networks.predictions import predict as predict
+    from cnnviz.networks.structure import ModelStructure as ModelStructure
     from cnnviz.photos.decoding import open_photo as open_photo
     from cnnviz.photos.encoding import encode_png as encode_png
+    from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
     from cnnviz.results import Explanation as Explanation
@@ -57,28 +63,36 @@ if TYPE_CHECKING:
     from cnnviz.results import Score as Score
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.training.data.manifest import Prepared as Prepared
+    from cnnviz.training.data.manifest import Row as Row
     from cnnviz.training.data.manifest import read_prepared as read_prepared
     from cnnviz.training.data.photos import prepare_photos as prepare_photos
     from cnnviz.training.data.pixels import prepare_pixels as prepare_pixels
     from cnnviz.training.loop import train as train
+    from cnnviz.training.runs import Epoch as Epoch
+    from cnnviz.training.runs import TrainingStatus as TrainingStatus
 
 __version__ = "0.2.0"
 
 # The module of each public name.
 _MODULES = {
+    "Accuracy": "cards",
     "Box": "results",
     "CardError": "errors",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
     "CnnvizError": "errors",
+    "Confusion": "cards",
     "DataError": "errors",
+    "Epoch": "training.runs",
     "Explanation": "results",
     "Filters": "results",
     "LayerError": "errors",
     "LayerInfo": "results",
     "ModelCard": "cards",
     "ModelError": "errors",
+    "ModelStructure": "networks.structure",
     "Network": "networks.network",
+    "NetworkView": "photos.preprocessing",
     "Outline": "results",
     "PhotoError": "errors",
     "PhotoResult": "results",
@@ -86,10 +100,14 @@ _MODULES = {
     "Prepared": "training.data.manifest",
     "Preprocessing": "cards",
     "RefusedModelError": "errors",
+    "Row": "training.data.manifest",
     "Score": "results",
     "StorageError": "errors",
+    "SuggestedLayers": "cards",
     "TargetError": "errors",
+    "Training": "cards",
     "TrainingError": "errors",
+    "TrainingStatus": "training.runs",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",

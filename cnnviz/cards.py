@@ -26,11 +26,13 @@ Text = Annotated[str, Field(min_length=1)]
 MAX_SIDE = 4096
 
 
-class _Part(BaseModel):
+class CardPart(BaseModel):
+    """A card or a part of one: it is never changed, and a field that is unknown is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Preprocessing(_Part):
+class Preprocessing(CardPart):
     """How a photo becomes the network input.
 
     Attributes:
@@ -63,7 +65,7 @@ class Preprocessing(_Part):
         return self
 
 
-class Accuracy(_Part):
+class Accuracy(CardPart):
     """One measured figure: ``value`` between 0 and 1, and what it was measured ``on``."""
 
     metric: Text
@@ -71,7 +73,7 @@ class Accuracy(_Part):
     on: Text
 
 
-class Confusion(_Part):
+class Confusion(CardPart):
     """How often photos of each class were classified as each.
 
     Attributes:
@@ -90,7 +92,7 @@ class Confusion(_Part):
         return self
 
 
-class Training(_Part):
+class Training(CardPart):
     """Where the weights come from: the data, how they were split, what was measured.
 
     Attributes:
@@ -107,7 +109,7 @@ class Training(_Part):
     versions: dict[str, str] = {}
 
 
-class SuggestedLayers(_Part):
+class SuggestedLayers(CardPart):
     """Layer paths that pages show first; empty where none were chosen."""
 
     filters: str | None = None
@@ -115,7 +117,7 @@ class SuggestedLayers(_Part):
     cam: str | None = None
 
 
-class ModelCard(_Part):
+class ModelCard(CardPart):
     """What a person should know about a model before relying on its pictures.
 
     Attributes:

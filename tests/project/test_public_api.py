@@ -13,14 +13,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import cnnviz
+from cnnviz.arrays import Bytes
 from cnnviz.cards import write_card
+from cnnviz.results import Floats
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,6 +87,24 @@ def test_what_a_function_returns_and_raises_is_public(name: str) -> None:
     _, _, raises = (inspect.getdoc(function) or "").partition("Raises:")
     raised = set(re.findall(r"^ +(\w+Error):", raises, re.M))
     assert {error for error in raised if not hasattr(builtins, error)} <= set(cnnviz.__all__)
+
+
+def _types_in(hint: Any) -> set[type]:
+    """The classes that an annotation names, also those inside of others."""
+    if isinstance(hint, list):
+        return set().union(*map(_types_in, hint))
+    inner = set().union(*map(_types_in, get_args(hint)))
+    return inner | ({hint} if isinstance(hint, type) else set())
+
+
+@pytest.mark.parametrize("name", cnnviz.__all__)
+def test_what_a_function_takes_and_a_type_holds_is_public(name: str) -> None:
+    # A network's compiled passes are for cnnviz itself; some modules import types lazily.
+    extra = {"Pass": object, "PassKey": object, "Bytes": Bytes, "Floats": Floats}
+    hints = get_type_hints(getattr(cnnviz, name), localns=extra)
+    types = set().union(*map(_types_in, hints.values()))
+    named = {one.__name__ for one in types if one.__module__.startswith("cnnviz.")}
+    assert named <= set(cnnviz.__all__)
 
 
 def test_help_lists_every_public_name_with_its_docstring() -> None:
