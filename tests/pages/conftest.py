@@ -23,6 +23,7 @@ from streamlit.testing.v1 import AppTest, app_test
 from cnnviz.cards import write_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
+from cnnviz.serving import worker_pools
 from cnnviz.settings import ROOT
 
 # A shipped network takes seconds to load and to compile.
@@ -156,6 +157,8 @@ def _no_keras() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("keras", "tensorflow", "h5py"):
             patch.setitem(sys.modules, name, None)
+        # The workers do have it.
+        patch.setattr(worker_pools, "check_tensorflow", lambda: None)
         yield patch
 
 
