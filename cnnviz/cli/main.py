@@ -78,7 +78,7 @@ def start_app(context: typer.Context) -> None:
     if os.name == "posix":
         # The same process, so that it gets every signal itself.
         os.execv(sys.executable, command)  # nosec B606
-    raise typer.Exit(subprocess.call(command))
+    raise typer.Exit(subprocess.call(command))  # nosec B603
 
 
 @app.command()
