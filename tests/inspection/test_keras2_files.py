@@ -1,0 +1,183 @@
+"""Keras 2 files against Keras 2: what it computed with them is stored beside them.
+
+`scripts/make_keras2_corpus.py` writes the files and the arrays with `tf_keras`. Each file comes
+through the gate as an untrusted one does, and Keras 3 has to give the same outputs.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import tarfile
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnviz.errors import ModelError, RefusedModelError
+from cnnviz.inspection import gate, kinds
+from cnnviz.networks import loading
+
+CORPUS = Path(__file__).resolve().parent.parent / "corpus" / "keras2"
+NETWORKS = json.loads((CORPUS / "index.json").read_text())["networks"]
+TOLERANCE = 1e-5
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What is not right yet, by reason: the error of each, and the files. The first pattern that fits
+# counts; files of the first entry are right.
+EXPECTED_FAILURES: list[tuple[str, type[Exception] | None, str]] = [
+    (
+        "agrees",
+        None,
+        "preprocess_input-mobilenet_v3.* preprocess_input-efficientnet*.* "
+        "preprocess_input-convnext.* preprocess_input-regnet.* preprocess_input-resnet_rs.* "
+        "scaling-Rescaling.* "
+        "RandomCrop-*-height=6_width=7.*",
+    ),
+    (
+        "a transposed convolution of Keras 2 stores `groups`",
+        ModelError,
+        "Conv?DTranspose-* hard_sigmoid-Conv2DTranspose.*",
+    ),
+    ("ConvLSTM of Keras 2 stores `time_major`", ModelError, "ConvLSTM* hard_sigmoid-ConvLSTM*"),
+    (
+        "SpatialDropout of Keras 2 stores `noise_shape` and `trainable`",
+        ModelError,
+        "SpatialDropout*",
+    ),
+    (
+        "MultiHeadAttention of Keras 2 stores shapes, and calls take tensors by keyword",
+        ModelError,
+        "MultiHeadAttention-* vision-transformer.*",
+    ),
+    (
+        "TensorFlow functions between layers are refused",
+        RefusedModelError,
+        "op-* op2-* preprocess_input-* scaling-* transfer-learning.* operations-nested.*",
+    ),
+    ("names of layers with a slash are refused", RefusedModelError, "slash* MobileNetV3Small.*"),
+    (
+        "class names that only Keras 2 has are refused",
+        RefusedModelError,
+        "BatchNormalizationV* SyncBatchNormalization.* *ThresholdedReLU* RandomHeight-* "
+        "RandomWidth-*",
+    ),
+    ("hard_sigmoid has another formula in Keras 3", AssertionError, "*hard_sigmoid*"),
+    ("RandomCrop of Keras 3 leaves pictures as they are", AssertionError, "RandomCrop-*"),
+    (
+        "Keras 3 has no such interpolation",
+        ValueError,
+        "*interpolation=gaussian.* *interpolation=mitchellcubic.*",
+    ),
+    ("Keras 3 loads no weights of an activation", ModelError, "Conv2D-layer-PReLU.*"),
+]
+
+# Layers of the gate's list that Keras 2 did not have, or did not save under this name.
+NEW_IN_KERAS_3 = words(
+    """
+    AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
+    AdaptiveMaxPooling2D AdaptiveMaxPooling3D AugMix AutoContrast CustomScaleLayer Equalization
+    GroupQueryAttention LayerScale Pipeline RMSNormalization RandAugment RandomColorDegeneration
+    RandomColorJitter RandomElasticTransform RandomErasing RandomGaussianBlur RandomGrayscale
+    RandomHue RandomInvert RandomPerspective RandomPosterization RandomSaturation RandomSharpness
+    RandomShear Solarization StochasticDepth
+    """
+)
+NEW_ACTIVATIONS = words(
+    """
+    celu glu hard_shrink hard_silu hard_swish hard_tanh log_sigmoid soft_shrink sparse_plus
+    sparse_sigmoid sparsemax squareplus tanh_shrink threshold
+    """
+)
+
+
+def _files() -> Iterator[Any]:
+    """Each file with its entry in the index, marked where it is known to fail."""
+    for network in NETWORKS:
+        for file in network["files"]:
+            reason, error = next(
+                (
+                    (reason, error)
+                    for reason, error, patterns in EXPECTED_FAILURES
+                    if any(fnmatchcase(file, pattern) for pattern in patterns.split())
+                ),
+                ("", None),
+            )
+            marks = [pytest.mark.xfail(reason=reason, raises=error, strict=True)] if error else []
+            yield pytest.param(file, network, id=file, marks=marks)
+
+
+@functools.cache
+def arrays() -> dict[str, Any]:
+    with np.load(CORPUS / "arrays.npz") as stored:
+        return dict(stored)
+
+
+@functools.cache
+def contents() -> dict[str, bytes]:
+    with tarfile.open(CORPUS / "models.tar.xz") as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}
+
+
+def load(path: Path, *, picture: bool) -> Any:
+    """The Keras 3 model; a network for pictures comes all the way that it comes in the app."""
+    import keras
+
+    if picture:
+        return loading.load_model(path).model
+    found = gate.inspect_model(path)
+    copy = path.with_name(f"copy{found.suffix}")
+    gate.write_sanitised(path, found, copy)
+    try:
+        model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ModelError("Keras cannot load the copy.") from error
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return model
+
+
+def outputs_of(model: Any, inputs: list[Any]) -> list[Any]:
+    """The outputs; compiled with channels first, which Keras 3 gets wrong when called directly."""
+    import keras
+
+    channels_first = any(
+        getattr(layer, "data_format", "") == "channels_first" for layer in model._flatten_layers()
+    )
+    run = model.predict_on_batch if channels_first else functools.partial(model, training=False)
+    outputs = run(inputs if len(inputs) > 1 else inputs[0])
+    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
+
+
+# Keras 3 still takes `alpha` of LeakyReLU and `input_length` of Embedding, with a warning.
+@pytest.mark.filterwarnings("ignore:Argument `(alpha|input_length)` is deprecated")
+@pytest.mark.parametrize(("file", "network"), list(_files()))
+def test_keras_3_gives_the_outputs_of_keras_2(
+    file: str, network: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / f"model{Path(file).suffix}"
+    path.write_bytes(contents()[file])
+    model = load(path, picture=network["picture"])
+    outputs = outputs_of(model, [arrays()[name] for name in network["inputs"]])
+    assert len(outputs) == len(network["outputs"])
+    for output, name in zip(outputs, network["outputs"], strict=True):
+        np.testing.assert_allclose(output, arrays()[name], rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_every_layer_that_keras_2_had_is_in_the_corpus() -> None:
+    covered = {kind for network in NETWORKS for kind in network["layers"]}
+    assert kinds.LAYERS.keys() - covered - {"InputLayer"} == NEW_IN_KERAS_3
+
+
+def test_every_activation_that_keras_2_had_is_in_the_corpus() -> None:
+    names = {network["name"] for network in NETWORKS}
+    covered = {name for name in kinds.ACTIVATIONS if f"Conv2D-{name}" in names}
+    assert kinds.ACTIVATIONS - covered == NEW_ACTIVATIONS
