@@ -21,6 +21,9 @@ from cnnviz.errors import ModelError, RefusedModelError
 from cnnviz.inspection import gate, kinds
 from cnnviz.networks import loading
 
+# Some 1,200 files: a minute.
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(__file__).resolve().parent.parent / "corpus" / "keras2"
 NETWORKS = json.loads((CORPUS / "index.json").read_text())["networks"]
 TOLERANCE = 1e-5
