@@ -184,17 +184,18 @@ def _make_map(method: Method, label: str, terms: _Terms) -> ClassActivationMap:
     """The map of one photo and one class, by the method's formula."""
     values = method.function(terms.maps, terms.factors)
     if terms.score is None:
-        score = float(values.mean(dtype=np.float64) + terms.bias)
-        return ClassActivationMap(values, method.key, terms.layer, label, score, terms.bias)
+        score, gradient = float(values.mean(dtype=np.float64) + terms.bias), None
+    else:
+        score, gradient = terms.score, float(np.abs(terms.factors).max())
     return ClassActivationMap(
         values,
         method.key,
         terms.layer,
         label,
-        terms.score,
-        None,
-        gradient=float(np.abs(terms.factors).max()),
-        saturated=not terms.logit and not 0 < terms.score < CERTAIN,
+        score,
+        terms.bias,
+        gradient,
+        saturated=not terms.logit and not 0 < score < CERTAIN,
         logit=terms.logit,
     )
 

@@ -374,6 +374,23 @@ def test_another_layer_means_grad_cam_there(tiny: Tiny, photo: np.ndarray) -> No
     assert same.method == "cam"
 
 
+@pytest.mark.parametrize(
+    ("name", "method", "logit"),
+    [
+        ("flat", "cam", True),
+        ("flat", "grad-cam", True),
+        ("averaged_probabilities", "grad-cam", False),
+    ],
+)
+def test_a_score_far_from_certain_is_not_saturated(
+    tiny: Tiny, photo: np.ndarray, name: str, method: str, logit: bool
+) -> None:
+    cam = cnnviz.class_activation_map(tiny(name), photo, "owl", method=method)
+    assert (cam.logit, cam.saturated) == (logit, False)
+    if not logit:
+        assert 0.01 < cam.score < 0.99
+
+
 @pytest.mark.parametrize("layer", ["outer/inner/conv", "outer/conv", "outer/inner", "outer"])
 def test_grad_cam_reaches_into_nested_models(tiny: Tiny, photo: np.ndarray, layer: str) -> None:
     network = tiny("backbone_in_backbone")
