@@ -190,7 +190,6 @@ def check_prepared(case: Case) -> None:
             maps = cnnviz.activations(network, case.photo, [info.path])[info.path]
             assert maps.ndim == 3
             assert len(network.compiled) == compiled
-    assert passes.any_pass(network).head == passes.forward(network).head
 
 
 def check_head(case: Case) -> None:
@@ -199,7 +198,7 @@ def check_head(case: Case) -> None:
 
 
 def compare_head(name: str, network: Any) -> None:
-    head = passes.any_pass(network).head
+    head = passes.facts(network).head
     activation, *patterns = HEADS[name]
     assert head.activation == activation
     paths = (head.dense, head.features, head.last_spatial)
@@ -212,21 +211,20 @@ def compare_head(name: str, network: Any) -> None:
 
 def check_output(case: Case) -> None:
     """The compiled output is the plain model's, and the activation of the logits."""
-    view = passes.forward(case.network)
-    values = view.run(case.inputs)
-    output = values["output"].numpy()
+    values, head = passes.forward(case.network, case.inputs), passes.facts(case.network).head
+    output = values.output
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
     np.testing.assert_allclose(output, case.output, rtol=0, atol=tolerance)
-    if "logits" not in values:
+    if values.logits is None:
         assert case.name in WITHOUT_LOGITS
         return
-    logits = values["logits"].numpy()[0].astype(np.float64)
+    logits = values.logits[0].astype(np.float64)
     powers = np.exp(logits - logits.max())
     expected = {
         "softmax": powers / powers.sum(),
         "sigmoid": 1 / (1 + np.exp(-logits)),
         "linear": logits,
-    }[view.head.activation]
+    }[head.activation]
     np.testing.assert_allclose(output[0], expected, rtol=0, atol=tolerance)
 
 
@@ -234,11 +232,10 @@ def check_features(case: Case) -> None:
     """The means of the maps named `features`, times the dense weights, are the logits."""
     if not case.averages_maps:
         return
-    view = passes.forward(case.network)
-    values = view.run(case.inputs)
-    logits = values["features"].numpy()[0].mean(axis=(0, 1))
-    if view.head.dense:
-        name = view.head.dense.rpartition("/")[2]
+    values, head = passes.forward(case.network, case.inputs), passes.facts(case.network).head
+    logits = values.features[0].mean(axis=(0, 1))
+    if head.dense:
+        name = head.dense.rpartition("/")[2]
         kernel, bias = next(
             (np.asarray(weight) for weight in layer.weights)
             for layer in case.network.model._flatten_layers()
@@ -247,7 +244,7 @@ def check_features(case: Case) -> None:
         # A 1×1 convolution takes the place of a dense layer: (1, 1, K, C).
         logits = logits @ kernel.reshape(-1, kernel.shape[-1]) + bias
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
-    np.testing.assert_allclose(values["logits"].numpy()[0], logits, rtol=1e-4, atol=tolerance)
+    np.testing.assert_allclose(values.logits[0], logits, rtol=1e-4, atol=tolerance)
 
 
 def check_prediction(case: Case) -> None:

@@ -14,10 +14,10 @@ from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
 from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.structure import find
+from cnnviz.networks.values import Head
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
@@ -55,7 +55,7 @@ def methods(network: Network) -> tuple[str, ...]:
         LayerError: the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return tuple(METHODS) if passes.any_pass(network).head.features else ANY_LAYER
+    return tuple(METHODS) if passes.facts(network).head.features else ANY_LAYER
 
 
 def class_activation_map(
@@ -134,7 +134,7 @@ def explain_inputs(
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     classes = [class_index(network, target) for target in targets]
-    head = passes.any_pass(network).head
+    head = passes.facts(network).head
     chosen = _choose(head, method, layer)
     if chosen.passes == "forward":
         outputs, logits, terms = _run_forward(network, head, inputs, chosen)
@@ -204,8 +204,9 @@ def _run_forward(
     network: Network, head: Head, inputs: NDArray[np.float32], method: Method
 ) -> _Answers:
     """The averaged maps and the weights of the dense layer: one run for all classes."""
-    values = passes.forward(network).run(inputs)
-    features = values["features"].numpy()
+    values = passes.forward(network, inputs)
+    features = values.features
+    assert features is not None
     weights_of = functools.cache(
         functools.partial(_class_weights, network, head, method, features.shape[-1])
     )
@@ -214,8 +215,7 @@ def _run_forward(
         weights, bias = weights_of(target)
         return _Terms(str(head.features), features[number], weights, bias=bias)
 
-    logits = values["logits"].numpy() if "logits" in values else None
-    return values["output"].numpy(), logits, terms
+    return values.output, values.logits, terms
 
 
 def _class_weights(

@@ -100,7 +100,7 @@ def explain_many(
             for batch in map_in_order(runners, explain_batch, batches, _BATCHES_AT_ONCE - 1):
                 yield from batch
 
-    size = min(passes.any_pass(network).batch_size, len(paths))
+    size = min(passes.facts(network).batch_size, len(paths))
     return results()
 
 

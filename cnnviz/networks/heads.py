@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls
+from cnnviz.networks.values import Head
 
 # Operations that leave values as they are in inference mode.
 _IDENTITY_KINDS = (
@@ -49,27 +49,6 @@ _PROBABILITY_ACTIVATIONS = ("sigmoid", "softmax")
 
 # Layers whose output before their activation can be computed.
 _LAYERS_WITH_KERNEL = (keras.layers.Conv2D, keras.layers.Dense)
-
-
-@dataclass(frozen=True)
-class Head:
-    """How a network ends.
-
-    Attributes:
-        activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name;
-            ``combined`` where outputs of softmax or sigmoid are averaged or joined.
-        dense: path of the dense layer that gives the scores, or of the 1×1 convolution that
-            takes its place; None where there is none.
-        features: path of the maps that are averaged straight into that dense layer; without
-            one, of the maps whose averages are the scores: one map a class. None where the
-            network ends otherwise.
-        last_spatial: path of the last layer whose output is a stack of maps, or None.
-    """
-
-    activation: str
-    dense: str | None
-    features: str | None
-    last_spatial: str | None
 
 
 def read_head(calls: list[Call], output: Any) -> Head:

@@ -14,7 +14,7 @@ from cnnviz.networks.structure import ModelStructure, damaged_layers
 from cnnviz.results import LayerInfo
 
 if TYPE_CHECKING:
-    from cnnviz.networks.passes import Pass, PassKey
+    from cnnviz.networks.engines.tensorflow import CompiledPass, PassKey
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Network:
     structure: ModelStructure = field(compare=False, repr=False)
     path: Path | None = None
     fingerprint: str = ""
-    # Compiled passes, see `passes`: kept here, so that they are freed with the network.
-    compiled: dict[PassKey, Pass] = field(default_factory=dict, compare=False, repr=False)
+    # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
+    compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
