@@ -24,7 +24,7 @@ from typing import IO, Any, Literal
 
 import h5py
 
-from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
+from cnnviz.inspection import archive, configs, hdf5_models, keras2, strict_json, weights
 from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 from cnnviz.storage import HDF5_SIGNATURE
@@ -47,6 +47,7 @@ class Inspection:
         keras_version: the version that wrote the file, "" where the file does not hold it.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
         inner: whether it is the model inside a file for several graphics cards.
+        levelled: what was changed in a description of Keras 2, a sentence for each kind of change.
     """
 
     format: Literal["keras", "hdf5"]
@@ -56,6 +57,7 @@ class Inspection:
     keras_version: str
     arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
     inner: bool = False
+    levelled: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -154,14 +156,15 @@ def _inspect_keras(path: Path) -> Inspection:
     with archive.open_archive(path) as members:
         description = strict_json.parse(archive.read_text(members, archive.CONFIG))
         metadata = strict_json.parse(archive.read_text(members, archive.METADATA))
+        version = _version(metadata.get("keras_version"))
+        description, levelled = keras2.level(description, version, hdf5=False)
         walk = configs.Walk(legacy=False)
         config = configs.clean_model(description, walk)
         with archive.unpacked(members, archive.WEIGHTS) as file, _open_hdf5(file) as opened:
             survey = weights.survey(opened, members.getinfo(archive.WEIGHTS).file_size)
     parameters = survey.count(filter(_is_kept, survey.arrays))
     _check_parameters(parameters, walk)
-    version = _version(metadata.get("keras_version"))
-    return Inspection("keras", config, walk.kinds, parameters, version)
+    return Inspection("keras", config, walk.kinds, parameters, version, levelled=levelled)
 
 
 def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
@@ -172,18 +175,19 @@ def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
         real = hdf5_models.inner_model(description)
         if inner and real is None:
             raise refusal("not-a-model")
+        version = _version(weights.read_text(file, "keras_version"))
+        described, levelled = keras2.level(real or description, version, hdf5=True)
         walk = configs.Walk(legacy=True)
-        config = configs.clean_model(real or description, walk)
+        config = configs.clean_model(described, walk)
         arrays = hdf5_models.listing(file, survey)
         if real:
-            arrays = hdf5_models.inner_listing(config, arrays)
-        version = _version(weights.read_text(file, "keras_version"))
+            arrays = hdf5_models.inner_listing(real, arrays)
     parameters = survey.count(path for paths in arrays.values() for path in paths)
     _check_parameters(parameters, walk)
     # The model inside was checked before: where it is refused, its own reason is more specific.
     if real and not inner:
         raise refusal("multi-gpu")
-    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner)
+    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner, levelled)
 
 
 def _description(file: h5py.File, survey: weights.Survey) -> str:

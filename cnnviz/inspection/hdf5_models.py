@@ -111,28 +111,47 @@ def inner_listing(description: Json, arrays: Listing) -> Listing:
 
     The name of a weight begins with that of its layer: ``conv2d_1/kernel:0``.
 
+    Args:
+        description: of the inner model, with the names that the file has.
+        arrays: the listing of the whole file.
+
     Raises:
         RefusedModelError: a weight belongs to no layer.
     """
-    layers = description["config"]["layers"]
+    layers = _layers(description)
     owners = {name: _name(layer) for layer in layers for name in _names(layer)}
+    most_parts = max((name.count("/") + 1 for name in owners), default=0)
     paths_of: dict[str, list[str]] = {_name(layer): [] for layer in layers}
     for layer, paths in arrays.items():
         for path in paths:
             parts = path.removeprefix(f"{GROUP}/{layer}/").split("/")
-            owner = next((owners[part] for part in parts if part in owners), None)
-            if owner is None:
+            owner = next((owners[part] for part in _runs(parts, most_parts) if part in owners), "")
+            if not owner:
                 raise refusal("damaged-weights")
             paths_of[owner].append(path)
     return {layer: tuple(paths) for layer, paths in paths_of.items()}
 
 
+def _runs(parts: list[str], most: int) -> Iterator[str]:
+    """Each part with those that follow it, from the first one and the longest run on."""
+    for start in range(len(parts)):
+        for end in range(min(start + most, len(parts)), start, -1):
+            yield "/".join(parts[start:end])
+
+
+def _layers(model: Json) -> list[Json]:
+    """The layers of a model; Keras 2.0 wrote those of a Sequential alone."""
+    config = model["config"]
+    return list(config if isinstance(config, list) else config.get("layers", []))
+
+
 def _name(layer: Json) -> str:
-    return str(layer["config"].get("name", ""))
+    config = layer["config"]
+    return str(config.get("name", "") if isinstance(config, dict) else layer.get("name", ""))
 
 
 def _names(layer: Json) -> Iterator[str]:
     """The name of a layer, and of all layers inside it."""
     yield _name(layer)
-    for inner in layer["config"].get("layers", []):
+    for inner in _layers(layer):
         yield from _names(inner)

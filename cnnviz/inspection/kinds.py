@@ -57,7 +57,8 @@ LAYERS: Final = dict.fromkeys(_LAYERS.split(), "keras.layers") | {
 _OPERATIONS: Final = {
     "keras.src.ops.numpy": """
         Absolute Add All Any Amax Amin Arctan Argmax Argmin Average BroadcastTo Ceil Clip
-        Concatenate Copy Cos CountNonzero Cumsum Dot Einsum Equal Exp ExpandDims Expm1 Flip Floor
+        Concatenate Copy Cos CountNonzero Cumsum DivideNoNan Dot Einsum Equal Exp ExpandDims Expm1
+        Flip Floor
         FloorDivide GetItem Greater GreaterEqual Hstack Isfinite Isinf Isnan Less LessEqual Log
         Log10 Log1p Log2 LogicalAnd LogicalNot LogicalOr Matmul Max Maximum Mean Median Min Minimum
         Mod Moveaxis Multiply NanToNum Negative NotEqual OnesLike Pad Power Prod Ravel Reciprocal
@@ -89,7 +90,14 @@ ACTIVATIONS: Final = _words(
     """
 )
 # Layers that may be the activation of another layer.
-ACTIVATION_LAYERS: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
+ACTIVATION_LAYERS: Final = frozenset({"ELU", "LeakyReLU", "ReLU", "Softmax"})
+# What Keras 2 computes as `hard_sigmoid`, registered in `networks.keras2_activations`.
+HARD_SIGMOID: Final = {
+    "module": "builtins",
+    "class_name": "function",
+    "config": "cnnviz>keras2_hard_sigmoid",
+    "registered_name": "cnnviz>keras2_hard_sigmoid",
+}
 
 POLICIES: Final = frozenset({"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
 # The number types that an input may have, or an operation may convert to.
@@ -117,26 +125,12 @@ FORBIDDEN: Final = {
         """),
         "tf-operation",
     ),
+    "SyncBatchNormalization": "sync-normalization",
     "function": "function-reference",
 }
 
-# Settings of Keras 2 or of training that do not change what a layer computes.
-IGNORED: Final = _words(
-    """
-    batch_input_shape input_shape input_tensor quantization_config lora_rank lora_alpha rng_type
-    weights
-    """
+# Settings that do not change what a layer computes.
+IGNORED: Final = _words("quantization_config lora_rank lora_alpha")
+IGNORED_BY_KIND: Final = dict.fromkeys(
+    ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), frozenset({"groups"})
 )
-IGNORED_BY_KIND: Final = {
-    # Keras 2 also wrote those of the plain convolution.
-    **dict.fromkeys(
-        ("SeparableConv1D", "SeparableConv2D"),
-        frozenset({"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}),
-    ),
-    **dict.fromkeys(
-        ("DepthwiseConv1D", "DepthwiseConv2D"),
-        frozenset(
-            {"groups", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}
-        ),
-    ),
-}

@@ -1,6 +1,7 @@
 """Why a model file is refused: a code for programs, and one sentence for people.
 
-The sentences are fixed, so that no content of the file is ever shown.
+The sentences are fixed, so that no content of the file is ever shown, except for the name of a
+TensorFlow function.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ REASONS: Final = {
         "Keras's own layers."
     ),
     "tf-operation": (
-        "The model calls TensorFlow functions between its layers: write them as Keras layers "
-        "(for example Rescaling) or with keras.ops, and save it with Keras 3."
+        "Between its layers the model uses a TensorFlow function, which cnnviz cannot turn into "
+        "an operation of Keras 3: use a Keras layer or keras.ops, and save the model anew."
     ),
     "text-layer": "The model works on text or tables: cnnviz shows networks that look at pictures.",
     "custom-object": (
@@ -65,6 +66,18 @@ REASONS: Final = {
     "unknown-object": "A layer's description holds something that is not plain data.",
     "function-reference": (
         "A layer names a function: the only functions allowed are Keras's activations."
+    ),
+    "weights-of-an-activation": (
+        "The activation of a layer has weights of its own (PReLU), which Keras 3 cannot load: use "
+        "PReLU as a layer of its own, and save the model anew."
+    ),
+    "sync-normalization": (
+        "The model has SyncBatchNormalization, whose weights Keras 3 does not find in a .keras "
+        "file: save it as .h5 with Keras 2."
+    ),
+    "interpolation": (
+        "A layer resizes pictures with an interpolation that Keras 3 does not have (gaussian, "
+        "mitchellcubic): use bilinear or bicubic, and save the model anew."
     ),
     "unknown-activation": "A layer uses an activation that is not one of Keras's.",
     "dtype-policy": "A layer computes with an unusual type of numbers.",
@@ -104,9 +117,17 @@ REASONS: Final = {
 }
 
 
-def refusal(code: str) -> RefusedModelError:
-    """The error for a code of ``REASONS``."""
-    return RefusedModelError(REASONS[code], code)
+def refusal(code: str, *, function: str = "") -> RefusedModelError:
+    """The error for a code of ``REASONS``.
+
+    Args:
+        code: the code.
+        function: the name of the TensorFlow function that ``tf-operation`` is about.
+    """
+    sentence = REASONS[code]
+    if function:
+        sentence = sentence.replace("a TensorFlow function", function)
+    return RefusedModelError(sentence, code)
 
 
 @contextmanager

@@ -208,7 +208,8 @@ def _activation(operation: Any) -> str:
     activation = getattr(operation, "activation", None)
     if activation is None:
         return "linear"
-    return getattr(activation, "__name__", type(activation).__name__.lower())
+    name = getattr(activation, "__name__", type(activation).__name__.lower())
+    return str(name).removeprefix("keras2_")
 
 
 def _only_activates(operation: Any) -> bool:

@@ -16,6 +16,7 @@ import keras
 from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, inspect_inner_model, inspect_model, write_sanitised
+from cnnviz.networks import keras2_activations as keras2_activations  # registers them
 from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.checks import check_built, check_card, check_model
 from cnnviz.networks.network import Network
