@@ -1,4 +1,4 @@
-"""Rewrites the description of a Keras 2 model in the terms of Keras 3, so that it computes the same.
+"""Rewrites the description of a Keras 2 model as Keras 3 would write the same model.
 
 Nothing here decides what is allowed: `configs.clean_model` checks the result like any other
 description. What has no counterpart in Keras 3, or is not as Keras 2 writes it, is left as it is
@@ -15,7 +15,7 @@ from typing import Any, Final
 from cnnviz.inspection.keras2_calls import Graph
 from cnnviz.inspection.keras2_operations import FUNCTION_LAYERS, operation
 from cnnviz.inspection.keras2_ranks import of_layer
-from cnnviz.inspection.kinds import HARD_SIGMOID, LAYERS, MODELS
+from cnnviz.inspection.kinds import HARD_SIGMOID, LAYERS, MODELS, words
 from cnnviz.inspection.plain_data import Json
 
 
@@ -38,12 +38,8 @@ class _Change:
     added: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # Keras 2 also wrote the settings of the plain convolution.
-_OF_A_CONVOLUTION: Final = _words("groups kernel_initializer kernel_regularizer kernel_constraint")
+_OF_A_CONVOLUTION: Final = words("groups kernel_initializer kernel_regularizer kernel_constraint")
 _CHANGES: Final = {
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _Change(dropped=_OF_A_CONVOLUTION)),
     **dict.fromkeys(
@@ -51,7 +47,7 @@ _CHANGES: Final = {
     ),
     **dict.fromkeys(
         ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
-        _Change(dropped=_words("noise_shape trainable")),
+        _Change(dropped=words("noise_shape trainable")),
     ),
     **dict.fromkeys(
         ("LSTM", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
@@ -62,24 +58,24 @@ _CHANGES: Final = {
     **dict.fromkeys(("Attention", "AdditiveAttention"), _Change(dropped_if={"causal": False})),
     "MultiHeadAttention": _Change(
         # Robust masking differs only where everything is masked.
-        dropped=_words("query_shape key_shape value_shape softmax_robust_masking"),
+        dropped=words("query_shape key_shape value_shape softmax_robust_masking"),
     ),
-    "Embedding": _Change(dropped=_words("input_length")),
+    "Embedding": _Change(dropped=words("input_length")),
     "LeakyReLU": _Change(renamed={"alpha": "negative_slope"}),
     "ThresholdedReLU": _Change("ReLU", renamed={"theta": "threshold"}),
     **dict.fromkeys(
         ("BatchNormalizationV1", "BatchNormalizationV2"),
-        _Change("BatchNormalization", dropped=_words("fused"), dropped_if={"renorm": False}),
+        _Change("BatchNormalization", dropped=words("fused"), dropped_if={"renorm": False}),
     ),
     "SyncBatchNormalization": _Change("BatchNormalization"),
     # Outside of training these two leave a picture as it is, and RandomCrop takes its middle.
-    "RandomHeight": _Change("Identity", dropped=_words("factor interpolation seed")),
-    "RandomWidth": _Change("Identity", dropped=_words("factor interpolation seed")),
-    "RandomCrop": _Change("Resizing", dropped=_words("seed"), added={"crop_to_aspect_ratio": True}),
+    "RandomHeight": _Change("Identity", dropped=words("factor interpolation seed")),
+    "RandomWidth": _Change("Identity", dropped=words("factor interpolation seed")),
+    "RandomCrop": _Change("Resizing", dropped=words("seed"), added={"crop_to_aspect_ratio": True}),
     "InputLayer": _Change(renamed={"batch_input_shape": "batch_shape"}),
 }
 # Settings of any layer that do not change its output.
-_DROPPED: Final = _words("batch_input_shape input_shape input_tensor rng_type weights")
+_DROPPED: Final = words("batch_input_shape input_shape input_tensor rng_type weights")
 
 _KERAS_2: Final = re.compile(r"[012]\.")
 
@@ -136,10 +132,7 @@ def _layer(node: Any, ranks: list[int | None], walk: _Walk) -> tuple[Any, int | 
     elif isinstance(config, dict):
         kind, config = _settings(kind, config, walk)
         rank = of_layer(kind, config, ranks)
-    name = config.get("name") if isinstance(config, dict) else None
-    if isinstance(name, str):
-        config = config | {"name": name.replace("/", "_")}
-    levelled = node | {"class_name": kind, "config": config}
+    levelled = _named(node | {"class_name": kind, "config": config}, _name(node).replace("/", "_"))
     return levelled if kind == node["class_name"] else levelled | {"registered_name": None}, rank
 
 
@@ -178,7 +171,11 @@ def _number(value: Any) -> Any:
 
 def _activation(value: Any, walk: _Walk) -> Any:
     match value:
-        case "hard_sigmoid" | {"class_name": "function", "config": "hard_sigmoid"}:
+        case "hard_sigmoid" | {
+            "class_name": "function",
+            "config": "hard_sigmoid",
+            "registered_name": None | "hard_sigmoid",
+        }:
             walk.note("hard_sigmoid is computed as Keras 2 does: clip(0.2 x + 0.5, 0, 1).")
             return HARD_SIGMOID
         case {"class_name": str(kind)} if kind in LAYERS or kind in _CHANGES:

@@ -17,10 +17,10 @@ from cnnviz.inspection.refusals import refusal
 _CONSTANT = "_CONSTANT_VALUE"
 
 
-def constant(value: Any) -> Any:
+def constant(value: Any, dtype: str = "float32") -> Any:
     """An operand that is a number or, as a list, an array of numbers."""
     if isinstance(value, list):
-        return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+        return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
     return value
 
 

@@ -1,8 +1,7 @@
 """TensorFlow functions that a Keras 2 model calls between its layers, as operations of Keras 3.
 
 Keras 2 made a layer of every such call (``x / 255``, ``x[..., ::-1]``, ``tf.nn.relu(x)``) and wrote
-the name of the function. One table says which operation computes the same; every other function
-is refused.
+the name of the function. A function without a rule in `keras2_functions` is refused.
 """
 
 from __future__ import annotations
@@ -11,170 +10,17 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cnnviz.errors import RefusedModelError
 from cnnviz.inspection.keras2_calls import constant
+from cnnviz.inspection.keras2_functions import RULES, Rule
 from cnnviz.inspection.keras2_ranks import highest
 from cnnviz.inspection.kinds import LAYERS, OPERATIONS
 from cnnviz.inspection.plain_data import Json, is_whole
 from cnnviz.inspection.refusals import refusal
 
 FUNCTION_LAYERS: Final = frozenset({"TFOpLambda", "SlicingOpLambda"})
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How an operation of Keras 3 computes a TensorFlow function.
-
-    Attributes:
-        kind: the class of the operation.
-        operands: the arguments after the first that are tensors or constants.
-        settings: the names of the function's settings, and what the operation calls them.
-        fixed: settings of the operation where the call has none.
-        neutral: settings that the operation does not have, allowed with this value alone.
-        same_rank: the output has as many axes as the operands.
-        of_layer: `kind` is a layer and not an operation.
-    """
-
-    kind: str
-    operands: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    neutral: Mapping[str, Any] = field(default_factory=dict)
-    same_rank: bool = False
-    of_layer: bool = False
-
-
-_LAST: Final = {"data_format": "channels_last"}
-_NHWC: Final = {"data_format": "NHWC"}
-_AXIS: Final = {"axis": "axis"}
-_POOL: Final = {"ksize": "pool_size", "strides": "strides", "padding": "padding"}
-_BLOCK: Final = {"block_size": "block_size"}
-_PAD: Final = Rule(
-    "Pad", (), {"paddings": "pad_width", "mode": "mode"}, {}, {"constant_values": 0}, True
-)
-_NO_CONJUGATE: Final = {"conjugate": False}
-_PLAIN_PRODUCT: Final = {
-    "adjoint_a": False,
-    "adjoint_b": False,
-    "a_is_sparse": False,
-    "b_is_sparse": False,
-    "output_type": None,
-}
-
-
-def _pairs(text: str) -> list[list[str]]:
-    return [pair.split(":") for pair in text.split()]
-
-
-RULES: Final = {
-    **{
-        f"math.{name}": Rule(kind, ("y",), same_rank=True)
-        for name, kind in _pairs(
-            """
-            add:Add subtract:Subtract multiply:Multiply truediv:TrueDivide divide:TrueDivide
-            divide_no_nan:DivideNoNan pow:Power maximum:Maximum minimum:Minimum floormod:Mod
-            floordiv:FloorDivide
-            """
-        )
-    },
-    "__operators__.add": Rule("Add", ("y",), same_rank=True),
-    "compat.v1.floor_div": Rule("FloorDivide", ("y",), same_rank=True),
-    **{
-        f"math.{name}": Rule(kind, same_rank=True)
-        for name, kind in _pairs(
-            """
-            abs:Absolute negative:Negative square:Square sqrt:Sqrt rsqrt:Rsqrt exp:Exp log:Log
-            sin:Sin cos:Cos sign:Sign floor:Floor ceil:Ceil round:Round reciprocal:Reciprocal
-            tanh:Tanh sigmoid:Sigmoid softplus:Softplus erf:Erf
-            """
-        )
-    },
-    **{
-        f"math.reduce_{name}": Rule(kind, settings={"axis": "axis", "keepdims": "keepdims"})
-        for name, kind in _pairs("mean:Mean sum:Sum max:Max min:Min std:Std variance:Var prod:Prod")
-    },
-    "math.argmax": Rule("Argmax", (), _AXIS, {"axis": 0}),
-    "math.l2_normalize": Rule(
-        "Normalize",
-        (),
-        {"axis": "axis", "epsilon": "epsilon"},
-        {"order": 2, "epsilon": 1e-6},
-        same_rank=True,
-    ),
-    "math.add_n": Rule("Add", same_rank=True, of_layer=True),
-    **{
-        f"nn.{name}": Rule(kind, same_rank=True)
-        for name, kind in _pairs(
-            """
-            relu:Relu relu6:Relu6 elu:Elu selu:Selu sigmoid:Sigmoid tanh:Tanh softplus:Softplus
-            softsign:Softsign
-            """
-        )
-    },
-    "nn.silu": Rule("Silu", neutral={"beta": 1.0}, same_rank=True),
-    "nn.gelu": Rule(
-        "Gelu", (), {"approximate": "approximate"}, {"approximate": False}, same_rank=True
-    ),
-    "nn.leaky_relu": Rule(
-        "LeakyRelu", (), {"alpha": "negative_slope"}, {"negative_slope": 0.2}, same_rank=True
-    ),
-    "nn.softmax": Rule("Softmax", (), _AXIS, same_rank=True),
-    "nn.log_softmax": Rule("LogSoftmax", (), _AXIS, same_rank=True),
-    "nn.bias_add": Rule("Add", ("bias",), neutral=_NHWC, same_rank=True),
-    "nn.avg_pool2d": Rule("AveragePool", (), _POOL, _LAST, _NHWC, same_rank=True),
-    "nn.max_pool2d": Rule("MaxPool", (), _POOL, _LAST, _NHWC, same_rank=True),
-    "nn.depth_to_space": Rule("DepthToSpace", (), _BLOCK, _LAST, _NHWC, same_rank=True),
-    "nn.space_to_depth": Rule("SpaceToDepth", (), _BLOCK, _LAST, _NHWC, same_rank=True),
-    "reshape": Rule("Reshape", (), {"shape": "newshape"}),
-    "transpose": Rule("Transpose", (), {"perm": "axes"}, {}, _NO_CONJUGATE, same_rank=True),
-    "compat.v1.transpose": Rule(
-        "Transpose", (), {"perm": "axes"}, {}, _NO_CONJUGATE, same_rank=True
-    ),
-    "expand_dims": Rule("ExpandDims", (), _AXIS),
-    "squeeze": Rule("Squeeze", (), _AXIS),
-    "compat.v1.squeeze": Rule("Squeeze", (), _AXIS, neutral={"squeeze_dims": None}),
-    "cast": Rule("Cast", (), {"dtype": "dtype"}, same_rank=True),
-    "clip_by_value": Rule(
-        "Clip", (), {"clip_value_min": "x_min", "clip_value_max": "x_max"}, same_rank=True
-    ),
-    "pad": _PAD,
-    "compat.v1.pad": _PAD,
-    "reverse": Rule("Flip", (), _AXIS, same_rank=True),
-    "tile": Rule("Tile", (), {"multiples": "repeats"}, same_rank=True),
-    "identity": Rule("Copy", same_rank=True),
-    "stop_gradient": Rule("StopGradient", same_rank=True),
-    "zeros_like": Rule("ZerosLike", same_rank=True),
-    "concat": Rule("Concatenate", (), _AXIS, same_rank=True),
-    "stack": Rule("Stack", (), _AXIS, {"axis": 0}),
-    "split": Rule(
-        "Split",
-        (),
-        {"num_or_size_splits": "indices_or_sections", "axis": "axis"},
-        neutral={"num": None},
-        same_rank=True,
-    ),
-    "unstack": Rule("Unstack", (), {"axis": "axis", "num": "num"}),
-    "image.resize": Rule(
-        "Resize",
-        (),
-        {"size": "size", "method": "interpolation", "antialias": "antialias"},
-        {"antialias": False, **_LAST},
-        {"preserve_aspect_ratio": False},
-        same_rank=True,
-    ),
-    "linalg.matmul": Rule(
-        "Matmul",
-        ("b",),
-        {"transpose_a": "transpose_a", "transpose_b": "transpose_b"},
-        neutral=_PLAIN_PRODUCT,
-    ),
-    "tensordot": Rule("Tensordot", ("b",), {"axes": "axes"}),
-    "__operators__.getitem": Rule("GetItem", ("slice_spec",)),
-}
-
 
 # Operations whose first argument is a list of tensors.
 _OF_LISTS: Final = frozenset({"Concatenate", "Stack"})
@@ -247,7 +93,7 @@ def _computing(rule: Rule, call: Json, ranks: Sequence[int | None]) -> tuple[str
         if name not in given:
             raise _NoCounterpartError
         value = given.pop(name)
-        arguments.append(_key(value, ranks) if rule.kind == "GetItem" else _operand(value))
+        arguments.append(_key(value, ranks) if rule.kind == "GetItem" else _operand(value, rule))
     config = dict(rule.fixed)
     for name, value in given.items():
         if name in rule.settings:
@@ -263,9 +109,10 @@ def _computing(rule: Rule, call: Json, ranks: Sequence[int | None]) -> tuple[str
 def _output_rank(rule: Rule, arguments: list[Any], ranks: Sequence[int | None]) -> int | None:
     if rule.same_rank:
         return highest([*ranks, *map(_depth, arguments)])
-    if rule.kind == "GetItem" and ranks[0] is not None:
+    rank = ranks[0] if len(ranks) == 1 else None
+    if rule.kind == "GetItem" and rank is not None:
         key = arguments[1]
-        return ranks[0] - sum(map(is_whole, key)) + key.count(None)
+        return rank - sum(map(is_whole, key)) + key.count(None)
     return None
 
 
@@ -285,11 +132,11 @@ def _depth(argument: Any) -> int:
 def _first(value: Any, rule: Rule) -> Any:
     """The first argument, which is a list for some operations."""
     if rule.kind in _OF_LISTS or rule.of_layer:
-        return [_operand(inner) for inner in (value if isinstance(value, list) else [value])]
-    return _operand(value)
+        return [_operand(inner, rule) for inner in (value if isinstance(value, list) else [value])]
+    return _operand(value, rule)
 
 
-def _operand(value: Any) -> Any:
+def _operand(value: Any, rule: Rule) -> Any:
     """A tensor or a constant."""
     match value:
         case bool():
@@ -297,7 +144,7 @@ def _operand(value: Any) -> Any:
         case int() | float() | {"class_name": "__keras_tensor__" | "__numpy__"}:
             return value
         case list() if not _holds_tensors(value):
-            return constant(value)
+            return constant(value, rule.constants)
     raise _NoCounterpartError
 
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from cnnviz.inspection.kinds import words
 from cnnviz.inspection.plain_data import Json
 
 # Their output has the rank of their input; of several inputs, the highest one.
-_SAME: Final = frozenset(
+_SAME: Final = words(
     """
     Activation Identity ReLU LeakyReLU PReLU ELU Softmax Dense Dropout GaussianNoise
     GaussianDropout AlphaDropout ActivityRegularization
@@ -21,7 +22,7 @@ _SAME: Final = frozenset(
     Rescaling Normalization Resizing CenterCrop RandomFlip RandomRotation RandomZoom
     RandomTranslation RandomContrast RandomBrightness
     Add Subtract Multiply Average Maximum Minimum Concatenate
-    """.split()
+    """
 )
 _SPATIAL: Final = re.compile(
     r"(Conv|DepthwiseConv|SeparableConv|MaxPooling|AveragePooling|Cropping|ZeroPadding|UpSampling"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
@@ -81,7 +82,7 @@ OPERATIONS: Final = {
     name: module for module, names in _OPERATIONS.items() for name in names.split()
 }
 
-ACTIVATIONS: Final = _words(
+ACTIVATIONS: Final = words(
     """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh
     leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
@@ -101,7 +102,7 @@ HARD_SIGMOID: Final = {
 
 POLICIES: Final = frozenset({"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
 # The number types that an input may have, or an operation may convert to.
-NUMBERS: Final = _words(
+NUMBERS: Final = words(
     """
     float16 float32 float64 bfloat16 bool int8 int16 int32 int64 uint8 uint16 uint32
     """
@@ -113,14 +114,14 @@ FORBIDDEN: Final = {
     "__lambda__": "lambda-code",
     **dict.fromkeys(("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"), "foreign-code"),
     **dict.fromkeys(
-        _words("""
+        words("""
         StringLookup IntegerLookup TextVectorization Hashing HashedCrossing FeatureSpace
         Discretization CategoryEncoding
         """),
         "text-layer",
     ),
     **dict.fromkeys(
-        _words("""
+        words("""
         TFOpLambda SlicingOpLambda TensorFlowOpLayer ClassMethod InstanceMethod InstanceProperty
         """),
         "tf-operation",
@@ -130,7 +131,7 @@ FORBIDDEN: Final = {
 }
 
 # Settings that do not change what a layer computes.
-IGNORED: Final = _words("quantization_config lora_rank lora_alpha")
+IGNORED: Final = words("quantization_config lora_rank lora_alpha")
 IGNORED_BY_KIND: Final = dict.fromkeys(
     ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), frozenset({"groups"})
 )

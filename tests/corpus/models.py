@@ -82,6 +82,13 @@ def layer_case(name: str, expected: str, described: Callable[[], n.Json]) -> Non
     )
 
 
+def keras_2_case(name: str, expected: str, *layers: n.Json) -> None:
+    """A `.keras` file of Keras 2 with the small network, which begins with these layers."""
+    config = n.sequential(*layers, n.average(), n.scores())
+    metadata = '{"keras_version": "2.15.0"}'
+    case(name, expected, lambda: n.keras_file(config, metadata=metadata))
+
+
 def graph_case(name: str, expected: str, middle: Callable[[], n.Json]) -> None:
     """The small network as a graph, with one more layer or operation after its input."""
     config_case(name, expected, lambda: n.functional_network(middle=middle()))
@@ -547,28 +554,29 @@ hdf5_case(
         }
     ),
 )
-config_case(
+keras_2_case(
     "keras-2-in-a-keras-file",
     LOADS,
-    lambda: n.sequential(
-        n.layer("InputLayer", "image")
-        | {
-            "config": {
-                "batch_input_shape": [None, 8, 8, 3],
-                "dtype": "float32",
-                "sparse": False,
-                "ragged": False,
-                "name": "image",
-            }
-        },
-        n.convolution(batch_input_shape=[None, 8, 8, 3]),
-        n.average(),
-        n.scores(),
-    ),
+    n.layer("InputLayer", "image")
+    | {
+        "config": {
+            "batch_input_shape": [None, 8, 8, 3],
+            "dtype": "float32",
+            "sparse": False,
+            "ragged": False,
+            "name": "image",
+        }
+    },
+    n.convolution(batch_input_shape=[None, 8, 8, 3]),
 )
-layer_case(
-    "keras-2-leftovers", LOADS, lambda: n.layer("RandomFlip", "flip", rng_type="stateful", seed=7)
+keras_2_case(
+    "keras-2-leftovers",
+    LOADS,
+    n.image_input(),
+    n.layer("RandomFlip", "flip", rng_type="stateful", seed=7),
+    n.convolution(),
 )
+keras_2_case("keras-2-slash", LOADS, n.image_input(), n.convolution(name="block/conv"))
 
 # --- What is left out without a word: it is for training, or the file's weights replace it ---
 
@@ -942,6 +950,18 @@ layer_case(
 layer_case(
     "tf-slice", "tf-operation", lambda: n.layer("SlicingOpLambda", "x", function="__getitem__")
 )
+keras_2_case(
+    "synchronised-normalisation",
+    "sync-normalization",
+    n.image_input(),
+    n.layer("SyncBatchNormalization", "x"),
+    n.convolution(),
+)
+layer_case(
+    "interpolation-of-keras-2",
+    "interpolation",
+    lambda: n.layer("UpSampling2D", "x", size=[2, 2], interpolation="gaussian"),
+)
 
 
 # --- Functions ---
@@ -974,6 +994,9 @@ setting_case(
 )
 setting_case("builtin-function", "unknown-activation", activation=_function("builtins", "eval"))
 setting_case("activation-by-an-odd-name", "unknown-activation", activation="set_floatx")
+setting_case(
+    "activation-with-weights", "weights-of-an-activation", activation=n.layer("PReLU", "x")
+)
 setting_case("activation-is-a-number", "function-reference", activation=3)
 setting_case("activation-is-a-model", "function-reference", activation=n.sequential())
 setting_case(

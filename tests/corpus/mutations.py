@@ -64,6 +64,7 @@ def descriptions() -> list[n.Json]:
         n.functional_network(middle=n.layer("Rescaling", "scale", scale=[1.0], offset=0.0)),
         n.functional_network(middle=n.sequential(n.layer("Identity", "same"), name="inner")),
         n.keras_2_sequential(),
+        n.keras_2_functions(),
         n.multi_gpu(),
     ]
 
