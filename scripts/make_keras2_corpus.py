@@ -831,6 +831,8 @@ def _operation_cases() -> Iterator[Case]:
         "math.reduce_max-all": tf.math.reduce_max,
         "math.argmax-default": lambda x: x + tf.cast(tf.math.argmax(x), tf.float32),
         "math.greater": lambda x: tf.cast(x > 0.5, tf.float32),
+        "math.greater_equal": lambda x: tf.cast(x >= 0.5, tf.float32),
+        "math.less": lambda x: tf.cast(x < 0.5, tf.float32),
         "math.less_equal": lambda x: tf.cast(tf.math.less_equal(x, 0.5), tf.float32),
         "where": lambda x: tf.where(x > 0.0, x, 0.1 * x),
         "nn.avg_pool2d-same": lambda x: tf.nn.avg_pool2d(x, 3, 2, "SAME"),
@@ -1138,6 +1140,15 @@ def _operations_nested() -> Model:
     return tf_keras.Model(image, L.Dense(3)(tf.math.reduce_mean(maps, axis=[1, 2])))
 
 
+def _operations_nested_twice() -> Model:
+    """A model with TensorFlow functions that is called twice, in the middle and at the end."""
+    inner_image = tf_keras.Input((8, 8, 3))
+    maps = L.Conv2D(3, 3, padding="same")(inner_image[..., ::-1] / 127.5 - 1.0)
+    inner = tf_keras.Model(inner_image, maps, name="inner")
+    image = tf_keras.Input((8, 8, 3))
+    return tf_keras.Model(image, L.Dense(3)(L.Flatten()(inner(tf.nn.relu(inner(image))))))
+
+
 def _mobilenet_v3() -> Model:
     return tf_keras.applications.MobileNetV3Small(
         (32, 32, 3), alpha=0.1, weights=None, classes=3, dropout_rate=0
@@ -1150,6 +1161,7 @@ def _network_cases() -> Iterator[Case]:
         "transfer-learning": (_transfer_learning, (0, 255)),
         "shared-backbone": (_shared_backbone, (0, 1)),
         "operations-nested": (_operations_nested, (0, 255)),
+        "operations-nested-twice": (_operations_nested_twice, (0, 255)),
         "MobileNetV3Small": (_mobilenet_v3, (0, 255)),
         "vision-transformer": (_attention, (0, 1)),
     }

@@ -17,6 +17,7 @@ from cnnviz.inspection.keras2_calls import constant
 from cnnviz.inspection.keras2_functions import RULES, Rule
 from cnnviz.inspection.keras2_ranks import highest
 from cnnviz.inspection.kinds import LAYERS, OPERATIONS
+from cnnviz.inspection.limits import MAX_RANK
 from cnnviz.inspection.plain_data import Json, is_whole
 from cnnviz.inspection.refusals import refusal
 
@@ -192,7 +193,7 @@ def _axes_left(parts: list[Any], position: int, ranks: Sequence[int | None]) -> 
         return 0  # the axes after the last index are whole anyway
     rank = ranks[0] if len(ranks) == 1 else None
     used = sum(part is not None for part in others)
-    if rank is None or rank < used:
+    if rank is None or not used <= rank <= MAX_RANK:
         raise _NoCounterpartError
     return rank - used
 

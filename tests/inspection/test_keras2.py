@@ -388,26 +388,37 @@ def test_another_function_is_refused_by_name(function: str, settings: n.Json, na
     assert (function in str(caught.value)) is named
 
 
-def test_an_ellipsis_needs_a_certain_number_of_axes() -> None:
-    """A reduction may take axes away, and so may a layer that is called twice."""
-    model = n.keras_2_functional(
-        n.keras_2_node(n.image_input()),
-        n.keras_2_function("mean", "math.reduce_mean", ["image", 0, 0, {"axis": 1}]),
-        n.keras_2_function(
-            "cut", "__operators__.getitem", ["mean", 0, 0, {"slice_spec": [ELLIPSIS, 0]}]
-        ),
-    )
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        # A reduction takes axes away.
+        [
+            n.keras_2_node(n.image_input()),
+            n.keras_2_function("before", "math.reduce_mean", ["image", 0, 0, {"axis": 1}]),
+        ],
+        # The second call may have an input of another rank.
+        [
+            n.keras_2_node(n.image_input()),
+            n.keras_2_node(n.layer("Identity", "before"), *[[["image", 0, 0, {}]]] * 2),
+        ],
+        [n.keras_2_node(n.image_input(shape=(None, *[1] * 8)) | {"name": "before"})],
+    ],
+    ids=["reduction", "two calls", "nine axes"],
+)
+def test_an_ellipsis_needs_a_certain_number_of_axes(nodes: list[n.Json]) -> None:
+    call = ["before", 0, 0, {"slice_spec": [ELLIPSIS, 0]}]
+    cut = n.keras_2_function("cut", "__operators__.getitem", call)
     with pytest.raises(RefusedModelError, match="getitem"):
-        levelled(model)
+        levelled(n.keras_2_functional(*nodes, cut))
 
 
 def test_the_output_of_the_functions_is_that_of_numpy(tmp_path: Path) -> None:
     import keras
 
-    path, target = tmp_path / "model.h5", tmp_path / "copy.h5"
-    path.write_bytes(n.hdf5_file(n.keras_2_functions(), n.LISTED_WEIGHTS))
     from cnnviz.networks import keras2_activations
 
+    path, target = tmp_path / "model.h5", tmp_path / "copy.h5"
+    path.write_bytes(n.hdf5_file(n.keras_2_functions(), n.LISTED_WEIGHTS))
     gate.write_sanitised(path, gate.inspect_model(path), target)
     model = keras.saving.load_model(target, compile=False, safe_mode=True)
     pictures = 255 * n.PICTURES
