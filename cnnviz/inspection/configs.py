@@ -248,7 +248,8 @@ def _activation(value: Any, walk: Walk, nesting: int) -> Any:
             return None
         case str():
             name = value
-        case {"class_name": "function", "registered_name": "cnnviz>keras2_hard_sigmoid"}:
+        # Also in a file of Keras 3 that such a model was saved in.
+        case {"class_name": "function", "config": "cnnviz>keras2_hard_sigmoid"}:
             return dict(HARD_SIGMOID)
         case {"class_name": "PReLU"}:
             raise refusal("weights-of-an-activation")

@@ -426,3 +426,8 @@ def test_the_output_of_the_functions_is_that_of_numpy(tmp_path: Path) -> None:
     expected = n.answer(scaled, lambda maps: np.clip(0.2 * maps + 0.5, 0, 1))
     np.testing.assert_allclose(np.asarray(model(pictures)), expected, atol=1e-5)
     assert model.get_layer("conv").activation is keras2_activations.keras2_hard_sigmoid
+    # Saved by Keras 3, the model is accepted again.
+    again = tmp_path / "again.keras"
+    model.save(again)
+    convolution = gate.inspect_model(again).config["config"]["layers"][4]
+    assert convolution["config"]["activation"] == kinds.HARD_SIGMOID

@@ -10,6 +10,7 @@ import pytest
 
 import cnnviz
 from cnnviz.networks import passes
+from cnnviz.networks.keras2_activations import keras2_hard_sigmoid
 
 Tiny = Callable[[str], Any]
 
@@ -36,6 +37,13 @@ def test_a_network_without_maps_has_no_last_spatial_layer() -> None:
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
     head = passes.any_pass(cnnviz.network(model)).head
     assert (head.activation, head.features, head.last_spatial) == ("softmax", None, None)
+
+
+def test_an_activation_of_keras_2_is_shown_by_its_name() -> None:
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(3, keras2_hard_sigmoid)(x))
+    assert passes.any_pass(cnnviz.network(model)).head.activation == "hard_sigmoid"
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
