@@ -401,7 +401,7 @@ def test_another_function_is_refused_by_name(function: str, settings: n.Json, na
             n.keras_2_node(n.image_input()),
             n.keras_2_node(n.layer("Identity", "before"), *[[["image", 0, 0, {}]]] * 2),
         ],
-        [n.keras_2_node(n.image_input(shape=(None, *[1] * 8)) | {"name": "before"})],
+        [n.keras_2_node(n.image_input(shape=(None, *[1] * 8))) | {"name": "before"}],
     ],
     ids=["reduction", "two calls", "nine axes"],
 )
@@ -424,7 +424,7 @@ def test_the_output_of_the_functions_is_that_of_numpy(tmp_path: Path) -> None:
     pictures = 255 * n.PICTURES
     scaled = (pictures[..., ::-1] + pictures) / 255
     expected = n.answer(scaled, lambda maps: np.clip(0.2 * maps + 0.5, 0, 1))
-    np.testing.assert_allclose(np.asarray(model(pictures)), expected, atol=1e-5)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(pictures)), expected, atol=1e-5)
     assert model.get_layer("conv").activation is keras2_activations.keras2_hard_sigmoid
     # Saved by Keras 3, the model is accepted again.
     again = tmp_path / "again.keras"
