@@ -17,6 +17,8 @@ from corpus import networks as n
 from cnnviz.errors import RefusedModelError
 from cnnviz.inspection import configs, gate, hdf5_models, keras2, kinds
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 ELLIPSIS = {"class_name": "__ellipsis__"}
 
 
