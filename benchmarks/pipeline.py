@@ -110,7 +110,7 @@ def prepare(folder: Path, rounds: int, side: int) -> Comparison:
 
     Pillow decodes alone, or also scales to ``side`` pixels where that is not 0.
     """
-    paths = [folder / name for names in list_photos(folder).values() for name in names]
+    paths = [folder / name for names in list_photos(folder).classes.values() for name in names]
     command = [sys.executable, "-c", DECODE, str(side), str(os.cpu_count())]
 
     def bare() -> None:
@@ -219,7 +219,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     network = cnnviz.load_model(MODEL)
-    listing = list_photos(arguments.folder)
+    listing = list_photos(arguments.folder).classes
     # Of every class as many.
     each = arguments.photos // len(listing)
     paths = [arguments.folder / name for names in listing.values() for name in names[:each]]

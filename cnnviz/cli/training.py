@@ -58,7 +58,6 @@ def prepare(
     Writes one CLASS.npy for each class and manifest.json. After an interruption the same command
     resumes.
     """
-    from cnnviz.training.data.manifest import in_several_classes
     from cnnviz.training.data.photos import prepare_photos
     from cnnviz.training.data.pixels import KERAS_DATASETS, prepare_pixels
 
@@ -80,9 +79,8 @@ def prepare(
         typer.echo(f"{out / label}.npy: {len(rows):,}")
     counts = {split: prepared.count(split) for split in ("training", "validation", "test")}
     say("Wrote " + ", ".join(f"{count:,} for {split}" for split, count in counts.items() if count))
-    shared = in_several_classes(prepared.rows)
-    if shared:
-        say(f"Warning: {len(shared)} files are in more than one class, such as {shared[0]}.")
+    for note in prepared.notes:
+        say(note)
     if prepared.left_out:
         say(f"Left out: {len(prepared.left_out)}")
         for name, reason in prepared.left_out.items():

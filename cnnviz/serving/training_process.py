@@ -129,7 +129,7 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
         stop=reporter.must_end,
     )
     left_out = len(prepared.left_out)
-    notes = []
+    notes = [*prepared.notes]
     if reporter.is_out_of_time():
         notes.append(f"A training here takes {MOST_SECONDS // 60} minutes at most.")
     if left_out:

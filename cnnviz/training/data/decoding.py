@@ -6,9 +6,7 @@ import hashlib
 import json
 import os
 import signal
-import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.processes import follow
 from cnnviz.storage import replace_file
 from cnnviz.training.data.manifest import Row, part_path
-from cnnviz.training.data.sources import read_photo
+from cnnviz.training.data.sources import photo_reader
 
 # Photos that a process decodes between two entries in the journal.
 CHUNK = 32
@@ -60,14 +58,14 @@ class Chunk:
 
 
 def split_into_chunks(
-    source: Path, out: Path, listing: dict[str, list[str]], preprocessing: Preprocessing
+    source: Path, out: Path, classes: dict[str, list[str]], preprocessing: Preprocessing
 ) -> list[Chunk]:
     """All photos as chunks, in order."""
     return [
         Chunk(
             source, tuple(names[start : start + CHUNK]), part_path(out, label), start, preprocessing
         )
-        for label, names in listing.items()
+        for label, names in classes.items()
         for start in range(0, len(names), CHUNK)
     ]
 
@@ -124,13 +122,10 @@ def decode_chunk(chunk: Chunk) -> Entries:
     """Decodes photos into their rows of the array."""
     entries: Entries = []
     array = open_memmap(chunk.array, mode="r+")
-    with ExitStack() as stack:
-        archive = None
-        if not chunk.source.is_dir():
-            archive = stack.enter_context(zipfile.ZipFile(chunk.source))
+    with photo_reader(chunk.source) as read:
         for index, name in enumerate(chunk.names, chunk.start):
             try:
-                data = read_photo(chunk.source, archive, name)
+                data = read(name)
                 photo = open_picture(data)
             except PhotoError as error:
                 entries.append({"file": name, "reason": str(error)})
