@@ -18,7 +18,7 @@ from cnnviz.processes import follow
 from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, open_job
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
-from cnnviz.training.data.pixels import prepare_pixels
+from cnnviz.training.data.pixels import is_array_file, prepare_pixels
 from cnnviz.training.recipes import find_recipe
 from cnnviz.training.runs import TrainingStatus
 
@@ -147,7 +147,7 @@ def prepare_data(
         TrainingError: the training must end now.
     """
     request = job.request
-    if request.source.endswith(".npz"):
+    if is_array_file(request.source):
         return prepare_pixels(request.source, job.data)
     size = find_recipe(request.architecture).size
     try:

@@ -73,7 +73,10 @@ def suggested_layers(recipe: Recipe) -> SuggestedLayers:
 
 
 def measured_card(
-    draft: ModelCard, history: Sequence[Epoch], measurements: dict[Split, Measurement]
+    draft: ModelCard,
+    history: Sequence[Epoch],
+    measurements: dict[Split, Measurement],
+    continued_after: int = 0,
 ) -> ModelCard:
     """The card of the best epoch's network.
 
@@ -82,6 +85,7 @@ def measured_card(
         history: all epochs.
         measurements: for each split the figures of the best epoch's network; the first one's
             confusion matrix is shown.
+        continued_after: as in ``TrainingConfig``.
     """
     photos = {
         split: f"the {measured.confusion.sum():,} {split} photos"
@@ -107,4 +111,7 @@ def measured_card(
         },
     }
     training = draft.training.model_copy(update=figures)
-    return draft.model_copy(update={"training": training})
+    source = draft.source
+    if continued_after:
+        source += f", finished after epoch {continued_after} and then continued"
+    return draft.model_copy(update={"training": training, "source": source})

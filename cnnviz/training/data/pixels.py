@@ -44,6 +44,11 @@ _MOST_CLASSES = 10_000
 _SPLITS: tuple[tuple[str, Split], ...] = (("train", "training"), ("test", "test"))
 
 
+def is_array_file(source: str | Path) -> bool:
+    """Whether a path names an ``.npz`` file, as ``prepare_pixels`` takes it."""
+    return Path(source).suffix.lower() == ".npz"
+
+
 def prepare_pixels(
     source: str | Path, out: str | Path, *, scale: bool = False, seed: int = 0
 ) -> Prepared:
