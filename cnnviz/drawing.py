@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,26 @@ def map_layer(
     # A missing cell must not spread over its neighbours.
     placed = place_on_photo(np.nan_to_num(values), height, width, preprocessing)
     return MapLayer(placed, shading(values, signed=signed))
+
+
+def picture_on_photo(
+    values: Floats,
+    picture: Callable[[Floats], Bytes],
+    height: int,
+    width: int,
+    preprocessing: Preprocessing,
+) -> Bytes:
+    """A method's 8-bit picture of a map, at the size of the photo: (height, width) uint8.
+
+    Args:
+        values: (h, w) raw and signed.
+        picture: ``Method.picture``: from a map to 8-bit values; 0 where the network did not look.
+        height: rows of the photo.
+        width: columns of the photo.
+        preprocessing: how the photo became the network input.
+    """
+    placed = place_on_photo(np.nan_to_num(finite(values)), height, width, preprocessing)
+    return picture(np.nan_to_num(placed))
 
 
 def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading:

@@ -76,8 +76,8 @@ def explain(
     """Show where in photos the network finds a class.
 
     Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
-    contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
-    -2, -3, … after it; files of an earlier run are replaced.
+    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. Photos of
+    the same name get -2, -3, … after it; files of an earlier run are replaced.
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height. A run that was
@@ -103,7 +103,8 @@ def explain(
         failures.update(runs.failures(run, finished))
         if finished:
             done = sum(len(part.paths) for part in finished)
-            say(f"{done:,} of {len(paths):,} photos were done before.")
+            left = "" if waiting else f" Nothing is left to do; the rows are in {run.results}."
+            say(f"{done:,} of {len(paths):,} photos were done before.{left}")
         with _resumable(run):
             if ray is None:
                 _explain_here(network, run, waiting, failures, as_json)
@@ -142,18 +143,21 @@ def _check_folder(path: Path) -> None:
 
 def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     """A name for each photo's files: all different, and none that replaces a photo."""
+    from cnnviz.photos.array_files import array_reference
+
     photos = {os.path.realpath(path) for path in paths}
     # Compared in lower case: for some file systems Cat and cat are the same name.
     taken: set[str] = set()
     count: Counter[str] = Counter()
     stems = {}
     for path in paths:
-        stem = path.stem
+        reference = array_reference(path)
+        first = stem = path.stem if reference is None else reference.stem
         while stem.lower() in taken or any(
             os.path.realpath(out / (stem + ending)) in photos for ending in (OVERLAY, CONTRAST)
         ):
-            count[path.stem] += 1
-            stem = f"{path.stem}-{count[path.stem] + 1}"
+            count[first] += 1
+            stem = f"{first}-{count[first] + 1}"
         taken.add(stem.lower())
         stems[path] = stem
     return stems

@@ -26,11 +26,18 @@ Model = Annotated[
 Photos = Annotated[
     list[str],
     typer.Argument(
-        metavar="PHOTO", help="Photos, folders (with their sub-folders) or quoted globs."
+        metavar="PHOTO",
+        help="Photos, folders (with their sub-folders), quoted globs, or pictures of data sets: "
+        "mnist.npz#22, mnist.npz#x_train/22.",
     ),
 ]
 Photo = Annotated[
-    Path, typer.Argument(metavar="PHOTO", exists=True, dir_okay=False, help="A photo.")
+    Path,
+    typer.Argument(
+        metavar="PHOTO",
+        help="A photo, or a picture of a data set: mnist.npz#22 (of x_test, counted from 0), "
+        "mnist.npz#x_train/22.",
+    ),
 ]
 Layer = Annotated[
     str, typer.Argument(metavar="LAYER", help="A layer's path, as 'layers' lists it.")

@@ -112,12 +112,15 @@ app.command()(explain.explain)
 
 @app.command()
 def layers(model: Model, as_json: Json = False, trust: Trust = False) -> None:
-    """List the layers of a model, nested ones included."""
+    """List the layers of a model, nested ones included, and count its parameters."""
     with clear_errors():
         network = load_network(model, trust)
         rows = (dataclasses.asdict(info) for info in network.layers)
         columns = ("path", "kind", "output_shape", "parameters", "kernel_shape")
         show_rows(rows, columns, as_json)
+        count, trainable = network.parameters
+    totals = f"Parameters: {count:,}, of which {trainable:,} are trainable."
+    typer.echo(totals, err=as_json)
 
 
 @app.command()

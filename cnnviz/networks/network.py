@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,15 @@ class Network:
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer, nested ones included, in order."""
         return self.structure.layers
+
+    @functools.cached_property
+    def parameters(self) -> tuple[int, int]:
+        """The number of parameters, and of those that a training would change."""
+        of_all, trainable = (
+            sum(math.prod(weight.shape) for weight in weights)
+            for weights in (self.model.weights, self.model.trainable_weights)
+        )
+        return of_all, trainable
 
     @functools.cached_property
     def damaged(self) -> tuple[str, ...]:

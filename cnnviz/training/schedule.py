@@ -54,7 +54,8 @@ def describe_restart(recipe: Recipe, config: TrainingConfig) -> str:
     """What a person should know who goes on with a finished training, in two sentences."""
     first = config.continued_after + 1
     rate, _ = learning_rate(recipe, config, fine_tuning=is_fine_tuning(recipe, first))
+    which = f"Epochs {first} to {config.epochs}" if first < config.epochs else f"Epoch {first}"
     return (
-        f"Epochs {first} to {config.epochs}: the learning rate begins again at {rate:g} and falls "
+        f"{which}: the learning rate begins again at {rate:g} and falls "
         f"to 0. The result is not that of one training of {config.epochs} epochs."
     )

@@ -34,6 +34,8 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
+from cnnviz.errors import PhotoError
+from cnnviz.results import percent
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -145,7 +147,20 @@ def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> No
     answer = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
     result = run("predict", averaged, photos / "b.png")
     cells = re.split(r"\s*│\s*", result.stdout.splitlines()[3].strip("│ "))
-    assert cells == [str(photos / "b.png"), answer["class"], f"{answer['confidence']:.2%}"]
+    assert cells == [str(photos / "b.png"), answer["class"], percent(answer["confidence"])]
+
+
+def test_the_table_has_the_percentages_of_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    shares = (0.99996, 1.0, 0.8867, 0.0004, 0.0)
+    terminal.show_rows([{"confidence": share} for share in shares], ("confidence",), False)
+    cells = [line.strip("│ ") for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert cells == ["> 99.9 %", "> 99.9 %", "88.7 %", "< 0.1 %", "0.0 %"]
+
+
+def test_a_missing_photo_gets_a_sentence_and_no_table(averaged: Path, tmp_path: Path) -> None:
+    result = run("predict", averaged, tmp_path / "gone.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The photo gone.png cannot be opened: No such file or directory." in result.stderr
 
 
 def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
@@ -182,6 +197,84 @@ def test_a_terminal_gets_a_progress_bar_beside_the_lines(
     result = run("predict", averaged, photos, "--json")
     assert "Photos" in result.stderr
     assert len(lines(result)) == 3
+
+
+# --- Pictures of data sets ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A file in the form of Keras's MNIST, with the training pictures first."""
+    rng = np.random.default_rng(3)
+    arrays = {
+        name: rng.integers(0, 256, (count, 12, 9), dtype=np.uint8)
+        for name, count in (("x_train", 5), ("x_test", 4))
+    }
+    np.savez_compressed(tmp_path / "digits.npz", y_train=np.arange(5), **arrays)
+    return tmp_path / "digits.npz"
+
+
+def test_a_picture_of_a_data_set_is_a_photo(averaged: Path, digits: Path, tmp_path: Path) -> None:
+    with np.load(digits) as arrays:
+        pictures = {f"{digits}#3": arrays["x_test"][3], f"{digits}#x_train/4": arrays["x_train"][4]}
+    colour = np.random.default_rng(4).integers(0, 256, (2, 12, 9, 3), dtype=np.uint8)
+    np.save(tmp_path / "colour.npy", colour)
+    np.savez(tmp_path / "grey.npz", labels=np.arange(2), grey=colour[..., :1])
+    pictures[f"{tmp_path / 'colour.npy'}#1"] = colour[1]
+    pictures[f"{tmp_path / 'grey.npz'}#0"] = colour[0, ..., 0]
+    result = run("predict", averaged, *pictures, "--json")
+    assert result.exit_code == 0, result.stderr
+    for answer, (name, pixels) in zip(lines(result), pictures.items(), strict=True):
+        Image.fromarray(pixels).save(tmp_path / "same.png")
+        same = run("predict", averaged, tmp_path / "same.png", "--json")
+        assert answer == {**lines(same)[0], "file": name}
+
+
+def test_other_commands_take_pictures_of_data_sets(
+    averaged: Path, digits: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "maps.npy"
+    assert run("activations", averaged, f"{digits}#3", "conv", "--out", out).exit_code == 0
+    photo = cnnviz.open_photo(f"{digits}#3")
+    maps = cnnviz.activations(cnnviz.load_model(averaged), photo, ["conv"])["conv"]
+    np.testing.assert_array_equal(np.load(out), maps)
+    run("explain", averaged, f"{digits}#3", f"{digits}#x_train/3", "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "digits-3.overlay.png", "digits-x_train-3.overlay.png",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digits.npz", "holds arrays. Name one of its pictures by number.*digits.npz#22"),
+        ("digits.npz#4", "x_test of digits.npz has no picture 4: it holds 4, counted from 0"),
+        ("digits.npz#-1", "after # comes the number of a picture"),
+        ("digits.npz#x_test", "after # comes the number of a picture"),
+        ("digits.npz#x/1", "no array 'x'. It holds y_train, x_train, x_test"),
+        ("digits.npz#y_train/1", r"y_train of digits.npz holds no pictures.*\(5,\) of type int64"),
+        ("labels.npz#1", r"no array of pictures.*It holds y \(3,\) of type int64"),
+        ("scaled.npy#0", r"holds no pictures.*\(2, 9, 9\) of type float32"),
+        ("scaled.npy#x/0", "holds one array, without a name"),
+        ("pickled.npz#0", "no array of pictures.*of type object"),
+        ("cut.npy#1", "is damaged"),
+        ("text.npz#1", "is damaged"),
+        ("long.npy#0", "one side is more than 20 times"),
+        ("gone.npz#1", "gone.npz cannot be opened: there is no such file"),
+    ],
+)
+def test_what_is_no_picture_of_a_data_set(digits: Path, name: str, message: str) -> None:
+    folder = digits.parent
+    np.savez(folder / "labels.npz", y=np.arange(3))
+    np.save(folder / "scaled.npy", np.zeros((2, 9, 9), np.float32))
+    np.savez(folder / "pickled.npz", x=np.array([{}], dtype=object))
+    np.save(folder / "long.npy", np.zeros((1, 2, 50), np.uint8))
+    np.save(folder / "cut.npy", np.zeros((2, 9, 9), np.uint8))
+    (folder / "cut.npy").write_bytes((folder / "cut.npy").read_bytes()[:-1])
+    (folder / "text.npz").write_text("text")
+    with pytest.raises(PhotoError) as refused:
+        cnnviz.open_photo(folder / name)
+    assert re.search(message, str(refused.value)), refused.value
 
 
 # --- Folders and globs --------------------------------------------------------------------------
@@ -344,8 +437,13 @@ def test_explain_writes_the_contrastive_map_as_a_picture(
     values = np.load(answer["cam"])
     with Image.open(answer["contrast"]) as picture:
         written = np.asarray(picture)
-    expected = np.clip(values / np.abs(values).max(), 0, 1) * 255
-    assert written.shape == values.shape
+    # The card cuts out the middle square of 14 × 14 pixels of 14 × 20, for 8 × 8 cells.
+    assert values.shape == (8, 8)
+    seen = Image.fromarray(values).resize((14, 14), Image.Resampling.BILINEAR)
+    expected = np.zeros((14, 20), np.float32)
+    expected[:, 3:17] = np.asarray(seen)
+    expected = np.clip(expected / np.abs(expected).max(), 0, 1) * 255
+    assert written.shape == (14, 20)
     np.testing.assert_allclose(written, expected, atol=0.51)
 
 
@@ -436,6 +534,19 @@ def test_resuming_does_what_is_left_and_repeats_what_failed(
     assert names(result) == ["d0.png", "d1.png", "c.jpg"]
     assert rows_in(tmp_path) == rows_of_first_run
     assert parts[0].stat().st_mtime_ns == kept
+
+
+def test_nothing_left_to_resume_gets_a_sentence_and_no_table(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    assert run("explain", averaged, photos, *options).exit_code == 0
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "3 of 3 photos were done before. Nothing is left to do; the rows are in "
+        f"{tmp_path / 'results'}.\n"
+    )
 
 
 def test_without_resume_an_earlier_run_is_replaced(
@@ -698,6 +809,30 @@ def test_layers_without_json_prints_a_table(flattened: Path) -> None:
         "135",
         "3 × 3 × 3 × 5",
     ]
+
+
+def test_layers_counts_parameters_as_keras_does(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.DepthwiseConv2D(3)], name="inner")
+    inner.trainable = False
+    x = layers.Dropout(0.5)(layers.BatchNormalization()(shared(shared(image))))
+    x = layers.GlobalAveragePooling2D()(inner(x))
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
+    model.save(tmp_path / "a.keras")
+    summary: list[str] = []
+    model.summary(print_fn=lambda text, **_: summary.append(text))
+    count, trainable = (
+        re.search(rf" {title} params: ([0-9,]+)", "".join(summary)).group(1)  # type: ignore[union-attr]
+        for title in ("Total", "Trainable")
+    )
+    assert count != trainable
+    totals = f"Parameters: {count}, of which {trainable} are trainable.\n"
+    assert run("layers", tmp_path / "a.keras").stdout.endswith(totals)
+    assert run("layers", tmp_path / "a.keras", "--json").stderr.endswith(totals)
 
 
 def test_filters_saves_kernels_as_npy(averaged: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_train_takes_an_array_file_and_goes_on_with_more_epochs(tmp_path: Path) 
     more = run(*command, "--epochs", 2, "--resume")
     assert more.exit_code == 0, more.stderr
     note, epoch, _ = more.stderr.splitlines()
-    assert note.startswith("Epochs 2 to 2: the learning rate begins again at 0.0005 and falls to 0")
+    assert note.startswith("Epoch 2: the learning rate begins again at 0.0005 and falls to 0")
     assert epoch.startswith("epoch 2/2  loss ")
     assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [1, 2]
     # No data is left.

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cnnviz.attribution.descriptions import mirrored, where
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import SIGNED, overlay
+from cnnviz.drawing import SIGNED, overlay, picture_on_photo
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
@@ -158,10 +158,14 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
     picture = METHODS[cam.method].picture
     if picture is not None:
+        image = scene.photo.image
+        steps = scene.outline.card.preprocessing
         with right:
             parts.download(
                 "8-bit map (.png)",
-                lambda: encode_png(picture(cam.values)),
+                lambda: encode_png(
+                    picture_on_photo(cam.values, picture, image.height, image.width, steps)
+                ),
                 f"{stem}.contrast.png",
                 "contrast png",
             )
