@@ -4,8 +4,8 @@
     python -m scripts.measure_models --photos cats_dogs --digits mnist.npz
 
 Without options it only classifies the samples. ``--photos`` is a folder with ``cat/`` and ``dog/``,
-``--digits`` Keras's MNIST. The photos that chose the best epoch are counted by themselves: those
-which a hash of the content makes the validation photos.
+``--digits`` Keras's MNIST. The photos of each split are also counted by themselves: a hash of their
+content tells which they are.
 """
 
 from __future__ import annotations
@@ -64,22 +64,24 @@ def classify_samples(name: str) -> None:
 
 
 def measure_photos(name: str, folder: Path) -> None:
-    """Prints the accuracy on a folder of photos, and on the validation photos among them."""
+    """Prints the accuracy on a folder of photos, on all and on those of each split."""
     network = load(name)
-    validation, correct = [], []
+    splits, correct = [], []
     for label, files in list_photos(folder).classes.items():
         rows = [
             Row(file, hashlib.sha256((folder / file).read_bytes()).hexdigest(), 0, 0)
             for file in files
         ]
-        validation.append(np.array([row.split == "validation" for row in split_rows(rows, 0)]))
+        splits.append(np.array([row.split for row in split_rows(rows, 0)]))
         predicted = classify(network, (cnnviz.open_photo(folder / file) for file in files))
         correct.append(predicted == network.card.labels.index(label))
-    counts = ", ".join(f"{right.sum():,} of {len(right):,}" for right in correct)
-    typer.echo(f"{name}: {np.concatenate(correct).mean():.2%} of all photos ({counts})")
-    chosen = [right[split] for right, split in zip(correct, validation, strict=True)]
-    counts = ", ".join(f"{right.sum():,} of {len(right):,}" for right in chosen)
-    typer.echo(f"{name}: {np.concatenate(chosen).mean():.2%} of the validation photos ({counts})")
+    for title in ("all", "training", "validation"):
+        chosen = [
+            right[(split == title) | (title == "all")]
+            for right, split in zip(correct, splits, strict=True)
+        ]
+        counts = ", ".join(f"{right.sum():,} of {len(right):,}" for right in chosen)
+        typer.echo(f"{name}: {np.concatenate(chosen).mean():.2%} of {title} photos ({counts})")
 
 
 def measure_digits(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
@@ -138,6 +139,24 @@ def test_cat_dog_recognises_chelsea_and_the_mirrored_chelsea(
     assert probabilities(networks, "cat_dog", photo)["cat"] > 0.98
     assert probabilities(networks, "cat_dog", photo[:, ::-1])["cat"] > 0.98
     assert probabilities(networks, "cat_dog_lesson", photo)["cat"] > 0.5
+
+
+def test_the_probability_of_the_coffee_in_the_document_is_measured(
+    networks: dict[str, keras.Model],
+) -> None:
+    text = (MODELS / "README.md").read_text(encoding="utf-8")
+    written = re.search(r"cup of coffee \(the sample\) as a dog, with ([0-9.]+)%", text)
+    assert written
+    dog = probabilities_for_sample(networks, "cat_dog", "coffee")["dog"]
+    assert float(written[1]) == pytest.approx(100 * dog, abs=0.01)
+
+
+def test_the_lessons_card_names_the_measurement_on_another_source() -> None:
+    text = (MODELS / "README.md").read_text(encoding="utf-8")
+    described = card("cat_dog_lesson").description
+    for part in ("2,000 photos of another source", "75.8%", "57%", "99.8%"):
+        assert part in described
+        assert part in text
 
 
 @pytest.mark.parametrize("digit", range(10))
