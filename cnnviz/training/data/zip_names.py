@@ -6,6 +6,7 @@ them, and do not say which: it is guessed from what the names would be in each.
 
 from __future__ import annotations
 
+import functools
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,8 @@ _UNICODE_PATH = 0x7075
 _FIELD = struct.Struct("<HH")
 _PATH_HEAD = struct.Struct("<BL")
 
+# Names from which the code page is guessed, at most.
+_SAMPLE = 300
 # The most frequent syllables of Korean; most of the 2,350 others are rare.
 _KOREAN = frozenset(
     "가각간감강개거건것게견경계고곡공과관광교구국군권그금기길김나남내너네노녀년농누눈는능니다단달담당대더도독동되된두"
@@ -47,10 +50,10 @@ def read_names(members: Sequence[zipfile.ZipInfo]) -> tuple[list[str], CodePage 
     Backslashes, which some programs write on Windows, are slashes in these names.
     """
     names = [_unicode_name(member) for member in members]
-    raw = [
+    raw = tuple(
         b"" if name is not None else _bytes_of(member)
         for name, member in zip(names, members, strict=True)
-    ]
+    )
     page = _guess(raw)
     codec = "utf-8" if page is None else page.codec
     decoded = [
@@ -84,20 +87,23 @@ def _unicode_name(member: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _guess(names: Sequence[bytes]) -> CodePage | None:
+# A process asks for the same zip again and again.
+@functools.lru_cache(maxsize=1)
+def _guess(names: tuple[bytes, ...]) -> CodePage | None:
     """The code page in which the names are the least odd; None for UTF-8 and for ASCII."""
-    foreign = {name for name in names if not name.isascii()}
+    foreign = sorted({name for name in names if not name.isascii()})
     if _decode_all(foreign, "utf-8") is not None:
         return None
+    step = -(-len(foreign) // _SAMPLE)
     costs = {}
     for page in _PAGES:
         decoded = _decode_all(foreign, page.codec)
         if decoded is not None:
-            costs[page] = sum(_oddness(name, page) for name in decoded)
+            costs[page] = sum(_oddness(name, page) for name in decoded[::step])
     return min(costs, key=costs.__getitem__)
 
 
-def _decode_all(names: set[bytes], codec: str) -> list[str] | None:
+def _decode_all(names: Sequence[bytes], codec: str) -> list[str] | None:
     try:
         return [name.decode(codec) for name in names]
     except UnicodeDecodeError:
