@@ -4,8 +4,8 @@
 library and h5py alone, and refuses everything that a Keras model for pictures does not need.
 `write_sanitised` then writes a new file of the checked content; Keras never opens the original.
 
-h5py is native code: run both in a process with limits, not in the web process. How much memory
-a model needs when it runs is not checked here.
+h5py is native code: run both in a process with limits (``limited`` starts one), not in the web
+process. How much memory a model needs when it runs is not checked here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import IO, Any, Literal
 import h5py
 
 from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
+from cnnviz.inspection.hdf5_structure import check_structure
 from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 from cnnviz.storage import HDF5_SIGNATURE
@@ -47,6 +48,7 @@ class Inspection:
         keras_version: the version that wrote the file, "" where the file does not hold it.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
         inner: whether it is the model inside a file for several graphics cards.
+        levelled: what was changed so that Keras 3 computes what the file means, in sentences.
     """
 
     format: Literal["keras", "hdf5"]
@@ -56,6 +58,7 @@ class Inspection:
     keras_version: str
     arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
     inner: bool = False
+    levelled: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -130,7 +133,8 @@ def _format(path: Path) -> Literal["keras", "hdf5"]:
 
 
 @contextmanager
-def _open_hdf5(file: Path | IO[bytes]) -> Iterator[h5py.File]:
+def _open_hdf5(file: IO[bytes]) -> Iterator[h5py.File]:
+    check_structure(file)
     with refusing("damaged-weights"):
         opened = h5py.File(file, "r")
     with opened:
@@ -165,8 +169,7 @@ def _inspect_keras(path: Path) -> Inspection:
 
 
 def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
-    weights.check_heaps(path)
-    with _open_hdf5(path) as file:
+    with path.open("rb") as opened, _open_hdf5(opened) as file:
         survey = weights.survey(file, path.stat().st_size)
         description = strict_json.parse(_description(file, survey))
         real = hdf5_models.inner_model(description)
@@ -223,7 +226,11 @@ def _is_kept(name: str) -> bool:
 
 
 def _write_hdf5(path: Path, inspection: Inspection, target: Path) -> None:
-    with _open_hdf5(path) as source, h5py.File(target, "w") as copy:
+    with (
+        path.open("rb") as opened,
+        _open_hdf5(opened) as source,
+        h5py.File(target, "w") as copy,
+    ):
         survey = weights.survey(source, path.stat().st_size)
         listed = {name for names in inspection.arrays.values() for name in names}
         if not listed <= survey.arrays.keys():

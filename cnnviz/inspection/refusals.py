@@ -22,6 +22,10 @@ REASONS: Final = {
     ),
     "too-large": "The file is larger than 2 GB, the most that cnnviz opens.",
     "damaged-archive": "The file is damaged, or only a part of it arrived: save or upload it anew.",
+    "unreadable": (
+        "The file made the program that reads it crash or take too long: it is damaged, or it may "
+        "be an attack."
+    ),
     "missing-member": "The file lacks a part that every .keras file has: save the model anew.",
     "extra-member": (
         "The file holds more than a model: cnnviz opens .keras files as Keras wrote them."
@@ -82,6 +86,10 @@ REASONS: Final = {
     ),
     # The weights.
     "damaged-weights": "The weights cannot be read: save the model anew.",
+    "odd-hdf5": (
+        "The weights use a form of HDF5 that Keras never writes: open the file in Keras and save "
+        "the model anew."
+    ),
     "weights-only": (
         "The file holds weights and no layers: save the whole model with model.save(), not with "
         "save_weights()."

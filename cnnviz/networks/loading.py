@@ -15,7 +15,8 @@ import keras
 
 from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
-from cnnviz.inspection.gate import Inspection, inspect_inner_model, inspect_model, write_sanitised
+from cnnviz.inspection.gate import Inspection, write_sanitised
+from cnnviz.inspection.limited import sanitised
 from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.checks import check_built, check_card, check_model
 from cnnviz.networks.network import Network
@@ -28,7 +29,7 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
     """Loads a saved Keras model and the card beside it, or infers a card.
 
     Keras opens only a sanitised copy of the file, without anything that a network for pictures
-    does not need: see ``inspection``.
+    does not need; a process with limits reads the file and writes the copy: see ``inspection``.
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
@@ -45,9 +46,9 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
         raise ModelError(f"There is no model file at {path}.")
     if trusted:
         return _with_card_beside(path, _load(path, path.name))
-    with _refusing_by_name(path):
-        inspection = inspect_model(path)
-    return load_inspected(path, inspection)
+    with _refusing_by_name(path), sanitised(path) as (_, copy):
+        model = _load_copy(copy, path.name)
+    return _with_card_beside(path, model)
 
 
 def load_inspected(path: str | Path, inspection: Inspection) -> Network:
@@ -63,8 +64,10 @@ def load_inspected(path: str | Path, inspection: Inspection) -> Network:
         CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
-    with _refusing_by_name(path):
-        model = _load_sanitised_copy(path, inspection)
+    with _refusing_by_name(path), tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
+        copy = Path(folder) / f"model{inspection.suffix}"
+        write_sanitised(path, inspection, copy)
+        model = _load_copy(copy, path.name)
     # Card and fingerprint belong to the whole file, not to a model inside it.
     return network(model, path=path) if inspection.inner else _with_card_beside(path, model)
 
@@ -85,11 +88,12 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
         ModelError: Keras cannot load it, or cnnviz cannot show it.
     """
     path = Path(path)
-    inspection = inspect_inner_model(path)
-    name = inspection.config["config"]["name"]
-    if layer not in {None, name}:
-        raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
-    return load_inspected(path, inspection)
+    with _refusing_by_name(path), sanitised(path, inner=True) as (inspection, copy):
+        name = inspection.config["config"]["name"]
+        if layer not in {None, name}:
+            raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
+        model = _load_copy(copy, path.name)
+    return network(model, path=path)
 
 
 def network(
@@ -142,14 +146,12 @@ def _refusing_by_name(path: Path) -> Iterator[None]:
         raise RefusedModelError(f"{path.name} is refused. {error}", error.code) from error
 
 
-def _load_sanitised_copy(path: Path, inspection: Inspection) -> keras.Model:
+def _load_copy(copy: Path, name: str) -> keras.Model:
+    """The model of a sanitised copy; ``name`` is that of the file, for messages."""
     settings = _keras_settings()
-    with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        copy = Path(folder) / f"model{inspection.suffix}"
-        write_sanitised(path, inspection, copy)
-        model = _load(copy, path.name)
+    model = _load(copy, name)
     if _keras_settings() != settings:
-        raise ModelError(f"{path.name} changed Keras's own settings while it was loaded.")
+        raise ModelError(f"{name} changed Keras's own settings while it was loaded.")
     for _, layer in walk(model):
         # Keras 3.15 gives such a layer inside another model a mean of 0 and a variance of 1.
         if isinstance(layer, keras.layers.Normalization) and layer.built:

@@ -472,15 +472,29 @@ def _damaged_heap(length: int) -> bytes:
     return bytes(data)
 
 
-def _heaps_in_a_heap() -> bytes:
-    """Each heap has one text, which is the next heap: together they are longer than the file."""
-    content = b""
-    for _ in range(20):
-        space = max(4_096 - 48 - len(content), 0) + 16
-        entry = struct.pack("<HHLQ", 1, 1, 0, len(content)) + content
-        rest = struct.pack("<HHLQ", 0, 0, 0, space) + bytes(space - 16)
-        content = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + len(entry + rest)) + entry + rest
-    return n.hdf5_file() + content
+def _text_of_4_gb() -> bytes:
+    """The length of the description, beside its place in the heap, is changed to 4 GB."""
+    data = n.hdf5_file()
+    length, heap = len(json.dumps(n.keras_2_sequential())), data.index(b"GCOL")
+    claim = struct.pack("<LQ", length, heap)
+    assert data.count(claim) == 1
+    return data.replace(claim, struct.pack("<LQ", 2**32 - 16, heap))
+
+
+def _changed(old: bytes, new: bytes) -> Callable[[], bytes]:
+    """A file of Keras 2 with the last occurrence of some bytes replaced by others."""
+
+    def make() -> bytes:
+        before, found, after = n.hdf5_file().rpartition(old)
+        assert found
+        return before + new + after
+
+    return make
+
+
+def _newer_format(file: h5py.File) -> None:
+    for path, values in n.KERAS_WEIGHTS.items():
+        file[path] = values
 
 
 def _two_arrays_in_one_place() -> bytes:
@@ -1160,7 +1174,6 @@ weights_case("texts", "odd-type", lambda file: file.create_dataset("x", data=["a
 weights_case("records", "odd-type", lambda file: file.create_dataset("x", (2,), "i4,f4"))
 weights_case("complex", "odd-type", lambda file: file.create_dataset("x", data=[1j]))
 weights_case("references", "odd-type", lambda file: file.create_dataset("x", (2,), h5py.ref_dtype))
-weights_case("type-alone", "odd-type", lambda file: file.update({"x": np.dtype("f4")}))
 weights_case("nothing", "odd-type", lambda file: file.create_dataset("x", data=h5py.Empty("f4")))
 weights_case(
     "nine-axes", "odd-type", lambda file: file.create_dataset("x", data=np.zeros((1,) * 9))
@@ -1211,7 +1224,24 @@ hdf5_case("h5-external-link", "external-link", lambda: n.hdf5_file(fill=_link_in
 
 hdf5_case("heap-without-an-end", "damaged-weights", lambda: _damaged_heap(0))
 hdf5_case("heap-that-is-too-long", "damaged-weights", lambda: _damaged_heap(2**40))
-hdf5_case("heaps-over-one-another", "damaged-weights", lambda: _heaps_in_a_heap())
+hdf5_case("text-of-4-gb", "damaged-weights", _text_of_4_gb)
+hdf5_case("newer-format", "odd-hdf5", lambda: n.hdf5_file(libver="latest"))
+case(
+    "newer-format-inside",
+    "odd-hdf5",
+    lambda: n.keras_file(arrays=n.hdf5(_newer_format, libver=("v110", "v110"))),
+)
+weights_case(
+    "group-in-order",
+    "odd-hdf5",
+    lambda file: file.create_group("x", track_order=True),
+)
+weights_case("type-alone", "odd-hdf5", lambda file: file.update({"x": np.dtype("f4")}))
+# A tree of a group and its nodes, changed by hand.
+hdf5_case("tree-of-another-kind", "damaged-weights", _changed(b"TREE\0", b"TREE\1"))
+hdf5_case("tree-with-a-level-more", "damaged-weights", _changed(b"TREE\0\0", b"TREE\0\1"))
+hdf5_case("newer-heap", "damaged-weights", _changed(b"HEAP\0", b"FRHP\0"))
+hdf5_case("node-of-too-many", "damaged-weights", _changed(b"SNOD\1\0", b"SNOD\1\0\xff"))
 
 # --- Several graphics cards ---
 

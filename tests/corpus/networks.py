@@ -218,10 +218,10 @@ def multi_gpu(inner: Json | None = None, cards: int = 2, extra: list[Json] | Non
 # --- Files ------------------------------------------------------------------------------------
 
 
-def hdf5(fill: Callable[[h5py.File], None]) -> bytes:
+def hdf5(fill: Callable[[h5py.File], None], libver: Any = None) -> bytes:
     """The bytes of an HDF5 file that `fill` has written into."""
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with h5py.File(memory, "w", libver=libver) as file:
         fill(file)
     return memory.getvalue()
 
@@ -264,6 +264,7 @@ def hdf5_file(
     config: Json | str | None = None,
     listed: Mapping[str, Mapping[str, Array]] = LISTED_WEIGHTS,
     fill: Callable[[h5py.File], None] = lambda _: None,
+    libver: Any = None,
 ) -> bytes:
     """A ``.h5`` file; without arguments, of the small network as Keras 2 wrote it."""
     config = keras_2_sequential() if config is None else config
@@ -281,4 +282,4 @@ def hdf5_file(
                 inside[path] = values
         fill(file)
 
-    return hdf5(write)
+    return hdf5(write, libver)
