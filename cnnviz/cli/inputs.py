@@ -50,6 +50,7 @@ Json = Annotated[
 def load_network(path: Path, trusted: bool) -> Network:
     """Loads a model, with a note on stderr if it has no card."""
     import_keras("networks.loading")
+    import_keras("networks.passes").turn_off_rewriting()
     network = cnnviz.load_model(path, trusted=trusted)
     if network.card.inferred:
         say(

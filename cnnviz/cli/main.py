@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cnnviz
-from cnnviz.cli import explain, training
+from cnnviz.cli import explain, inspect, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -108,6 +108,7 @@ def _predictions(
 
 
 app.command()(explain.explain)
+app.command()(inspect.inspect)
 
 
 @app.command()

@@ -25,7 +25,7 @@ from cnnviz.inspection.kinds import (
     OPERATIONS,
     POLICIES,
 )
-from cnnviz.inspection.limits import GROWING, MAX_GROWTH, MAX_LAYERS, MAX_NESTING, MAX_STACK
+from cnnviz.inspection.limits import GROWING, MAX_CALLS, MAX_GROWTH, MAX_LAYERS, MAX_NESTING, MAX_STACK
 from cnnviz.inspection.plain_data import (
     Json,
     clean_name,
@@ -45,6 +45,7 @@ class Walk:
     Attributes:
         legacy: the description is from an HDF5 file, where layers do not name their module.
         kinds: how many layers there are of each kind.
+        calls: how many calls of layers a run takes: those inside a model count at each of its own.
         parameters: the number of weights that the layers declare at least.
         shared: objects that the description uses several times: by their number there, their new
             number and their kind.
@@ -52,6 +53,7 @@ class Walk:
 
     legacy: bool
     kinds: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
     parameters: int = 0
     shared: dict[int, tuple[int, str]] = field(default_factory=dict)
 
@@ -124,6 +126,7 @@ def _layer(node: Json, walk: Walk, nesting: int) -> Json:
         if not seen_before:
             walk.parameters += _least_parameters(kind, result["config"])
     walk.kinds[kind] += 1
+    walk.calls += 1
     if walk.kinds.total() > MAX_LAYERS:
         raise refusal("too-many-layers")
     return result
@@ -191,10 +194,14 @@ def _functional(config: Any, walk: Walk, nesting: int) -> Json:
         raise refusal("broken-graph")
     layers = []
     for node in nodes:
+        calls_before = walk.calls
         layer = _layer(node, walk, nesting + 1)
-        layers.append(
-            layer | {"name": node["name"], "inbound_nodes": clean_calls(node, set(names))}
-        )
+        calls = clean_calls(node, set(names))
+        # Models in models, each called ten times by the next, would run for ever.
+        walk.calls += (walk.calls - calls_before) * max(len(calls) - 1, 0)
+        if walk.calls > MAX_CALLS:
+            raise refusal("too-many-layers")
+        layers.append(layer | {"name": node["name"], "inbound_nodes": calls})
     ends = {key: clean_ends(config[key], set(names)) for key in ("input_layers", "output_layers")}
     if any(isinstance(call, list) for layer in layers for call in layer["inbound_nodes"]):
         ends = {key: single_end(end) for key, end in ends.items()}

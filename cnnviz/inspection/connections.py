@@ -26,16 +26,17 @@ def clean_calls(node: Json, names: set[str]) -> list[Any]:
 
 
 def _call(call: Any, names: set[str]) -> Any:
-    if isinstance(call, list):
+    # Keras would run a call without any tensor at once, while it loads the model.
+    if isinstance(call, list) and call:
         return [_source(source, names) for source in call]
     if not isinstance(call, dict) or call.keys() != {"args", "kwargs"}:
         raise refusal("broken-graph")
     args, kwargs = clean_value("args", call["args"]), clean_value("kwargs", call["kwargs"])
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise refusal("broken-graph")
-    for name in _tensors([args, kwargs]):
-        if name not in names:
-            raise refusal("broken-graph")
+    sources = _tensors([args, kwargs])
+    if not sources or not names.issuperset(sources):
+        raise refusal("broken-graph")
     return {"args": args, "kwargs": kwargs}
 
 

@@ -37,7 +37,7 @@ def verdict(path: Path) -> Inspection:
         ModelError: the process could not do its work.
     """
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        return _inspection(_ask(path, Path(folder), "verdict"))
+        return read_answer(_ask(path, Path(folder), "verdict"))
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def sanitised(path: Path, *, inner: bool = False) -> Iterator[tuple[Inspection, 
         ModelError: the process could not do its work.
     """
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        inspection = _inspection(_ask(path, Path(folder), "inner" if inner else "whole"))
+        inspection = read_answer(_ask(path, Path(folder), "inner" if inner else "whole"))
         yield inspection, Path(folder) / f"{child.COPY}{inspection.suffix}"
 
 
@@ -92,7 +92,12 @@ def _ask(path: Path, folder: Path, what: Literal["verdict", "whole", "inner"]) -
     )
 
 
-def _inspection(answer: dict[str, Any]) -> Inspection:
+def read_answer(answer: dict[str, Any]) -> Inspection:
+    """What a process answered.
+
+    Raises:
+        RefusedModelError: that the file is refused.
+    """
     if answer.get("refused") in REASONS:
         raise refusal(answer["refused"])
     fields = answer["inspection"]

@@ -23,6 +23,7 @@ MAX_NUMBER: Final = 1 << 20
 MAX_FLOAT: Final = 1e38
 MAX_NESTING: Final = 10  # models in models
 MAX_LAYERS: Final = 2_000  # NASNetLarge has 1,041
+MAX_CALLS: Final = 5_000  # of layers in one run: those of a model count at each of its calls
 MAX_STACK: Final = 200  # layers of one Sequential, which Keras builds in quadratic time
 MAX_VALUES_OF_A_SHAPE: Final = 60_000_000
 MAX_PARAMETERS: Final = 150_000_000  # VGG16 has 138 million

@@ -40,6 +40,15 @@ _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 
 
+def turn_off_rewriting() -> None:
+    """Turns off, for this process, the one rewriting of graphs that may take hours.
+
+    TensorFlow's arithmetic rewriting takes twice as long for each further layer that adds a map to
+    itself; the shipped networks run as fast without it.
+    """
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
 @dataclass(frozen=True)
 class Pass:
     """A compiled run of a network.

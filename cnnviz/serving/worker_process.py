@@ -6,6 +6,7 @@ the calling process, so TensorFlow and all that needs it are imported inside fun
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import logging
@@ -13,6 +14,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from cnnviz.cards import ModelCard
 from cnnviz.errors import CnnvizError, ModelError
@@ -39,6 +42,9 @@ _FUNCTIONS: dict[Function, str] = {
 _UNTRUSTED_THREADS = 2
 
 _log = logging.getLogger(__name__)
+
+# What one answer may take in the process of the server: VGG16's largest maps have 13 MB.
+MAX_ANSWER_BYTES = 128 << 20
 
 # The networks in memory, the one that was used last at the end.
 _networks: OrderedDict[ModelFile, Network] = OrderedDict()
@@ -97,6 +103,7 @@ def import_tensorflow(threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     importlib.import_module("cnnviz.attribution.outlines")
+    importlib.import_module("cnnviz.networks.passes").turn_off_rewriting()
     gc.enable()
 
 
@@ -109,7 +116,9 @@ def answer(call: WorkerCall) -> Any:
     try:
         network = _network(call.model, call.card)
         module = importlib.import_module(f"cnnviz.{_FUNCTIONS[call.function]}")
-        return getattr(module, call.function)(network, *call.args, **call.options)
+        result = getattr(module, call.function)(network, *call.args, **call.options)
+        _check_weight(result)
+        return result
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
@@ -118,6 +127,35 @@ def answer(call: WorkerCall) -> Any:
         raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
         ) from None
+
+
+def _check_weight(result: Any) -> None:
+    """Refuses an answer that the caller, which serves everybody, has no memory for."""
+    weight = _weight(result)
+    if weight > MAX_ANSWER_BYTES:
+        raise ModelError(
+            f"The answer would take {weight / 2**20:,.0f} MB, and at most "
+            f"{MAX_ANSWER_BYTES >> 20} MB are sent at once: choose a layer with fewer or smaller "
+            "maps, or use the command line."
+        )
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a result takes: its arrays, texts and numbers, wherever they are."""
+    match value:
+        case np.ndarray():
+            return value.nbytes
+        case str() | bytes():
+            return len(value)
+        case dict():
+            return sum(_weight(key) + _weight(inner) for key, inner in value.items())
+        case list() | tuple() | set() | frozenset():
+            return sum(map(_weight, value))
+        case ModelCard():
+            return _weight(vars(value))
+        case _ if dataclasses.is_dataclass(value):
+            return sum(_weight(getattr(value, part.name)) for part in dataclasses.fields(value))
+    return 8
 
 
 def loaded_models() -> list[ModelFile]:
