@@ -31,11 +31,11 @@ def main(file: str, folder: str, what: str) -> None:
     Path(folder, ANSWER).write_text(json.dumps(answer(Path(file), Path(folder), what)))
 
 
-def limit() -> None:
+def limit(seconds: int = CHILD_SECONDS) -> None:
     """Limits this process, for good: its memory, its time, and the files that it writes."""
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, CHILD_SECONDS),
+        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, MAX_COPY_BYTES),
         (resource.RLIMIT_AS, CHILD_BYTES),
     ):

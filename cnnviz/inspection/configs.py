@@ -25,7 +25,14 @@ from cnnviz.inspection.kinds import (
     OPERATIONS,
     POLICIES,
 )
-from cnnviz.inspection.limits import GROWING, MAX_CALLS, MAX_GROWTH, MAX_LAYERS, MAX_NESTING, MAX_STACK
+from cnnviz.inspection.limits import (
+    GROWING,
+    MAX_CALLS,
+    MAX_GROWTH,
+    MAX_LAYERS,
+    MAX_NESTING,
+    MAX_STACK,
+)
 from cnnviz.inspection.plain_data import (
     Json,
     clean_name,

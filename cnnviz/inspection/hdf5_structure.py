@@ -113,10 +113,10 @@ def _inside(image: Image, entry: _Entry) -> Iterator[_Entry]:
     if messages[_SYMBOLS]:
         if not _OF_ARRAYS.isdisjoint(kind for kind in messages if messages[kind]):
             raise refusal("damaged-weights")
-        table = image.numbers("2Q", messages[_SYMBOLS][0][0])
-        if entry.cached not in {None, table}:
+        tree, heap = image.numbers("2Q", messages[_SYMBOLS][0][0])
+        if entry.cached not in {None, (tree, heap)}:
             raise refusal("damaged-weights")
-        yield from _group(image, *table, entry.depth + 1)
+        yield from _group(image, tree, heap, entry.depth + 1)
     elif entry.cached:
         raise refusal("damaged-weights")
     else:

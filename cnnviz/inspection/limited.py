@@ -67,7 +67,7 @@ def _ask(path: Path, folder: Path, what: Literal["verdict", "whole", "inner"]) -
     variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with (folder / "errors.txt").open("wb+") as errors:
         try:
-            code = subprocess.run(  # noqa: S603 # nosec B603
+            code = subprocess.run(  # nosec B603
                 command,
                 cwd=PACKAGE.parent,
                 env=variables,

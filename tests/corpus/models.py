@@ -71,7 +71,7 @@ def setting_case(name: str, expected: str, **settings: Any) -> None:
     )
 
 
-def layer_case(name: str, expected: str, described: Callable[[], n.Json]) -> None:
+def layer_case(name: str, expected: str, described: Callable[[], Any]) -> None:
     """The small network with one more layer after its input."""
     config_case(
         name,
@@ -479,6 +479,21 @@ def _text_of_4_gb() -> bytes:
     claim = struct.pack("<LQ", length, heap)
     assert data.count(claim) == 1
     return data.replace(claim, struct.pack("<LQ", 2**32 - 16, heap))
+
+
+def _eager_call(args: list[Any]) -> n.Json:
+    """A node that nobody uses: without a tensor Keras would run it while it loads the model."""
+    described = n.functional_network(middle=n.layer("Identity", "same"))
+    tile = {
+        "module": "keras.src.ops.numpy",
+        "class_name": "Tile",
+        "config": {"repeats": [4_096, 4_096], "name": "tile"},
+        "registered_name": None,
+        "name": "tile",
+        "inbound_nodes": [{"args": args, "kwargs": {}}],
+    }
+    described["config"]["layers"].append(tile)
+    return described
 
 
 def _changed(old: bytes, new: bytes) -> Callable[[], bytes]:
@@ -1153,6 +1168,8 @@ hdf5_case("keras-2-call-of-two", "broken-graph", lambda: _keras_2_calls([[["imag
 hdf5_case(
     "keras-2-call-with-a-list", "broken-graph", lambda: _keras_2_calls([[["image", 0, 0, []]]])
 )
+config_case("call-without-a-tensor", "broken-graph", lambda: _eager_call([[1.0]]))
+config_case("call-without-anything", "broken-graph", lambda: _eager_call([]))
 hdf5_case("keras-2-call-before-the-first", "broken-graph", lambda: _negative_call())
 config_case("call-without-arguments", "broken-graph", lambda: _calls_are([{"args": []}]))
 

@@ -62,11 +62,11 @@ def originals() -> list[bytes]:
 
 
 def damaged_file(chance: random.Random) -> bytes:
-    """A model file with random damage; of half of the archives only the weights are damaged.
+    """A model file with random damage; of some archives only the weights are damaged.
 
-    Half of the files use the newest format of HDF5, which is read by other code of its library.
+    A quarter uses the newest format of HDF5, which is read by other code of its library.
     """
-    files, weights = _sound(chance.choice([None, "latest"]))
+    files, weights = _sound(chance.choice([None, None, None, "latest"]))
     if chance.random() < 0.3:
         return n.keras_file(arrays=damaged_bytes(chance.choice(weights), chance))
     return damaged_bytes(chance.choice(files), chance)
@@ -74,10 +74,11 @@ def damaged_file(chance: random.Random) -> bytes:
 
 @functools.cache
 def _sound(libver: str | None) -> tuple[list[bytes], list[bytes]]:
-    """Sound files: two of Keras 2 and an archive; and sound weights of archives."""
+    """Sound files: of Keras 2, archives, and in the older format one of every kind; and weights."""
     weights = [n.hdf5(_fill, libver), n.hdf5(_fill_with_more, libver)]
     files = [n.hdf5_file(libver=libver), n.hdf5_file(libver=libver, fill=_odds_and_ends)]
-    return [*files, n.keras_file(arrays=weights[0])], weights
+    files.append(n.keras_file(arrays=weights[0]))
+    return files if libver else files + originals(), weights
 
 
 def _fill(file: h5py.File) -> None:
