@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import functools
+import importlib.metadata
 import importlib.util
 import io
 import json
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +36,8 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
+from cnnviz.inspection.refusals import REASONS
+from cnnviz.settings import read_settings
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -858,3 +862,101 @@ def test_help_does_not_import_tensorflow() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, timeout=60, check=False
     )
     assert done.stderr.decode().strip() == ""
+
+
+# --- inspect ----------------------------------------------------------------------------------
+
+
+def test_inspect_describes_a_file_that_is_accepted(averaged: Path) -> None:
+    network = cnnviz.load_model(averaged)
+    done = run("inspect", averaged, "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    (facts,) = lines(done)
+    assert facts == {
+        "file": str(averaged),
+        "bytes": averaged.stat().st_size,
+        "accepted": True,
+        "format": "keras",
+        "keras_version": importlib.metadata.version("keras"),
+        # A Sequential model has its input in the file only.
+        "layers": len(network.layers) + 1,
+        "kinds": dict(Counter(layer.kind for layer in network.layers)) | {"InputLayer": 1},
+        "parameters": network.model.count_params(),
+        "inputs": [[None, *network.structure.input_shape[1:]]],
+        "outputs": [
+            {
+                "layer": network.layers[-1].path,
+                "kind": "Dense",
+                "size": len(network.card.labels),
+                "activation": "softmax",
+            }
+        ],
+        "levelled": [],
+    }
+    text = run("inspect", averaged).stdout
+    assert f"parameters: {facts['parameters']:,}\n" in text
+    assert text.startswith(f"{averaged} ({facts['bytes']:,} bytes): accepted\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs"),
+    [
+        ("functional", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("keras-2", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("shape-at-the-end", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("free-size", [[None, None, None, 3]], [("scores", 3)]),
+    ],
+)
+def test_inspect_names_inputs_and_outputs(
+    name: str, inputs: list[Any], outputs: list[Any], tmp_path: Path
+) -> None:
+    case = next(one for one in models.CASES if one.name == name)
+    (facts,) = lines(run("inspect", case.write(tmp_path), "--json"))
+    assert facts["inputs"] == inputs
+    assert [(one["layer"], one["size"]) for one in facts["outputs"]] == outputs
+
+
+def test_inspect_names_the_reason_of_a_refusal(tmp_path: Path) -> None:
+    path = next(one for one in models.CASES if one.name == "lambda").write(tmp_path)
+    done = run("inspect", path, "--json")
+    assert done.exit_code == 1
+    assert lines(done) == [
+        {
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "accepted": False,
+            "code": "lambda-code",
+            "reason": REASONS["lambda-code"],
+        }
+    ]
+    text = run("inspect", path)
+    assert (text.exit_code, text.stderr) == (1, "")
+    assert text.stdout.splitlines()[1] == REASONS["lambda-code"]
+    missing = run("inspect", tmp_path / "none.keras")
+    assert missing.exit_code == 2
+
+
+def test_inspect_needs_no_tensorflow() -> None:
+    """In a new process, and in the one that it starts, nothing imports TensorFlow or Keras."""
+    code = (
+        "import sys\n"
+        "class Forbidden:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        assert name.partition('.')[0] not in {'tensorflow', 'keras'}, name\n"
+        "sys.meta_path.insert(0, Forbidden())\n"
+        "from cnnviz.cli.main import main; main()\n"
+    )
+    path = read_settings().models / "mnist_cnn.keras"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "parameters: 1,199,882\n" in done.stdout
+    loaded = "import cnnviz.inspection.child, sys; print(*sys.modules)"
+    names = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"tensorflow", "keras"}.isdisjoint(names)

@@ -129,6 +129,23 @@ def test_the_structure_is_worked_out_once_per_load(
     assert len(calls) == 1
 
 
+# --- Too many classes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "fits"), [(256, True), (257, False)])
+def test_at_most_65536_classes_are_shown(width: int, fits: bool) -> None:
+    """A file of a few KB may declare millions: each would have a name, and a probability."""
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((256, width, 1)), layers.Flatten(), layers.Softmax()])
+    if fits:
+        assert len(cnnviz.network(model).card.labels) == 65_536
+        return
+    with pytest.raises(ModelError, match="has 65,792 outputs, and .* at most 65,536 classes"):
+        cnnviz.network(model)
+
+
 # --- Cards that do not fit ------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ from cnnviz.errors import (
 )
 from cnnviz.inspection import gate
 from cnnviz.networks import loading
+from cnnviz.results import Filters
 from cnnviz.serving import worker_pools, worker_process, workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
@@ -306,6 +307,36 @@ def test_a_network_is_freed_with_those_that_have_other_cards(
     worker_process.answer(WorkerCall("outline", trusted(folder / "two_classes.keras")))
     gc.collect()
     assert loaded[0]() is None
+
+
+def test_an_answer_that_is_too_large_is_refused_in_words(
+    flat: ModelFile, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs in this process: the caller would have to hold the answer."""
+    question = WorkerCall("activations", flat, args=(photo, ("conv1",)))
+    maps = worker_process.answer(question)["conv1"]
+    # The name of the layer counts as well.
+    monkeypatch.setattr(worker_process, "MAX_ANSWER_BYTES", maps.nbytes + len("conv1"))
+    np.testing.assert_array_equal(worker_process.answer(question)["conv1"], maps)
+    monkeypatch.setattr(worker_process, "MAX_ANSWER_BYTES", maps.nbytes)
+    with pytest.raises(ModelError, match="at most 0 MB are sent at once: choose a layer"):
+        worker_process.answer(question)
+
+
+@pytest.mark.parametrize(
+    ("result", "weight"),
+    [
+        (None, 8),
+        ({"ab": [np.zeros((3, 2), "f4")], "c": ("de", 1.5)}, 2 + 24 + 1 + 2 + 8),
+        (
+            Filters("a", "b", np.zeros(6, "f4"), None, np.zeros(2, "f8"), *[None] * 2),  # type: ignore[arg-type]
+            1 + 1 + 24 + 8 + 16 + 8 + 8,
+        ),
+    ],
+    ids=["nothing", "containers", "result"],
+)
+def test_the_weight_of_an_answer(result: Any, weight: int) -> None:
+    assert worker_process._weight(result) == weight
 
 
 def test_of_many_cards_the_one_used_longest_ago_is_dropped(
