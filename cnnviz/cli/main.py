@@ -1,8 +1,8 @@
 """The command line, ``cnnviz`` or ``python -m cnnviz``: the public API, from a shell.
 
 Results go to stdout, everything else to stderr. The exit code is 0 if all went well, 1 if
-some photos failed, 2 if the command itself, the model, a layer or a class was wrong, or the
-disk full, 130 if ``explain`` was stopped by Ctrl-C.
+some photos failed or ``inspect`` refuses a file, 2 if the command itself, the model, a layer or
+a class was wrong, or the disk full, 130 if ``explain`` was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
