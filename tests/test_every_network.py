@@ -68,6 +68,7 @@ HEADS = {
     "one_sigmoid_map": ("combined", None, "class_maps", "class_maps"),
     "one_logit": ("linear", "scores", "conv2", "conv2"),
     "one_sigmoid": ("sigmoid", "scores", "conv2", "conv2"),
+    "one_unit_after_flatten": ("sigmoid", "scores", None, "conv2"),
     "rectified_scores": ("softmax", None, None, "conv2"),
     "rescaled": ("softmax", "scores", "act", "act"),
     "reshaped_maps": ("softmax", ".*", "recut", "recut"),
@@ -84,6 +85,13 @@ HEADS = {
     "two_outputs_inside": ("softmax", "scores", None, "pyramid/coarse"),
     "whole_pooling": ("softmax", "scores", "conv2", "conv2"),
     "wide": ("softmax", "scores", "conv2", "conv2"),
+}
+
+# Networks that flatten their last maps into dense layers, and whether one of them is hidden.
+FLATTENED = {
+    "dense_after_flatten": True,
+    "ends_in_operations": False,
+    "one_unit_after_flatten": False,
 }
 
 # Networks whose scores are means of probabilities, so that no logits exist.
@@ -208,6 +216,9 @@ def compare_head(name: str, network: Any) -> None:
             assert path is None
         else:
             assert re.fullmatch(pattern, str(path)), head
+    flattens = name in FLATTENED
+    assert head.flattened == (head.last_spatial if flattens else None)
+    assert head.hidden == FLATTENED.get(name, False)
 
 
 def check_output(case: Case) -> None:
@@ -274,7 +285,9 @@ def check_maps(case: Case) -> None:
     network = case.network
     methods = cnnviz.methods(network)
     averages = case.name in builders.AVERAGED + builders.AVERAGED_PROBABILITIES
-    assert methods == (tuple(METHODS) if averages else ANY_LAYER)
+    expected = tuple(METHODS) if averages else ANY_LAYER
+    assert sorted(methods) == sorted(expected)
+    assert methods[0] == ("hires-cam" if case.name in FLATTENED else expected[0])
     labels = network.card.labels
     predicted = cnnviz.predict(network, case.photo).label
     for method in methods:
@@ -287,7 +300,20 @@ def check_maps(case: Case) -> None:
             assert np.isfinite(cam.score)
             assert cam.method == method
             assert cam.target == (label or predicted)
-            assert (cam.bias is None) == (METHODS[method].aggregate == "sum")
+            assert cam.aggregate == METHODS[method].aggregate
+            check_sum(case, cam)
+
+
+def check_sum(case: Case, cam: cnnviz.ClassActivationMap) -> None:
+    """Where a map has a bias, its cells and the bias make up the score."""
+    if cam.bias is None:
+        assert METHODS[cam.method].aggregate == "sum"
+        assert case.name not in FLATTENED or cam.method != "hires-cam" or FLATTENED[case.name]
+        return
+    combine = np.mean if cam.aggregate == "mean" else np.sum
+    total = float(combine(cam.values, dtype=np.float64)) + cam.bias
+    slack = case.rounding(2e-5, 5e-3, 5e-2) * max(1, abs(cam.score))
+    assert total == pytest.approx(cam.score, abs=slack)
 
 
 def check_identities(case: Case) -> None:

@@ -24,6 +24,19 @@ _IDENTITY_KINDS = (
 # Operations that only give the same values another shape.
 _RESHAPING_KINDS = ("Flatten", "Reshape")
 
+# Layers between a flatten and the scores that keep a number for each unit.
+_HIDDEN_KINDS = (
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "ELU",
+    "LayerNormalization",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "Relu",
+)
+
 _CONVOLUTION_KINDS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
 
 # Operations that treat every channel by itself and keep the order of channels.
@@ -64,12 +77,21 @@ class Head:
             one, of the maps whose averages are the scores: one map a class. None where the
             network ends otherwise.
         last_spatial: path of the last layer whose output is a stack of maps, or None.
+        flattened: path of the maps that are flattened into dense layers, of which ``dense`` is
+            the last; None where the network ends otherwise.
+        hidden: whether there are other layers between that flatten and ``dense``.
     """
 
     activation: str
     dense: str | None
     features: str | None
     last_spatial: str | None
+    flattened: str | None = None
+    hidden: bool = False
+
+    def weighs(self, path: str) -> bool:
+        """Whether each cell of these maps has one weight in the score of a class, fixed by it."""
+        return path == self.features or (path == self.flattened and not self.hidden)
 
 
 def read_head(calls: list[Call], output: Any) -> Head:
@@ -89,9 +111,10 @@ def read_head(calls: list[Call], output: Any) -> Head:
         return Head(activation, None, calls[maps].path, last_spatial)
     if not _gives_scores(scores, output):
         return Head(activation, None, None, last_spatial)
+    flattened, hidden = _flattened_maps(calls[:index], scores.inputs[0])
     index = _producer(calls[:index], scores.inputs[0], _RESHAPING_KINDS)
     if index is None or not _averages_maps(calls, index):
-        return Head(activation, scores.path, None, last_spatial)
+        return Head(activation, scores.path, None, last_spatial, flattened, hidden)
     maps = _producer(calls[:index], calls[index].inputs[0])
     if maps is None or _channels(calls[maps]) != scores.operation.kernel.shape[-2]:
         return Head(activation, scores.path, None, last_spatial)
@@ -187,10 +210,20 @@ def _last_maps(calls: list[Call]) -> str | None:
     for call in reversed(calls):
         shape = tuple(getattr(call.output, "shape", ()))
         kind = type(call.operation).__name__
-        sides = shape[2:4] if call.channels_first else shape[1:3]
-        if len(shape) == 4 and sides != (1, 1) and kind not in (*_IDENTITY_KINDS, "InputLayer"):
+        if (
+            len(shape) == 4
+            and _sides(call) != (1, 1)
+            and kind not in (*_IDENTITY_KINDS, "InputLayer")
+        ):
             return call.path
     return None
+
+
+def _sides(call: Call) -> tuple[int | None, int | None]:
+    """Height and width of the maps that a call gives."""
+    _, *sizes = call.output.shape
+    height, width = sizes[1:] if call.channels_first else sizes[:2]
+    return height, width
 
 
 def _channels(call: Call) -> int | None:
@@ -296,6 +329,29 @@ def _averages_maps(calls: list[Call], index: int) -> bool:
         return covers_maps and operation.padding == "valid"
     axis = getattr(operation, "axis", None)
     return type(operation).__name__ == "Mean" and axis in (sides, list(sides))
+
+
+def _flattened_maps(calls: list[Call], tensor: Any) -> tuple[str | None, bool]:
+    """The maps that are flattened into dense layers, of which the last takes a tensor.
+
+    Returns:
+        Their path, None where there are none; and whether other layers lie between.
+    """
+    hidden = False
+    while (index := _producer(calls, tensor)) is not None:
+        call = calls[index]
+        kind = type(call.operation).__name__
+        if kind not in _RESHAPING_KINDS + _HIDDEN_KINDS or len(call.inputs) != 1:
+            break
+        (tensor,) = call.inputs
+        if len(tensor.shape) == 4:
+            maps = _producer(calls[:index], tensor)
+            if maps is None or _sides(calls[maps]) == (1, 1):
+                break
+            return calls[maps].path, hidden
+        hidden = hidden or kind in _HIDDEN_KINDS
+        calls = calls[:index]
+    return None, False
 
 
 def _class_maps(calls: list[Call], index: int, of_probabilities: bool) -> int | None:

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import Floats
-from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
@@ -80,19 +79,15 @@ def clicked(figure: go.Figure, key: str) -> str | None:
     return click
 
 
-def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key: str) -> None:
-    """The photo with a map over it; for a map without evidence, the reason."""
-    reason = nothing_to_see(cam)
-    if reason and not signed:
-        st.info(plain(reason), icon=":material/visibility_off:")
+def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool | None = None, key: str) -> None:
+    """The photo with a map over it; ``signed`` is as in ``drawing.map_shading``."""
     figure = map_overlay(
         scene.photo.shown,
-        cam.values,
+        cam,
         scene.outline.card.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
-        label=cam.target,
     )
     chart(figure, key)
 

@@ -18,6 +18,7 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import pipeline
 from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
+from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
 
 Tiny = Callable[[str], Any]
@@ -41,6 +42,17 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches of three photos and a last one that is not full."""
     monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 3)
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_box(fresh: Any, tmp_path: Path) -> None:
+    network = fresh("rescaled")
+    Image.new("RGB", (12, 12), (90, 90, 90)).save(tmp_path / "grey.png")
+    for target in range(3):
+        (result,) = explain_many(network, [tmp_path / "grey.png"], [target])
+        assert result.explanation is not None
+        (cam,) = result.explanation.maps
+        assert why_empty(cam) == "even"
+        assert result.box is None
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -91,6 +103,7 @@ def test_a_photo_among_many_has_the_same_result_as_alone(
             assert mine.score == pytest.approx(expected.score, rel=1e-4, abs=1e-5)
             for field in ("method", "layer", "target", "bias", "saturated"):
                 assert getattr(mine, field) == getattr(expected, field)
+        assert why_empty(together.maps[0]) is None
         assert result.box == find_box(
             together.maps[0].values, *photo.shape[:2], network.card.preprocessing
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from cnnviz.attribution.descriptions import mirrored, where
+from cnnviz.attribution.descriptions import mirrored, sum_of_cells, where
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import SIGNED, overlay
+from cnnviz.drawing import map_shading, overlay
+from cnnviz.evidence import mostly_against
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
@@ -59,30 +60,34 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
     return target, method, path
 
 
-def pick_signed() -> bool:
-    """The choice to see the evidence against a class too."""
+def pick_signed(cam: ClassActivationMap) -> bool:
+    """The choice to see the evidence against a class too: the default where it is most of it."""
+    default = mostly_against(cam.values)
     return choices.choose(
         lambda label, _, key: st.toggle(label, key=key),
         "Show the evidence against it, too",
         "against",
         [False, True],
-        False,
+        default,
+        scope=f"by default {default}",
     )
 
 
 def sentence(scene: Scene, cam: ClassActivationMap) -> None:
-    """Where in the photo the evidence for the class is strongest."""
+    """What the method computes, and where in the photo the evidence for the class is strongest."""
+    st.caption(plain(f"{METHODS[cam.method].title}: {METHODS[cam.method].summary}"))
     st.markdown(plain(where(cam, scene.photo.size, scene.outline.card.preprocessing)))
 
 
 def map_alone(cam: ClassActivationMap) -> None:
     """The map by itself: its own cells, with raw values under the mouse."""
+    look = map_shading(cam, signed=True)
     figure = heatmap(
         cam.values,
         title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
         unit=parts.unit(cam),
-        colours=SIGNED,
-        centred=True,
+        colours=look.colours,
+        limits=look.limits,
         hover=parts.unit(cam),
     )
     parts.chart(figure, "map alone")
@@ -90,19 +95,9 @@ def map_alone(cam: ClassActivationMap) -> None:
 
 def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
     """How the map and the network's score belong together."""
-    mean = float(cam.values.mean())
-    if cam.bias is None:
-        text = f"The score of “{cam.target}” is {cam.score:.3f}."
-    else:
-        text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
-            f"{METHODS[cam.method].score}."
-            if METHODS[cam.method].score
-            else f"the network's logit for “{cam.target}”."
-            if prediction.logits is not None
-            else f"the mean logit of all positions for “{cam.target}”."
-        )
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    st.caption(plain(f"{text} Its probability is {percent(probability)}."))
+    text = f"{sum_of_cells(cam, prediction)} Its probability is {percent(probability)}."
+    st.caption(plain(text))
 
 
 def maps(
@@ -128,7 +123,7 @@ def maps(
 def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
     """The evidence for the likeliest classes beside the one that is shown, on one scale."""
     figure = evidence_maps(
-        [(one.target, one.values) for one in shown],
+        shown,
         title="The same photo, class by class, on one scale",
         unit=parts.unit(shown[0]),
     )
