@@ -101,7 +101,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """minimum, maximum, mean, norm and sparsity, each (C_out,) per filter or () per layer.
+    """minimum, maximum, mean, norm and sparsity of weights, each (C_out,) or () for all of them.
 
     Attributes:
         norm: Euclidean norm.
@@ -113,6 +113,23 @@ class WeightStatistics:
     mean: Floats
     norm: Floats
     sparsity: Floats
+
+
+def weight_statistics(weights: Floats, axis: tuple[int, ...] | None = None) -> WeightStatistics:
+    """The statistics of weights over some of their axes, or over all if None.
+
+    Args:
+        weights: any shape; NaN and infinite weights give NaN and infinite statistics.
+        axis: the axes that are summed up.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        return WeightStatistics(
+            weights.min(axis=axis),
+            weights.max(axis=axis),
+            weights.mean(axis=axis),
+            np.sqrt(np.square(weights).sum(axis=axis)),
+            np.mean(weights == 0, axis=axis),
+        )
 
 
 @dataclass(frozen=True)
@@ -127,8 +144,8 @@ class Filters:
         biases: None where the layer has none.
         pointwise: a separable convolution's second kernels (1, 1, C·m, C_out), else None;
             the biases belong to these.
-        per_filter: statistics of each filter.
-        per_layer: statistics of all kernels together.
+        per_filter: statistics of each filter, over its kernels for all inputs.
+        per_layer: statistics of the kernels of all filters together.
     """
 
     layer: str

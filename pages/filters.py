@@ -28,7 +28,7 @@ with colour_column:
 
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
-    figure = filters.grid(weights, channel, scaling, colours)
+    figure = filters.grid(scene, weights, channel, scaling, colours)
     clicked = parts.clicked(figure, f"filters:{layer}")
 with detail:
     number = filters.pick_filter(scene, weights, clicked)

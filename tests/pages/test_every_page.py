@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import numpy as np
@@ -105,13 +106,43 @@ def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
     assert "Input: 28 × 28 × 1" in seen.text
 
 
+def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
+    """The nine weights of one kernel, and the weights of the filter for all 32 inputs, in NumPy."""
+    model, number, channel = "mnist_cnn", 7, 5
+    link = {"layer": "conv2", "filter": str(number), "input": str(channel)}
+    seen = visit("filters", model=model, **link).fine()
+    kernels = workers.filters(file_of(model), "conv2").kernels.astype(np.float64)
+    kernel, filter_ = kernels[:, :, channel, number], kernels[..., number]
+    assert (kernel.size, filter_.size) == (9, 288)
+    norms = np.linalg.norm(kernels.reshape(9, 32, 64), axis=0)[channel]
+    filter_norms = np.linalg.norm(kernels.reshape(288, 64), axis=0)
+    ranks = [int((one > one[number]).sum()) + 1 for one in (norms, filter_norms)]
+    rows = {
+        "": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
+        "Smallest weight": [f"{one.min():.4g}" for one in (kernel, filter_)],
+        "Largest weight": [f"{one.max():.4g}" for one in (kernel, filter_)],
+        "Norm": [f"{one[number]:.4g}" for one in (norms, filter_norms)],
+        "Rank by norm": [f"{rank} of 64" for rank in ranks],
+    }
+    for label, cells in rows.items():
+        assert f"| {' | '.join([label, *cells])} |" in seen.text
+    assert filter_norms[number] > 2 * norms[number]
+    (marks,) = [trace for trace in seen.figure("filters:conv2")["data"] if trace.get("hovertext")]
+    assert html.unescape(marks["hovertext"][number]).split("<br>") == [
+        f"Filter {number}",
+        f"this 3×3 kernel, input 5: {kernel.min():.3g} to {kernel.max():.3g}, "
+        f"norm {norms[number]:.3g}, rank {ranks[0]} of 64",
+        f"whole filter, all 32 inputs: {filter_.min():.3g} to {filter_.max():.3g}, "
+        f"norm {filter_norms[number]:.3g}, rank {ranks[1]} of 64",
+    ]
+    assert seen.title("filters:conv2") == "64 filters of conv2, input 5"
+
+
 @pytest.mark.parametrize("model", SHIPPED)
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
     weights = workers.filters(file_of(model), seen.chosen("Layer"))
     np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
-    numbers = dict(seen.app.dataframe[0].value.to_numpy())
-    assert numbers["Smallest weight"] == f"{weights.kernels[..., 0].min():.4g}"
     assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
     assert f"{weights.kernels.shape[3]} filters of {weights.layer}" in seen.title(
         f"filters:{weights.layer}"

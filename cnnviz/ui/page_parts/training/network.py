@@ -20,6 +20,7 @@ from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, parts
 from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.page_parts import activations as activation_parts
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
@@ -47,7 +48,8 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
         newest,
         scope=scope,
         format_func=lambda number: f"{number} (best)" if number == best else str(number),
-        help="The pictures below show the network as it was after this epoch.",
+        help="The pictures below show the network as it was after this epoch. The best is the one "
+        "of the highest accuracy on the photos for validation.",
     )
     return numbers[chosen]
 
@@ -133,7 +135,7 @@ def draw(scene: Scene, layer: str | None) -> None:
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
-            figure = filter_parts.grid(weights, 0, "layer", "gray", named=False)
+            figure = filter_parts.grid(scene, weights, 0, "layer", "gray", named=False)
             parts.chart(figure, "training filters")
     if layer is not None:
         with maps:
@@ -143,14 +145,14 @@ def draw(scene: Scene, layer: str | None) -> None:
 def _draw_activations(maps: Floats, layer: str) -> None:
     """Draws channels in the order of their numbers, so that each keeps its position."""
     count = min(maps.shape[-1], _MOST_CHANNELS)
-    peaks = rank_channels(maps).peak
+    ranking = rank_channels(maps)
     drawn = activation_shading(maps[..., :count], "viridis")
     figure = channel_grid(
         maps[..., :count],
-        title=f"{count} of {maps.shape[-1]} activations of {layer}",
+        title=f"{count} of {maps.shape[-1]} channels of {layer}",
         unit="activation",
         names=[""] * count,
-        hovers=[f"Channel {number}\npeak {peaks[number]:.3g}" for number in range(count)],
+        hovers=[activation_parts.hover(ranking, number, maps.shape) for number in range(count)],
         colours=drawn.colours,
         limits=drawn.limits,
     )
