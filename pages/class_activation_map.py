@@ -12,11 +12,12 @@ scene = shell.enter(
 )
 predicted = scene.explanation()
 prediction = predicted.prediction
-target, method, layer = class_activation_map.pick_question(scene, prediction)
+target, method, layer, beside = class_activation_map.pick_question(scene, prediction)
 cams = class_activation_map.maps(scene, predicted, target, method, layer)
 cam = cams[0]
 
-signed = class_activation_map.pick_signed(cam)
+with beside:
+    signed = class_activation_map.pick_signed(cam)
 class_activation_map.sentence(scene, cam)
 on_photo, alone = st.columns(2, gap="large")
 with on_photo:

@@ -45,6 +45,7 @@ def heatmap(
     centred: bool = False,
     limits: Limits | None = None,
     hover: str = "value",
+    narrow: bool = False,
 ) -> go.Figure:
     """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
@@ -56,11 +57,12 @@ def heatmap(
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
         hover: the name of a value in a hover text.
+        narrow: whether its place is a third of a wide page.
     """
     values = finite(values)
     height, width = values.shape
     colouring = Shading(colours, *colour_limits(values, limits, centred=centred))
-    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE))
+    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE), narrow=narrow)
     printed = max(height, width) <= _LARGEST_PRINTED
     texts = {"texttemplate": "%{z:.3~g}"} if printed else {}
     drawing.add(

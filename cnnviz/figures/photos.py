@@ -72,10 +72,12 @@ def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
     return _photo_drawing(picture(photo), title, above=0, below=8).figure()
 
 
-def _photo_drawing(shown: Picture, title: str, *, above: float, below: float) -> Drawing:
+def _photo_drawing(
+    shown: Picture, title: str, *, above: float, below: float, narrow: bool = False
+) -> Drawing:
     height, width = shown.height, shown.width
     size = (HALF_PAGE, TALLEST_PICTURE)
-    drawing = picture_drawing(title, width, height, size, above=above, below=below)
+    drawing = picture_drawing(title, width, height, size, above=above, below=below, narrow=narrow)
     drawing.append("images", **_placed(shown.source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
     drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
@@ -90,6 +92,7 @@ def map_overlay(
     title: str,
     unit: str,
     signed: bool | None = None,
+    narrow: bool = False,
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
@@ -103,6 +106,7 @@ def map_overlay(
         title: plain text.
         unit: what the colours mean, above the colour bar.
         signed: as in ``drawing.map_shading``.
+        narrow: whether its place is a third of a wide page.
     """
     shown = picture(photo)
     height, width = shown.height, shown.width
@@ -111,7 +115,7 @@ def map_overlay(
     size = max(1, round(height * scale)), max(1, round(width * scale))
     layer = map_layer(cam, *size, preprocessing, signed=signed)
 
-    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE)
+    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE, narrow=narrow)
     source = palette_png(layer.indices(), layer.table)
     drawing.append("images", **_placed(source, width, height, above=True, opacity=OPACITY))
     values = finite(cam.values)

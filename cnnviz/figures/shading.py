@@ -34,8 +34,10 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             "tickvals": ticks,
             "ticktext": [_number(value) for value in ticks],
             "tickfont": TEXT,
-            "lenmode": "pixels",
-            "len": 290,
+            "tickangle": 0,
+            # A share of the plot's width, so that the last number fits into a narrow column, too.
+            "lenmode": "fraction",
+            "len": 0.6,
             "thickness": 12,
             "x": 0,
             "xanchor": "left",

@@ -64,8 +64,20 @@ def test_a_dozen_bad_photos_are_refused_and_the_photo_stays(tab: Any, photo: byt
     before = tab.pixels("overlay")
     for case in bad_photos():
         tab.upload(f"{case.name}.png", case.make())
-        alert = tab.sidebar.get_by_test_id("stAlert").inner_text()
-        assert re.search(rf"{re.escape(case.name)}\.png: [A-Z].*\.$", alert)
+        alert = tab.sidebar.get_by_test_id("stAlert")
+        assert re.search(rf"{re.escape(case.name)}\.png: [A-Z].*\.$", alert.inner_text())
+    # Above the uploader, which shows the file's name: in sight on a small screen, too.
+    size = tab.page.viewport_size
+    tab.page.set_viewport_size({"width": 1280, "height": 720})
+    tab.page.get_by_test_id("stSidebarContent").evaluate("element => element.scrollTo(0, 0)")
+    box = alert.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 720
+    uploader = tab.sidebar.get_by_test_id("stFileUploader").last.bounding_box()
+    assert uploader is not None
+    assert box["y"] + box["height"] <= uploader["y"]
+    tab.page.set_viewport_size(size)
+    tab.settled()
     assert "rings.png" in tab.sidebar.get_by_test_id("stCaptionContainer").first.inner_text()
     np.testing.assert_array_equal(tab.pixels("overlay"), before)
 

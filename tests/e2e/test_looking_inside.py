@@ -32,6 +32,24 @@ def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]
         assert len(np.unique(painted.reshape(-1, 3), axis=0)) > 50, key
 
 
+def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
+    """Pictures, whose cells are square, would stay small: they have no such button."""
+    lengths = """element => ['xaxis', 'yaxis'].map(
+        axis => element.querySelector('.js-plotly-plot')._fullLayout[axis]._length)"""
+    tab.open(f"/?{IMAGENET}")
+    for key in ("photo", "overlay"):
+        tab.chart(key).hover()
+        assert not tab.chart(key).locator("[data-title=Fullscreen]").is_visible()
+    bars = tab.chart("scores")
+    before = bars.evaluate(lengths)
+    bars.hover()
+    bars.locator("[data-title=Fullscreen]").click()
+    tab.page.wait_for_function("window.document.querySelector('[data-title=\"Close fullscreen\"]')")
+    tab.page.keyboard.press("Escape")
+    bars.locator("[data-title=Fullscreen]").wait_for(state="attached")
+    assert bars.evaluate(lengths) == before
+
+
 # --- Filters ----------------------------------------------------------------------------------
 
 

@@ -489,6 +489,31 @@ def test_the_bar_s_colours_are_those_of_the_table() -> None:
         assert rgb == table("inferno")[round(share * 255)].tolist()
 
 
+@pytest.mark.parametrize("width", [180, 250, 480, 1000])
+def test_the_last_number_of_a_colour_bar_fits_into_a_column_of_any_width(width: int) -> None:
+    """In pixels: the space before the bar, the bar, and half of a number of eight digits."""
+    bar = heatmap(np.eye(3), title="t", unit="u", colours="viridis").data[0].colorbar
+    assert bar.lenmode == "fraction"
+    assert bar.xpad + bar.len * width + 8 * 7 / 2 <= width + 12
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda title: heatmap(np.eye(3), title=title, unit="u", colours="viridis", narrow=True),
+        lambda title: grid(np.ones((3, 3, 4)), title=title, narrow=True),
+        lambda title: map_overlay(
+            some_photo(9, 9), a_cam(np.eye(3)), CROP, title=title, unit="u", narrow=True
+        ),
+    ],
+)
+def test_a_long_title_in_a_third_of_a_page_is_broken_into_short_lines(draw: Any) -> None:
+    title = "Channel 1023 of efficientnet/block6a_expand_activation"
+    lines = draw(title).layout.title.text.split("<br>")
+    assert "".join(lines).replace(" ", "") == title.replace(" ", "")
+    assert max(map(len, lines)) <= 30
+
+
 # --- map_overlay and photo_figure -----------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from helpers import chelsea
 
 from cnnviz.cards import card_path, read_card
 from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
@@ -118,9 +119,9 @@ def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
     filter_norms = np.linalg.norm(kernels.reshape(288, 64), axis=0)
     ranks = [int((one > one[number]).sum()) + 1 for one in (norms, filter_norms)]
     rows = {
-        "": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
-        "Smallest weight": [f"{one.min():.4g}" for one in (kernel, filter_)],
-        "Largest weight": [f"{one.max():.4g}" for one in (kernel, filter_)],
+        "Weights": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
+        "Smallest": [f"{one.min():.4g}" for one in (kernel, filter_)],
+        "Largest": [f"{one.max():.4g}" for one in (kernel, filter_)],
         "Norm": [f"{one[number]:.4g}" for one in (norms, filter_norms)],
         "Rank by norm": [f"{rank} of 64" for rank in ranks],
     }
@@ -201,6 +202,39 @@ def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "Grad-CAM" in seen.title("overlay")
     assert chosen in seen.title("map alone")
+
+
+def test_a_map_that_is_mostly_against_its_class_is_shown_with_both_signs(visit: Any) -> None:
+    """Digit 0: with Grad-CAM −0.453 on the stroke, and 0.003 in a corner that is empty."""
+    link = {"model": "mnist_cnn", "sample": "digit-0"}
+    seen = visit("class_activation_map", **link).fine()
+    assert seen.chosen("Method") == "hires-cam"
+    assert not seen.chosen("Show the evidence against it, too")
+    assert "Sum of the map 12.888; the score is 13.044" in seen.text
+    assert "to first order" in seen.text
+    seen.choose("Method", "grad-cam").fine()
+    assert seen.chosen("Show the evidence against it, too")
+    assert "speaks mostly against it" in seen.text
+    assert "(−0.453); the evidence for it is at most +0.00326" in seen.text
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert trace["zmin"] == -trace["zmax"] == pytest.approx(-0.453, abs=1e-3)
+    # Switched off, and on another class, of which the choice is another one.
+    seen.choose("Show the evidence against it, too", False).fine()
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert (trace["zmin"], trace["zmax"]) == (0, pytest.approx(0.453, abs=1e-3))
+    assert seen.app.query_params["against"] == "False"
+    seen.choose("Method", "hires-cam").fine()
+    assert "against" not in seen.app.query_params
+
+
+def test_a_map_that_says_nothing_is_named_once(visit: Any) -> None:
+    """At the input of the first convolution nothing is weighed: a black photo."""
+    seen = visit("class_activation_map", model="mnist_cnn", layer="image")
+    seen.upload("black.png", encode_png(np.zeros((28, 28, 3), np.uint8))).fine()
+    assert seen.text.count("is zero everywhere") == 1
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert not trace["showscale"]
+    seen.turn_to("explore").fine()
 
 
 def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:

@@ -217,20 +217,18 @@ def _one_channel(
         colours=colours,
         centred=colours == SIGNED,
         hover="activation",
+        narrow=True,
     )
     parts.chart(figure, f"channel:{layer.path}")
     _filter_of(scene, layer, channel)
-    view, download = st.columns(2, vertical_alignment="bottom")
-    with view:
-        picture = photo_figure(scene.view().pixels, title="What the network sees")
-        parts.chart(picture, f"seen:{layer.path}")
-    with download:
-        parts.download_array(
-            "This channel (.npy)",
-            values,
-            parts.file_stem(layer.path, f"channel-{channel}"),
-            f"channel npy:{layer.path}",
-        )
+    parts.download_array(
+        "This channel (.npy)",
+        values,
+        parts.file_stem(layer.path, f"channel-{channel}"),
+        f"channel npy:{layer.path}",
+    )
+    picture = photo_figure(scene.view().pixels, title="What the network sees")
+    parts.chart(picture, f"seen:{layer.path}")
 
 
 def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
@@ -259,6 +257,7 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
             for index, name in enumerate(names)
         ],
         colours=SIGNED,
+        narrow=True,
     )
     parts.chart(figure, f"filter:{layer.path}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.attribution.descriptions import mirrored, sum_of_cells, where
 from cnnviz.attribution.methods import METHODS
@@ -20,9 +21,12 @@ from cnnviz.ui.text import plain
 _MOST_MAPS = 4
 
 
-def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
-    """The choices of class, method and, where the method has one, layer."""
-    of_class, of_method, of_layer = st.columns([2, 2, 3])
+def pick_question(
+    scene: Scene, prediction: Prediction
+) -> tuple[str, str, str | None, DeltaGenerator]:
+    """The choices of class, method and, where the method has one, layer; and space beside them."""
+    of_class, of_method = st.columns(2)
+    of_layer, beside = st.columns([3, 2], vertical_alignment="bottom")
     with of_class:
         target = choices.choose(
             st.selectbox,
@@ -57,7 +61,7 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
             path = None
             only = scene.outline.features
             st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
-    return target, method, path
+    return target, method, path, beside
 
 
 def pick_signed(cam: ClassActivationMap) -> bool:

@@ -116,6 +116,7 @@ def grid(
         hovers=_hovers(weights, channel, name),
         colours=colours,
         limits=limits.get(scaling) or colour_limits(finite(weights.kernels), centred=False),
+        narrow=not named,
     )
 
 
@@ -144,11 +145,12 @@ def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> Non
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
-        unit="weight; the scale is that of the whole layer",
+        unit="weight (scale of the whole layer)",
         colours=look.colours,
         centred=True,
         limits=look.limits,
         hover="weight",
+        narrow=True,
     )
     parts.chart(figure, "one filter")
     st.markdown(_table(weights, number, channel, name))
@@ -179,15 +181,15 @@ def _table(weights: Filters, number: int, channel: int, name: str) -> str:
     """The numbers of a kernel and of its filter as a table in Markdown, each with its scope."""
     scopes = _scopes(weights, channel, name)
     rows = {
-        "Smallest weight": [f"{one.minimum[number]:.4g}" for one in scopes.values()],
-        "Largest weight": [f"{one.maximum[number]:.4g}" for one in scopes.values()],
-        "Mean weight": [f"{one.mean[number]:.4g}" for one in scopes.values()],
+        "Smallest": [f"{one.minimum[number]:.4g}" for one in scopes.values()],
+        "Largest": [f"{one.maximum[number]:.4g}" for one in scopes.values()],
+        "Mean": [f"{one.mean[number]:.4g}" for one in scopes.values()],
         "Norm": [f"{one.norm[number]:.4g}" for one in scopes.values()],
         "Rank by norm": [_rank(one.norm, number) for one in scopes.values()],
-        "Zero weights": [f"{one.sparsity[number]:.1%}" for one in scopes.values()],
+        "Zero": [f"{one.sparsity[number]:.1%}" for one in scopes.values()],
         "Bias": [""] * (len(scopes) - 1) + [_bias(weights, number)],
     }
-    lines = [["", *map(plain, scopes)], [":--"] + ["--:"] * len(scopes)]
+    lines = [["Weights", *map(plain, scopes)], [":--"] + ["--:"] * len(scopes)]
     lines += [[label, *values] for label, values in rows.items()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -27,6 +27,8 @@ _THUMBNAIL = 160
 
 def pick(model: ModelFile) -> LoadedPhoto:
     """Draws the choice of a photo and returns the chosen one."""
+    # Above the uploader, which shows the name of any file as if it had been read.
+    problem = st.container()
     uploaded = st.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
@@ -39,10 +41,10 @@ def pick(model: ModelFile) -> LoadedPhoto:
     with st.expander("Take a picture", icon=":material/photo_camera:"):
         if st.toggle("Switch the camera on", key="camera on"):
             _take(st.camera_input("Camera", label_visibility="collapsed"), "taken")
+    if "photo problem" in st.session_state:
+        problem.error(plain(st.session_state["photo problem"]), icon=":material/error:")
     sample = _pick_sample(model)
     photo = st.session_state.get("own photo") or _read_sample(sample)
-    if "photo problem" in st.session_state:
-        st.error(plain(st.session_state["photo problem"]))
     st.image(photo.thumbnail, width=_THUMBNAIL)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo

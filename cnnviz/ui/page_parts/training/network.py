@@ -130,7 +130,7 @@ def draw(scene: Scene, layer: str | None) -> None:
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
     with evidence:
-        parts.overlay(scene, explanation.maps[0], key="training overlay")
+        parts.overlay(scene, explanation.maps[0], key="training overlay", narrow=True)
     filters = scene.outline.card.suggested_layers.filters
     if filters is not None:
         with kernels:
@@ -155,5 +155,6 @@ def _draw_activations(maps: Floats, layer: str) -> None:
         hovers=[activation_parts.hover(ranking, number, maps.shape) for number in range(count)],
         colours=drawn.colours,
         limits=drawn.limits,
+        narrow=True,
     )
     parts.chart(figure, "training activations")
