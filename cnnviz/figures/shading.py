@@ -35,9 +35,9 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             "ticktext": [_number(value) for value in ticks],
             "tickfont": TEXT,
             "tickangle": 0,
-            # A share of the plot's width, so that the last number fits into a narrow column, too.
+            # With its padding; a share of the plot's width, so that it fits into a narrow column.
             "lenmode": "fraction",
-            "len": 0.6,
+            "len": 0.8,
             "thickness": 12,
             "x": 0,
             "xanchor": "left",

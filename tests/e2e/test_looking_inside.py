@@ -34,8 +34,7 @@ def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]
 
 def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
     """Pictures, whose cells are square, would stay small: they have no such button."""
-    lengths = """element => ['xaxis', 'yaxis'].map(
-        axis => element.querySelector('.js-plotly-plot')._fullLayout[axis]._length)"""
+    lengths = "chart => ['xaxis', 'yaxis'].map(axis => chart._fullLayout[axis]._length)"
     tab.open(f"/?{IMAGENET}")
     for key in ("photo", "overlay"):
         tab.chart(key).hover()
