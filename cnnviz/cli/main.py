@@ -130,7 +130,8 @@ def filters(
             metavar="FILE",
             dir_okay=False,
             help=".npy: the kernels (kh, kw, C_in, C_out). .npz: kernels, biases and pointwise, "
-            "by name. .csv: a line for each filter: bias, statistics, then every weight.",
+            "by name. .csv: a line for each filter: bias, statistics of all its "
+            "weights, then every weight.",
         ),
     ],
     trust: Trust = False,
