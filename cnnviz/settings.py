@@ -10,6 +10,8 @@ variable                        meaning                                      def
 ``CNNVIZ_WORKERS``              worker processes that hold networks          1
 ``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
 ``CNNVIZ_THREADS``              threads of TensorFlow in each worker         0 (its own choice)
+``CNNVIZ_CACHE_MB``             memory of the web server for answers of the  128
+                                networks that may be asked for again, MB
 ``CNNVIZ_UPLOADS``              ``on`` or ``off``: whether people may bring  on where the server
                                 their own models                             is on localhost
 ``CNNVIZ_UPLOAD_MB``            the largest model, or zip of photos to       200
@@ -58,6 +60,7 @@ class Settings:
     workers: int
     networks: int
     threads: int
+    cache_mb: int
     uploads: bool | None
     training: bool | None
     replay: Path | None
@@ -78,6 +81,7 @@ def read_settings() -> Settings:
         workers=_whole_number("CNNVIZ_WORKERS", default=1, least=1),
         networks=_whole_number("CNNVIZ_NETWORKS", default=4, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
+        cache_mb=_whole_number("CNNVIZ_CACHE_MB", default=128, least=1),
         uploads=_switch("CNNVIZ_UPLOADS"),
         training=_switch("CNNVIZ_TRAINING"),
         replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,

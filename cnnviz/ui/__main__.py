@@ -40,7 +40,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
 
-    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *upload_limit(options), *options]
+    limits = [*cache_limit(), *upload_limit(options)]
+    sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *limits, *options]
     sys.exit(cli.main())
 
 
@@ -52,6 +53,11 @@ def take_replay(words: list[str]) -> list[str]:
     if own.replay is not None:
         os.environ["CNNVIZ_REPLAY"] = own.replay
     return rest
+
+
+def cache_limit() -> list[str]:
+    """The option for the size of all cached answers together."""
+    return ["--server.maxCacheDataSize", f"{read_settings().cache_mb}MB"]
 
 
 def upload_limit(options: list[str]) -> list[str]:

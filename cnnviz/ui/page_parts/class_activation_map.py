@@ -145,7 +145,7 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
             "Overlay (.png)",
             lambda: encode_png(
                 overlay(
-                    np.asarray(scene.photo.image),
+                    np.asarray(scene.photo.decode()),
                     cam,
                     scene.outline.card.preprocessing,
                     signed=signed,

@@ -7,7 +7,7 @@ import streamlit as st
 from cnnviz.cards import ModelCard, card_text, changed, numbered_labels
 from cnnviz.errors import CardError
 from cnnviz.figures.photos import picture
-from cnnviz.photos.preprocessing import picture_view, scale_pixels
+from cnnviz.photos.preprocessing import scale_pixels
 from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, parts
@@ -139,7 +139,7 @@ def _set(
 
 def _preview(outline: Outline, card: ModelCard, photo: LoadedPhoto) -> None:
     """The photo beside the network's view of it, and a warning where the values look wrong."""
-    view = picture_view(photo.image, card.preprocessing)
+    view = ask.view(photo, card.preprocessing).pixels
     values = scale_pixels(view, card.preprocessing.scaling)
     left, right = st.columns(2)
     left.image(photo.thumbnail, caption="The photo")

@@ -11,12 +11,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from cnnviz.errors import PhotoError
 from cnnviz.figures.photos import picture
 from cnnviz.photos.checks import MAX_BYTES
-from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
+from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices
-from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
 
@@ -110,12 +110,18 @@ def _read_sample(sample: Sample) -> LoadedPhoto:
 
 
 def _read(data: bytes, name: str, origin: str) -> LoadedPhoto:
-    return loaded_photo(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
+    return loaded_photo(data, name, origin, hashlib.sha256(data).hexdigest())
 
 
-def loaded_photo(image: DecodedPhoto, name: str, origin: str, key: str) -> LoadedPhoto:
-    """Makes the smaller pictures of a decoded photo."""
+def loaded_photo(file: bytes, name: str, origin: str, key: str) -> LoadedPhoto:
+    """Decodes a photo's file, and makes the smaller pictures.
+
+    Raises:
+        PhotoError: the file is damaged, of an unknown kind, or too large.
+    """
+    image = decoded(key, file)
     shown = shrink_picture(image, _SHOWN)
     small = shrink_picture(shown, _THUMBNAIL)
     sent, thumbnail = (picture(np.asarray(one)) for one in (shown, small))
-    return LoadedPhoto(image, sent, thumbnail.source, name, origin, key)
+    height, width = image.height, image.width
+    return LoadedPhoto(file, height, width, sent, thumbnail.source, name, origin, key)

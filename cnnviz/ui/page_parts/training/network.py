@@ -14,7 +14,7 @@ from cnnviz.drawing import activation_shading
 from cnnviz.errors import DataError
 from cnnviz.figures.grids import channel_grid
 from cnnviz.networks.channels import rank_channels
-from cnnviz.photos.encoding import as_picture
+from cnnviz.photos.encoding import encode_png
 from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
@@ -99,7 +99,7 @@ def _validation_photo(key: str, label: str, _prepared: Prepared) -> LoadedPhoto:
     values = np.asarray(_prepared.arrays()[_prepared.labels.index(label)][index])
     pixels = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
     row = _prepared.rows[label][index]
-    return photos.loaded_photo(as_picture(pixels), label, row.file, f"{key} {row.sha256}")
+    return photos.loaded_photo(encode_png(pixels), label, row.file, f"{key} {row.sha256}")
 
 
 def pick_layer(view: TrainingView, run: TrainingRun) -> str | None:
