@@ -28,6 +28,13 @@ _PAGES = {
     "training": ("Training", ":material/model_training:"),
 }
 
+# Columns below one another need less distance than columns side by side. A list of options ignores
+# the mouse for at least 300 ms after it has scrolled, so that a click on an option is lost.
+_STYLE = f"""
+@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}
+[role=listbox] > [role=presentation] {{pointer-events: auto !important}}
+"""
+
 # What the sidebar of this run of the app has chosen. The sidebar's widgets belong to app.py, since
 # those of a page lose their state with it; None where Streamlit runs a page without app.py.
 _scene: ContextVar[Scene | None] = ContextVar("scene", default=None)
@@ -73,8 +80,7 @@ def enter(title: str, lead: str) -> Scene:
         st.rerun()
     st.title(title, anchor=False)
     st.markdown(lead)
-    # Columns below one another need less distance than columns side by side.
-    st.html(f"<style>@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}</style>")
+    st.html(f"<style>{_STYLE}</style>")
     return scene
 
 
