@@ -35,9 +35,7 @@ def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]
 @pytest.mark.parametrize(
     ("page", "kind"), [("activations", "stMultiSelect"), ("filters", "stSelectbox")]
 )
-def test_a_click_on_an_option_counts_while_the_list_scrolls(
-    tab: Any, page: str, kind: str
-) -> None:
+def test_a_click_on_an_option_counts_while_the_list_scrolls(tab: Any, page: str, kind: str) -> None:
     tab.open(f"/{page}?{IMAGENET}")
     tab.page.get_by_test_id(kind).filter(has_text="Layer").last.locator("input").click()
     option = tab.page.get_by_role("option", selected=False).nth(4)
