@@ -88,16 +88,17 @@ def use_one_blas_thread() -> None:
 
 
 def map_large_arrays() -> None:
-    """Has glibc, where it is in use, map large arrays instead of taking them from its heaps.
+    """Has glibc, where it is in use, map what is large instead of taking it from its heaps.
 
-    Photos are allocated and freed in many threads. By default glibc adapts to their size and puts
-    them into heaps that it never returns to the system, so that the server grows for hours.
+    Photos, their files and pictures are allocated and freed in many threads. By default glibc
+    adapts to their size and puts them into heaps that it never returns to the system, so that the
+    server grows for hours; with a threshold of 1 MB the heaps still grew by 45 MB in 13 minutes.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        libc.mallopt(_MMAP_THRESHOLD, 1 << 20)
+        libc.mallopt(_MMAP_THRESHOLD, 1 << 18)
         libc.mallopt(_ARENA_MAX, 2)
 
 
