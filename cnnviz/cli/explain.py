@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
-from cnnviz.cli.inputs import Json, Model, Photos, Trust, find_photos, load_network
+from cnnviz.cli.inputs import Json, Model, Photos, Preset, Trust, find_photos, load_for_photos
 from cnnviz.cli.terminal import clear_errors, finish, progress, say, show_rows, stoppable
 from cnnviz.errors import CnnvizError
 from cnnviz.storage import CONTRAST, OVERLAY
@@ -70,6 +70,7 @@ def explain(
             help="Run on a Ray cluster: host:port, 'auto' on one of its machines, or 'local'.",
         ),
     ] = None,
+    preset: Preset = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -89,7 +90,7 @@ def explain(
         )
     with clear_errors():
         paths, failures = find_photos(photos)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
         from cnnviz.batch import cluster, pipeline, runs
 
@@ -108,7 +109,9 @@ def explain(
             if ray is None:
                 _explain_here(network, run, waiting, failures, as_json)
             elif waiting:
-                task = cluster.WorkerTask(Path.cwd(), model, trust, network.fingerprint, run)
+                task = cluster.WorkerTask(
+                    Path.cwd(), model, trust, preset, network.fingerprint, run
+                )
                 _explain_on_cluster(ray, task, waiting, failures)
     finish(failures, f"the column 'error' in {out / 'results'} names them all")
 

@@ -28,9 +28,11 @@ from cnnviz.cli.inputs import (
     Model,
     Photo,
     Photos,
+    Preset,
     Trust,
     check_ending,
     find_photos,
+    load_for_photos,
     load_network,
 )
 from cnnviz.cli.terminal import (
@@ -82,11 +84,17 @@ def start_app(context: typer.Context) -> None:
 
 
 @app.command()
-def predict(model: Model, photos: Photos, as_json: Json = False, trust: Trust = False) -> None:
+def predict(
+    model: Model,
+    photos: Photos,
+    preset: Preset = None,
+    as_json: Json = False,
+    trust: Trust = False,
+) -> None:
     """Print the predicted class of photos, and its probability."""
     with clear_errors():
         paths, failures = find_photos(photos)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         rows = _predictions(network, paths, failures, as_json)
         show_rows(rows, ("file", "class", "confidence"), as_json)
     finish(failures)
@@ -162,13 +170,14 @@ def activations(
         Path,
         typer.Option(metavar="FILE", dir_okay=False, help="A .npy file: (h, w, K), float32."),
     ],
+    preset: Preset = None,
     trust: Trust = False,
 ) -> None:
     """Save the activations of a layer for a photo."""
     check_ending(out, (".npy",))
     with clear_errors():
         pixels = cnnviz.open_photo(photo)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         maps = cnnviz.activations(network, pixels, [layer])[layer]
         from cnnviz.exports import npy
 

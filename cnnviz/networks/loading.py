@@ -6,14 +6,22 @@ import dataclasses
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.cards import (
+    MAX_LABELS_BYTES,
+    ModelCard,
+    card_path,
+    labels_path,
+    read_card,
+    read_class_names,
+    with_preset,
+)
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, inspect_inner_model, inspect_model, write_sanitised
 from cnnviz.networks.card_inference import infer_card
@@ -24,9 +32,10 @@ from cnnviz.networks.structure import describe_model, walk
 _log = logging.getLogger(__name__)
 
 
-def load_model(path: str | Path, *, trusted: bool = False) -> Network:
+def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = None) -> Network:
     """Loads a saved Keras model and the card beside it, or infers a card.
 
+    An inferred card has the class names of a ``labels.txt`` beside the model, if there is one.
     Keras opens only a sanitised copy of the file, without anything that a network for pictures
     does not need: see ``inspection``.
 
@@ -34,6 +43,8 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
         path: a ``.keras`` or ``.h5`` file.
         trusted: gives Keras the file itself, for a model that you made: its safe mode still
             refuses Lambda layers, and classes of your own are found where you registered them.
+        preset: a key of ``PRESETS``, which takes the place of the card's scaling: needed where
+            there is no card, and the model's first operations do not show the values that it takes.
 
     Raises:
         RefusedModelError: the file is not safe to open, or no model for pictures.
@@ -44,18 +55,21 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
     if not path.is_file():
         raise ModelError(f"There is no model file at {path}.")
     if trusted:
-        return _with_card_beside(path, _load(path, path.name))
+        return _with_card_beside(path, _load(path, path.name), preset)
     with _refusing_by_name(path):
         inspection = inspect_model(path)
-    return load_inspected(path, inspection)
+    return load_inspected(path, inspection, preset=preset)
 
 
-def load_inspected(path: str | Path, inspection: Inspection) -> Network:
+def load_inspected(
+    path: str | Path, inspection: Inspection, *, preset: str | None = None
+) -> Network:
     """Loads a file that was inspected before; it is not inspected again.
 
     Args:
         path: the file.
         inspection: what ``inspect_model`` or ``inspect_inner_model`` returned for it.
+        preset: as in ``load_model``.
 
     Raises:
         RefusedModelError: the weights cannot be read, or the file has changed since.
@@ -66,7 +80,9 @@ def load_inspected(path: str | Path, inspection: Inspection) -> Network:
     with _refusing_by_name(path):
         model = _load_sanitised_copy(path, inspection)
     # Card and fingerprint belong to the whole file, not to a model inside it.
-    return network(model, path=path) if inspection.inner else _with_card_beside(path, model)
+    if inspection.inner:
+        return _make(model, None, path, preset=preset)
+    return _with_card_beside(path, model, preset)
 
 
 def extract_model(path: str | Path, layer: str | None = None) -> Network:
@@ -96,20 +112,39 @@ def network(
     model: keras.Model,
     card: ModelCard | None = None,
     *,
-    path: Path | None = None,
-    fingerprint: str = "",
+    preset: str | None = None,
 ) -> Network:
     """Makes a ``Network`` of a model in memory; without a card it infers one.
 
+    Args:
+        model: the model.
+        card: its card.
+        preset: as in ``load_model``.
+
     Raises:
         ModelError: the model does not take one picture or gives no class scores.
-        CardError: the card's output, labels or channels do not fit the model.
+        CardError: the card's output, labels or channels do not fit the model, or there is no
+            such preset.
     """
+    return _make(model, card, None, preset=preset)
+
+
+def _make(
+    model: keras.Model,
+    card: ModelCard | None,
+    path: Path | None,
+    *,
+    preset: str | None = None,
+    fingerprint: str = "",
+    names: Sequence[str] = (),
+) -> Network:
     check_built(model)
     structure = describe_model(model)
     check_model(model, structure)
     if card is None:
-        card = infer_card(structure, path.stem if path else model.name)
+        card = infer_card(model, structure, path.stem if path else model.name, names=names)
+    if preset is not None:
+        card = with_preset(card, preset)
     check_card(structure, card, card_path(path).name if path else repr(card.title))
     return Network(model, card, structure, path, fingerprint)
 
@@ -124,13 +159,24 @@ def with_card(original: Network, card: ModelCard) -> Network:
     return dataclasses.replace(original, card=card)
 
 
-def _with_card_beside(path: Path, model: keras.Model) -> Network:
+def _with_card_beside(path: Path, model: keras.Model, preset: str | None) -> Network:
     """The network of a whole file, with the card beside it and the file's fingerprint."""
     beside = card_path(path)
     card = read_card(beside) if beside.exists() else None
     with path.open("rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-    return network(model, card, path=path, fingerprint=fingerprint)
+    names = _class_names_beside(path) if card is None else ()
+    return _make(model, card, path, preset=preset, fingerprint=fingerprint, names=names)
+
+
+def _class_names_beside(path: Path) -> Sequence[str]:
+    """The class names of the ``labels.txt`` in a model's folder; none if there is no such file."""
+    try:
+        with labels_path(path).open("rb") as file:
+            text = file.read(MAX_LABELS_BYTES)
+    except OSError:
+        return ()
+    return read_class_names(text.decode("utf-8-sig", "replace"))
 
 
 @contextmanager
