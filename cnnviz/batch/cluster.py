@@ -33,17 +33,17 @@ class WorkerTask:
         folder: the folder that paths are relative to.
         model: the model's file.
         trusted: as in ``load_model``.
-        preset: as in ``load_model``.
         fingerprint: of the model's file, so that all workers have the same one.
         run: the settings of the batch run.
+        preset: as in ``load_model``.
     """
 
     folder: Path
     model: Path
     trusted: bool
-    preset: str | None
     fingerprint: str
     run: BatchRun
+    preset: str | None = None
 
 
 @dataclass(frozen=True)

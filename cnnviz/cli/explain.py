@@ -109,9 +109,8 @@ def explain(
             if ray is None:
                 _explain_here(network, run, waiting, failures, as_json)
             elif waiting:
-                task = cluster.WorkerTask(
-                    Path.cwd(), model, trust, preset, network.fingerprint, run
-                )
+                fingerprint = network.fingerprint
+                task = cluster.WorkerTask(Path.cwd(), model, trust, fingerprint, run, preset)
                 _explain_on_cluster(ray, task, waiting, failures)
     finish(failures, f"the column 'error' in {out / 'results'} names them all")
 

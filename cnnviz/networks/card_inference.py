@@ -59,7 +59,8 @@ def infer_card(
             f"The names of labels.txt are not used: there are {len(set(names))} different ones "
             f"for {len(labels)} classes."
         )
-    steps: dict[str, str] = {"scaling": find_scaling(model) or "unknown"}
+    # A subclassed model gets no photo, so the card need not be completed.
+    steps = {"scaling": (find_scaling(model) or "unknown") if structure.has_graph else "none"}
     if steps["scaling"] == "unknown" and _is_teachable_machine(structure):
         steps = PRESETS["teachable-machine"]
         sentences.append("Its layers and its preprocessing are those of Teachable Machine.")

@@ -179,7 +179,7 @@ def test_logits_that_cannot_be_computed_are_not_guessed(photo: np.ndarray, kind:
         keras.Model(image, x),
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
-        network = cnnviz.network(model)
+        network = cnnviz.network(model, preset="unit")
         assert cnnviz.methods(network) == ANY_LAYER
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
@@ -197,7 +197,7 @@ def test_the_input_of_a_softmax_at_each_cell_is_the_map(photo: np.ndarray) -> No
 
     image = keras.Input((12, 12, 3))
     x = layers.Conv2D(3, 3, activation="relu", name="maps")(image)
-    network = cnnviz.network(keras.Model(image, layers.Softmax()(x)))
+    network = cnnviz.network(keras.Model(image, layers.Softmax()(x)), preset="unit")
     maps = cnnviz.activations(network, photo, ["maps"])["maps"]
     for index in range(3):
         cam = cnnviz.class_activation_map(network, photo, index)
@@ -471,7 +471,7 @@ def test_a_network_without_maps_is_refused(photo: np.ndarray) -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
     with pytest.raises(LayerError, match="no layer with maps"):
-        cnnviz.class_activation_map(cnnviz.network(model), photo)
+        cnnviz.class_activation_map(cnnviz.network(model, preset="unit"), photo)
 
 
 # --- Odd photos and odd maps ----------------------------------------------------------------
@@ -492,7 +492,7 @@ def test_maps_of_one_cell_are_maps(photo: np.ndarray) -> None:
 
     image = keras.Input((6, 6, 3))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 6, name="whole")(image))
-    network = cnnviz.network(keras.Model(image, layers.Dense(2, "softmax")(x)))
+    network = cnnviz.network(keras.Model(image, layers.Dense(2, "softmax")(x)), preset="unit")
     cam = cnnviz.class_activation_map(network, photo, 0)
     assert cam.values.shape == (1, 1)
     assert cam.values[0, 0] + cam.bias == pytest.approx(cam.score, abs=1e-6)

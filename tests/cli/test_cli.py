@@ -39,6 +39,8 @@ from cnnviz.cli import explain, main, terminal
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZE = 10
+# For a model whose first operations do not show which values of the pixels it takes.
+UNIT = ("--preset", "unit")
 
 
 @pytest.fixture(scope="module")
@@ -149,14 +151,14 @@ def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> No
 
 
 def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
-    answer = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
+    answer = lines(run("predict", flattened, photos / "b.png", *UNIT, "--json"))[0]
     shares = [score["probability"] for score in answer["top"]]
     assert len(shares) == 5
     assert shares == sorted(shares, reverse=True)
 
 
 def test_a_model_without_a_card_gets_a_note(flattened: Path, photos: Path) -> None:
-    result = run("predict", flattened, photos / "b.png", "--json")
+    result = run("predict", flattened, photos / "b.png", *UNIT, "--json")
     assert result.exit_code == 0
     assert "there is no card beside flattened.keras" in result.stderr
     assert len(lines(result)) == 1
@@ -265,9 +267,9 @@ def test_explain_does_each_method_for_a_chosen_class(
 def test_explain_takes_a_layer_and_a_class_by_number(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
-    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, "--json")
+    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, *UNIT, "--json")
     (answer,) = lines(run("explain", flattened, photos / "b.png", *chosen))
-    network = cnnviz.load_model(flattened)
+    network = cnnviz.load_model(flattened, preset="unit")
     photo = cnnviz.open_photo(photos / "b.png")
     expected = cnnviz.class_activation_map(network, photo, 3, layer="first")
     assert (answer["method"], answer["layer"], answer["target"]) == ("grad-cam", "first", "class 3")
@@ -477,7 +479,7 @@ def test_another_run_is_not_resumed(
     if changed == ("more photos",):
         save_photo(photos / "new.png", 3)
     model = flattened if changed == ("another model",) else averaged
-    more = changed if changed[0].startswith("--") else ()
+    more = UNIT if model == flattened else changed if changed[0].startswith("--") else ()
     result = run("explain", model, photos, *options, *more, "--resume")
     assert result.exit_code == 2
     assert f"is another one: not the same {named}." in result.stderr
@@ -654,7 +656,7 @@ def test_explain_with_a_wrong_choice_is_a_usage_error(
 def test_explain_with_a_method_that_does_not_fit_is_a_usage_error(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
-    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam")
+    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam", *UNIT)
     assert result.exit_code == 2
     assert "Use 'grad-cam'" in result.stderr
 

@@ -74,7 +74,7 @@ def test_without_a_card_one_is_inferred_and_marked(tiny: Tiny, tmp_path: Path) -
     assert "inferred" in card.description
     assert card.labels == ["class 0", "class 1", "class 2"]
     size = card.preprocessing
-    assert (size.height, size.width, size.channels, size.scaling) == (12, 12, 3, "unit")
+    assert (size.height, size.width, size.channels, size.scaling) == (12, 12, 3, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_registered_custom_class_loads_if_trusted(tmp_path: Path, photo: Any) 
     keras.Model(image, dense_tail(Twice()(image))).save(tmp_path / "own.keras")
     with pytest.raises(RefusedModelError, match="uses a class of its own"):
         cnnviz.load_model(tmp_path / "own.keras")
-    network = cnnviz.load_model(tmp_path / "own.keras", trusted=True)
+    network = cnnviz.load_model(tmp_path / "own.keras", trusted=True, preset="unit")
     assert cnnviz.predict(network, photo).probabilities.sum() == pytest.approx(1)
 
 
@@ -403,5 +403,5 @@ def test_a_name_that_cannot_run_is_refused_and_an_underscore_is_not() -> None:
         cnnviz.network(named("a b"))
     photo = np.zeros((4, 4, 3), np.uint8)
     assert cnnviz.predict(
-        cnnviz.network(named("_maps")), photo
+        cnnviz.network(named("_maps"), preset="unit"), photo
     ).probabilities.sum() == pytest.approx(1)

@@ -56,6 +56,6 @@ def test_a_subclassed_model_is_refused_with_a_message(photo: np.ndarray) -> None
 
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(Own(name="mine")(image))
-    network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)))
+    network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)), preset="unit")
     with pytest.raises(LayerError, match="'mine' is a subclassed model .a Python class of its own"):
         cnnviz.predict(network, photo)
