@@ -9,6 +9,7 @@ scene = shell.enter(
     "Where is the evidence for a class?",
     "The map adds up the evidence of the last feature maps for a class, cell by cell. "
     "Choose another class to see the evidence for that one in the same photo.",
+    runs_photo=True,
 )
 predicted = scene.explanation()
 prediction = predicted.prediction

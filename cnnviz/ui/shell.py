@@ -60,8 +60,14 @@ def run(page: StreamlitPage) -> None:
         st.button("Try again", icon=":material/refresh:")
 
 
-def enter(title: str, lead: str) -> Scene:
+def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     """Draws a page's heading and returns the model and the photo of the page.
+
+    Args:
+        title: the heading.
+        lead: the text below it.
+        runs_photo: whether the page runs the network on the photo; it then stops with a question
+            where nobody knows which values the network takes.
 
     If the first request to a new server is for a page, Streamlit runs the page without ``app.py``.
     After ``st.navigation`` the same request is run again through ``app.py``.
@@ -75,6 +81,10 @@ def enter(title: str, lead: str) -> Scene:
     st.markdown(lead)
     # Columns below one another need less distance than columns side by side.
     st.html(f"<style>@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}</style>")
+    if runs_photo and scene.needs_preset:
+        card.ask_preset(scene.model, scene.outline.card)
+        parts.about(scene)
+        st.stop()
     return scene
 
 

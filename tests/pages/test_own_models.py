@@ -40,10 +40,11 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
     assert seen.chosen("Network") == "mine.keras"
-    network = cnnviz.load_model(saved("flat"))
+    assert "This model has no card" in seen.text
+    seen.pick_preset("unit").fine()
+    network = cnnviz.load_model(saved("flat"), preset="unit")
     best = cnnviz.predict(network, chelsea()).top(1)[0]
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
-    assert "This model has no card" in seen.text
     # It is the network of every page.
     for page in ("network", "filters", "activations", "class_activation_map"):
         seen.turn_to(page).fine()
@@ -114,7 +115,7 @@ def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -
     seen.give_model("cards.h5", file_of("multi-gpu"))
     seen.run(seen.widget("Open the model inside").click()).fine()
     assert seen.chosen("Network") == "cards.h5 (inside)"
-    assert "class 2" in seen.text
+    assert "class 2" in seen.pick_preset("unit").fine().text
 
 
 def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
@@ -185,7 +186,8 @@ def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, sav
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    before = seen.turn_to("activations").fine().figure("activations:conv1")
+    seen.turn_to("activations").pick_preset("unit")
+    before = seen.fine().figure("activations:conv1")
     seen.widget("Values of the pixels").set_value("tf")
     seen.run(seen.widget("Use these").click()).fine()
     assert seen.figure("activations:conv1") != before
