@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Model = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", exists=True, dir_okay=False, help="A saved model: a .keras or .h5 file."
+        metavar="MODEL",
+        exists=True,
+        help="A saved model: a .keras or .h5 file, or a .zip file with one inside.",
     ),
 ]
 Photos = Annotated[
@@ -92,10 +94,7 @@ def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
 
 def _note_inferred(network: Network, path: Path) -> None:
     if network.card.inferred:
-        say(
-            f"Note: there is no card beside {path.name}, so its class names and the way a photo "
-            "becomes its input are inferred."
-        )
+        say(f"Note: there is no card beside {path.name}. {network.card.description}")
 
 
 def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:

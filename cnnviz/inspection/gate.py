@@ -18,20 +18,27 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import h5py
 
-from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
+from cnnviz.inspection import (
+    archive,
+    configs,
+    foreign_files,
+    hdf5_models,
+    strict_json,
+    weights,
+)
 from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
+from cnnviz.inspection.model_archives import SIGNATURE, model_inside
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 from cnnviz.storage import HDF5_SIGNATURE
 
 __all__ = ["REASONS", "Inspection", "inspect_inner_model", "inspect_model", "write_sanitised"]
 
-_ZIP = b"PK\x03\x04"
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}")
 
 
@@ -47,6 +54,7 @@ class Inspection:
         keras_version: the version that wrote the file, "" where the file does not hold it.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
         inner: whether it is the model inside a file for several graphics cards.
+        labels: the text of the ``labels.txt`` beside the model in a ZIP archive, "" without one.
     """
 
     format: Literal["keras", "hdf5"]
@@ -56,6 +64,7 @@ class Inspection:
     keras_version: str
     arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
     inner: bool = False
+    labels: str = field(default="", repr=False)
 
     @property
     def suffix(self) -> str:
@@ -64,15 +73,18 @@ class Inspection:
 
 
 def inspect_model(path: Path) -> Inspection:
-    """Inspects a ``.keras`` or ``.h5`` file; its name does not matter.
+    """Inspects a ``.keras`` or ``.h5`` file, or the one in a ZIP archive; names do not matter.
 
     Raises:
         RefusedModelError: the file is not safe to load, or not a model. The message is one
             sentence, holds nothing from the file, and `code` names the reason.
     """
-    if _format(path) == "hdf5":
-        return _inspect_hdf5(path, inner=False)
-    return _inspect_keras(path)
+    with model_inside(path) as model:
+        if _format(model.path) == "hdf5":
+            inspection = _inspect_hdf5(model.path, inner=False)
+        else:
+            inspection = _inspect_keras(model.path)
+        return replace(inspection, labels=model.labels)
 
 
 def inspect_inner_model(path: Path) -> Inspection:
@@ -81,9 +93,10 @@ def inspect_inner_model(path: Path) -> Inspection:
     Raises:
         RefusedModelError: the file is not one of those, or the model inside is not allowed.
     """
-    if _format(path) != "hdf5":
-        raise refusal("not-a-model")
-    return _inspect_hdf5(path, inner=True)
+    with model_inside(path) as model:
+        if _format(model.path) != "hdf5":
+            raise refusal("not-a-model")
+        return _inspect_hdf5(model.path, inner=True)
 
 
 def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
@@ -105,10 +118,11 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
     if target.suffix != inspection.suffix:
         raise ValueError(f"The name of a {inspection.format} copy ends with {inspection.suffix}.")
     try:
-        if inspection.format == "keras":
-            _write_keras(path, inspection, target)
-        else:
-            _write_hdf5(path, inspection, target)
+        with model_inside(path) as model:
+            if inspection.format == "keras":
+                _write_keras(model.path, inspection, target)
+            else:
+                _write_hdf5(model.path, inspection, target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -117,16 +131,16 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
 def _format(path: Path) -> Literal["keras", "hdf5"]:
     """The format of a file by its first bytes."""
     if not path.is_file():
-        raise refusal("not-a-model")
+        raise refusal(foreign_files.code_of(path))
     if path.stat().st_size > MAX_FILE_BYTES:
         raise refusal("too-large")
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
     if start == HDF5_SIGNATURE:
         return "hdf5"
-    if start.startswith(_ZIP):
+    if start.startswith(SIGNATURE):
         return "keras"
-    raise refusal("not-a-model")
+    raise refusal(foreign_files.code_of(path))
 
 
 @contextmanager
@@ -168,7 +182,11 @@ def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
     weights.check_heaps(path)
     with _open_hdf5(path) as file:
         survey = weights.survey(file, path.stat().st_size)
-        description = strict_json.parse(_description(file, survey))
+        version = _version(weights.read_text(file, "keras_version"))
+        text = _description(file, survey)
+        if foreign_files.is_of_keras_1(version, text):
+            raise refusal("keras-1")
+        description = strict_json.parse(text)
         real = hdf5_models.inner_model(description)
         if inner and real is None:
             raise refusal("not-a-model")
@@ -177,7 +195,6 @@ def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
         arrays = hdf5_models.listing(file, survey)
         if real:
             arrays = hdf5_models.inner_listing(config, arrays)
-        version = _version(weights.read_text(file, "keras_version"))
     parameters = survey.count(path for paths in arrays.values() for path in paths)
     _check_parameters(parameters, walk)
     # The model inside was checked before: where it is refused, its own reason is more specific.

@@ -1,6 +1,7 @@
 """Why a model file is refused: a code for programs, and one sentence for people.
 
-The sentences are fixed, so that no content of the file is ever shown.
+The sentences are fixed, so that no content of the file is ever shown; only the names of several
+models in an archive follow one of them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,53 @@ _log = logging.getLogger(__name__)
 REASONS: Final = {
     # The file.
     "not-a-model": (
-        "This is not a Keras model: cnnviz reads .keras files, and .h5 files that hold the "
-        "layers together with the weights."
+        "This is not a Keras model: cnnviz reads .keras files, .h5 files that hold the layers "
+        "together with the weights, and a ZIP file with one of these."
     ),
+    "no-model-inside": "The ZIP file holds no Keras model: put one .keras or .h5 file into it.",
+    "several-models": "The ZIP file holds several models: keep one, or give its file by itself.",
+    "folder": "This is a folder: give the .keras or .h5 file in it.",
+    "lfs-pointer": (
+        "This is a pointer of Git LFS, and the model itself was not downloaded: run 'git lfs pull' "
+        "in the repository, or download the file from its page."
+    ),
+    "saved-model": (
+        "This is a SavedModel of TensorFlow, which is a program: load it where it was made and "
+        "save it with model.save('model.keras'), or export it as Keras."
+    ),
+    "keras-1": (
+        "This was saved by Keras 1, of 2016: open it with Keras 2.2 and save it anew; cnnviz reads "
+        "the files of Keras 2 and 3."
+    ),
+    "tflite": (
+        "This is a model for TensorFlow Lite, without Keras's layers: export the model that it "
+        "was converted from as .keras or .h5."
+    ),
+    "tensorflow-js": (
+        "This is a model for TensorFlow.js: export it as Keras, or convert it with "
+        "tensorflowjs_converter --output_format keras."
+    ),
+    "onnx": (
+        "This is an ONNX model, and cnnviz reads Keras models: save the model that it was "
+        "exported from with model.save('model.keras')."
+    ),
+    "pickle": (
+        "This is a PyTorch model or another Python pickle, and cnnviz reads Keras models: build "
+        "the network in Keras, copy its weights and save it as .keras."
+    ),
+    "safetensors": (
+        "This holds weights in the format safetensors and no layers: build the network in Keras, "
+        "copy its weights and save it as .keras."
+    ),
+    "layers-only": (
+        "This describes layers and holds no weights: save the whole model with model.save(), not "
+        "with to_json()."
+    ),
+    "web-page": (
+        "This is a web page and not the model: the address led to a page about the file, so look "
+        "there for its download."
+    ),
+    "other-archive": "This is a packed archive: unpack it and give the .keras or .h5 file in it.",
     "too-large": "The file is larger than 2 GB, the most that cnnviz opens.",
     "damaged-archive": "The file is damaged, or only a part of it arrived: save or upload it anew.",
     "missing-member": "The file lacks a part that every .keras file has: save the model anew.",

@@ -18,7 +18,10 @@ from cnnviz.cards import (
 from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.structure import ModelStructure, Shape
 
-_DESCRIPTION = "A saved Keras model without a card: these values are inferred."
+_DESCRIPTION = (
+    "A saved Keras model without a card: its class names and the way a photo becomes its input are "
+    "inferred."
+)
 _SUBCLASSED = (
     "A subclassed model (a Python class of its own): its layers and filters can be shown, and "
     "nothing is known of its classes and its input."

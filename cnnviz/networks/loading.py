@@ -7,7 +7,7 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cnnviz.cards import (
 )
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, inspect_inner_model, inspect_model, write_sanitised
+from cnnviz.inspection.model_archives import ModelInside, model_inside
 from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.checks import check_built, check_card, check_model
 from cnnviz.networks.network import Network
@@ -40,7 +41,8 @@ def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = 
     does not need: see ``inspection``.
 
     Args:
-        path: a ``.keras`` or ``.h5`` file.
+        path: a ``.keras`` or ``.h5`` file, or a ZIP archive with one of these, and perhaps a
+            ``labels.txt``.
         trusted: gives Keras the file itself, for a model that you made: its safe mode still
             refuses Lambda layers, and classes of your own are found where you registered them.
         preset: a key of ``PRESETS``, which takes the place of the card's scaling: needed where
@@ -52,10 +54,11 @@ def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = 
         CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(f"There is no model file at {path}.")
-    if trusted:
-        return _with_card_beside(path, _load(path, path.name), preset)
+    if trusted and path.is_file():
+        with _unpacked(path) as model:
+            return _with_card_beside(path, _load(model.path, path.name), model.labels, preset)
     with _refusing_by_name(path):
         inspection = inspect_model(path)
     return load_inspected(path, inspection, preset=preset)
@@ -82,7 +85,7 @@ def load_inspected(
     # Card and fingerprint belong to the whole file, not to a model inside it.
     if inspection.inner:
         return _make(model, None, path, preset=preset)
-    return _with_card_beside(path, model, preset)
+    return _with_card_beside(path, model, inspection.labels, preset)
 
 
 def extract_model(path: str | Path, layer: str | None = None) -> Network:
@@ -159,24 +162,37 @@ def with_card(original: Network, card: ModelCard) -> Network:
     return dataclasses.replace(original, card=card)
 
 
-def _with_card_beside(path: Path, model: keras.Model, preset: str | None) -> Network:
-    """The network of a whole file, with the card beside it and the file's fingerprint."""
+def _with_card_beside(path: Path, model: keras.Model, labels: str, preset: str | None) -> Network:
+    """The network of a whole file, with the card beside it and the file's fingerprint.
+
+    Args:
+        path: the file.
+        model: what Keras loaded from it.
+        labels: the text of the ``labels.txt`` in the file, if it is an archive.
+        preset: as in ``load_model``.
+    """
     beside = card_path(path)
     card = read_card(beside) if beside.exists() else None
     with path.open("rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-    names = _class_names_beside(path) if card is None else ()
+    names = read_class_names(labels or _labels_beside(path)) if card is None else ()
     return _make(model, card, path, preset=preset, fingerprint=fingerprint, names=names)
 
 
-def _class_names_beside(path: Path) -> Sequence[str]:
-    """The class names of the ``labels.txt`` in a model's folder; none if there is no such file."""
+def _labels_beside(path: Path) -> str:
+    """The text of the ``labels.txt`` in a model's folder; "" if there is no such file."""
     try:
         with labels_path(path).open("rb") as file:
-            text = file.read(MAX_LABELS_BYTES)
+            return file.read(MAX_LABELS_BYTES).decode("utf-8-sig", "replace")
     except OSError:
-        return ()
-    return read_class_names(text.decode("utf-8-sig", "replace"))
+        return ""
+
+
+def _unpacked(path: Path) -> AbstractContextManager[ModelInside]:
+    """The model in a ZIP archive; a file of another kind itself."""
+    if path.suffix.lower() == ".zip":
+        return model_inside(path)
+    return nullcontext(ModelInside(path))
 
 
 @contextmanager

@@ -164,6 +164,40 @@ def test_a_model_without_a_card_gets_a_note(flattened: Path, photos: Path) -> No
     assert len(lines(result)) == 1
 
 
+def test_without_a_preset_that_cannot_be_inferred_there_is_no_class(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    for command in (
+        ("predict", flattened, photos),
+        ("explain", flattened, photos, "--out", tmp_path / "out"),
+        ("activations", flattened, photos / "b.png", "first", "--out", tmp_path / "a.npy"),
+    ):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "Give the option --preset with what it was trained on: none, unit" in result.stderr
+        assert result.stdout == ""
+    answer = lines(run("predict", flattened, photos / "b.png", "--preset", "tf", "--json"))[0]
+    network = cnnviz.load_model(flattened, preset="tf")
+    expected = cnnviz.predict(network, cnnviz.open_photo(photos / "b.png"))
+    assert answer["confidence"] == pytest.approx(expected.top(1)[0].probability)
+    assert run("predict", flattened, photos, "--preset", "vgg").exit_code == 2
+
+
+def test_a_folder_or_a_file_of_another_kind_gets_an_answer(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    (tmp_path / "net.onnx").write_bytes(b"model")
+    (tmp_path / "net.h5").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    for name, sentence in (
+        ("saved", "saved is refused. This is a SavedModel of TensorFlow"),
+        ("net.onnx", "net.onnx is refused. This is an ONNX model"),
+        ("net.h5", "net.h5 is refused. This is a pointer of Git LFS"),
+    ):
+        result = run("predict", tmp_path / name, photos)
+        assert result.exit_code == 2
+        assert sentence in result.stderr
+
+
 def test_a_bad_photo_does_not_stop_the_rest(averaged: Path, photos: Path) -> None:
     (photos / "b.png").write_bytes(b"no photo at all")
     chosen = [photos / "a.PNG", photos / "b.png", photos / "gone.png", photos / "inner/c.jpg"]

@@ -209,9 +209,20 @@ def _forget_config(file: h5py.File) -> None:
     del file.attrs["model_config"]
 
 
-def _zip(members: dict[str, bytes]) -> bytes:
+def _keras_1() -> n.Json:
+    """Keras 1 had other names for layers and settings."""
+    settings = {"name": "conv", "nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "valid"}
+    layers = [{"class_name": "Convolution2D", "config": settings}]
+    return {"class_name": "Sequential", "config": {"name": "small", "layers": layers}}
+
+
+def _keras_1_version(file: h5py.File) -> None:
+    file.attrs["keras_version"] = np.bytes_("1.2.2")
+
+
+def _zip(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w") as archive:
+    with zipfile.ZipFile(memory, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return memory.getvalue()
@@ -765,6 +776,19 @@ hdf5_case("long-lists-in-parts", LOADS, lambda: n.hdf5_file(fill=_in_parts))
 
 hdf5_case("numbers-that-look-like-a-heap", LOADS, lambda: n.hdf5_file(fill=_no_heap))
 
+case(
+    "keras-in-a-zip",
+    LOADS,
+    lambda: _zip({"mine/net.keras": n.keras_file(), "__MACOSX/mine/._net.keras": b"\0"}),
+    suffix=".zip",
+)
+case(
+    "keras-2-in-a-zip",
+    LOADS,
+    lambda: _zip({"keras_model.h5": n.hdf5_file(), "labels.txt": b"0 cats\n1 dogs\n2 owls\n"}, 8),
+    suffix=".zip",
+)
+
 
 # === Files that are refused =====================================================================
 
@@ -776,12 +800,72 @@ case("junk-before-the-archive", "not-a-model", lambda: b"MZ" + n.keras_file())
 case("start-of-an-archive", "damaged-archive", lambda: b"PK\x03\x04" + bytes(200))
 case("cut-archive", "damaged-archive", lambda: n.keras_file()[:-100])
 case("remark-behind-the-archive", "damaged-archive", lambda: n.keras_file() + b"x")
+
+# --- Another kind of file: by its content, or by its name ---
+
 case(
     "torch-checkpoint",
-    "not-a-model",
+    "pickle",
     lambda: _zip({"archive/data.pkl": b"", "archive/version": b"3"}),
+    suffix=".pt",
 )
-case("saved-model-in-a-zip", "not-a-model", lambda: _zip({"model/saved_model.pb": b"\x08\x01"}))
+case("torch-pickle", "pickle", lambda: b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", suffix=".h5")
+case("torch-by-name", "pickle", lambda: b"weights", suffix=".pth")
+case("saved-model-in-a-zip", "saved-model", lambda: _zip({"model/saved_model.pb": b"\x08\x01"}))
+case(
+    "saved-model",
+    "saved-model",
+    lambda: b"\x08\x01\x12\xc8\x92\x01\n\x93" + bytes(90),
+    suffix=".bin",
+)
+case("saved-model-by-name", "saved-model", lambda: b"graph", suffix=".pb")
+case(
+    "lfs-pointer",
+    "lfs-pointer",
+    lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9406464\n",
+    suffix=".h5",
+)
+case("tflite", "tflite", lambda: b"\x1c\0\0\0TFL3" + bytes(60))
+case(
+    "tflite-of-teachable-machine", "tflite", lambda: _zip({"model.tflite": b"", "labels.txt": b""})
+)
+case("onnx", "onnx", lambda: b"\x08\x07\x12\x07pytorch\x1a\x051.9.0:" + bytes(60))
+case("onnx-by-name", "onnx", lambda: b"model", suffix=".onnx")
+case(
+    "safetensors", "safetensors", lambda: b'\x58\0\0\0\0\0\0\0{"weight":{"dtype":"F32"' + bytes(99)
+)
+case("tensorflow-js", "tensorflow-js", lambda: _zip({"model.json": b"{}", "weights.bin": b"0"}))
+case("tensorflow-js-alone", "tensorflow-js", lambda: b'{"modelTopology": {"class_name": "Model"}}')
+case("layers-as-json", "layers-only", lambda: json.dumps(n.sequential()).encode())
+case("a-page-of-github", "web-page", lambda: b"\n\n<!DOCTYPE html>\n<html lang='en'>")
+case("gzip", "other-archive", lambda: b"\x1f\x8b\x08" + bytes(40))
+hdf5_case("keras-1", "keras-1", lambda: n.hdf5_file(_keras_1(), fill=_keras_1_version))
+hdf5_case("keras-1-without-version", "keras-1", lambda: n.hdf5_file(_keras_1()))
+
+# --- A model in an archive ---
+
+case("photos-in-a-zip", "no-model-inside", lambda: _zip({"cats/1.jpg": b"\xff\xd8"}), suffix=".zip")
+case(
+    "two-models-in-a-zip",
+    "several-models",
+    lambda: _zip({"a.keras": n.keras_file(), "b/c.h5": n.hdf5_file()}),
+    suffix=".zip",
+)
+case(
+    "zip-that-leaves-its-folder",
+    "path-traversal",
+    lambda: _zip({"net.keras": n.keras_file(), "../../x.txt": b""}),
+    suffix=".zip",
+)
+case(
+    "zip-with-a-bad-model",
+    "damaged-weights",
+    lambda: _zip({"net.h5": n.hdf5_file()[:3000]}),
+    suffix=".zip",
+)
+case("bomb-in-a-zip", "zip-bomb", lambda: _zip({"net.h5": bytes(8 << 20)}, 8), suffix=".zip")
+case("zip-in-a-zip", "no-model-inside", lambda: _zip({"a.zip": b"PK"}), suffix=".zip")
+case("zip-as-a-model-in-a-zip", "not-a-model", lambda: _zip({"a.keras": _zip({"b.h5": b""})}))
 hdf5_case("start-of-hdf5", "damaged-weights", lambda: b"\x89HDF\r\n\x1a\n" + bytes(500))
 hdf5_case("cut-hdf5", "damaged-weights", lambda: n.hdf5_file()[:3000])
 hdf5_case("empty-hdf5", "not-a-model", lambda: n.hdf5(lambda _: None))

@@ -180,7 +180,7 @@ def test_a_network_of_free_size_takes_any_size_from_its_card(fresh: Any, photo: 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"There is no model file at .*none\.keras"):
         cnnviz.load_model(tmp_path / "none.keras")
-    with pytest.raises(ModelError, match="There is no model file"):
+    with pytest.raises(RefusedModelError, match="This is a folder: give the .keras or .h5 file"):
         cnnviz.load_model(str(tmp_path))
 
 

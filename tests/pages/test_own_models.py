@@ -58,6 +58,8 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     [
         ("lambda", "lambda-code"),
         ("bomb", "zip-bomb"),
+        ("lfs-pointer", "lfs-pointer"),
+        ("two-models-in-a-zip", "several-models"),
     ],
 )
 def test_a_refused_model_leaves_the_network_and_no_file(
@@ -107,6 +109,16 @@ def test_of_many_files_the_one_used_longest_ago_is_deleted(
     assert "mine.keras was deleted" in seen.text + seen.app.error[0].value.replace("\\", "")
     assert seen.chosen("Network") == "two_classes"
     assert seen.app.exception == []
+
+
+def test_a_zip_with_a_model_and_its_labels_becomes_the_network(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit().fine()
+    seen.give_model("converted_keras.zip", file_of("keras-2-in-a-zip")).fine()
+    assert seen.chosen("Network") == "converted_keras.zip"
+    assert seen.app.text_area[0].value == "cats\ndogs\nowls"
+    seen.pick_preset("unit").fine()
+    assert any(f"“{name}”" in seen.text for name in ("cats", "dogs", "owls"))
 
 
 def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
