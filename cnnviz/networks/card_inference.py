@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
 
 import keras
 
@@ -63,8 +62,9 @@ def infer_card(
             f"for {len(labels)} classes."
         )
     # A subclassed model gets no photo, so the card need not be completed.
-    steps = {"scaling": (find_scaling(model) or "unknown") if structure.has_graph else "none"}
-    if steps["scaling"] == "unknown" and _is_teachable_machine(structure):
+    scaling = find_scaling(model) or "unknown" if structure.has_graph else "none"
+    steps: dict[str, str] = {"scaling": scaling}
+    if scaling == "unknown" and _is_teachable_machine(structure):
         steps = PRESETS["teachable-machine"]
         sentences.append("Its layers and its preprocessing are those of Teachable Machine.")
     _, height, width, channels = sizes
@@ -73,11 +73,8 @@ def infer_card(
         description=" ".join(sentences),
         output=output,
         labels=labels,
-        preprocessing=Preprocessing(
-            height=height or 224,
-            width=width or 224,
-            channels=cast(Literal[1, 3, 4], channels),
-            **steps,
+        preprocessing=Preprocessing.model_validate(
+            {"height": height or 224, "width": width or 224, "channels": channels, **steps}
         ),
         training=Training(data="unknown", split="unknown"),
         licence="unknown",
