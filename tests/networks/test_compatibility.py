@@ -39,7 +39,7 @@ def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> N
     add_noise(model, chance)
     path = tmp_path / "model.keras"
     model.save(path)
-    network = cnnviz.load_model(path)
+    network = cnnviz.load_model(path, preset="unit")
     for weight, copied in zip(model.weights, network.model.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(weight), np.asarray(copied))
     picture = chance.uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
