@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import cnnviz
-from cnnviz.cards import PRESETS, card_path
+from cnnviz.cards import PRESETS
 from cnnviz.cli.terminal import import_keras, say
 from cnnviz.errors import CardError
 from cnnviz.storage import CONTRAST, OVERLAY
@@ -86,8 +86,8 @@ def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
         raise CardError(
             f"{path.name} does not show which values of the pixels the network takes, and the "
             "wrong ones give wrong classes. Give the option --preset with what it was trained on: "
-            f"{', '.join(PRESETS)}. In most lessons that is unit, photos divided by 255. A card "
-            f"beside the model, {card_path(path).name}, keeps it."
+            f"{', '.join(PRESETS)}. In most lessons that is unit, photos divided by 255. "
+            "The command 'card' keeps it in a card beside the model."
         )
     return network
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cnnviz
+from cnnviz.cards import card_path, card_text, changed
 from cnnviz.cli import explain, training
 from cnnviz.cli.inputs import (
     Json,
@@ -43,7 +44,7 @@ from cnnviz.cli.terminal import (
     say,
     show_rows,
 )
-from cnnviz.errors import CnnvizError, LayerError, TargetError
+from cnnviz.errors import CardError, CnnvizError, LayerError, TargetError
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -126,6 +127,22 @@ def layers(model: Model, as_json: Json = False, trust: Trust = False) -> None:
         rows = (dataclasses.asdict(info) for info in network.layers)
         columns = ("path", "kind", "output_shape", "parameters", "kernel_shape")
         show_rows(rows, columns, as_json)
+
+
+@app.command()
+def card(model: Model, preset: Preset = None, trust: Trust = False) -> None:
+    """Write a card beside a model that has none, with what is inferred and a preset.
+
+    The file of the model's name that ends in .json keeps them; class names, licence and source can
+    be changed in it.
+    """
+    with clear_errors():
+        path = card_path(model)
+        if path.exists():
+            raise CardError(f"There is a card already: {path}. Edit it, or move it away.")
+        network = load_for_photos(model, trust, preset)
+        write_whole(path, card_text(changed(network.card, inferred=False)).encode())
+    say(f"Wrote {path}: {len(network.card.labels)} class names and the preprocessing.")
 
 
 @app.command()

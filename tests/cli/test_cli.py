@@ -183,6 +183,21 @@ def test_without_a_preset_that_cannot_be_inferred_there_is_no_class(
     assert run("predict", flattened, photos, "--preset", "vgg").exit_code == 2
 
 
+def test_a_preset_is_kept_in_a_card(flattened: Path, photos: Path, tmp_path: Path) -> None:
+    model = tmp_path / "net.keras"
+    model.write_bytes(flattened.read_bytes())
+    assert run("card", model).exit_code == 2
+    assert run("card", model, *UNIT).exit_code == 0
+    once, kept = (
+        lines(run("predict", path, photos / "b.png", *options, "--json"))[0]["top"]
+        for path, options in ((flattened, UNIT), (model, ()))
+    )
+    assert once == kept
+    again = run("card", model, *UNIT)
+    assert again.exit_code == 2
+    assert "There is a card already" in again.stderr
+
+
 def test_a_folder_or_a_file_of_another_kind_gets_an_answer(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").touch()

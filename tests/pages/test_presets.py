@@ -25,11 +25,12 @@ def test_no_class_is_shown_until_a_preset_is_picked(
     assert question.options == [
         "0 to 1",
         "−1 to 1",
-        "−1 to 1",
+        "−1 to 1, cropped in the middle",
         "ImageNet's mean and deviation, RGB",
         "ImageNet's mean taken off, BGR",
         "0 to 255, as they are",
     ]
+    assert len(set(question.options)) == len(question.options)
     seen.pick_preset("teachable-machine").fine()
     photo = cnnviz.open_photo(picture)
     network = cnnviz.load_model(saved("flat"), preset="teachable-machine")
@@ -50,4 +51,9 @@ def test_what_needs_no_photo_is_shown_and_grey_networks_get_fewer_presets(
     seen = visit("filters").fine()
     assert seen.app.get("plotly_chart")
     (question,) = seen.turn_to("explore").fine().app.radio
-    assert question.options == ["0 to 1", "−1 to 1", "−1 to 1", "0 to 255, as they are"]
+    assert question.options == [
+        "0 to 1",
+        "−1 to 1",
+        "−1 to 1, cropped in the middle",
+        "0 to 255, as they are",
+    ]

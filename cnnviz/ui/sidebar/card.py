@@ -21,11 +21,13 @@ _SCALINGS = {
     "torch": "ImageNet's mean and deviation, RGB",
     "caffe": "ImageNet's mean taken off, BGR",
 }
+# No two may be the same: Streamlit sends the text of a choice.
+_PRESETS = {**_SCALINGS, "teachable-machine": "−1 to 1, cropped in the middle"}
 # What a person may know of a network whose file does not show its values, by preset.
 _KNOWN_AS = {
     "unit": "Most lessons and tutorials: photos divided by 255",
     "tf": "MobileNet, Xception and Inception of Keras",
-    "teachable-machine": "Teachable Machine: cropped in the middle",
+    "teachable-machine": "Teachable Machine",
     "torch": "DenseNet of Keras",
     "caffe": "VGG and ResNet of Keras",
     "none": "Networks that were trained on pixels as they are",
@@ -91,7 +93,7 @@ def ask_preset(model: ModelFile, card: ModelCard) -> None:
         "Values of the pixels",
         offered,
         index=None,
-        format_func=lambda name: _SCALINGS[PRESETS[name]["scaling"]],
+        format_func=_PRESETS.__getitem__,
         captions=[_KNOWN_AS[name] for name in offered],
         key=f"preset of {model.path} {card.output}",
     )
