@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import keras
@@ -25,8 +26,8 @@ _Values = list[Any]
 
 # The greys of the pictures: the first two give scale and offset, the third shows a curve.
 _GREYS = (0.0, 128.0, 255.0)
-# Larger results are not computed: no network enlarges its picture so much before its first layer.
-_MOST_VALUES = 1 << 23
+# Values that are computed at most: 0.5 GB. The scaling of 224 × 224 pixels takes under a hundredth.
+_MOST_VALUES = 1 << 27
 # How far apart the values of a scaled picture are, black to white: 1 and 2 of 0 to 1 and −1 to 1,
 # 4 to 13 with a deviation taken off. Of pixels as they are, with a mean taken off at most: 255.
 _SCALED = (0.25, 30.0)
@@ -35,6 +36,19 @@ _AS_THEY_ARE = (100.0, 600.0)
 _FREE_SIDE = 64
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Walk:
+    """A walk through the first operations.
+
+    Attributes:
+        ends: what reaches the operations that it ends at.
+        left: how many values may still be computed.
+    """
+
+    ends: list[_Values] = field(default_factory=list)
+    left: int = _MOST_VALUES
 
 
 def find_scaling(model: keras.Model) -> Scaling | None:
@@ -54,22 +68,22 @@ def find_scaling(model: keras.Model) -> Scaling | None:
     if keras.backend.is_int_dtype(picture.dtype):
         return "none"
     shape = (picture.shape[0] or 1, *(size or _FREE_SIDE for size in picture.shape[1:]))
-    if math.prod(shape) > _MOST_VALUES:
+    if len(_GREYS) * math.prod(shape) > _MOST_VALUES:
         return None
     greys = [keras.ops.full(shape, grey, picture.dtype) for grey in _GREYS]
-    ends: list[_Values] = []
+    walk = _Walk()
     try:
-        _follow(graph, [greys], ends)
+        _follow(graph, [greys], walk)
     # An operation may raise anything on a picture whose size does not fit it.
     except Exception:  # noqa: BLE001
         _log.info("The first operations of %s cannot be run", model.name, exc_info=True)
         return None
-    found = {_fitting_scaling(values) for values in ends} - {None}
+    found = {_fitting_scaling(values) for values in walk.ends} - {None}
     return found.pop() if len(found) == 1 else None
 
 
-def _follow(graph: Any, inputs: list[_Values], ends: list[_Values]) -> list[_Values | None]:
-    """Runs a graph up to its first weights, and collects what reaches them in ``ends``.
+def _follow(graph: Any, inputs: list[_Values], walk: _Walk) -> list[_Values | None]:
+    """Runs a graph up to its first weights, and collects what reaches them.
 
     Returns:
         The values of the graph's outputs; None for those behind weights.
@@ -80,29 +94,30 @@ def _follow(graph: Any, inputs: list[_Values], ends: list[_Values]) -> list[_Val
             if node.is_input or any(id(tensor) not in values for tensor in node.input_tensors):
                 continue
             given = [values[id(tensor)] for tensor in node.input_tensors]
-            outputs = _run(node, given, ends)
+            outputs = _run(node, given, walk)
             for tensor, output in zip(node.outputs, outputs, strict=False):
                 if output is not None:
                     values[id(tensor)] = output
     return [values.get(id(tensor)) for tensor in graph.outputs]
 
 
-def _run(node: Any, given: list[_Values], ends: list[_Values]) -> list[_Values | None]:
+def _run(node: Any, given: list[_Values], walk: _Walk) -> list[_Values | None]:
     """The outputs of one call for the grey pictures; none where the walk ends with it."""
     operation = node.operation
     inner = graph_of(operation) if isinstance(operation, keras.Model) else None
     if inner is not None:
-        return _follow(inner, given, ends)
+        return _follow(inner, given, walk)
     if isinstance(operation, keras.layers.BatchNormalization):
-        ends.extend(_standardised(operation, values) for values in given)
+        walk.ends.extend(_standardised(operation, values) for values in given)
         return []
-    has_weights = bool(getattr(operation, "weights", ()))
-    if has_weights and not isinstance(operation, keras.layers.Normalization):
-        ends.extend(given)
+    trained = getattr(operation, "weights", ()) and not isinstance(
+        operation, keras.layers.Normalization
+    )
+    size = len(_GREYS) * sum(map(_size, node.outputs))
+    if trained or size > walk.left:
+        walk.ends.extend(given)
         return []
-    if any(_size(tensor) > _MOST_VALUES for tensor in node.outputs):
-        ends.extend(given)
-        return []
+    walk.left -= size
     runs = []
     for index in range(len(_GREYS)):
         tensors = [values[index] for values in given]
@@ -111,7 +126,7 @@ def _run(node: Any, given: list[_Values], ends: list[_Values]) -> list[_Values |
         runs.append(keras.tree.flatten(run_in_inference(operation, args, kwargs)))
     outputs: list[_Values | None] = [list(values) for values in zip(*runs, strict=True)]
     if not all(_is_linear(values) for values in outputs if values is not None):
-        ends.extend(given)
+        walk.ends.extend(given)
         return []
     return outputs
 

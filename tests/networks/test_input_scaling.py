@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from keras import applications, layers, ops
 
 import cnnviz
 from cnnviz.errors import CardError
+from cnnviz.networks import input_scaling
 from cnnviz.networks.input_scaling import find_scaling
 
 # Keras saves a model with a call that NumPy 2 deprecates.
@@ -182,8 +184,31 @@ def test_a_preset_gives_the_answer_of_pixels_scaled_by_hand(photo: np.ndarray) -
         cnnviz.network(model, preset="vgg")
 
 
-def test_whole_numbers_are_pixels_as_they_are() -> None:
-    assert find_scaling(network(lambda x: ops.cast(x, "float32"), dtype="uint8")) == "none"
+def test_whole_numbers_are_pixels_as_they_are(photo: np.ndarray) -> None:
+    model = network(lambda x: ops.cast(x, "float32"), dtype="uint8")
+    expected = model.predict(resized(photo).astype(np.uint8), verbose=0)[0]
+    made = cnnviz.network(model)
+    assert made.card.preprocessing.scaling == "none"
+    np.testing.assert_allclose(cnnviz.predict(made, photo).probabilities, expected, atol=1e-5)
+
+
+def test_a_chain_of_many_operations_is_not_run_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def doubled(x: Any) -> Any:
+        for _ in range(40):
+            x = layers.Add()([x, x])
+        return x
+
+    limited = functools.partial(input_scaling._Walk, left=3 * 5 * SIZE * SIZE * 3)
+    monkeypatch.setattr(input_scaling, "_Walk", limited)
+    runs: list[Any] = []
+    run = input_scaling.run_in_inference
+    monkeypatch.setattr(
+        input_scaling, "run_in_inference", lambda *args: runs.append(1) or run(*args)
+    )
+    assert find_scaling(network(doubled)) is None
+    assert len(runs) == 3 * 5
 
 
 def test_grey_pictures_and_free_sizes_are_read_too() -> None:

@@ -167,16 +167,21 @@ def test_of_many_callers_at_once_each_gets_its_own_answer(flat: ModelFile) -> No
 
 
 def test_a_file_that_was_replaced_is_another_model(
-    tiny: Callable[[str], Any], tmp_path: Path, photo: np.ndarray
+    tiny: Callable[[str], Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "model.keras"
     tiny("flat").model.save(path)
     before = trusted(path)
-    assert workers.predict(before, photo).labels == ("class 0", "class 1", "class 2")
+    assert workers.outline(before).card.labels == ["class 0", "class 1", "class 2"]
     tiny("two_classes").model.save(path)
     after = trusted(path)
     assert after != before
-    assert workers.predict(after, photo).labels == ("class 0", "class 1")
+    assert workers.outline(after).card.labels == ["class 0", "class 1"]
+    # So is one whose class names have changed.
+    path.with_name("labels.txt").write_text("cats\ndogs\n")
+    named = trusted(path)
+    assert named != after
+    assert workers.outline(named).card.labels == ["cats", "dogs"]
 
 
 # --- Errors -----------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard |
         card = _cards().get(key, base)
         _form(key, outline, base, card)
         _preview(outline, card, photo)
-        if not card.inferred:
+        if not card.inferred and card.preprocessing.scaling != "unknown":
             name = parts.file_stem(card.title)
             parts.download("Save as a card", card_text(card).encode, f"{name}.json", "card file")
             st.caption("Beside the model, under its name, it is read the next time.")
