@@ -32,7 +32,7 @@ _TEXTS = ("title", "header", "subheader", "markdown", "caption", "info", "warnin
 
 
 class _RunningServer(PagesManager):
-    """The state of a server that has run ``app.py`` before.
+    """The state of a server that has run ``navigation.py`` before.
 
     `AppTest` starts every run with a new server, which takes its pages from the folder ``pages``.
     """
@@ -49,7 +49,7 @@ class Visit:
     """
 
     def __init__(self, page: str = "explore", **link: str | list[str]) -> None:
-        self.app = AppTest.from_file(ROOT / "app.py", default_timeout=_SECONDS)
+        self.app = AppTest.from_file(ROOT / "navigation.py", default_timeout=_SECONDS)
         self.app.query_params.update(link)
         if page != "explore":
             self.app.switch_page(f"pages/{page}.py")
@@ -112,7 +112,7 @@ class Visit:
     @property
     def text(self) -> str:
         """All texts of the page and its sidebar, as a person reads them."""
-        return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", self.raw)
+        return re.sub(r":small\[\]|\\([^a-zA-Z0-9\s])", r"\1", self.raw)
 
     def figure(self, key: str) -> dict[str, Any]:
         """The figure of a chart, by the end of its key, as the browser gets it."""
