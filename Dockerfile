@@ -25,10 +25,10 @@ RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
 
 COPY models/ /models/
 COPY .streamlit/ .streamlit/
-COPY app.py ./
+COPY app.py navigation.py ./
 COPY pages/ pages/
 COPY cnnviz/ cnnviz/
-RUN python -m compileall -q app.py pages cnnviz
+RUN python -m compileall -q app.py navigation.py pages cnnviz
 
 USER 65534:65534
 EXPOSE 8501

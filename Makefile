@@ -39,7 +39,7 @@ lint: $(VENV)/.dev  ## style of Python files and Dockerfile, imports, security o
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/bandit --quiet --recursive app.py pages cnnviz
+	$(BIN)/bandit --quiet --recursive app.py navigation.py pages cnnviz
 
 types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy

@@ -1,9 +1,8 @@
-"""The entry: page config and navigation. Start it with ``python -m cnnviz.ui``."""
+"""The entry: the web server and its guards. Start it with ``python -m cnnviz.ui``."""
 
 import streamlit as st
 
-from cnnviz.ui import shell
+from cnnviz.ui.web import start
 
-st.set_page_config(page_icon=shell.ICON, layout="wide")
-page = st.navigation(shell.pages())
-shell.run(page)
+# Streamlit finds the application by its name and this call.
+app = st.App("navigation.py", middleware=start.middleware(), lifespan=start.lifespan)

@@ -14,11 +14,17 @@ variable                        meaning                                      def
                                 their own models                             is on localhost
 ``CNNVIZ_UPLOAD_MB``            the largest model, or zip of photos to       200
                                 train on, that may be uploaded, MB
+``CNNVIZ_SESSION_UPLOADS_MB``   files that one open page may keep on the     0 (three of the
+                                server, MB                                   largest)
+``CNNVIZ_ALL_UPLOADS_MB``       files that all open pages may keep on the    1024
+                                server, MB
 ``CNNVIZ_TRAINING``             ``on`` or ``off``: whether people may train  on where the server
                                 networks, one at a time                      is on localhost
 ``CNNVIZ_REPLAY``               folder of a training to watch again; its     none
                                 files are loaded as they are, without
                                 inspection
+``CNNVIZ_METRICS``              ``on``: everybody may read the server's      ``off``
+                                load at ``/_stcore/metrics``
 ``CNNVIZ_UNTRUSTED_PROCESSES``  untrusted models in memory at once, each in  2
                                 a process of its own
 ``CNNVIZ_UNTRUSTED_GB``         memory of such a process, GB                 4
@@ -62,6 +68,9 @@ class Settings:
     training: bool | None
     replay: Path | None
     upload_mb: int
+    session_uploads_mb: int
+    all_uploads_mb: int
+    metrics: bool
     untrusted_processes: int
     untrusted_gb: int
 
@@ -82,6 +91,9 @@ def read_settings() -> Settings:
         training=_switch("CNNVIZ_TRAINING"),
         replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,
         upload_mb=_whole_number("CNNVIZ_UPLOAD_MB", default=200, least=1),
+        session_uploads_mb=_whole_number("CNNVIZ_SESSION_UPLOADS_MB", default=0, least=0),
+        all_uploads_mb=_whole_number("CNNVIZ_ALL_UPLOADS_MB", default=1024, least=1),
+        metrics=bool(_switch("CNNVIZ_METRICS")),
         untrusted_processes=_whole_number("CNNVIZ_UNTRUSTED_PROCESSES", default=2, least=1),
         untrusted_gb=_whole_number("CNNVIZ_UNTRUSTED_GB", default=4, least=2),
     )

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import importlib
 import os
+import signal
 import sys
 
 from cnnviz.errors import CnnvizError
@@ -24,6 +25,7 @@ def main() -> None:
         check_tensorflow()
     except CnnvizError as error:
         sys.exit(f"Error: {error}")
+    exit_normally_on_signals()
     map_large_arrays()
     use_one_blas_thread()
     options = take_replay(sys.argv[1:])
@@ -42,6 +44,15 @@ def main() -> None:
 
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *upload_limit(options), *options]
     sys.exit(cli.main())
+
+
+def exit_normally_on_signals() -> None:
+    """Has the process end as usual, with its exit handlers, when it is asked to stop.
+
+    The server closes its connections first, and then sends itself the same signal again.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def take_replay(words: list[str]) -> list[str]:

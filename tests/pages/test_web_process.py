@@ -20,7 +20,7 @@ _ALL_PAGES = """
 import sys
 from pathlib import Path
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("app.py", default_timeout=120).run()
+app = AppTest.from_file("navigation.py", default_timeout=120).run()
 for page in sorted(Path("pages").glob("*.py")):
     app.switch_page(str(page)).run()
     assert not app.exception and not app.error, page

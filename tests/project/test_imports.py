@@ -1,4 +1,4 @@
-"""What import-linter cannot check: app.py, late imports, libraries, and what a process loads.
+"""What import-linter cannot check: scripts, late imports, libraries, and what a process loads.
 
 The contracts in pyproject.toml define which package may import which.
 """
@@ -34,9 +34,12 @@ WITHOUT_TENSORFLOW = (
 WORKERS_ONLY = ("cnnviz.inspection", "cnnviz.serving.sandbox")
 HEAVY = {"h5py", "keras", "ray", "tensorflow"}
 
+# Beside the packages.
+SCRIPTS = ("app.py", "navigation.py")
 # Libraries by file or folder, the longest path that fits; NumPy may be imported in all of cnnviz.
 LIBRARIES = {
     "app.py": {"streamlit"},
+    "navigation.py": {"streamlit"},
     "pages": {"streamlit"},
     "cnnviz": set(),
     "cnnviz/batch/cluster.py": {"ray", "tensorflow"},
@@ -52,6 +55,7 @@ LIBRARIES = {
     "cnnviz/training": {"keras", "tensorflow"},
     "cnnviz/training/data": {"loky", "pydantic"},
     "cnnviz/ui": {"pandas", "plotly", "streamlit"},
+    "cnnviz/ui/web": {"google", "starlette", "streamlit"},
 }
 # An import whose name is not a constant, and the modules that may have one.
 DYNAMIC = "(dynamic)"
@@ -102,7 +106,7 @@ def _is_allowed(path: str, name: str, late: bool) -> bool:
         return path in DYNAMIC_IMPORTS
     if top in sys.stdlib_module_names:
         return True
-    page = path == "app.py" or path.startswith("pages/")
+    page = path in SCRIPTS or path.startswith("pages/")
     if top == "cnnviz":
         # The lazy public names would import TensorFlow: only commands use them.
         if not (path.startswith("cnnviz/cli/") or _is_module(name)):
@@ -135,7 +139,8 @@ def _runs_networks(name: str) -> bool:
 
 
 def test_every_module_imports_only_what_it_may() -> None:
-    paths = [*(ROOT / "cnnviz").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
+    paths = [*(ROOT / "cnnviz").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
+    paths += [ROOT / script for script in SCRIPTS]
     wrong = {}
     for path in (str(path.relative_to(ROOT)) for path in paths):
         if names := wrong_imports(path, (ROOT / path).read_text(encoding="utf-8")):

@@ -22,7 +22,7 @@ from cnnviz.settings import PACKAGE, ROOT
 from cnnviz.ui import __main__ as start
 from scripts.browse import free_port, wait_for
 
-APP = {"app.py", "pages", "models", ".streamlit"}
+APP = {"app.py", "navigation.py", "pages", "models", ".streamlit"}
 
 
 @pytest.fixture(scope="module")
