@@ -18,7 +18,7 @@ from cnnviz.serving import temporary_folders, worker_pools
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
 from cnnviz.storage import HDF5_SIGNATURE, replace_file
-from cnnviz.ui import ask
+from cnnviz.ui import ask, uploaders
 from cnnviz.ui.sidebar import network_choice
 from cnnviz.ui.text import plain
 
@@ -64,7 +64,7 @@ def pick() -> None:
     """Draws the upload of a model; one that can be opened becomes the chosen network."""
     _refresh_files()
     with st.expander("Your own model", icon=":material/upload_file:"):
-        uploaded = st.file_uploader(
+        uploaded = uploaders.file_uploader(
             "A saved Keras model",
             type=["keras", "h5", "hdf5"],
             key=f"uploaded model {st.session_state.get('models taken', 0)}",
@@ -75,7 +75,7 @@ def pick() -> None:
             "Only you see it; it is deleted when others need the disk space.",
         )
         if uploaded is not None:
-            # Another key makes another, empty uploader: Streamlit frees the file.
+            # Another key makes another, empty uploader, and the file is freed.
             st.session_state["models taken"] = st.session_state.get("models taken", 0) + 1
             _take(uploaded.name, uploaded.getbuffer())
             st.rerun()

@@ -15,19 +15,21 @@ from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import choices
+from cnnviz.ui import choices, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
 
 # The longest side of what a chart shows, and of the thumbnail in the sidebar.
 _SHOWN = 1000
+# The parameter in the address.
+_OWN = "photo"
 _THUMBNAIL = 160
 
 
 def pick(model: ModelFile) -> LoadedPhoto:
     """Draws the choice of a photo and returns the chosen one."""
-    uploaded = st.file_uploader(
+    uploaded = uploaders.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
         key="uploaded photo",
@@ -38,14 +40,37 @@ def pick(model: ModelFile) -> LoadedPhoto:
     _take(uploaded, "uploaded")
     with st.expander("Take a picture", icon=":material/photo_camera:"):
         if st.toggle("Switch the camera on", key="camera on"):
-            _take(st.camera_input("Camera", label_visibility="collapsed"), "taken")
+            camera = uploaders.camera_input("Camera", "camera", label_visibility="collapsed")
+            _take(camera, "taken")
+    _report_lost()
     sample = _pick_sample(model)
+    _note_own_photo()
     photo = st.session_state.get("own photo") or _read_sample(sample)
     if "photo problem" in st.session_state:
         st.error(plain(st.session_state["photo problem"]))
     st.image(photo.thumbnail, width=_THUMBNAIL)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo
+
+
+def _report_lost() -> None:
+    """Says so where the address is that of a page with a photo that this session has not."""
+    if not choices.link_names(_OWN):
+        return
+    choices.forget_address(_OWN)
+    if "own photo" not in st.session_state and not uploaders.lost_session():
+        notices.show(
+            "The photo of this page is gone, and a sample is shown instead: a photo is not kept "
+            "when its page is reloaded or the server restarts. Give it again to go on with it."
+        )
+
+
+def _note_own_photo() -> None:
+    """Has the address say that the page shows a photo that is not in the link."""
+    if "own photo" in st.session_state:
+        choices.write_address(_OWN, ["own"])
+    else:
+        choices.forget_address(_OWN)
 
 
 def _take(file: UploadedFile | None, how: str) -> None:
