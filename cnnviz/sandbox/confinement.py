@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import struct
 import sys
 import sysconfig
@@ -47,6 +48,41 @@ _SYSTEM_FILES = (
     "/sys/devices/system/node",
     "/dev/urandom",
 )
+
+
+# The variables of the parent that a confined process gets: languages, libraries, threads.
+_VARIABLES = (
+    "KERAS_BACKEND",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TZ",
+)
+
+
+def environment(folder: str | Path) -> dict[str, str]:
+    """The whole environment with which to start a process that is to be confined.
+
+    Args:
+        folder: of its temporary files; it takes the place of the home folder, too.
+    """
+    named = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return named | {
+        # Graphics cards need devices and calls that are refused.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "HOME": str(folder),
+        # Each of glibc's heaps takes address space, which is what is limited.
+        "MALLOC_ARENA_MAX": "4",
+        # Otherwise NumPy starts threads when it is imported.
+        "OPENBLAS_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TMPDIR": str(folder),
+    }
 
 
 def confine(memory: int, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from cnnviz.errors import WorkerError
+from cnnviz.sandbox.confinement import environment
 from cnnviz.serving import temporary_folders, worker_process
 from cnnviz.serving.answers import RESULTS, AnswerError, read_answer
 from cnnviz.serving.model_files import ModelFile
@@ -28,36 +29,10 @@ START_SECONDS = 300
 
 # Each thread of a confined process takes address space; an untrusted model need not have all cores.
 _THREADS = 2
-# The variables that a confined process gets: languages, libraries, threads.
-_VARIABLES = (
-    "KERAS_BACKEND",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "OMP_NUM_THREADS",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TZ",
-)
 # What of its output is logged.
 _MOST_LINES, _MOST_CHARACTERS = 500, 500
 
 _log = logging.getLogger(__name__)
-
-
-def environment(folder: str) -> dict[str, str]:
-    """The whole environment of a confined process whose temporary files are in a folder."""
-    named = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    return named | {
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "HOME": folder,
-        # Each of glibc's heaps takes address space, which is what is limited.
-        "MALLOC_ARENA_MAX": "4",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TMPDIR": folder,
-    }
 
 
 class UntrustedProcess:
@@ -79,7 +54,8 @@ class UntrustedProcess:
         self.waiting = 0
         self._settings = settings
         self._turn = threading.Lock()
-        self._is_loaded = False
+        # Of the steps before the first answer those that are done, which are not repeated.
+        self._is_confined = self._is_loaded = False
         # No shell; the arguments are constants.
         self._process = subprocess.Popen(  # nosec B603
             [sys.executable, "-m", "cnnviz.serving.untrusted_process"],
@@ -128,9 +104,11 @@ class UntrustedProcess:
         nothing = type(None)
         memory = self._settings.untrusted_gb << 30
         threads = self._settings.threads or _THREADS
-        start = worker_process.initialise_untrusted
-        arguments = (memory, os.getpid(), self.folder.name, self.model)
-        self.ask(nothing, start, *arguments, seconds=START_SECONDS)
+        if not self._is_confined:
+            start = worker_process.initialise_untrusted
+            arguments = (memory, os.getpid(), self.folder.name, self.model)
+            self.ask(nothing, start, *arguments, seconds=START_SECONDS)
+            self._is_confined = True
         # A file that is refused is refused before TensorFlow is imported.
         self.ask(nothing, worker_process.inspect, self.model, seconds=seconds)
         self.ask(nothing, worker_process.import_tensorflow, threads, seconds=START_SECONDS)

@@ -1,40 +1,35 @@
 """What a confined process can do, tried from inside: real processes, and no TensorFlow."""
 
-# The calls themselves are what is tried.
-# ruff: noqa: PTH101, PTH123, PTH208, PTH211
-
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attempts
 import pytest
+from attempts import MACHINE, MEMORY, REFUSED
 from helpers import ByValue
 
 from cnnviz.errors import ModelError
 from cnnviz.sandbox import landlock
 from cnnviz.sandbox.confinement import missing_protections
-from cnnviz.sandbox.system_calls import CHECKED, FATAL, PROCESSORS
+from cnnviz.sandbox.system_calls import FATAL
 from cnnviz.serving import worker_process
 from cnnviz.serving.model_files import model_file
 from cnnviz.serving.untrusted_processes import UntrustedProcess
-from cnnviz.settings import PACKAGE, ROOT, read_settings
+from cnnviz.settings import PACKAGE, read_settings
 
 pytestmark = [
     pytest.mark.skipif(bool(missing_protections()), reason="this system cannot enforce all of it"),
     # A fork, which is what is tried.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-MEMORY = 4 << 30
 
 
 @pytest.fixture(scope="module")
@@ -63,71 +58,11 @@ def inside(process: UntrustedProcess, function: Callable[..., Any], *arguments: 
     return process.ask(dict[str, str], ByValue(function), *arguments, seconds=60)
 
 
-def _results(actions: dict[str, Callable[[], Any]]) -> dict[str, str]:
-    results = {}
-    for name, action in actions.items():
-        try:
-            results[name] = str(action())
-        except (OSError, MemoryError) as error:
-            results[name] = type(error).__name__
-    return results
-
-
-def _tried_files(home: str, real_home: str, server: int) -> dict[str, str]:
-    """Runs inside."""
-    temporary = Path(os.environ["TMPDIR"])
-    own = temporary / "own"
-
-    def write_own() -> str:
-        own.mkdir()
-        (own / "a").write_text("text")
-        (own / "a").rename(temporary / "b")
-        own.rmdir()
-        return (temporary / "b").read_text()
-
-    return _results(
-        {
-            "write own folder": write_own,
-            "read model": Path(home, "model.keras").read_text,
-            "read card": Path(home, "model.json").read_text,
-            "read code": lambda: len(Path(PACKAGE, "errors.py").read_text()) > 0,
-            "change model": lambda: Path(home, "model.keras").write_text("x"),
-            "delete model": lambda: Path(home, "model.keras").unlink(),
-            "truncate model": lambda: os.truncate(Path(home, "model.keras"), 0),
-            "read another's model": Path(home, "other.keras").read_text,
-            "read secret": Path(home, "secret").read_text,
-            "list home": lambda: os.listdir(home),
-            "list the real home": lambda: os.listdir(real_home),
-            "list /": lambda: os.listdir("/"),
-            "list /tmp": lambda: os.listdir(temporary.parent),
-            "read passwords": Path("/etc/passwd").read_text,
-            "write home": lambda: Path(home, "new").write_text("x"),
-            "write beside own folder": lambda: Path(f"{temporary}.new").write_text("x"),
-            "write code": lambda: Path(PACKAGE, "new.py").write_text("x"),
-            "append to code": lambda: Path(PACKAGE, "errors.py").open("a").close(),
-            "write project": lambda: Path(ROOT, "new.py").write_text("x"),
-            "write packages": lambda: Path(platform.__file__).open("a").close(),
-            "write /dev/shm": lambda: Path("/dev/shm/cnnviz-new").write_text("x"),
-            "link": lambda: os.link(Path(home, "model.keras"), temporary / "link"),
-            "symbolic link": lambda: os.symlink("/etc/passwd", temporary / "link"),
-            "fifo": lambda: os.mkfifo(temporary / "fifo"),
-            "permissions": lambda: os.chmod(Path(home, "secret"), 0o777),
-            "owner": lambda: os.chown(Path(home, "secret"), 1, 1),
-            "times": lambda: os.utime(Path(home, "secret"), (0, 0)),
-            "server's memory": lambda: open(f"/proc/{server}/mem", "r+b"),
-            "server's environment": Path(f"/proc/{server}/environ").read_bytes,
-            "server's files": lambda: os.listdir(f"/proc/{server}/fd"),
-            "own files": lambda: os.listdir("/proc/self/fd"),
-        }
-    )
-
-
-REFUSED = "PermissionError"
-
-
 def test_it_reaches_its_own_files_and_no_others(process: UntrustedProcess, home: Path) -> None:
     before = {path: path.stat() for path in home.iterdir()}
-    results = inside(process, _tried_files, str(home), str(Path.home()), os.getpid())
+    results = inside(
+        process, attempts.files, str(home), str(Path.home()), os.getpid(), process.folder.name
+    )
     assert {name: one for name, one in results.items() if one != REFUSED} == {
         "write own folder": "text",
         "read model": "model.keras",
@@ -142,56 +77,8 @@ def test_it_reaches_its_own_files_and_no_others(process: UntrustedProcess, home:
     assert not (PACKAGE / "new.py").exists()
 
 
-def _tried_calls(server: int) -> dict[str, str]:
-    """Runs inside."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def call(number: int, *arguments: Any) -> int:
-        result = libc.syscall(number, *arguments)
-        if result < 0:
-            raise OSError(ctypes.get_errno(), "")
-        return result
-
-    def thread() -> str:
-        done: list[str] = []
-        one = threading.Thread(target=done.append, args=("ran",))
-        one.start()
-        one.join()
-        return done[0]
-
-    return _results(
-        {
-            "thread": thread,
-            "local socket": lambda: socket.socket(socket.AF_UNIX),
-            "local datagrams": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
-            "pair of sockets": socket.socketpair,
-            "TCP": lambda: socket.create_connection(("127.0.0.1", 9), 1),
-            "UDP": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
-            "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-            "memory without a limit": lambda: os.memfd_create("x"),
-            "memory": lambda: bytearray(2 * MEMORY),
-            "fork": os.fork,
-            "program": lambda: subprocess.run(["true"], check=True),
-            "exec": lambda: os.execv(sys.executable, ["python"]),
-            "signal": lambda: os.kill(server, 0),
-            "signal to all": lambda: os.kill(-1, 0),
-            "server's descriptor": lambda: os.pidfd_open(server),
-            "server's priority": lambda: os.setpriority(os.PRIO_PROCESS, server, 19),
-            "server's limits": lambda: __import__("resource").prlimit(server, 7),
-            "user": lambda: os.setuid(1234),
-            "shared memory": lambda: call(29 if platform.machine() == "x86_64" else 194, 0, 9, 0),
-            "dumpable again": lambda: call(CHECKED["prctl"][machine], 4, 1, 0, 0, 0),
-            "type into the terminal": lambda: call(CHECKED["ioctl"][machine], 2, 0x5412, b"x"),
-            "another's signals": lambda: call(CHECKED["fcntl"][machine], 2, 8, server),
-        }
-    )
-
-
-machine = PROCESSORS.get(platform.machine(), 0)
-
-
 def test_it_has_threads_and_no_network_processes_or_privileges(process: UntrustedProcess) -> None:
-    results = inside(process, _tried_calls, os.getpid())
+    results = inside(process, attempts.calls, os.getpid())
     assert {name: one for name, one in results.items() if one != REFUSED} == {
         "thread": "ran",
         "memory": "MemoryError",
@@ -228,7 +115,7 @@ def test_its_environment_is_of_named_variables(process: UntrustedProcess) -> Non
     assert found.keys() >= {"HOME", "TMPDIR", "MALLOC_ARENA_MAX"}
     assert found["HOME"] == found["TMPDIR"] == folder
     assert not {"SECRET_OF_THE_SERVER", "PATH", "USER"} & found.keys()
-    assert set(os.listdir(folder)) <= {"b"}
+    assert {path.name for path in Path(folder).iterdir()} <= {"b"}
 
 
 _CONFINED = (
@@ -248,7 +135,7 @@ def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", ["ptrace", "process_vm_readv", "pidfd_getfd"])
 def test_what_only_an_attack_uses_ends_the_process(name: str) -> None:
-    ended = _run(f"{_CONFINED}ctypes.CDLL(None).syscall({FATAL[name][machine]}, 0, 0, 0)")
+    ended = _run(f"{_CONFINED}ctypes.CDLL(None).syscall({FATAL[name][MACHINE]}, 0, 0, 0)")
     assert (ended.stdout, ended.returncode) == ("confined\n", -signal.SIGSYS)
 
 

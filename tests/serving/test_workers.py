@@ -487,9 +487,10 @@ def test_a_refused_model_leaves_nothing_once_its_pool_is_closed(
     path = tmp_path / "bomb.keras"
     path.write_bytes(bomb.make())
     untrusted = model_file(path)
-    with pytest.raises(RefusedModelError) as refused:
-        workers.outline(untrusted)
-    assert refused.value.code == "zip-bomb"
+    for _ in range(2):
+        with pytest.raises(RefusedModelError) as refused:
+            workers.outline(untrusted)
+        assert refused.value.code == "zip-bomb"
     process = worker_pools.open_pool(untrusted).pid
     worker_pools.close_idle(untrusted)
     assert wait_until(lambda: not _runs(process))

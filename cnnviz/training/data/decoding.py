@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,25 +89,35 @@ def decode_chunks(
         return
     with (
         (out / _JOURNAL).open("a", encoding="utf-8") as journal,
-        ProcessPoolExecutor(
-            processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
-        ) as executor,
+        closing(_decoded(missing, processes)) as decoded,
     ):
         # The last line may be incomplete: the next entry starts on a line of its own.
         journal.write("\n")
+        for chunk, entries in zip(missing, decoded, strict=True):
+            done[chunk.key] = entries
+            journal.write(json.dumps([chunk.key, entries]) + "\n")
+            journal.flush()
+            count += len(entries)
+            if report:
+                report(count, total)
+
+
+def _decoded(missing: Sequence[Chunk], processes: int | None) -> Generator[Entries]:
+    """Decodes chunks, in order: in this process where one is asked for, else in new ones."""
+    if processes == 1:
+        yield from map(decode_chunk, missing)
+        return
+    with ProcessPoolExecutor(
+        processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
+    ) as executor:
         try:
-            for chunk, entries in zip(missing, executor.map(decode_chunk, missing), strict=True):
-                done[chunk.key] = entries
-                journal.write(json.dumps([chunk.key, entries]) + "\n")
-                journal.flush()
-                count += len(entries)
-                if report:
-                    report(count, total)
+            yield from executor.map(decode_chunk, missing)
         except BrokenProcessPool as error:
             raise DataError(
                 "A process that decodes photos ended before it was done: it was killed, or the "
                 "memory is full. Run the same command again: what is done is kept."
             ) from error
+        # Also where the caller ends early.
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise

@@ -52,7 +52,7 @@ def prepare_photos(
         scale: writes float32 of 0 to 1 in place of uint8 of 0 to 255.
         seed: of the split: 20 % of each class are for validation.
         most: the maximum number of photos.
-        processes: that decode in parallel; one for each core if None.
+        processes: that decode in parallel; one for each core if None, this process itself if 1.
         report: is called with the number of decoded photos and the number of all.
 
     Raises:
