@@ -64,7 +64,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
 
     Args:
         read: files, and folders with all that is in them, that may be read. Paths that do not
-            exist are passed over.
+            exist, or that the user cannot reach, are passed over.
         write: the same, that may also be written, and with folders, changed.
 
     Raises:
@@ -91,7 +91,8 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
 def _allow(rules: int, path: Path, rights: int) -> None:
     try:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
+    # What the user cannot reach needs no rule.
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
         if not path.is_dir():
