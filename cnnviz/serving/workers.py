@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cnnviz.arrays import Floats
@@ -163,6 +164,8 @@ def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
         if done.exception() is not None:
             _log.warning("Could not prepare %s: %s", step.model.path, done.exception())
         if steps[1:]:
-            _submit_next(pool, steps[1:])
+            # The server may be ending.
+            with suppress(*worker_pools.GONE):
+                _submit_next(pool, steps[1:])
 
     pool.executor.submit(answer, step).add_done_callback(go_on)
