@@ -1,9 +1,8 @@
 """The system calls that a confined process may use, by processor.
 
-The list was made by runs under ``strace``: every small network of the tests through every function,
-the inspection of the corpus and of eleven stock architectures, and trainings. Then every file of the
-corpus, six stock architectures and a training of every recipe ran confined, without a difference.
-Added to these are
+The list was made by runs under ``strace``: every small network of the tests through every
+function, the inspection of the corpus and of eleven stock architectures, and trainings. Then every
+file of the corpus, six stock architectures and a training of every recipe ran confined. Added are
 calls that do the same in another form, which other versions of the C library and other processors
 use instead (``stat`` and ``statx``, ``read`` and ``readv``): they permit nothing more.
 """
