@@ -1,9 +1,17 @@
-"""The entry: page config and navigation. Start it with ``python -m cnnviz.ui``."""
+"""The application of the web server, and the script that it runs for every session.
+
+Start it with ``python -m cnnviz.ui``.
+"""
 
 import streamlit as st
 
 from cnnviz.ui import shell
+from cnnviz.ui.web import start
 
-st.set_page_config(page_icon=shell.ICON, layout="wide")
-page = st.navigation(shell.pages())
-shell.run(page)
+# Streamlit's server imports this file and looks for this name and call.
+app = st.App(__file__, middleware=start.middleware(), lifespan=start.lifespan)
+
+if __name__ == "__main__":
+    st.set_page_config(page_icon=shell.ICON, layout="wide")
+    page = st.navigation(shell.pages())
+    shell.run(page)

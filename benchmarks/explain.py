@@ -33,6 +33,7 @@ import cnnviz
 from benchmarks.measuring import print_table, seconds
 from cnnviz.arrays import rectify
 from cnnviz.networks import passes
+from cnnviz.networks.loading import with_card
 from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.settings import PACKAGE
 from cnnviz.training.architectures import BACKBONE
@@ -103,7 +104,7 @@ def prepare() -> Setting:
     by_size = {info.output_shape[1]: info.path for info in network.layers if info.spatial}
     return Setting(
         network=network,
-        ready=cnnviz.network(network.model, card),
+        ready=with_card(network, card),
         photo=pixels,
         view=network_view(pixels, steps),
         inputs=network_input(pixels, steps),
@@ -125,7 +126,6 @@ def bare(setting: Setting) -> Case:
 
 def cnnviz_cases(setting: Setting) -> Iterator[Case]:
     network, view = setting.ready, setting.view
-    inputs = tf.constant(setting.inputs)
 
     def case(name: str, run: Callable[[], Any]) -> Case:
         return Case("cnnviz", name, run)
@@ -133,11 +133,10 @@ def cnnviz_cases(setting: Setting) -> Iterator[Case]:
     def grad_cam(layer: str, target: int | None) -> Any:
         return cnnviz.class_activation_map(network, view, target, method="grad-cam", layer=layer)
 
-    forward = passes.forward(network).run
-    tapped = passes.forward(network, setting.convolutions).run
-    yield case(f"predict: {PASS}", lambda: forward(inputs))
+    inputs, convolutions = setting.inputs, setting.convolutions
+    yield case(f"predict: {PASS}", lambda: passes.forward(network, inputs))
     yield case("predict", lambda: cnnviz.predict(network, view))
-    yield case(f"{ALL}: {PASS}", lambda: tapped(inputs))
+    yield case(f"{ALL}: {PASS}", lambda: passes.forward(network, inputs, convolutions))
     yield case(ALL, lambda: cnnviz.activations(network, view, setting.convolutions))
     yield case(CAM, lambda: cnnviz.class_activation_map(network, view, method="cam"))
     yield case(LAST, lambda: grad_cam(setting.last, setting.target))

@@ -110,7 +110,7 @@ def prepare(folder: Path, rounds: int, side: int) -> Comparison:
 
     Pillow decodes alone, or also scales to ``side`` pixels where that is not 0.
     """
-    paths = [folder / name for names in list_photos(folder).values() for name in names]
+    paths = [folder / name for names in list_photos(folder).classes.values() for name in names]
     command = [sys.executable, "-c", DECODE, str(side), str(os.cpu_count())]
 
     def bare() -> None:
@@ -193,16 +193,17 @@ def train(folder: Path, rounds: int, *, changing: bool) -> Comparison:
 
 def explain(network: Any, paths: Sequence[Path], rounds: int) -> Comparison:
     """``explain_many`` from files, against forward passes over a batch that is in memory."""
-    run = passes.forward(network)
-    batches = len(paths) // run.batch_size
-    chosen = paths[: batches * run.batch_size]
+    size = passes.facts(network).batch_size
+    batches = len(paths) // size
+    chosen = paths[: batches * size]
     steps = network.card.preprocessing
-    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[: run.batch_size]]
+    inputs = [network_input(cnnviz.open_photo(path), steps) for path in chosen[:size]]
     batch = tf.constant(np.concatenate(inputs))
+    forward = tf.function(lambda photos: network.model(photos, training=False))
 
     def bare() -> None:
         for _ in range(batches):
-            run.run(batch)["output"].numpy()
+            forward(batch).numpy()
 
     def ours() -> None:
         failed = [result.path for result in explain_many(network, chosen) if result.error]
@@ -219,13 +220,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     network = cnnviz.load_model(MODEL)
-    listing = list_photos(arguments.folder)
+    listing = list_photos(arguments.folder).classes
     # Of every class as many.
     each = arguments.photos // len(listing)
     paths = [arguments.folder / name for names in listing.values() for name in names[:each]]
     print(
         f"{MODEL.stem}, {len(paths)} photos explained in batches of "
-        f"{passes.any_pass(network).batch_size}, {sum(map(len, listing.values()))} prepared and "
+        f"{passes.facts(network).batch_size}, {sum(map(len, listing.values()))} prepared and "
         f"trained on, {arguments.rounds} rounds; {os.cpu_count()} CPUs, Python "
         f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )

@@ -24,6 +24,20 @@ from cnnviz.errors import CardError
 
 Text = Annotated[str, Field(min_length=1)]
 MAX_SIDE = 4096
+MAX_NAME = 256
+MAX_LABELS_BYTES = 1 << 20
+
+
+# The preprocessing that a person may pick by name: fields of ``Preprocessing``.
+PRESETS: dict[str, dict[str, str]] = {
+    "none": {"scaling": "none"},
+    "unit": {"scaling": "unit"},
+    "tf": {"scaling": "tf"},
+    "torch": {"scaling": "torch"},
+    "caffe": {"scaling": "caffe"},
+    # As the program does that its export shows: Pillow's ImageOps.fit, then x / 127.5 - 1.
+    "teachable-machine": {"scaling": "tf", "fit": "crop", "interpolation": "lanczos"},
+}
 
 
 class CardPart(BaseModel):
@@ -45,7 +59,7 @@ class Preprocessing(CardPart):
         interpolation: Pillow's filter for the resize.
         scaling: ``none`` keeps 0 to 255, ``unit`` gives 0 to 1, ``tf`` gives -1 to 1;
             ``caffe`` is BGR less ImageNet's mean; ``torch`` is 0 to 1, then ImageNet's
-            mean and deviation.
+            mean and deviation. With ``unknown`` the network is not run on photos.
     """
 
     height: int = Field(gt=0, le=MAX_SIDE)
@@ -54,7 +68,7 @@ class Preprocessing(CardPart):
     fit: Literal["crop", "stretch", "pad"] = "stretch"
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    scaling: Literal["none", "unit", "tf", "caffe", "torch"] = "none"
+    scaling: Literal["none", "unit", "tf", "caffe", "torch", "unknown"] = "none"
 
     @model_validator(mode="after")
     def _colours_for_colour_scaling(self) -> Self:
@@ -158,9 +172,41 @@ def numbered_labels(units: int) -> list[str]:
     return [f"class {index}" for index in range(max(units, 2))]
 
 
+def read_class_names(text: str) -> list[str]:
+    r"""The class names in the text of a ``labels.txt``, one a line; [] where a name is too long.
+
+    Numbers from 0 before the names, as Teachable Machine writes them, are left out:
+
+    >>> read_class_names("0 cats\n1 big dogs\n")
+    ['cats', 'big dogs']
+    """
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    split = [line.partition(" ") for line in lines]
+    if all(number == str(index) and name for index, (number, _, name) in enumerate(split)):
+        lines = [name for _, _, name in split]
+    names = ["".join(sign for sign in line if sign.isprintable()) for line in lines]
+    return names if all(0 < len(name) <= MAX_NAME for name in names) else []
+
+
+def with_preset(card: ModelCard, preset: str) -> ModelCard:
+    """A card with the preprocessing of one of ``PRESETS``, at the size that it has.
+
+    Raises:
+        CardError: there is no such preset, or it does not fit the card's channels.
+    """
+    if preset not in PRESETS:
+        raise CardError(f"There is no preset {preset!r}. Choose from {', '.join(PRESETS)}.")
+    return changed(card, preprocessing=card.preprocessing.model_dump() | PRESETS[preset])
+
+
 def card_path(model_path: str | Path) -> Path:
     """The path of the card that belongs to a model file."""
     return Path(model_path).with_suffix(".json")
+
+
+def labels_path(model_path: str | Path) -> Path:
+    """The path of the file with the class names of a model that has no card."""
+    return Path(model_path).with_name("labels.txt")
 
 
 def read_card(path: str | Path) -> ModelCard:

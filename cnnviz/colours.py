@@ -10,6 +10,9 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 
 SEQUENTIAL = ("viridis", "cividis", "inferno", "magma", "gray")
 DIVERGING = ("balance", "RdBu_r", "PuOr")
+# One grey for all values, of maps that say nothing; transparent over a photo.
+BLANK = "blank"
+_GREY = (150, 158, 166)
 
 
 @functools.cache
@@ -17,10 +20,13 @@ def table(name: str) -> NDArray[np.uint8]:
     """The 256 colours of a named scale: (256, 3) uint8 RGB, read-only.
 
     Args:
-        name: one of ``SEQUENTIAL`` or ``DIVERGING``.
+        name: one of ``SEQUENTIAL`` or ``DIVERGING``, or ``BLANK``.
     """
-    colours = sample_colorscale(name, np.linspace(0, 1, 256).tolist())
-    rgb = np.rint([unlabel_rgb(colour) for colour in colours]).astype(np.uint8)
+    if name == BLANK:
+        colours = [_GREY] * 256
+    else:
+        colours = [unlabel_rgb(one) for one in sample_colorscale(name, np.linspace(0, 1, 256))]
+    rgb = np.rint(colours).astype(np.uint8)
     rgb.setflags(write=False)
     return rgb
 
@@ -31,10 +37,16 @@ def overlay_table(name: str) -> NDArray[np.uint8]:
 
     Where there is no evidence the photo stays as it is: zero is transparent, and the colour
     grows solid towards the end of a sequential scale, or both ends of a diverging one.
+    ``BLANK`` is transparent everywhere.
     """
     step = np.arange(256)
-    # Zero is between the two middle steps of a diverging scale: both are transparent.
-    strength = (np.abs(2 * step - 255) - 1) / 254 if name in DIVERGING else step / 255
+    if name == BLANK:
+        strength = np.zeros(256)
+    elif name in DIVERGING:
+        # Zero is between the two middle steps of a diverging scale: both are transparent.
+        strength = (np.abs(2 * step - 255) - 1) / 254
+    else:
+        strength = step / 255
     # The square root keeps middling evidence visible.
     alpha = np.rint(255 * np.sqrt(strength)).astype(np.uint8)
     rgba = np.column_stack([table(name), alpha])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Bytes, Floats, blend, colour, largest_magnitude, steps
 from cnnviz.cards import Preprocessing
-from cnnviz.colours import overlay_table
+from cnnviz.colours import BLANK, overlay_table
+from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap
 
@@ -27,7 +29,7 @@ class Shading:
     """A colour scale, and the values that get its first and its last colour.
 
     Attributes:
-        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``, or ``BLANK``.
         low: the value of the first colour.
         high: the value of the last colour; always above ``low``.
     """
@@ -76,7 +78,7 @@ def overlay(
     cam: ClassActivationMap,
     preprocessing: Preprocessing,
     *,
-    signed: bool = False,
+    signed: bool | None = None,
     opacity: float = OPACITY,
 ) -> NDArray[np.uint8]:
     """A photo with a map over it, exactly where the network looked: (H, W, 3) uint8.
@@ -85,30 +87,73 @@ def overlay(
         photo: (H, W, 3) uint8, the original.
         cam: the map.
         preprocessing: ``network.card.preprocessing``: how the photo became the input.
-        signed: whether evidence against the class is shown too, in the other colour.
+        signed: as in ``map_shading``.
         opacity: 0 to 1, how solid the strongest evidence is.
     """
     height, width = photo.shape[:2]
-    layer = map_layer(cam.values, height, width, preprocessing, signed=signed)
+    layer = map_layer(cam, height, width, preprocessing, signed=signed)
     return blend(photo, layer.rgba(), opacity)
 
 
 def map_layer(
-    values: Floats, height: int, width: int, preprocessing: Preprocessing, *, signed: bool = False
+    cam: ClassActivationMap,
+    height: int,
+    width: int,
+    preprocessing: Preprocessing,
+    *,
+    signed: bool | None = None,
 ) -> MapLayer:
     """A class activation map as a layer over a photo, shown in (height, width) pixels.
 
     Args:
-        values: (h, w) raw and signed; cells that are not finite are drawn as zero.
+        cam: the map; cells that are not finite are drawn as zero.
         height: rows of the layer.
         width: columns of the layer.
         preprocessing: how the photo became the network input.
-        signed: as in ``overlay``.
+        signed: as in ``map_shading``.
     """
-    values = finite(values)
     # A missing cell must not spread over its neighbours.
-    placed = place_on_photo(np.nan_to_num(values), height, width, preprocessing)
-    return MapLayer(placed, shading(values, signed=signed))
+    values = np.nan_to_num(finite(cam.values))
+    placed = place_on_photo(values, height, width, preprocessing)
+    return MapLayer(placed, map_shading(cam, signed))
+
+
+def map_shading(cam: ClassActivationMap, signed: bool | None = None) -> Shading:
+    """The colours of a map; of one that says nothing, a single grey.
+
+    Args:
+        cam: the map.
+        signed: whether evidence against the class is shown too, in the other colour; if None,
+            where the evidence for it is less than a fifth of that against it.
+    """
+    if signed is None:
+        signed = mostly_against(cam.values)
+    colours = shading(finite(cam.values), signed=signed)
+    return replace(colours, colours=BLANK) if why_empty(cam) else colours
+
+
+def picture_on_photo(
+    cam: ClassActivationMap,
+    picture: Callable[[Floats], Bytes],
+    height: int,
+    width: int,
+    preprocessing: Preprocessing,
+) -> Bytes:
+    """A method's 8-bit picture of a map, at the size of the photo: (height, width) uint8.
+
+    A map that says nothing is black.
+
+    Args:
+        cam: the map.
+        picture: ``Method.picture``: from a map to 8-bit values; 0 where the network did not look.
+        height: rows of the photo.
+        width: columns of the photo.
+        preprocessing: how the photo became the network input.
+    """
+    if why_empty(cam):
+        return np.zeros((height, width), np.uint8)
+    placed = place_on_photo(np.nan_to_num(finite(cam.values)), height, width, preprocessing)
+    return picture(np.nan_to_num(placed))
 
 
 def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading:
@@ -117,14 +162,13 @@ def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading
     Args:
         values: any shape; NaN is left out.
         signed: whether values below zero are shown: then the scale is a diverging one with zero
-            in its middle, otherwise a sequential one from zero to the largest value.
+            in its middle, otherwise a sequential one from zero to the largest absolute value,
+            so that a value that is weak beside one below zero looks weak.
         colours: the sequential scale.
     """
     if signed:
         return Shading(SIGNED, *colour_limits(values, centred=True))
-    # NaN compares as false.
-    strongest = float(np.max(values, initial=0, where=values > 0))
-    return Shading(colours, *colour_limits(values, (0.0, strongest), centred=False))
+    return Shading(colours, *colour_limits(values, (0.0, largest_magnitude(values)), centred=False))
 
 
 def activation_shading(values: Floats, colours: str) -> Shading:

@@ -32,7 +32,10 @@ def filters_npz(filters: Filters) -> bytes:
 
 
 def filters_csv(filters: Filters) -> bytes:
-    """A line for each filter: number, bias, statistics, and weights named [row,column,channel]."""
+    """A line for each filter: number, bias, statistics of all its weights, and the weights.
+
+    A weight's name is [row,column,input].
+    """
     statistics = dataclasses.asdict(filters.per_filter)
     height, width, channels, count = filters.kernels.shape
     weights = [
@@ -47,7 +50,7 @@ def filters_csv(filters: Filters) -> bytes:
         biases = filters.biases
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["filter", "bias", *statistics, *weights])
+    writer.writerow(["filter", "bias", *(f"filter {name}" for name in statistics), *weights])
     for index in range(count):
         numbers = [values[index] for values in statistics.values()]
         kernel = filters.kernels[..., index].ravel()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """minimum, maximum, mean, norm and sparsity, each (C_out,) per filter or () per layer.
+    """minimum, maximum, mean, norm and sparsity of weights, each (C_out,) or () for all of them.
 
     Attributes:
         norm: Euclidean norm.
@@ -112,6 +113,23 @@ class WeightStatistics:
     mean: Floats
     norm: Floats
     sparsity: Floats
+
+
+def weight_statistics(weights: Floats, axis: tuple[int, ...] | None = None) -> WeightStatistics:
+    """The statistics of weights over some of their axes, or over all if None.
+
+    Args:
+        weights: any shape; NaN and infinite weights give NaN and infinite statistics.
+        axis: the axes that are summed up.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        return WeightStatistics(
+            weights.min(axis=axis),
+            weights.max(axis=axis),
+            weights.mean(axis=axis),
+            np.sqrt(np.square(weights).sum(axis=axis)),
+            np.mean(weights == 0, axis=axis),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,8 +144,8 @@ class Filters:
         biases: None where the layer has none.
         pointwise: a separable convolution's second kernels (1, 1, C·m, C_out), else None;
             the biases belong to these.
-        per_filter: statistics of each filter.
-        per_layer: statistics of all kernels together.
+        per_filter: statistics of each filter, over its kernels for all inputs.
+        per_layer: statistics of the kernels of all filters together.
     """
 
     layer: str
@@ -151,13 +169,14 @@ class ClassActivationMap:
         score: what is explained: the class's logit (for the contrastive map, less the mean
             logit of the other classes), or its output where the network has no logit. Of
             maps of classes whose probabilities are averaged, the mean logit of all cells.
-        bias: the part of the score that belongs to no cell; mean(values) + bias = score for
-            the methods that read the last weights, None for those that take gradients.
+        bias: the part of the score that belongs to no cell: the mean of the values, or their
+            sum (see ``aggregate``), plus the bias is the score. None where it is not exactly so.
         gradient: the largest absolute gradient of the score at that layer; None for the
             methods that need no gradient.
         saturated: whether the score is a probability that float32 rounds to 0 or 1: its
             gradient is rounded away, and what is left of it means nothing.
         logit: whether the score is a logit, and not the output of a network that has none.
+        aggregate: how the cells make up the score: by their ``mean`` or by their ``sum``.
     """
 
     values: Floats
@@ -169,6 +188,7 @@ class ClassActivationMap:
     gradient: float | None = None
     saturated: bool = False
     logit: bool = True
+    aggregate: Literal["mean", "sum"] = "mean"
 
 
 @dataclass(frozen=True)
@@ -198,7 +218,7 @@ class PhotoResult:
         size: (H, W) of the photo as it was read, (0, 0) where it could not be.
         explanation: None where the photo failed.
         box: where the class of the explanation's first map is, in pixels of ``size``; None
-            without evidence for it.
+            without evidence for it, and where that is weak beside the evidence against it.
         error: why the photo failed, None where it did not.
         photo: (H, W, 3) uint8, where it was requested.
     """

@@ -10,15 +10,23 @@ variable                        meaning                                      def
 ``CNNVIZ_WORKERS``              worker processes that hold networks          1
 ``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
 ``CNNVIZ_THREADS``              threads of TensorFlow in each worker         0 (its own choice)
+``CNNVIZ_CACHE_MB``             memory of the web server for answers of the  128
+                                networks that may be asked for again, MB
 ``CNNVIZ_UPLOADS``              ``on`` or ``off``: whether people may bring  on where the server
                                 their own models                             is on localhost
 ``CNNVIZ_UPLOAD_MB``            the largest model, or zip of photos to       200
                                 train on, that may be uploaded, MB
+``CNNVIZ_SESSION_UPLOADS_MB``   files that one open page may keep on the     0 (three of the
+                                server, MB                                   largest)
+``CNNVIZ_ALL_UPLOADS_MB``       files that all open pages may keep on the    1024
+                                server, MB
 ``CNNVIZ_TRAINING``             ``on`` or ``off``: whether people may train  on where the server
                                 networks, one at a time                      is on localhost
 ``CNNVIZ_REPLAY``               folder of a training to watch again; its     none
                                 files are loaded as they are, without
                                 inspection
+``CNNVIZ_METRICS``              ``on``: everybody may read the server's      ``off``
+                                load at ``/_stcore/metrics``
 ``CNNVIZ_UNTRUSTED_PROCESSES``  untrusted models in memory at once, each in  2
                                 a process of its own
 ``CNNVIZ_UNTRUSTED_GB``         memory of such a process, GB                 4
@@ -58,10 +66,14 @@ class Settings:
     workers: int
     networks: int
     threads: int
+    cache_mb: int
     uploads: bool | None
     training: bool | None
     replay: Path | None
     upload_mb: int
+    session_uploads_mb: int
+    all_uploads_mb: int
+    metrics: bool
     untrusted_processes: int
     untrusted_gb: int
 
@@ -78,10 +90,14 @@ def read_settings() -> Settings:
         workers=_whole_number("CNNVIZ_WORKERS", default=1, least=1),
         networks=_whole_number("CNNVIZ_NETWORKS", default=4, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
+        cache_mb=_whole_number("CNNVIZ_CACHE_MB", default=128, least=1),
         uploads=_switch("CNNVIZ_UPLOADS"),
         training=_switch("CNNVIZ_TRAINING"),
         replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,
         upload_mb=_whole_number("CNNVIZ_UPLOAD_MB", default=200, least=1),
+        session_uploads_mb=_whole_number("CNNVIZ_SESSION_UPLOADS_MB", default=0, least=0),
+        all_uploads_mb=_whole_number("CNNVIZ_ALL_UPLOADS_MB", default=1024, least=1),
+        metrics=bool(_switch("CNNVIZ_METRICS")),
         untrusted_processes=_whole_number("CNNVIZ_UNTRUSTED_PROCESSES", default=2, least=1),
         untrusted_gb=_whole_number("CNNVIZ_UNTRUSTED_GB", default=4, least=2),
     )

@@ -126,15 +126,15 @@ np.testing.assert_allclose(cam.values.mean() + cam.bias, logit, rtol=1e-4)
 
 map_overlay(
     photo,
-    cam.values,
+    cam,
     network.card.preprocessing,
     title=f"Evidence for “{cam.target}”",
     unit="evidence (logit)",
-    label=cam.target,
 )
 
 # %% [markdown]
-# The same map as a picture: without evidence against the class, and with it.
+# The same map as a picture: without evidence against the class, and with it. Without `signed`
+# both are shown where the evidence for the class is less than a fifth of that against it.
 
 # %%
 for name, signed in (("for", False), ("for_and_against", True)):

@@ -10,6 +10,7 @@ scene = shell.enter(
     "Each small picture is one channel's map of the photo: the stronger its colour, the "
     "stronger that filter answered there. The most activated are first. Click on one to look "
     "closer.",
+    runs_photo=True,
 )
 spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
 if not spatial:

@@ -7,16 +7,18 @@ from cnnviz.ui.page_parts import class_activation_map
 
 scene = shell.enter(
     "Where is the evidence for a class?",
-    "The map adds up the evidence of the last feature maps for a class, cell by cell. "
+    "A map shows, cell by cell, what in the photo speaks for a class and what against it. "
     "Choose another class to see the evidence for that one in the same photo.",
+    runs_photo=True,
 )
 predicted = scene.explanation()
 prediction = predicted.prediction
-target, method, layer = class_activation_map.pick_question(scene, prediction)
+target, method, layer, beside = class_activation_map.pick_question(scene, prediction)
 cams = class_activation_map.maps(scene, predicted, target, method, layer)
 cam = cams[0]
 
-signed = class_activation_map.pick_signed()
+with beside:
+    signed = class_activation_map.pick_signed(cam)
 class_activation_map.sentence(scene, cam)
 on_photo, alone = st.columns(2, gap="large")
 with on_photo:

@@ -9,6 +9,7 @@ scene = shell.enter(
     "What does the network see?",
     "Drop a photo into the sidebar (:material/keyboard_double_arrow_right: opens it). "
     "The network names it, and the second picture shows where in the photo it found the evidence.",
+    runs_photo=True,
 )
 sentence = st.container()
 left, right = st.columns(2, gap="large")

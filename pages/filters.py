@@ -14,7 +14,8 @@ convolutions = [layer for layer in scene.outline.layers if layer.kernel_shape]
 if not convolutions:
     st.info("This network has no convolution, so there are no filters to show.")
     st.stop()
-layer_column, input_column, scale_column, colour_column = st.columns([3, 2, 2, 2])
+layer_column, input_column = st.columns([3, 2])
+scale_column, colour_column = st.columns(2)
 with layer_column:
     layer = filters.pick_layer(scene, convolutions)
 weights = scene.filters(layer)
@@ -28,7 +29,7 @@ with colour_column:
 
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
-    figure = filters.grid(weights, channel, scaling, colours)
+    figure = filters.grid(scene, weights, channel, scaling, colours)
     clicked = parts.clicked(figure, f"filters:{layer}")
 with detail:
     number = filters.pick_filter(scene, weights, clicked)

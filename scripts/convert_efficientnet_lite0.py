@@ -181,7 +181,7 @@ def read_labels() -> list[str]:
 
 def measure(model: keras.Model, folder: Path) -> list[Accuracy]:
     """Accuracy on ``folder/cat`` and ``folder/dog``, by mean probability per group."""
-    listing = list_photos(folder)
+    listing = list_photos(folder).classes
     photos = [
         (folder / name, index) for index, kind in enumerate(CAT_DOG) for name in listing[kind]
     ]

@@ -819,6 +819,32 @@ def _operation_cases() -> Iterator[Case]:
         "activations.softmax": tf_keras.activations.softmax,
         "relu6-plus-3": lambda x: L.ReLU(6.0)(x + 3.0) * (1.0 / 6.0),
         "same-operation-twice": lambda x: (x + 1.0) * (x + 2.0),
+        "slice-middle": lambda x: x[:, ..., 1:],
+        "slice-last-ellipsis": lambda x: x[:, 1, ...],
+        "slice-of-slice": lambda x: x[..., ::-1][..., 0],
+        "slice-of-sum": lambda x: (x + mean)[..., 1],
+        "math.divide_no_nan-zero": lambda x: tf.math.divide_no_nan(x, tf.nn.relu(x)),
+        "math.floordiv": lambda x: tf.math.floordiv(x, 0.7),
+        "math.log1p": lambda x: tf.math.log1p(tf.math.abs(x)),
+        "math.l2_normalize-epsilon": lambda x: tf.math.l2_normalize(x, axis=-1, epsilon=9.0),
+        "math.reduce_prod": lambda x: tf.math.reduce_prod(x, axis=-1),
+        "math.reduce_max-all": tf.math.reduce_max,
+        "math.argmax-default": lambda x: x + tf.cast(tf.math.argmax(x), tf.float32),
+        "math.greater": lambda x: tf.cast(x > 0.5, tf.float32),
+        "math.greater_equal": lambda x: tf.cast(x >= 0.5, tf.float32),
+        "math.less": lambda x: tf.cast(x < 0.5, tf.float32),
+        "math.less_equal": lambda x: tf.cast(tf.math.less_equal(x, 0.5), tf.float32),
+        "where": lambda x: tf.where(x > 0.0, x, 0.1 * x),
+        "nn.avg_pool2d-same": lambda x: tf.nn.avg_pool2d(x, 3, 2, "SAME"),
+        "nn.max_pool2d-lists": lambda x: tf.nn.max_pool2d(x, [1, 2, 3, 1], [1, 2, 1, 1], "VALID"),
+        "squeeze-list": lambda x: tf.squeeze(x[:, :1], axis=[1]),
+        "pad-symmetric": lambda x: tf.pad(x, [[0, 0], [1, 1], [2, 0], [0, 0]], "SYMMETRIC"),
+        "ones_like": tf.ones_like,
+        "gather": lambda x: tf.gather(x, [2, 1, 0], axis=-1),
+        "image.resize-antialias": lambda x: tf.image.resize(x, [3, 4], "bicubic", antialias=True),
+        "image.rgb_to_grayscale": lambda x: tf.image.rgb_to_grayscale(x[..., :3]),
+        "split-sizes": lambda x: tf.split(x, [1, 3], axis=-1),
+        "multiply-integers": lambda x: tf.cast(tf.cast(x, tf.int32) * 3, tf.float32),
     }
     for title, function in unary.items():
         yield Case(
@@ -838,6 +864,8 @@ def _operation_cases() -> Iterator[Case]:
         "concat": lambda x, y: tf.concat([x, y], axis=-1),
         "stack": lambda x, y: tf.stack([x, y], axis=1),
         "matmul": lambda x, y: tf.matmul(x, y, transpose_b=True),
+        "matmul-plain": lambda x, y: tf.matmul(x, tf.transpose(y, [0, 1, 3, 2])),
+        "matmul-transpose-a": lambda x, y: tf.matmul(x, y, transpose_a=True),
         "squared_difference": tf.math.squared_difference,
         "tensordot": lambda x, y: tf.tensordot(x, y, axes=[[3], [3]]),
     }
@@ -1112,6 +1140,15 @@ def _operations_nested() -> Model:
     return tf_keras.Model(image, L.Dense(3)(tf.math.reduce_mean(maps, axis=[1, 2])))
 
 
+def _operations_nested_twice() -> Model:
+    """A model with TensorFlow functions that is called twice, in the middle and at the end."""
+    inner_image = tf_keras.Input((8, 8, 3))
+    maps = L.Conv2D(3, 3, padding="same")(inner_image[..., ::-1] / 127.5 - 1.0)
+    inner = tf_keras.Model(inner_image, maps, name="inner")
+    image = tf_keras.Input((8, 8, 3))
+    return tf_keras.Model(image, L.Dense(3)(L.Flatten()(inner(tf.nn.relu(inner(image))))))
+
+
 def _mobilenet_v3() -> Model:
     return tf_keras.applications.MobileNetV3Small(
         (32, 32, 3), alpha=0.1, weights=None, classes=3, dropout_rate=0
@@ -1124,6 +1161,7 @@ def _network_cases() -> Iterator[Case]:
         "transfer-learning": (_transfer_learning, (0, 255)),
         "shared-backbone": (_shared_backbone, (0, 1)),
         "operations-nested": (_operations_nested, (0, 255)),
+        "operations-nested-twice": (_operations_nested_twice, (0, 255)),
         "MobileNetV3Small": (_mobilenet_v3, (0, 255)),
         "vision-transformer": (_attention, (0, 1)),
     }

@@ -48,7 +48,10 @@ CORE: dict[str, list[str]] = {
     "cnnviz/networks/channels.py": ["tests/networks/test_channels.py"],
     "cnnviz/networks/heads.py": ["tests/networks/test_heads.py", "tests/test_every_network.py"],
     "cnnviz/networks/kernels.py": ["tests/networks/test_kernels.py"],
-    "cnnviz/networks/passes.py": ["tests/networks/test_passes.py", "tests/test_every_network.py"],
+    "cnnviz/networks/engines/tensorflow.py": [
+        "tests/networks/test_passes.py",
+        "tests/test_every_network.py",
+    ],
     "cnnviz/networks/predictions.py": ["tests/networks/test_predictions.py"],
     "cnnviz/networks/structure.py": ["tests/networks/test_structure.py"],
     "cnnviz/networks/tracing.py": ["tests/networks/test_tracing.py", "tests/test_every_network.py"],

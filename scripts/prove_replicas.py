@@ -183,7 +183,7 @@ def prove_edges(url: str, replica: Server) -> None:
 def main() -> None:
     """Runs the proofs."""
     ports = free_port(), free_port(), free_port()
-    with running_nginx(ports) as url, running_app(ports[2]) as second:
+    with running_nginx(ports) as url, running_app(ports[2], CNNVIZ_METRICS="on") as second:
         with running_app(ports[1]) as first:
             prove_edges(url, second)
             asyncio.run(prove_sessions(url, first, running_app(ports[1])))

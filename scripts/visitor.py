@@ -32,12 +32,14 @@ from streamlit.proto.MultiSelect_pb2 import MultiSelect
 from streamlit.proto.Selectbox_pb2 import Selectbox
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 # The time limit for an answer.
 SECONDS = 60
 _XSRF = "_streamlit_xsrf"
-_ESCAPE = re.compile(r"\\(?=[\W_])")
+# Of Markdown, and of the app for Streamlit (cnnviz.ui.text).
+_ESCAPE = re.compile(r"\\(?=[\W_])|:small\[\]")
 
 
 class Visitor:
@@ -100,6 +102,26 @@ class Visitor:
         files = FileUploaderState(uploaded_file_info=[info])
         self._widgets[uploader.id] = WidgetState(id=uploader.id, file_uploader_state_value=files)
         await self._run()
+
+    async def send_file(self, name: str, data: bytes) -> int:
+        """Sends a file that no uploader has asked for; returns the status of the answer."""
+        return (await asyncio.to_thread(self._request, "PUT", name, data)).status_code
+
+    async def delete_file(self, name: str) -> int:
+        """Deletes such a file; returns the status of the answer."""
+        return (await asyncio.to_thread(self._request, "DELETE", name, None)).status_code
+
+    async def send_frame(self, frame: bytes | str) -> int | None:
+        """Sends any frame; returns the code with which the server closes, None if it does not."""
+        await self._socket.send(frame)
+        try:
+            while True:
+                async with asyncio.timeout(1):
+                    await self._socket.recv()
+        except TimeoutError:
+            return None
+        except ConnectionClosed as error:
+            return error.rcvd.code if error.rcvd else None
 
     @property
     def cookies(self) -> RequestsCookieJar:
@@ -204,13 +226,18 @@ class Visitor:
             self._widgets.pop(element.multiselect.id, None)
 
     def _put(self, urls: FileURLs, name: str, data: bytes) -> None:
-        answer = self._http.put(
-            self._url + urls.upload_url,
-            files={"file": (name, data, "image/jpeg")},
+        self._request("PUT", urls.file_id, data, name).raise_for_status()
+
+    def _request(
+        self, method: str, file_id: str, data: bytes | None, name: str = "name"
+    ) -> requests.Response:
+        return self._http.request(
+            method,
+            f"{self._url}/_stcore/upload_file/{self._session}/{file_id}",
+            files={"file": (name, data, "image/jpeg")} if data is not None else None,
             headers={"X-Xsrftoken": _token(self._http)},
             timeout=SECONDS,
         )
-        answer.raise_for_status()
 
 
 @asynccontextmanager

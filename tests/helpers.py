@@ -5,6 +5,7 @@ Worker processes import test files, and so this module: what is large is importe
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,23 @@ def wait_until(condition: Callable[[], Any], seconds: float = 180) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+class ByValue:
+    """A function of a test file, pickled with its code: a confined process cannot read the file."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import cloudpickle
+
+        module = sys.modules[self.function.__module__]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.loads, (cloudpickle.dumps(self.function),)
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def running_in(session: int) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnviz.colours import DIVERGING, SEQUENTIAL, overlay_table, plotly_scale, table
+from cnnviz.colours import BLANK, DIVERGING, SEQUENTIAL, overlay_table, plotly_scale, table
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -33,11 +33,18 @@ def test_diverging_scales_are_lightest_at_zero(name: str) -> None:
     assert abs(values[0] - values[-1]) < 25
 
 
+def test_a_blank_scale_is_one_grey_that_does_not_cover_a_photo() -> None:
+    grey = table(BLANK)
+    assert (grey == grey[0]).all()
+    assert np.ptp(grey[0].astype(int)) < 20
+    assert not overlay_table(BLANK)[:, 3].any()
+
+
 def test_viridis_has_its_published_ends() -> None:
     assert table("viridis")[[0, -1]].tolist() == [[68, 1, 84], [253, 231, 37]]
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL + DIVERGING)
+@pytest.mark.parametrize("name", [*SEQUENTIAL, *DIVERGING, BLANK])
 def test_tables_are_shared_and_cannot_be_written(name: str) -> None:
     for colours, channels in ((table(name), 3), (overlay_table(name), 4)):
         assert colours.shape == (256, channels)

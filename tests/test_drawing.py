@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import cnnviz
+from cnnviz.attribution.methods import contrast_picture
 from cnnviz.cards import Preprocessing
-from cnnviz.colours import overlay_table
-from cnnviz.drawing import SIGNED, Shading, activation_shading, colour_limits, map_layer, shading
+from cnnviz.colours import BLANK, overlay_table
+from cnnviz.drawing import (
+    SIGNED,
+    Shading,
+    activation_shading,
+    colour_limits,
+    map_layer,
+    map_shading,
+    picture_on_photo,
+    shading,
+)
 from cnnviz.geometry import place_on_photo, seen_region
 from cnnviz.results import ClassActivationMap
 
@@ -101,6 +111,7 @@ def test_the_centre_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None
 def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> None:
     network = brightness(fit="crop")
     photo = np.full((96, 400, 3), 180, np.uint8)
+    photo[:40, 150:200] = 90
     cam = cnnviz.class_activation_map(network, photo, "light")
     picture = cnnviz.overlay(photo, cam, network.card.preprocessing, opacity=1)
     seen = seen_region(96, 400, network.card.preprocessing)
@@ -116,18 +127,30 @@ def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> Non
 STRETCH = Preprocessing(height=8, width=8)
 
 
-def a_map(values: Any) -> ClassActivationMap:
-    return ClassActivationMap(np.array(values, np.float32), "cam", "conv", "cat", 1.0, 0.0)
+def a_map(values: Any, **fields: Any) -> ClassActivationMap:
+    values = np.array(values, np.float32)
+    return ClassActivationMap(values, "cam", "conv", "cat", **{"score": 0.0, "bias": 0.0} | fields)
 
 
 def test_one_pixel_a_cell_by_hand() -> None:
     """The largest evidence gets the table's end, none stays clear, and so does what is against."""
     photo = np.full((1, 3, 3), 100, np.uint8)
     table = overlay_table("inferno")
-    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -9.0]]), STRETCH, opacity=0.5)
+    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -4.0]]), STRETCH, opacity=0.5)
     expected = 0.5 * 100 + 0.5 * table[255, :3].astype(float)
     assert table[255, 3] == 255
     np.testing.assert_allclose(picture[0, 0], expected, atol=0.6)
+    np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
+
+
+def test_evidence_that_is_weaker_than_what_is_against_it_is_as_pale_as_it_is_weak() -> None:
+    """The scale ends at the largest absolute value, 9: of 255 steps 3 is the 85th."""
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    table = overlay_table("inferno").astype(float)
+    picture = cnnviz.overlay(photo, a_map([[3.0, 0.0, -9.0]]), STRETCH, opacity=1)
+    assert table[85, 3] == round(255 * (1 / 3) ** 0.5)
+    expected = 100 + (table[85, :3] - 100) * table[85, 3] / 255
+    np.testing.assert_allclose(picture[0, 0], expected, atol=0.51)
     np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
 
 
@@ -161,13 +184,59 @@ def test_signed_limits_are_symmetric_around_zero(values: list[float], steps: lis
         np.testing.assert_allclose(picture[0, column], expected, atol=0.51)
 
 
-def test_a_layer_is_signed_only_where_that_is_asked_for() -> None:
-    values = np.array([[4.0, -2.0]])
-    layer, unsigned, signed = (
-        map_layer(values, 1, 2, STRETCH, **options)
-        for options in ({}, {"signed": False}, {"signed": True})
+@pytest.mark.parametrize(
+    ("values", "signed"),
+    [
+        ([5.0, -25.1], True),
+        ([5.0, -25.0], False),
+        ([0.003, -0.45], True),
+        ([-1.0, -2.0], True),
+        ([0.0, -2.0], True),
+        ([1.0, 2.0], False),
+        ([4.0, -9.0], False),
+    ],
+    ids=str,
+)
+def test_both_signs_are_drawn_where_the_evidence_for_is_less_than_a_fifth(
+    values: list[float], signed: bool
+) -> None:
+    photo = np.full((1, 2, 3), 100, np.uint8)
+    cam = a_map([values])
+    largest = float(np.abs(cam.values).max())
+    expected = Shading(SIGNED, -largest, largest) if signed else Shading("inferno", 0, largest)
+    assert map_shading(cam) == expected == map_shading(cam, signed)
+    drawn, chosen, other = (
+        cnnviz.overlay(photo, cam, STRETCH, signed=choice) for choice in (None, signed, not signed)
     )
-    assert layer.shading == unsigned.shading != signed.shading
+    np.testing.assert_array_equal(drawn, chosen)
+    assert (drawn != other).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ([[3.0, 3.0]], {}),
+        ([[-3.0, -3.0]], {}),
+        ([[0.0, 0.0]], {}),
+        ([[1e-9, -3e-9]], {}),
+        ([[1e-4, -1e-4]], {"score": 1000.0}),
+        ([[2.0, 1.0]], {"gradient": 0.0}),
+        ([[2.0, 1.0]], {"saturated": True}),
+        ([[np.nan, 1.0]], {}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("signed", [None, False, True])
+def test_a_map_that_says_nothing_is_not_drawn(
+    values: Any, fields: dict[str, Any], signed: bool | None
+) -> None:
+    photo = np.full((1, 2, 3), 100, np.uint8)
+    cam = a_map(values, **fields)
+    before = cam.values.copy()
+    assert map_shading(cam, signed).colours == BLANK
+    picture = cnnviz.overlay(photo, cam, STRETCH, signed=signed, opacity=1)
+    np.testing.assert_array_equal(picture, photo)
+    np.testing.assert_array_equal(cam.values, before)
 
 
 def test_signed_colours_in_numbers() -> None:
@@ -179,8 +248,9 @@ def test_signed_colours_in_numbers() -> None:
 
 def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
     photo = np.full((6, 6, 3), 100, np.uint8)
-    against = a_map(np.full((2, 2), -3.0))
-    np.testing.assert_array_equal(cnnviz.overlay(photo, against, STRETCH), photo)
+    against = a_map([[-3.0, -3.0], [-3.0, -2.0]])
+    unsigned = cnnviz.overlay(photo, against, STRETCH, signed=False)
+    np.testing.assert_array_equal(unsigned, photo)
     assert (cnnviz.overlay(photo, against, STRETCH, signed=True) != photo).any()
 
 
@@ -217,9 +287,10 @@ def test_any_photo_takes_any_map(
 
 def test_evidence_for_a_class_has_a_sequential_scale_that_begins_at_zero() -> None:
     values = np.array([[-8.0, 2.0], [np.nan, 4.0]], np.float32)
-    assert shading(values, signed=False) == Shading("inferno", 0, 4)
-    assert shading(values, signed=False, colours="viridis") == Shading("viridis", 0, 4)
-    assert shading(np.full((2, 2), -3.0), signed=False) == Shading("inferno", 0, 1)
+    assert shading(values, signed=False) == Shading("inferno", 0, 8)
+    assert shading(-values, signed=False, colours="viridis") == Shading("viridis", 0, 8)
+    assert shading(np.maximum(values, 0), signed=False) == Shading("inferno", 0, 4)
+    assert shading(np.full((2, 2), -3.0), signed=False) == Shading("inferno", 0, 3)
     assert shading(np.full((2, 2), np.nan), signed=False) == Shading("inferno", 0, 1)
 
 
@@ -239,12 +310,14 @@ def test_other_values_have_limits_of_their_own() -> None:
 @given(
     hnp.arrays(np.float32, (3, 4), elements=st.floats(width=32)),
     st.sampled_from(["crop", "stretch", "pad"]),
-    st.booleans(),
+    st.sampled_from([None, False, True]),
 )
-def test_both_forms_of_a_layer_show_the_same(values: np.ndarray, fit: str, signed: bool) -> None:
+def test_both_forms_of_a_layer_show_the_same(
+    values: np.ndarray, fit: str, signed: bool | None
+) -> None:
     """The RGBA picture of files and the indexed one of pages."""
     how = Preprocessing(height=8, width=8, fit=fit, crop_fraction=0.75)
-    layer = map_layer(values, 20, 30, how, signed=signed)
+    layer = map_layer(a_map(values), 20, 30, how, signed=signed)
     indexed, rgba = layer.table[layer.indices()], layer.rgba()
     np.testing.assert_array_equal(indexed[..., 3], rgba[..., 3])
     visible = rgba[..., 3] > 0
@@ -265,3 +338,13 @@ def test_activations_below_zero_get_a_scale_centred_on_zero(
     values: list[float], expected: Shading
 ) -> None:
     assert activation_shading(np.array(values, np.float32), "viridis") == expected
+
+
+def test_the_8_bit_picture_of_a_map_that_says_nothing_is_black() -> None:
+    how = Preprocessing(height=8, width=8, fit="stretch")
+    evidence = np.array([[0.0, 4.0], [-3.0, 1.0]], np.float32)
+    drawn = picture_on_photo(a_map(evidence), contrast_picture, 20, 30, how)
+    assert drawn.shape == (20, 30)
+    assert (drawn[4, 22], drawn[15, 7]) == (255, 0)
+    same = a_map(np.full((2, 2), 2, np.float32))
+    assert not picture_on_photo(same, contrast_picture, 20, 30, how).any()

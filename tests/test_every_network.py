@@ -68,6 +68,7 @@ HEADS = {
     "one_sigmoid_map": ("combined", None, "class_maps", "class_maps"),
     "one_logit": ("linear", "scores", "conv2", "conv2"),
     "one_sigmoid": ("sigmoid", "scores", "conv2", "conv2"),
+    "one_unit_after_flatten": ("sigmoid", "scores", None, "conv2"),
     "rectified_scores": ("softmax", None, None, "conv2"),
     "rescaled": ("softmax", "scores", "act", "act"),
     "reshaped_maps": ("softmax", ".*", "recut", "recut"),
@@ -84,6 +85,13 @@ HEADS = {
     "two_outputs_inside": ("softmax", "scores", None, "pyramid/coarse"),
     "whole_pooling": ("softmax", "scores", "conv2", "conv2"),
     "wide": ("softmax", "scores", "conv2", "conv2"),
+}
+
+# Networks that flatten their last maps into dense layers, and whether one of them is hidden.
+FLATTENED = {
+    "dense_after_flatten": True,
+    "ends_in_operations": False,
+    "one_unit_after_flatten": False,
 }
 
 # Networks whose scores are means of probabilities, so that no logits exist.
@@ -190,7 +198,6 @@ def check_prepared(case: Case) -> None:
             maps = cnnviz.activations(network, case.photo, [info.path])[info.path]
             assert maps.ndim == 3
             assert len(network.compiled) == compiled
-    assert passes.any_pass(network).head == passes.forward(network).head
 
 
 def check_head(case: Case) -> None:
@@ -199,7 +206,7 @@ def check_head(case: Case) -> None:
 
 
 def compare_head(name: str, network: Any) -> None:
-    head = passes.any_pass(network).head
+    head = passes.facts(network).head
     activation, *patterns = HEADS[name]
     assert head.activation == activation
     paths = (head.dense, head.features, head.last_spatial)
@@ -208,25 +215,27 @@ def compare_head(name: str, network: Any) -> None:
             assert path is None
         else:
             assert re.fullmatch(pattern, str(path)), head
+    flattens = name in FLATTENED
+    assert head.flattened == (head.last_spatial if flattens else None)
+    assert head.hidden == FLATTENED.get(name, False)
 
 
 def check_output(case: Case) -> None:
     """The compiled output is the plain model's, and the activation of the logits."""
-    view = passes.forward(case.network)
-    values = view.run(case.inputs)
-    output = values["output"].numpy()
+    values, head = passes.forward(case.network, case.inputs), passes.facts(case.network).head
+    output = values.output
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
     np.testing.assert_allclose(output, case.output, rtol=0, atol=tolerance)
-    if "logits" not in values:
+    if values.logits is None:
         assert case.name in WITHOUT_LOGITS
         return
-    logits = values["logits"].numpy()[0].astype(np.float64)
+    logits = values.logits[0].astype(np.float64)
     powers = np.exp(logits - logits.max())
     expected = {
         "softmax": powers / powers.sum(),
         "sigmoid": 1 / (1 + np.exp(-logits)),
         "linear": logits,
-    }[view.head.activation]
+    }[head.activation]
     np.testing.assert_allclose(output[0], expected, rtol=0, atol=tolerance)
 
 
@@ -234,11 +243,10 @@ def check_features(case: Case) -> None:
     """The means of the maps named `features`, times the dense weights, are the logits."""
     if not case.averages_maps:
         return
-    view = passes.forward(case.network)
-    values = view.run(case.inputs)
-    logits = values["features"].numpy()[0].mean(axis=(0, 1))
-    if view.head.dense:
-        name = view.head.dense.rpartition("/")[2]
+    values, head = passes.forward(case.network, case.inputs), passes.facts(case.network).head
+    logits = values.features[0].mean(axis=(0, 1))
+    if head.dense:
+        name = head.dense.rpartition("/")[2]
         kernel, bias = next(
             (np.asarray(weight) for weight in layer.weights)
             for layer in case.network.model._flatten_layers()
@@ -247,7 +255,7 @@ def check_features(case: Case) -> None:
         # A 1×1 convolution takes the place of a dense layer: (1, 1, K, C).
         logits = logits @ kernel.reshape(-1, kernel.shape[-1]) + bias
     tolerance = case.rounding(1e-5, 3e-3, 3e-2)
-    np.testing.assert_allclose(values["logits"].numpy()[0], logits, rtol=1e-4, atol=tolerance)
+    np.testing.assert_allclose(values.logits[0], logits, rtol=1e-4, atol=tolerance)
 
 
 def check_prediction(case: Case) -> None:
@@ -274,7 +282,9 @@ def check_maps(case: Case) -> None:
     network = case.network
     methods = cnnviz.methods(network)
     averages = case.name in builders.AVERAGED + builders.AVERAGED_PROBABILITIES
-    assert methods == (tuple(METHODS) if averages else ANY_LAYER)
+    expected = tuple(METHODS) if averages else ANY_LAYER
+    assert sorted(methods) == sorted(expected)
+    assert methods[0] == ("hires-cam" if case.name in FLATTENED else expected[0])
     labels = network.card.labels
     predicted = cnnviz.predict(network, case.photo).label
     for method in methods:
@@ -287,7 +297,20 @@ def check_maps(case: Case) -> None:
             assert np.isfinite(cam.score)
             assert cam.method == method
             assert cam.target == (label or predicted)
-            assert (cam.bias is None) == (METHODS[method].aggregate == "sum")
+            assert cam.aggregate == METHODS[method].aggregate
+            check_sum(case, cam)
+
+
+def check_sum(case: Case, cam: cnnviz.ClassActivationMap) -> None:
+    """Where a map has a bias, its cells and the bias make up the score."""
+    if cam.bias is None:
+        assert METHODS[cam.method].aggregate == "sum"
+        assert case.name not in FLATTENED or cam.method != "hires-cam" or FLATTENED[case.name]
+        return
+    combine = np.mean if cam.aggregate == "mean" else np.sum
+    total = float(combine(cam.values, dtype=np.float64)) + cam.bias
+    slack = case.rounding(2e-5, 5e-3, 5e-2) * max(1, abs(cam.score))
+    assert total == pytest.approx(cam.score, abs=slack)
 
 
 def check_identities(case: Case) -> None:

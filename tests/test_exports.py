@@ -35,6 +35,7 @@ def test_what_a_layer_lacks_is_not_in_the_npz() -> None:
 def test_a_line_of_the_csv_is_one_filter() -> None:
     rows = list(csv.reader(io.StringIO(filters_csv(two_filters()).decode())))
     statistics = ["minimum", "maximum", "mean", "norm", "sparsity"]
-    assert rows[0] == ["filter", "bias", *statistics, "[0,0,0]", "[0,1,0]"]
+    named = [f"filter {name}" for name in statistics]
+    assert rows[0] == ["filter", "bias", *named, "[0,0,0]", "[0,1,0]"]
     numbers = [[float(value) for value in row] for row in rows[1:]]
     assert numbers == [[0, 7, 1, 2, 3, 4, 5, 1, 0.5], [1, 8, 2, 3, 4, 5, 6, -2, 4]]

@@ -18,14 +18,18 @@ VALUES = {
     "CNNVIZ_WORKERS": ("2", 2),
     "CNNVIZ_NETWORKS": ("5", 5),
     "CNNVIZ_THREADS": (" 4 ", 4),
+    "CNNVIZ_CACHE_MB": ("64", 64),
     "CNNVIZ_UPLOADS": (" Off", False),
     "CNNVIZ_TRAINING": ("ON ", True),
     "CNNVIZ_REPLAY": ("/data/nets/mine_training", Path("/data/nets/mine_training")),
     "CNNVIZ_UPLOAD_MB": ("50", 50),
+    "CNNVIZ_SESSION_UPLOADS_MB": ("60", 60),
+    "CNNVIZ_ALL_UPLOADS_MB": ("70", 70),
+    "CNNVIZ_METRICS": ("on", True),
     "CNNVIZ_UNTRUSTED_PROCESSES": ("3", 3),
     "CNNVIZ_UNTRUSTED_GB": ("8", 8),
 }
-SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING")
+SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING", "CNNVIZ_METRICS")
 FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_REPLAY")
 DEPRECATED = {
     "CNNVIZ_GUESTS": ("CNNVIZ_UNTRUSTED_PROCESSES", "untrusted_processes"),
@@ -48,10 +52,14 @@ def test_without_variables_the_defaults_hold() -> None:
         workers=1,
         networks=4,
         threads=0,
+        cache_mb=128,
         uploads=None,
         training=None,
         replay=None,
         upload_mb=200,
+        session_uploads_mb=0,
+        all_uploads_mb=1024,
+        metrics=False,
         untrusted_processes=2,
         untrusted_gb=4,
     )

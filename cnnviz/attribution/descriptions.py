@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
+from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import seen_region
 from cnnviz.results import (
     CERTAIN,
@@ -20,9 +21,6 @@ from cnnviz.results import (
 
 # Below this probability a network is not sure, and its second class is named too.
 _SURE = 0.6
-
-# The smallest relative change that float32 can represent.
-_RESOLUTION = float(np.finfo(np.float32).eps)
 
 # Number of classes that are named where each is judged by itself.
 _NAMED = 3
@@ -42,17 +40,52 @@ def describe(explanation: Explanation, size: tuple[int, int], preprocessing: Pre
 
 
 def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preprocessing) -> str:
-    """A sentence on where in a photo of (height, width) a map finds its evidence, or why not."""
+    """Sentences on where in a photo of (height, width) a map finds its evidence, or why not.
+
+    Where the evidence for the class is weak beside that against it, both are described.
+    """
     reason = nothing_to_see(cam)
     if reason:
         return reason
-    row, column = np.unravel_index(np.argmax(cam.values), cam.values.shape)
-    height, width = size
-    region = seen_region(height, width, preprocessing)
-    y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
-    x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
-    position = _POSITIONS[min(int(y * 3), 2)][min(int(x * 3), 2)]
-    return f"The evidence for “{cam.target}” is strongest {position} of the photo."
+    strongest_for = _position(cam, int(cam.values.argmax()), size, preprocessing)
+    if not mostly_against(cam.values):
+        return f"The evidence for “{cam.target}” is strongest {strongest_for} of the photo."
+    lowest, highest = float(cam.values.min()), float(cam.values.max())
+    strongest_against = _position(cam, int(cam.values.argmin()), size, preprocessing)
+    against = f"is strongest {strongest_against} of the photo ({_signed(lowest)})"
+    if highest <= 0:
+        return (
+            f"The photo holds no evidence for “{cam.target}”: no cell of the map is above zero. "
+            f"The evidence against it {against}."
+        )
+    return (
+        f"The map of “{cam.target}” speaks mostly against it. The evidence against it {against}; "
+        f"the evidence for it is at most {_signed(highest)}, {strongest_for}: less than a fifth "
+        "of that."
+    )
+
+
+def sum_of_cells(cam: ClassActivationMap, prediction: Prediction) -> str:
+    """Sentences on how the cells of a map make up the score of its class, with the numbers."""
+    method = METHODS[cam.method]
+    name = method.score or (
+        f"the network's logit for “{cam.target}”"
+        if prediction.logits is not None
+        else f"the mean logit of all positions for “{cam.target}”"
+        if cam.logit
+        else f"the network's output for “{cam.target}”"
+    )
+    total = float(cam.values.mean() if cam.aggregate == "mean" else cam.values.sum())
+    of_map = f"{cam.aggregate.capitalize()} of the map {total:.3f}"
+    if cam.bias is not None:
+        return f"{of_map} + bias {cam.bias:.3f} = {cam.score:.3f}, {name}."
+    if not method.exact_sum:
+        return f"The score is {cam.score:.3f}, {name}; the cells of this map need not add up to it."
+    return (
+        f"{of_map}; the score is {cam.score:.3f}, {name}. Other layers come between this layer "
+        "and the score, so each cell has what its place contributed to first order, and the sum "
+        "need not be the score."
+    )
 
 
 def mirrored(maps: Sequence[ClassActivationMap]) -> str:
@@ -66,52 +99,41 @@ def mirrored(maps: Sequence[ClassActivationMap]) -> str:
 
 
 def nothing_to_see(cam: ClassActivationMap) -> str:
-    """Why a map has no positive evidence to draw; "" if it has some."""
-    values = cam.values
-    if not np.isfinite(values).all():
-        return "The map holds values that are not numbers, so it cannot be drawn."
-    if cam.saturated:
-        rounded = "1" if cam.score > 0.5 else "0"
-        return (
-            f"The probability of “{cam.target}” rounds to {rounded}, and its gradient with it, so "
-            "this map means nothing. The network gives no logit that could be explained instead."
-        )
-    if cam.gradient == 0:
-        return (
-            f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, as "
-            "happens when small changes of the layer do not change the answer."
-        )
-    if not values.any():
-        return (
-            f"The map for “{cam.target}” is zero everywhere: the maps that it weighs are zero, "
-            "or have no weight."
-        )
-    if _is_lost(cam):
-        largest = f"{np.abs(values).max():.0e}"
-        return (
-            f"No cell is evidence for or against “{cam.target}” by more than {largest}: "
-            "too little to change the network's answer in float32, so this map means nothing."
-        )
-    if values.max() <= 0:
-        return f"The photo holds no evidence for “{cam.target}”: no cell of the map is above zero."
-    if values.size > 1 and np.ptp(values) <= 1e-6 * np.abs(values).max():
-        return (
-            f"The evidence for “{cam.target}” is the same everywhere, so this map shows no "
-            "place that matters more."
-        )
-    return ""
-
-
-def _is_lost(cam: ClassActivationMap) -> bool:
-    """Whether all cells together are lost by rounding in what they are summed with.
-
-    They are summed with the score and with its bias. Softmax and sigmoid turn a logit z into
-    exp(z), which a small change d of z multiplies by 1 + d: there they are summed with 1.
-    """
-    # All cells together change the score by the mean of the map, or by its sum.
-    cells = cam.values.size if METHODS[cam.method].aggregate == "sum" else 1
-    terms = (cam.score, cam.bias or 0, 1 if cam.logit else 0)
-    return bool(np.abs(cam.values).max() * cells < _RESOLUTION * max(map(abs, terms)))
+    """Why a map says nothing about any place of the photo; "" if it says something."""
+    match why_empty(cam):
+        case None:
+            return ""
+        case "not numbers":
+            return "The map holds values that are not numbers, so it cannot be drawn."
+        case "saturated":
+            rounded = "1" if cam.score > 0.5 else "0"
+            return (
+                f"The probability of “{cam.target}” rounds to {rounded}, and its gradient with it, "
+                "so this map means nothing. The network gives no logit that could be explained "
+                "instead."
+            )
+        case "no gradient":
+            return (
+                f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, "
+                "as happens when small changes of the layer do not change the answer."
+            )
+        case "zero":
+            return (
+                f"The map for “{cam.target}” is zero everywhere: the maps that it weighs are zero, "
+                "or have no weight."
+            )
+        case "lost":
+            largest = f"{np.abs(cam.values).max():.0e}"
+            return (
+                f"No cell is evidence for or against “{cam.target}” by more than {largest}: "
+                "too little to change the network's answer in float32, so this map means nothing."
+            )
+        case "even":
+            side = "for" if cam.values.flat[0] > 0 else "against"
+            return (
+                f"The evidence {side} “{cam.target}” is the same everywhere, so this map shows no "
+                "place that matters more."
+            )
 
 
 def damage(filters: Filters) -> str:
@@ -155,6 +177,30 @@ def _independent_answer(prediction: Prediction) -> str:
         else f"The network sees none of its classes; {labels} is the most probable."
     )
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
+
+
+def _position(
+    cam: ClassActivationMap, cell: int, size: tuple[int, int], preprocessing: Preprocessing
+) -> str:
+    """Where in a photo of (height, width) a cell of a map is, such as “in the middle”.
+
+    Args:
+        cam: the map.
+        cell: the index of the cell, row by row.
+        size: of the photo.
+        preprocessing: how the photo became the network input.
+    """
+    row, column = np.unravel_index(cell, cam.values.shape)
+    height, width = size
+    region = seen_region(height, width, preprocessing)
+    y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
+    x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
+    return _POSITIONS[min(int(y * 3), 2)][min(int(x * 3), 2)]
+
+
+def _signed(value: float) -> str:
+    """A value of a map with its sign."""
+    return f"{value:+.3g}".replace("-", "−")
 
 
 def _share(index: int, cells: int, start: float, length: float, side: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
 from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
-from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.structure import find
+from cnnviz.networks.values import Head
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
@@ -30,7 +31,8 @@ class _Terms:
         layer: path of the layer that gives the maps.
         maps: (h, w, K).
         factors: (K,) weights of the class, or (h, w, K) gradients of its score.
-        bias: for weights, what the mean of the map lacks to the score; None for gradients.
+        bias: what the cells lack to the score, their mean for weights and their sum for
+            gradients; None where they do not add up to it.
         score: for gradients, the score; None for weights.
         logit: whether the score is a logit, and not the network's output.
     """
@@ -55,7 +57,7 @@ def methods(network: Network) -> tuple[str, ...]:
         LayerError: the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return tuple(METHODS) if passes.any_pass(network).head.features else ANY_LAYER
+    return _fitting(passes.facts(network).head)
 
 
 def class_activation_map(
@@ -68,15 +70,17 @@ def class_activation_map(
 ) -> ClassActivationMap:
     """A map (h, w) of where in a photo the network finds evidence for a class.
 
-    By Zhou et al. 2016 or Selvaraju et al. 2017: ``METHODS`` has the formulas and papers.
+    ``METHODS`` has the formulas and papers.
 
     Args:
         network: the network.
         photo: (H, W, 3) uint8.
         target: a class, by name or number; the predicted one if None.
         method: a key of ``METHODS``; if None, ``cam`` where the network averages its last
-            maps straight into its dense layer, or into its scores, else ``grad-cam``.
-        layer: the layer to explain, for Grad-CAM only; the last one with maps if None.
+            maps straight into its dense layer, or into its scores; ``hires-cam`` where it
+            flattens them into dense layers; else ``grad-cam``.
+        layer: the layer to explain, for methods with gradients only; the last one with maps
+            if None.
 
     Returns:
         The map: ``.values`` (h, w) raw and signed, ``.method``, ``.layer``, ``.target``.
@@ -103,7 +107,7 @@ def explain(
     """The prediction for a photo (H, W, 3), and a map (h, w) for each of some classes.
 
     The same as ``predict`` and ``class_activation_map`` together, with one run of the network
-    for all classes, or one for each with Grad-CAM. Without ``targets`` it explains the
+    for all classes, or one for each where gradients are needed. Without ``targets`` it explains the
     predicted class.
 
     Raises:
@@ -134,12 +138,12 @@ def explain_inputs(
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
     classes = [class_index(network, target) for target in targets]
-    head = passes.any_pass(network).head
+    head = passes.facts(network).head
     chosen = _choose(head, method, layer)
     if chosen.passes == "forward":
         outputs, logits, terms = _run_forward(network, head, inputs, chosen)
     else:
-        outputs, logits, terms = _run_backward(network, head, inputs, classes, layer)
+        outputs, logits, terms = _run_backward(network, head, inputs, classes, layer, chosen)
     explanations: list[Explanation | ModelError] = []
     for number, output in enumerate(outputs):
         scores = None if logits is None else logits[number]
@@ -156,12 +160,20 @@ def explain_inputs(
     return explanations
 
 
+def _fitting(head: Head, layer: str | None = None) -> tuple[str, ...]:
+    """The methods that fit how a network ends, and a layer if one is chosen: the best first."""
+    reads_features = head.features and layer in {None, head.features}
+    keys = tuple(METHODS) if reads_features else ANY_LAYER
+    ending = "flattened maps" if head.flattened else ""
+    best = [key for key in keys if ending and METHODS[key].default_for == ending]
+    return tuple(dict.fromkeys([*best, *keys]))
+
+
 def _choose(head: Head, method: str | None, layer: str | None) -> Method:
     """The method of that key, or the first that fits."""
     other_layer = layer is not None and layer != head.features
     if method is None:
-        keys = tuple(METHODS) if head.features and not other_layer else ANY_LAYER
-        return METHODS[keys[0]]
+        return METHODS[_fitting(head, layer)[0]]
     if method not in METHODS:
         raise TargetError(f"There is no method {method!r}. Choose from {', '.join(METHODS)}.")
     if METHODS[method].needs == "layer":
@@ -197,6 +209,7 @@ def _make_map(method: Method, label: str, terms: _Terms) -> ClassActivationMap:
         gradient,
         saturated=not terms.logit and not 0 < score < CERTAIN,
         logit=terms.logit,
+        aggregate=method.aggregate,
     )
 
 
@@ -204,8 +217,9 @@ def _run_forward(
     network: Network, head: Head, inputs: NDArray[np.float32], method: Method
 ) -> _Answers:
     """The averaged maps and the weights of the dense layer: one run for all classes."""
-    values = passes.forward(network).run(inputs)
-    features = values["features"].numpy()
+    values = passes.forward(network, inputs)
+    # The method was chosen because the head has them.
+    features = cast(Floats, values.features)
     weights_of = functools.cache(
         functools.partial(_class_weights, network, head, method, features.shape[-1])
     )
@@ -214,34 +228,38 @@ def _run_forward(
         weights, bias = weights_of(target)
         return _Terms(str(head.features), features[number], weights, bias=bias)
 
-    logits = values["logits"].numpy() if "logits" in values else None
-    return values["output"].numpy(), logits, terms
+    return values.output, values.logits, terms
 
 
 def _class_weights(
     network: Network, head: Head, method: Method, channels: int, target: int
 ) -> tuple[Floats, float]:
     """The weights (K,) of the averaged maps and the bias for a class, as the method takes them."""
+    biases = _biases(network, head, channels)
+    bias = float(biases[target] if method.weights is None else method.weights(biases, target))
     if head.dense is None:
         # Each of the maps belongs to one class.
-        units = channels
-        kernel, biases = np.eye(units, dtype=np.float32), np.zeros(units, np.float32)
+        kernel = np.eye(channels, dtype=np.float32)
     else:
         dense = find(network.model, head.dense)
-        units = dense.kernel.shape[-1]
-        biases = np.zeros(units, np.float32)
-        if dense.bias is not None:
-            biases = np.asarray(dense.bias, dtype=np.float32)
-        if method.weights is None and units > 1:
+        if method.weights is None and dense.kernel.shape[-1] > 1:
             # To copy one column costs nothing, to copy a thousand takes 3% of a forward pass.
             column = np.asarray(dense.kernel[..., target], dtype=np.float32)
-            return column.reshape(channels), float(biases[target])
-        kernel = np.asarray(dense.kernel, dtype=np.float32).reshape(channels, units)
-    if units == 1:
-        kernel, biases = np.hstack([-kernel, kernel]), np.hstack([-biases, biases])
-    if method.weights is None:
-        return kernel[:, target], float(biases[target])
-    return method.weights(kernel, target), float(method.weights(biases, target))
+            return column.reshape(channels), bias
+        kernel = np.asarray(dense.kernel, dtype=np.float32).reshape(channels, -1)
+    if kernel.shape[1] == 1:
+        kernel = np.hstack([-kernel, kernel])
+    return kernel[:, target] if method.weights is None else method.weights(kernel, target), bias
+
+
+def _biases(network: Network, head: Head, channels: int) -> Floats:
+    """The biases (C,) of the classes, zeros where there are none; ``channels`` of the last maps."""
+    dense = None if head.dense is None else find(network.model, head.dense)
+    if dense is None or dense.bias is None:
+        biases = np.zeros(channels if dense is None else dense.kernel.shape[-1], np.float32)
+    else:
+        biases = np.asarray(dense.bias, dtype=np.float32)
+    return np.hstack([-biases, biases]) if biases.size == 1 else biases
 
 
 def _run_backward(
@@ -250,6 +268,7 @@ def _run_backward(
     inputs: NDArray[np.float32],
     classes: list[int],
     layer: str | None,
+    method: Method,
 ) -> _Answers:
     """A layer's output and the gradients of a class's score: a run for each class."""
     path = layer or head.last_spatial
@@ -265,12 +284,16 @@ def _run_backward(
             "where. Choose a layer before it."
         )
 
+    adds_up = method.exact_sum and head.weighs(path) and any_run.logits is not None
+
     def terms(number: int, target: int) -> _Terms:
         run = runs[target if classes else None]
+        maps = run.activations[number]
         return _Terms(
             path,
-            run.activations[number],
+            maps,
             run.gradients[number],
+            bias=float(_biases(network, head, maps.shape[-1])[target]) if adds_up else None,
             score=float(run.scores[number]),
             logit=run.logits is not None,
         )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.cards import Preprocessing
+from cnnviz.evidence import mostly_against
 from cnnviz.geometry import seen_region
 from cnnviz.results import Box
 
@@ -28,11 +29,12 @@ def find_box(values: Floats, height: int, width: int, preprocessing: Preprocessi
         preprocessing: how the photo became the network's input.
 
     Returns:
-        The box in pixels of the photo; None where the map holds nothing positive, or only
-        beyond the photo's edge, in a border that the card adds.
+        The box in pixels of the photo; None where the map holds nothing positive, or less than
+        a fifth of what is negative, or only beyond the photo's edge, in a border that the card
+        adds.
     """
     peak = values.max()
-    if not peak > 0:
+    if not peak > 0 or mostly_against(values):
         return None
     rows, columns = np.nonzero(largest_part(values > THRESHOLD * peak))
     seen = seen_region(height, width, preprocessing)

@@ -22,6 +22,7 @@ class Method:
         key: its name in the API, on the command line and in the address of a page.
         title: its name on pages.
         paper: who published it, and where; shown on pages.
+        summary: how a map is computed, in a sentence; shown on pages.
         needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
             ``layer``: any layer with maps, which can be chosen.
         passes: ``forward``: one run of the network for all classes; ``backward``: a run for
@@ -35,12 +36,17 @@ class Method:
         weights: for a forward pass, from weights (K, C) and a class to the factors (K,), and
             from biases (C,) to the bias (); None for those of the class alone.
         score: what the score is, in a few words; empty where it is the class's logit.
+        default_for: how a network ends for which this method comes before all others;
+            empty where the order in ``METHODS`` decides.
+        exact_sum: for a backward pass, whether the cells and the class's bias add up to the
+            score exactly where one dense layer weighs the maps.
         picture: from a map to an 8-bit picture (h, w), None where the method has none.
     """
 
     key: str
     title: str
     paper: str
+    summary: str
     needs: Literal["averaged maps", "layer"]
     passes: Literal["forward", "backward"]
     function: Callable[[Floats, Floats], Floats]
@@ -48,6 +54,8 @@ class Method:
     aggregate: Literal["mean", "sum"]
     weights: Callable[[Floats, int], Floats] | None = None
     score: str = ""
+    default_for: Literal["", "flattened maps"] = ""
+    exact_sum: bool = False
     picture: Callable[[Floats], Bytes] | None = None
 
 
@@ -118,6 +126,32 @@ def grad_cam(activations: Floats, gradients: Floats) -> Floats:
     return (activations * importance).sum(axis=-1)
 
 
+def hires_cam(activations: Floats, gradients: Floats) -> Floats:
+    """HiResCAM (Draelos and Carin 2020, arXiv 2011.08891), before its rectification.
+
+    M(x, y) = Σ_k G_k(x, y) A_k(x, y), where G_k is the gradient of the class's score, not
+    averaged over the map. Where the maps are flattened into one dense layer, the sum of M plus
+    the class's bias is the class's score; with more layers after the maps it is so to first
+    order.
+
+    Args:
+        activations: (..., h, w, K) a layer's output.
+        gradients: (..., h, w, K) the gradient of the class's score.
+
+    Returns:
+        (..., h, w)
+
+    Example:
+        >>> import numpy as np
+        >>> activations = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
+        >>> gradients = np.array([[[1.0, 0.0]], [[3.0, -1.0]]])
+        >>> hires_cam(activations, gradients)
+        array([[1.],
+               [5.]])
+    """
+    return (activations * gradients).sum(axis=-1)
+
+
 def contrast_picture(values: Floats) -> Bytes:
     """A contrastive map as an 8-bit picture: (h, w) uint8.
 
@@ -132,7 +166,8 @@ def contrast_picture(values: Floats) -> Bytes:
     return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
 
 
-# The methods by their keys. Where several fit a network, the first is the default.
+# The methods by their keys. Where several fit a network, the first is the default, unless one
+# names how this network ends in ``default_for``.
 METHODS = {
     method.key: method
     for method in (
@@ -140,6 +175,10 @@ METHODS = {
             key="cam",
             title="Class activation map",
             paper="Zhou et al. 2016, Learning deep features for discriminative localization",
+            summary=(
+                "Adds up the last feature maps, each times the weight that the class gives its "
+                "average."
+            ),
             needs="averaged maps",
             passes="forward",
             function=cam,
@@ -150,6 +189,10 @@ METHODS = {
             key="contrastive-cam",
             title="Contrastive class activation map",
             paper="Zhou et al. 2016, with the mean of the other classes subtracted",
+            summary=(
+                "Adds up the last feature maps, each times the weight that the class gives its "
+                "average, less the mean weight of the other classes."
+            ),
             needs="averaged maps",
             passes="forward",
             function=cam,
@@ -163,11 +206,32 @@ METHODS = {
             key="grad-cam",
             title="Grad-CAM",
             paper="Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks",
+            summary=(
+                "Adds up the maps of the chosen layer, each times the mean gradient of the "
+                "class’s score over the map: one weight for all places of a map."
+            ),
             needs="layer",
             passes="backward",
             function=grad_cam,
+            unit="mean gradient × activation",
+            aggregate="sum",
+        ),
+        Method(
+            key="hires-cam",
+            title="HiResCAM",
+            paper="Draelos and Carin 2020, Use HiResCAM instead of Grad-CAM, arXiv 2011.08891",
+            summary=(
+                "Multiplies the maps of the chosen layer by the gradient of the class’s score, "
+                "cell by cell, and adds up the products of each cell: every place has weights of "
+                "its own, as it has after a flatten."
+            ),
+            needs="layer",
+            passes="backward",
+            function=hires_cam,
             unit="gradient × activation",
             aggregate="sum",
+            default_for="flattened maps",
+            exact_sum=True,
         ),
     )
 }

@@ -15,16 +15,16 @@ def outline(network: Network) -> Outline:
         LayerError: the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    compiled = passes.any_pass(network)
+    facts = passes.facts(network)
     return Outline(
         network.card,
         network.layers,
         network.structure.input_shape,
         network.model.count_params(),
         methods(network),
-        compiled.head.features,
-        compiled.head.last_spatial,
-        compiled.makers,
+        facts.head.features,
+        facts.head.last_spatial,
+        facts.makers,
         network.outputs,
         network.damaged,
     )
@@ -32,4 +32,4 @@ def outline(network: Network) -> Outline:
 
 def prepare(network: Network) -> None:
     """Compiles one pass for the maps of all layers, so that a later choice of a layer is quick."""
-    passes.forward(network, [layer.path for layer in network.layers if layer.spatial])
+    passes.prepare(network, [layer.path for layer in network.layers if layer.spatial])

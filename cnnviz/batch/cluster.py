@@ -35,6 +35,7 @@ class WorkerTask:
         trusted: as in ``load_model``.
         fingerprint: of the model's file, so that all workers have the same one.
         run: the settings of the batch run.
+        preset: as in ``load_model``.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class WorkerTask:
     trusted: bool
     fingerprint: str
     run: BatchRun
+    preset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _explain(task: WorkerTask, item: dict[str, Any]) -> dict[str, Any]:
     )
     error = ""
     try:
-        network = _network(task.model, task.trusted, task.fingerprint)
+        network = _network(task.model, task.trusted, task.preset, task.fingerprint)
         for _ in explain_part(network, task.run, part):
             pass
     except CnnvizError as reason:
@@ -149,13 +151,13 @@ def _explain(task: WorkerTask, item: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _network(model: Path, trusted: bool, fingerprint: str) -> Network:
+def _network(model: Path, trusted: bool, preset: str | None, fingerprint: str) -> Network:
     """The network, loaded once in each worker."""
     import tensorflow as tf
 
     # A worker has one of the machine's processors.
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    network = load_model(model, trusted=trusted)
+    network = load_model(model, trusted=trusted, preset=preset)
     if network.fingerprint != fingerprint:
         raise ModelError(f"{model} is not the same file on all machines.")
     return network

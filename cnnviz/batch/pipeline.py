@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
 from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
@@ -79,7 +80,8 @@ def explain_many(
     def complete(result: PhotoResult, answer: Explanation | ModelError) -> PhotoResult:
         if isinstance(answer, ModelError):
             return replace(result, error=answer)
-        box = find_box(answer.maps[0].values, *result.size, steps)
+        cam = answer.maps[0]
+        box = None if why_empty(cam) else find_box(cam.values, *result.size, steps)
         return replace(result, explanation=answer, box=box)
 
     def explain_batch(photos: list[_DecodedPhoto]) -> list[PhotoResult]:
@@ -100,7 +102,7 @@ def explain_many(
             for batch in map_in_order(runners, explain_batch, batches, _BATCHES_AT_ONCE - 1):
                 yield from batch
 
-    size = min(passes.any_pass(network).batch_size, len(paths))
+    size = min(passes.facts(network).batch_size, len(paths))
     return results()
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from cnnviz.attribution.methods import METHODS
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
-from cnnviz.drawing import overlay
+from cnnviz.drawing import overlay, picture_on_photo
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
 from cnnviz.networks.network import Network
@@ -248,15 +248,17 @@ def _draw(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> di
     """Writes the pictures and the raw map of a photo; returns the files by kind."""
     if result.explanation is None or result.photo is None:
         raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
-    cam = result.explanation.maps[0]
-    picture = overlay(result.photo, cam, network.card.preprocessing)
+    cam, preprocessing = result.explanation.maps[0], network.card.preprocessing
+    picture = overlay(result.photo, cam, preprocessing)
     files = {
         "overlay": (stem + OVERLAY, encode_png(picture)),
         "cam": (stem + ".cam.npy", npy(cam.values)),
     }
     contrast_picture = METHODS[cam.method].picture
     if contrast_picture is not None:
-        files["contrast"] = (stem + CONTRAST, encode_png(contrast_picture(cam.values)))
+        height, width = result.photo.shape[:2]
+        grey = picture_on_photo(cam, contrast_picture, height, width, preprocessing)
+        files["contrast"] = (stem + CONTRAST, encode_png(grey))
     for name, data in files.values():
         write_whole(run.out / name, data)
     return {kind: str(run.out / name) for kind, (name, _) in files.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
-from cnnviz.cli.inputs import Json, Model, Photos, Trust, find_photos, load_network
+from cnnviz.cli.inputs import Json, Model, Photos, Preset, Trust, find_photos, load_for_photos
 from cnnviz.cli.terminal import clear_errors, finish, progress, say, show_rows, stoppable
 from cnnviz.errors import CnnvizError
 from cnnviz.storage import CONTRAST, OVERLAY
@@ -48,7 +48,7 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        Method | None, typer.Option(help="The method; else the one that fits the network.")
+        Method | None, typer.Option(help="The method; else the best for how the network ends.")
     ] = None,
     layer: Annotated[
         str | None,
@@ -70,18 +70,22 @@ def explain(
             help="Run on a Ray cluster: host:port, 'auto' on one of its machines, or 'local'.",
         ),
     ] = None,
+    preset: Preset = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
     """Show where in photos the network finds a class.
 
     Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
-    contrastive method also NAME.contrast.png, its 8-bit picture. Photos of the same name get
-    -2, -3, … after it; files of an earlier run are replaced.
+    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. Where the
+    evidence for the class is less than a fifth of that against it, the overlay shows both, in two
+    colours; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
+    files of an earlier run are replaced.
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
-    the box of the strongest evidence, in pixels of a photo of width × height. A run that was
-    stopped goes on with --resume. On a Ray cluster the workers write all files.
+    the box of the strongest evidence, in pixels of a photo of width × height; no box where the
+    map is not drawn, or shows both. A run that was stopped goes on with --resume. On a Ray cluster
+    the workers write all files.
     """
     if ray is not None and as_json:
         raise typer.BadParameter(
@@ -89,7 +93,7 @@ def explain(
         )
     with clear_errors():
         paths, failures = find_photos(photos)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
         from cnnviz.batch import cluster, pipeline, runs
 
@@ -103,12 +107,14 @@ def explain(
         failures.update(runs.failures(run, finished))
         if finished:
             done = sum(len(part.paths) for part in finished)
-            say(f"{done:,} of {len(paths):,} photos were done before.")
+            left = "" if waiting else f" Nothing is left to do; the rows are in {run.results}."
+            say(f"{done:,} of {len(paths):,} photos were done before.{left}")
         with _resumable(run):
             if ray is None:
                 _explain_here(network, run, waiting, failures, as_json)
             elif waiting:
-                task = cluster.WorkerTask(Path.cwd(), model, trust, network.fingerprint, run)
+                fingerprint = network.fingerprint
+                task = cluster.WorkerTask(Path.cwd(), model, trust, fingerprint, run, preset)
                 _explain_on_cluster(ray, task, waiting, failures)
     finish(failures, f"the column 'error' in {out / 'results'} names them all")
 
@@ -142,18 +148,21 @@ def _check_folder(path: Path) -> None:
 
 def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     """A name for each photo's files: all different, and none that replaces a photo."""
+    from cnnviz.photos.array_files import array_reference
+
     photos = {os.path.realpath(path) for path in paths}
     # Compared in lower case: for some file systems Cat and cat are the same name.
     taken: set[str] = set()
     count: Counter[str] = Counter()
     stems = {}
     for path in paths:
-        stem = path.stem
+        reference = array_reference(path)
+        first = stem = path.stem if reference is None else reference.stem
         while stem.lower() in taken or any(
             os.path.realpath(out / (stem + ending)) in photos for ending in (OVERLAY, CONTRAST)
         ):
-            count[path.stem] += 1
-            stem = f"{path.stem}-{count[path.stem] + 1}"
+            count[first] += 1
+            stem = f"{first}-{count[first] + 1}"
         taken.add(stem.lower())
         stems[path] = stem
     return stems

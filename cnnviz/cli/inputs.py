@@ -6,12 +6,14 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import cnnviz
+from cnnviz.cards import PRESETS
 from cnnviz.cli.terminal import import_keras, say
+from cnnviz.errors import CardError
 from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
@@ -20,17 +22,26 @@ if TYPE_CHECKING:
 Model = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", exists=True, dir_okay=False, help="A saved model: a .keras or .h5 file."
+        metavar="MODEL",
+        exists=True,
+        help="A saved model: a .keras or .h5 file, or a .zip file with one inside.",
     ),
 ]
 Photos = Annotated[
     list[str],
     typer.Argument(
-        metavar="PHOTO", help="Photos, folders (with their sub-folders) or quoted globs."
+        metavar="PHOTO",
+        help="Photos, folders (with their sub-folders), quoted globs, or pictures of data sets: "
+        "mnist.npz#22, mnist.npz#x_train/22.",
     ),
 ]
 Photo = Annotated[
-    Path, typer.Argument(metavar="PHOTO", exists=True, dir_okay=False, help="A photo.")
+    Path,
+    typer.Argument(
+        metavar="PHOTO",
+        help="A photo, or a picture of a data set: mnist.npz#22 (of x_test, counted from 0), "
+        "mnist.npz#x_train/22.",
+    ),
 ]
 Layer = Annotated[
     str, typer.Argument(metavar="LAYER", help="A layer's path, as 'layers' lists it.")
@@ -42,6 +53,20 @@ Trust = Annotated[
         help="Hand Keras the model's file itself, for a model that you made; else it is inspected.",
     ),
 ]
+# The choices of --preset. A type checker cannot know them.
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = Literal[tuple(PRESETS)]
+Preset = Annotated[
+    PresetName | None,
+    typer.Option(
+        "--preset",
+        help="The values of the pixels that the network takes, for a model without a card: none "
+        "(0 to 255), unit (0 to 1), tf (-1 to 1), torch or caffe (ImageNet's mean), "
+        "teachable-machine (-1 to 1, cropped in the middle).",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
 ]
@@ -50,13 +75,34 @@ Json = Annotated[
 def load_network(path: Path, trusted: bool) -> Network:
     """Loads a model, with a note on stderr if it has no card."""
     import_keras("networks.loading")
+    import_keras("networks.engines.tensorflow").turn_off_rewriting()
     network = cnnviz.load_model(path, trusted=trusted)
-    if network.card.inferred:
-        say(
-            f"Note: there is no card beside {path.name}, so its class names and the way a photo "
-            "becomes its input are inferred."
+    _note_inferred(network, path)
+    return network
+
+
+def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
+    """Loads a model that is to run on photos.
+
+    Raises:
+        CardError: nothing says which values of the pixels the network takes.
+    """
+    import_keras("networks.loading")
+    network = cnnviz.load_model(path, trusted=trusted, preset=preset)
+    _note_inferred(network, path)
+    if network.card.preprocessing.scaling == "unknown":
+        raise CardError(
+            f"{path.name} does not show which values of the pixels the network takes, and the "
+            "wrong ones give wrong classes. Give the option --preset with what it was trained on: "
+            f"{', '.join(PRESETS)}. In most lessons that is unit, photos divided by 255. "
+            "The command 'card' keeps it in a card beside the model."
         )
     return network
+
+
+def _note_inferred(network: Network, path: Path) -> None:
+    if network.card.inferred:
+        say(f"Note: there is no card beside {path.name}. {network.card.description}")
 
 
 def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:

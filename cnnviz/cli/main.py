@@ -1,8 +1,8 @@
 """The command line, ``cnnviz`` or ``python -m cnnviz``: the public API, from a shell.
 
 Results go to stdout, everything else to stderr. The exit code is 0 if all went well, 1 if
-some photos failed, 2 if the command itself, the model, a layer or a class was wrong, or the
-disk full, 130 if ``explain`` was stopped by Ctrl-C.
+some photos failed or ``inspect`` refuses a file, 2 if the command itself, the model, a layer or
+a class was wrong, or the disk full, 130 if ``explain`` was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cnnviz
-from cnnviz.cli import explain, training
+from cnnviz.cards import card_path, card_text, changed
+from cnnviz.cli import explain, inspect, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
     Model,
     Photo,
     Photos,
+    Preset,
     Trust,
     check_ending,
     find_photos,
+    load_for_photos,
     load_network,
 )
 from cnnviz.cli.terminal import (
@@ -41,7 +44,7 @@ from cnnviz.cli.terminal import (
     say,
     show_rows,
 )
-from cnnviz.errors import CnnvizError, LayerError, TargetError
+from cnnviz.errors import CardError, CnnvizError, LayerError, TargetError
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -82,11 +85,17 @@ def start_app(context: typer.Context) -> None:
 
 
 @app.command()
-def predict(model: Model, photos: Photos, as_json: Json = False, trust: Trust = False) -> None:
+def predict(
+    model: Model,
+    photos: Photos,
+    preset: Preset = None,
+    as_json: Json = False,
+    trust: Trust = False,
+) -> None:
     """Print the predicted class of photos, and its probability."""
     with clear_errors():
         paths, failures = find_photos(photos)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         rows = _predictions(network, paths, failures, as_json)
         show_rows(rows, ("file", "class", "confidence"), as_json)
     finish(failures)
@@ -108,16 +117,36 @@ def _predictions(
 
 
 app.command()(explain.explain)
+app.command()(inspect.inspect)
 
 
 @app.command()
 def layers(model: Model, as_json: Json = False, trust: Trust = False) -> None:
-    """List the layers of a model, nested ones included."""
+    """List the layers of a model, nested ones included, and count its parameters."""
     with clear_errors():
         network = load_network(model, trust)
         rows = (dataclasses.asdict(info) for info in network.layers)
         columns = ("path", "kind", "output_shape", "parameters", "kernel_shape")
         show_rows(rows, columns, as_json)
+        count, trainable = network.parameters
+    totals = f"Parameters: {count:,}, of which {trainable:,} are trainable."
+    typer.echo(totals, err=as_json)
+
+
+@app.command()
+def card(model: Model, preset: Preset = None, trust: Trust = False) -> None:
+    """Write a card beside a model that has none, with what is inferred and a preset.
+
+    The file of the model's name that ends in .json keeps them; class names, licence and source can
+    be changed in it.
+    """
+    with clear_errors():
+        path = card_path(model)
+        if path.exists():
+            raise CardError(f"There is a card already: {path}. Edit it, or move it away.")
+        network = load_for_photos(model, trust, preset)
+        write_whole(path, card_text(changed(network.card, inferred=False)).encode())
+    say(f"Wrote {path}: {len(network.card.labels)} class names and the preprocessing.")
 
 
 @app.command()
@@ -130,7 +159,8 @@ def filters(
             metavar="FILE",
             dir_okay=False,
             help=".npy: the kernels (kh, kw, C_in, C_out). .npz: kernels, biases and pointwise, "
-            "by name. .csv: a line for each filter: bias, statistics, then every weight.",
+            "by name. .csv: a line for each filter: bias, statistics of all its "
+            "weights, then every weight.",
         ),
     ],
     trust: Trust = False,
@@ -162,13 +192,14 @@ def activations(
         Path,
         typer.Option(metavar="FILE", dir_okay=False, help="A .npy file: (h, w, K), float32."),
     ],
+    preset: Preset = None,
     trust: Trust = False,
 ) -> None:
     """Save the activations of a layer for a photo."""
     check_ending(out, (".npy",))
     with clear_errors():
         pixels = cnnviz.open_photo(photo)
-        network = load_network(model, trust)
+        network = load_for_photos(model, trust, preset)
         maps = cnnviz.activations(network, pixels, [layer])[layer]
         from cnnviz.exports import npy
 

@@ -36,7 +36,7 @@ def say(text: str) -> None:
 
 
 def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> None:
-    """Prints each row at once as a line of JSON, or all of them at the end as a table.
+    """Prints each row at once as a line of JSON, or all of them at the end as a table, if any.
 
     Args:
         rows: the rows, by column name.
@@ -57,13 +57,17 @@ def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> N
         table.add_row(
             *(Text("\n".join(_cell(row[name]) for name in names.split())) for names in columns)
         )
+    if not table.rows:
+        return
     # A file or a pipe has no width to fit into.
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.2%}"
+        from cnnviz.results import percent
+
+        return percent(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, tuple):

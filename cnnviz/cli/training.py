@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -22,6 +23,7 @@ from cnnviz.cli.terminal import clear_errors, import_keras, say, stoppable
 from cnnviz.training.recipes import RECIPES
 
 if TYPE_CHECKING:
+    from cnnviz.training.data.manifest import Prepared
     from cnnviz.training.runs import TrainingStatus
 
     Architecture = str
@@ -58,12 +60,11 @@ def prepare(
     Writes one CLASS.npy for each class and manifest.json. After an interruption the same command
     resumes.
     """
-    from cnnviz.training.data.manifest import in_several_classes
     from cnnviz.training.data.photos import prepare_photos
-    from cnnviz.training.data.pixels import KERAS_DATASETS, prepare_pixels
+    from cnnviz.training.data.pixels import KERAS_DATASETS, is_array_file, prepare_pixels
 
     with clear_errors(), _interruptible("run the same command again"):
-        if source in KERAS_DATASETS or source.endswith(".npz"):
+        if source in KERAS_DATASETS or is_array_file(source):
             prepared = prepare_pixels(source, out, scale=scale, seed=seed)
         else:
             with make_bars(MofNCompleteColumn()) as bars:
@@ -80,9 +81,8 @@ def prepare(
         typer.echo(f"{out / label}.npy: {len(rows):,}")
     counts = {split: prepared.count(split) for split in ("training", "validation", "test")}
     say("Wrote " + ", ".join(f"{count:,} for {split}" for split, count in counts.items() if count))
-    shared = in_several_classes(prepared.rows)
-    if shared:
-        say(f"Warning: {len(shared)} files are in more than one class, such as {shared[0]}.")
+    for note in prepared.notes:
+        say(note)
     if prepared.left_out:
         say(f"Left out: {len(prepared.left_out)}")
         for name, reason in prepared.left_out.items():
@@ -92,7 +92,10 @@ def prepare(
 
 def train(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder that 'prepare' has written.")
+        Path,
+        typer.Argument(
+            metavar="DATA", help="A folder that 'prepare' has written, or an .npz file for it."
+        ),
     ],
     architecture: Annotated[Architecture, typer.Option(help="The network.")],
     out: Annotated[
@@ -107,7 +110,11 @@ def train(
         bool, typer.Option("--keep-best", help="Keep the best epoch's checkpoint alone.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue after the last finished epoch.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue after the last finished epoch; with more --epochs also a finished one.",
+        ),
     ] = False,
     devices: Annotated[
         Literal["one", "all"],
@@ -121,15 +128,14 @@ def train(
     """
     if out.suffix != ".keras":
         raise typer.BadParameter(f"{out} must end in .keras.", param_hint="--out")
-    from cnnviz.training.data.manifest import read_prepared
     from cnnviz.training.runs import run_folder
 
     with (
         clear_errors(),
         _interruptible("go on by the same command with --resume"),
         _progress_bars() as report,
+        _prepared(data) as prepared,
     ):
-        prepared = read_prepared(data)
         card = import_keras("training.loop").train(
             prepared,
             out,
@@ -151,6 +157,19 @@ def train(
         f"Wrote {out}: epoch {card.training.epochs}, the best of {run_folder(out)}. "
         f"Open it: {shlex.join(['CNNVIZ_MODELS=' + str(out.parent)])} make run"
     )
+
+
+@contextmanager
+def _prepared(data: Path) -> Iterator[Prepared]:
+    """Prepared data; that of an .npz file for as long as the context is open."""
+    from cnnviz.training.data.manifest import read_prepared
+    from cnnviz.training.data.pixels import is_array_file, prepare_pixels
+
+    if not is_array_file(data):
+        yield read_prepared(data)
+        return
+    with TemporaryDirectory(prefix="cnnviz-") as folder:
+        yield prepare_pixels(data, folder)
 
 
 def _interruptible(how: str) -> AbstractContextManager[None]:
@@ -184,6 +203,8 @@ def _progress_bars() -> Iterator[Callable[[TrainingStatus], None]]:
 
         def report(now: TrainingStatus) -> None:
             nonlocal printed
+            if now.message:
+                bars.console.print(now.message, highlight=False, soft_wrap=True)
             figures = f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}"
             done = (now.epoch - 1) * now.steps + now.step
             best = f"best {best_of(now.history).val_accuracy:.2%}" if now.history else ""

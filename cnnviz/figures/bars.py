@@ -45,7 +45,7 @@ def confidence_bars(
         orientation="h",
         width=_SHARE,
         marker={"color": [ACCENT if name == highlight else FAINT for name, _ in ordered]},
-        hovertext=[f"{plain_text(name)}<br>{score:.2%}" for name, score in ordered],
+        hovertext=[f"{plain_text(name)}<br>{percent(score)}" for name, score in ordered],
         hoverinfo="text",
     )
     for row, (name, score) in zip(rows, ordered, strict=True):

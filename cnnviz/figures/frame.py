@@ -33,6 +33,7 @@ TEXT = {"size": 13}
 _TITLE = {"size": 16}
 _TITLE_LINE = 22
 _TITLE_LETTERS = 46  # fits a telephone's width
+_NARROW_LETTERS = 30  # fits a third of a page
 
 # Readable on light and on dark.
 FAINT = "rgba(128,140,152,0.55)"
@@ -52,6 +53,12 @@ def css_height(figure: go.Figure) -> str:
         return height
     fixed, per_width = layout["meta"]
     return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
+
+
+def keeps_cells_square(figure: go.Figure) -> bool:
+    """Whether the axes of a figure of this package are tied, so that its cells stay square."""
+    layout = figure.to_dict()["layout"]
+    return any("scaleanchor" in axis for name, axis in layout.items() if name.startswith("yaxis"))
 
 
 @dataclass
@@ -119,9 +126,24 @@ def _sent(value: Any) -> Any:
     return array if numbers.ndim == 1 else {**array, "shape": ", ".join(map(str, numbers.shape))}
 
 
-def empty_drawing(title: str, plot_height: float, *, above: float = 0, below: float = 8) -> Drawing:
-    """An empty figure, with space above its plot for the title and more, and below it."""
-    lines = broken_text(title, _TITLE_LETTERS)
+def empty_drawing(
+    title: str,
+    plot_height: float,
+    *,
+    above: float = 0,
+    below: float = 8,
+    narrow: bool = False,
+) -> Drawing:
+    """An empty figure, with space above its plot for the title and more, and below it.
+
+    Args:
+        title: plain text.
+        plot_height: pixels.
+        above: pixels between title and plot.
+        below: pixels below the plot.
+        narrow: whether its place is a third of a wide page: then the title's lines are shorter.
+    """
+    lines = broken_text(title, _NARROW_LETTERS if narrow else _TITLE_LETTERS)
     breaks = lines.count("<br>")
     top = 12 + _TITLE_LINE * (breaks + 1) + above
     return Drawing(
@@ -157,10 +179,11 @@ def picture_drawing(
     *,
     above: float = BAR_SPACE,
     below: float = 8,
+    narrow: bool = False,
 ) -> Drawing:
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
-    drawing = empty_drawing(title, plot_height, above=above, below=below)
+    drawing = empty_drawing(title, plot_height, above=above, below=below, narrow=narrow)
     fit(drawing, 0, height / width)
     square_axes(drawing, "", [0, width], [height, 0])
     return drawing

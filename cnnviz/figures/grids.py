@@ -32,6 +32,7 @@ def channel_grid(
     hovers: Sequence[str],
     colours: str,
     limits: Limits | None = None,
+    narrow: bool = False,
 ) -> go.Figure:
     """All channels (h, w, K) as one picture; each has a hover text and can be clicked.
 
@@ -47,6 +48,7 @@ def channel_grid(
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
         limits: the values of the first and the last colour; if None, the smallest and the
             largest value, or the same distance to both sides of zero for diverging colours.
+        narrow: whether its place is a third of a wide page.
 
     Raises:
         ValueError: names or hovers are not K.
@@ -72,7 +74,7 @@ def channel_grid(
     x, y = mosaic.centres()
     rows_high, columns_wide = mosaic.values.shape
 
-    drawing = picture_drawing(title, columns_wide, rows_high, (PAGE, _TALLEST))
+    drawing = picture_drawing(title, columns_wide, rows_high, (PAGE, _TALLEST), narrow=narrow)
     drawing.add(
         "image",
         source=grid_picture(mosaic.values, shading),

@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cnnviz.arrays import Floats
-from cnnviz.drawing import Limits, Shading, colour_limits, finite, shading
+from cnnviz.colours import BLANK
+from cnnviz.drawing import Limits, Shading, colour_limits, finite, map_shading, shading
 from cnnviz.figures.frame import (
     BAR_SPACE,
     HALF_PAGE,
@@ -23,6 +24,7 @@ from cnnviz.figures.frame import (
     square_axes,
 )
 from cnnviz.figures.shading import colour_scale
+from cnnviz.results import ClassActivationMap
 
 # The longest side of a map whose values are printed.
 _LARGEST_PRINTED = 7
@@ -43,6 +45,7 @@ def heatmap(
     centred: bool = False,
     limits: Limits | None = None,
     hover: str = "value",
+    narrow: bool = False,
 ) -> go.Figure:
     """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
@@ -50,15 +53,16 @@ def heatmap(
         values: (h, w) float; up to 7 × 7 the numbers are printed in the cells.
         title: plain text.
         unit: what the colours mean, above the colour bar.
-        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``, or ``BLANK``.
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
         hover: the name of a value in a hover text.
+        narrow: whether its place is a third of a wide page.
     """
     values = finite(values)
     height, width = values.shape
     colouring = Shading(colours, *colour_limits(values, limits, centred=centred))
-    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE))
+    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE), narrow=narrow)
     printed = max(height, width) <= _LARGEST_PRINTED
     texts = {"texttemplate": "%{z:.3~g}"} if printed else {}
     drawing.add(
@@ -75,19 +79,20 @@ def heatmap(
     return drawing.figure()
 
 
-def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) -> go.Figure:
+def evidence_maps(maps: Sequence[ClassActivationMap], *, title: str, unit: str) -> go.Figure:
     """Maps (h, w) for several classes side by side, on one scale centred on zero.
 
     Args:
-        maps: class name and raw, signed values (h, w) of each; at least one.
+        maps: a map of each class; at least one. Those that say nothing are grey.
         title: plain text.
         unit: what the colours mean, above the colour bar.
     """
-    cleaned = [finite(values) for _, values in maps]
-    all_values = np.concatenate([values.ravel() for values in cleaned])
+    cleaned = [finite(cam.values) for cam in maps]
+    looks = [map_shading(cam, signed=True) for cam in maps]
+    drawn = [values for values, look in zip(cleaned, looks, strict=True) if look.colours != BLANK]
     columns = len(maps) if len(maps) <= _WIDEST_ROW else -(-len(maps) // 2)
     rows = -(-len(maps) // columns)
-    labels = [broken_text(label, _TILE_LETTERS) for label, _ in maps]
+    labels = [broken_text(cam.target, _TILE_LETTERS) for cam in maps]
     first_space, label_space = _label_space(labels[:columns]), _label_space(labels[columns:])
     share = (1 - _TILE_GAP * (columns - 1)) / columns
     aspect = max(values.shape[0] / values.shape[1] for values in cleaned)
@@ -99,7 +104,7 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
     drawing = empty_drawing(title, plot_height, above=BAR_SPACE + first_space)
     pitches = plot_height / pitch
     fit(drawing, pitches * label_space, pitches * share * aspect)
-    for index, values in enumerate(cleaned):
+    for index, (values, look) in enumerate(zip(cleaned, looks, strict=True)):
         row, column = divmod(index, columns)
         left, top = column * (share + _TILE_GAP), 1 - row * pitch / plot_height
         number = str(index + 1) if index else ""
@@ -108,9 +113,9 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             z=values,
             xaxis="x" + number,
             yaxis="y" + number,
-            coloraxis="coloraxis",
+            **(colour_scale(look, unit) if look.colours == BLANK else {"coloraxis": "coloraxis"}),
             hoverongaps=False,
-            hovertemplate=cell_hover(maps[index][0], "%{y}", "%{x}"),
+            hovertemplate=cell_hover(maps[index].target, "%{y}", "%{x}"),
         )
         height, width = values.shape
         square_axes(drawing, number, [-0.5, width - 0.5], [height - 0.5, -0.5])
@@ -130,9 +135,11 @@ def evidence_maps(maps: Sequence[tuple[str, Floats]], *, title: str, unit: str) 
             showarrow=False,
             font=TEXT,
         )
-    scale = colour_scale(shading(all_values, signed=True), unit, letter="c")
-    scale["colorbar"]["ypad"] += first_space
-    drawing.layout["coloraxis"] = scale
+    if drawn:
+        values = np.concatenate([values.ravel() for values in drawn])
+        scale = colour_scale(shading(values, signed=True), unit, letter="c")
+        scale["colorbar"]["ypad"] += first_space
+        drawing.layout["coloraxis"] = scale
     return drawing.figure()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cnnviz.arrays import Bytes, Floats, Region
+from cnnviz.arrays import Bytes, Region
 from cnnviz.cards import Preprocessing
 from cnnviz.drawing import OPACITY, finite, map_layer
 from cnnviz.figures.frame import (
@@ -24,6 +24,7 @@ from cnnviz.figures.frame import (
 from cnnviz.figures.shading import colour_scale, data_uri, magnify, palette_png
 from cnnviz.geometry import seen_region
 from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
+from cnnviz.results import ClassActivationMap
 
 _SLIDER_SPACE = 92
 # The longest side of a photo that is sent, that of an overlay, and what counts as tiny.
@@ -71,10 +72,12 @@ def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
     return _photo_drawing(picture(photo), title, above=0, below=8).figure()
 
 
-def _photo_drawing(shown: Picture, title: str, *, above: float, below: float) -> Drawing:
+def _photo_drawing(
+    shown: Picture, title: str, *, above: float, below: float, narrow: bool = False
+) -> Drawing:
     height, width = shown.height, shown.width
     size = (HALF_PAGE, TALLEST_PICTURE)
-    drawing = picture_drawing(title, width, height, size, above=above, below=below)
+    drawing = picture_drawing(title, width, height, size, above=above, below=below, narrow=narrow)
     drawing.append("images", **_placed(shown.source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
     drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
@@ -83,13 +86,13 @@ def _photo_drawing(shown: Picture, title: str, *, above: float, below: float) ->
 
 def map_overlay(
     photo: Bytes | Picture,
-    values: Floats,
+    cam: ClassActivationMap,
     preprocessing: Preprocessing,
     *,
     title: str,
     unit: str,
-    signed: bool = False,
-    label: str = "",
+    signed: bool | None = None,
+    narrow: bool = False,
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
@@ -98,24 +101,24 @@ def map_overlay(
 
     Args:
         photo: (H, W, 3) uint8, the original, or a ``picture`` of it.
-        values: (h, w) raw and signed.
+        cam: the map, (h, w) raw and signed.
         preprocessing: how the photo became the network input.
         title: plain text.
         unit: what the colours mean, above the colour bar.
-        signed: whether evidence against the class is shown too, in the other colour.
-        label: the name of a value in a hover text.
+        signed: as in ``drawing.map_shading``.
+        narrow: whether its place is a third of a wide page.
     """
     shown = picture(photo)
     height, width = shown.height, shown.width
     region = seen_region(height, width, preprocessing)
     scale = _OVERLAY_SIDE / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    layer = map_layer(values, *size, preprocessing, signed=signed)
+    layer = map_layer(cam, *size, preprocessing, signed=signed)
 
-    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE)
+    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE, narrow=narrow)
     source = palette_png(layer.indices(), layer.table)
     drawing.append("images", **_placed(source, width, height, above=True, opacity=OPACITY))
-    values = finite(values)
+    values = finite(cam.values)
     cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
     drawing.add(
         "heatmap",
@@ -128,7 +131,7 @@ def map_overlay(
         opacity=0,
         **colour_scale(layer.shading, unit),
         hoverongaps=False,
-        hovertemplate=cell_hover(label or "value", "%{customdata[0]}", "%{customdata[1]}"),
+        hovertemplate=cell_hover(cam.target, "%{customdata[0]}", "%{customdata[1]}"),
     )
     if _is_part(region, height, width):
         drawing.append(

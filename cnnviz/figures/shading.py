@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cnnviz.arrays import Bytes, Floats, steps
-from cnnviz.colours import plotly_scale, table
+from cnnviz.colours import BLANK, plotly_scale, table
 from cnnviz.drawing import Shading
 from cnnviz.figures.frame import TEXT, plain_text
 
@@ -26,15 +26,18 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
         "colorscale": plotly_scale(table(shading.colours)[::5]),
         f"{letter}min": low,
         f"{letter}max": high,
-        "showscale": True,
+        # Of a map that says nothing all colours are the same.
+        "showscale": shading.colours != BLANK,
         "colorbar": {
             "orientation": "h",
             "title": {"text": plain_text(unit), "side": "top", "font": TEXT},
             "tickvals": ticks,
             "ticktext": [_number(value) for value in ticks],
             "tickfont": TEXT,
-            "lenmode": "pixels",
-            "len": 290,
+            "tickangle": 0,
+            # With its padding; a share of the plot's width, so that it fits into a narrow column.
+            "lenmode": "fraction",
+            "len": 0.8,
             "thickness": 12,
             "x": 0,
             "xanchor": "left",

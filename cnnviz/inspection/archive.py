@@ -35,15 +35,19 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         RefusedModelError: it is no archive, or not one as Keras writes it.
     """
     with refusing("damaged-archive"):
-        _check_directory(path)
+        check_directory(path, _MAX_ENTRIES, _MAX_DIRECTORY_BYTES)
         archive = zipfile.ZipFile(path)
     with archive:
         _check_members(archive.infolist())
         yield archive
 
 
-def _check_directory(path: Path) -> None:
-    """Refuses long lists of members before `zipfile` reads them into memory."""
+def check_directory(path: Path, most_entries: int, most_bytes: int) -> None:
+    """Refuses long lists of members before `zipfile` reads them into memory.
+
+    Raises:
+        RefusedModelError: the list is too long, or not at the archive's end.
+    """
     with path.open("rb") as file:
         length = file.seek(0, 2)
         file.seek(-min(length, _END.size + _SECOND_END), 2)
@@ -52,14 +56,14 @@ def _check_directory(path: Path) -> None:
     # A second end record, for archives over 4 GB, would overrule the first.
     if signature != b"PK\x05\x06" or comment or tail.startswith(b"PK\x06\x07"):
         raise refusal("damaged-archive")
-    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY_BYTES:
+    if entries > most_entries or size > most_bytes:
         raise refusal("extra-member")
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     for member in members:
-        _check_member(member)
+        check_member(member)
     if len(set(names)) < len(names):
         raise refusal("duplicate-member")
     if set(names) - MEMBERS:
@@ -68,12 +72,13 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
         raise refusal("missing-member")
 
 
-def _check_member(member: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in member.filename:
-        raise refusal("path-traversal")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise refusal("symlink")
+def check_member(member: zipfile.ZipInfo) -> None:
+    """Refuses a member that is an attack, or packed as Keras never does it.
+
+    Raises:
+        RefusedModelError: it is.
+    """
+    check_name(member)
     # Bit 0 is the password, bit 6 strong encryption, bit 13 a masked directory.
     if member.flag_bits & 0x2041:
         raise refusal("encrypted-member")
@@ -83,6 +88,19 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         member.file_size > max(SMALL, MAX_EXPANSION * member.compress_size)
     ):
         raise refusal("zip-bomb")
+
+
+def check_name(member: zipfile.ZipInfo) -> None:
+    """Refuses a member that reaches out of its folder.
+
+    Raises:
+        RefusedModelError: it does.
+    """
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in member.filename:
+        raise refusal("path-traversal")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise refusal("symlink")
 
 
 def read_text(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -105,8 +123,17 @@ def unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
         RefusedModelError: the member is damaged.
     """
     with tempfile.TemporaryFile() as file:
-        with refusing("damaged-archive"), archive.open(name) as member:
-            while block := member.read(_BLOCK):
-                file.write(block)
+        copy_member(archive, name, file)
         file.seek(0)
         yield file
+
+
+def copy_member(archive: zipfile.ZipFile, name: str, target: IO[bytes]) -> None:
+    """Unpacks a member into a file.
+
+    Raises:
+        RefusedModelError: the member is damaged.
+    """
+    with refusing("damaged-archive"), archive.open(name) as member:
+        while block := member.read(_BLOCK):
+            target.write(block)

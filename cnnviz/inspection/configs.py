@@ -1,8 +1,7 @@
 """Rewrites a model's description so that it holds only allowed layers and plain data.
 
 The result is built value by value; what is not understood is refused, so that nothing reaches
-Keras unchecked. Both formats are rewritten in the style of Keras 3: a layer names its module, and
-small differences of Keras 2 are removed.
+Keras unchecked. Each layer names its module. Files of Keras 2 come as `keras2.level` rewrote them.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnnviz.inspection.connections import clean_calls, clean_ends, renumber, single_end
+from cnnviz.inspection.connections import clean_calls, clean_ends
 from cnnviz.inspection.kinds import (
     ACTIVATION_LAYERS,
     ACTIVATIONS,
     FORBIDDEN,
+    HARD_SIGMOID,
     IGNORED,
     IGNORED_BY_KIND,
     LAYERS,
@@ -25,7 +25,14 @@ from cnnviz.inspection.kinds import (
     OPERATIONS,
     POLICIES,
 )
-from cnnviz.inspection.limits import GROWING, MAX_GROWTH, MAX_LAYERS, MAX_NESTING, MAX_STACK
+from cnnviz.inspection.limits import (
+    GROWING,
+    MAX_CALLS,
+    MAX_GROWTH,
+    MAX_LAYERS,
+    MAX_NESTING,
+    MAX_STACK,
+)
 from cnnviz.inspection.plain_data import (
     Json,
     clean_name,
@@ -45,6 +52,7 @@ class Walk:
     Attributes:
         legacy: the description is from an HDF5 file, where layers do not name their module.
         kinds: how many layers there are of each kind.
+        calls: how many calls of layers a run takes: those inside a model count at each of its own.
         parameters: the number of weights that the layers declare at least.
         shared: objects that the description uses several times: by their number there, their new
             number and their kind.
@@ -52,6 +60,7 @@ class Walk:
 
     legacy: bool
     kinds: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
     parameters: int = 0
     shared: dict[int, tuple[int, str]] = field(default_factory=dict)
 
@@ -124,6 +133,7 @@ def _layer(node: Json, walk: Walk, nesting: int) -> Json:
         if not seen_before:
             walk.parameters += _least_parameters(kind, result["config"])
     walk.kinds[kind] += 1
+    walk.calls += 1
     if walk.kinds.total() > MAX_LAYERS:
         raise refusal("too-many-layers")
     return result
@@ -145,36 +155,15 @@ def _shared_id(node: Json, kind: str, walk: Walk, result: Json) -> bool:
 
 
 def _sequential(config: Any, walk: Walk, nesting: int) -> Json:
-    # Keras 2.0 wrote the list alone.
-    if isinstance(config, list):
-        config = {"name": "sequential", "layers": config}
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
         raise refusal("odd-config")
     if len(config["layers"]) > MAX_STACK:
         raise refusal("too-many-layers")
     layers = [_layer(layer, walk, nesting + 1) for layer in config["layers"]]
-    if layers and layers[0]["class_name"] != "InputLayer":
-        layers[:0] = _input_of_keras_2(config["layers"][0])
     result: Json = {"name": clean_name(config.get("name")), "layers": layers}
     if config.get("build_input_shape") is not None:
         result["build_input_shape"] = clean_shape("build_input_shape", config["build_input_shape"])
     return result
-
-
-def _input_of_keras_2(first_layer: Json) -> list[Json]:
-    """The input layer that Keras 2 left out when the first layer held the input shape."""
-    config = first_layer["config"]
-    if not isinstance(config, dict) or config.get("batch_input_shape") is None:
-        return []
-    shape = clean_shape("batch_shape", config["batch_input_shape"])
-    return [
-        {
-            "module": LAYERS["InputLayer"],
-            "class_name": "InputLayer",
-            "config": {"batch_shape": shape, "dtype": "float32", "name": "input_layer"},
-            "registered_name": None,
-        }
-    ]
 
 
 def _functional(config: Any, walk: Walk, nesting: int) -> Json:
@@ -189,16 +178,18 @@ def _functional(config: Any, walk: Walk, nesting: int) -> Json:
     names = [clean_name(node.get("name")) for node in nodes]
     if len(set(names)) < len(names):
         raise refusal("broken-graph")
+    known = set(names)
     layers = []
     for node in nodes:
+        calls_before = walk.calls
         layer = _layer(node, walk, nesting + 1)
-        layers.append(
-            layer | {"name": node["name"], "inbound_nodes": clean_calls(node, set(names))}
-        )
-    ends = {key: clean_ends(config[key], set(names)) for key in ("input_layers", "output_layers")}
-    if any(isinstance(call, list) for layer in layers for call in layer["inbound_nodes"]):
-        ends = {key: single_end(end) for key, end in ends.items()}
-        renumber(layers, ends["output_layers"])
+        calls = clean_calls(node, known)
+        # Models in models, each called ten times by the next, would run for ever.
+        walk.calls += (walk.calls - calls_before) * max(len(calls) - 1, 0)
+        if walk.calls > MAX_CALLS:
+            raise refusal("too-many-layers")
+        layers.append(layer | {"name": node["name"], "inbound_nodes": calls})
+    ends = {key: clean_ends(config[key], known) for key in ("input_layers", "output_layers")}
     result: Json = {"name": clean_name(config.get("name")), "layers": layers, **ends}
     if isinstance(config.get("trainable"), bool):
         result["trainable"] = config["trainable"]
@@ -212,11 +203,7 @@ def _settings(kind: str, config: Any, walk: Walk, nesting: int, *, operation: bo
     # Keras could take settings that look like an object for one.
     if not isinstance(config, dict) or "class_name" in config:
         raise refusal("odd-config")
-    if kind == "InputLayer" and "batch_input_shape" in config:
-        config = {"batch_shape": config["batch_input_shape"], **config}
     ignored = IGNORED | IGNORED_BY_KIND.get(kind, frozenset())
-    if kind in {"LSTM", "GRU", "SimpleRNN"} and config.get("time_major") is False:
-        ignored |= {"time_major"}
     result: Json = {}
     for name, value in config.items():
         if name in ignored:
@@ -250,6 +237,8 @@ def _setting(kind: str, name: str, value: Any, walk: Walk, nesting: int) -> Any:
             return None
         case "seed":
             return 0
+        case "interpolation" if value in ("gaussian", "mitchellcubic"):
+            raise refusal("interpolation")
         # Unrolled or not, the numbers are the same; unrolled, a long sequence never ends.
         case "unroll":
             return False
@@ -275,6 +264,11 @@ def _activation(value: Any, walk: Walk, nesting: int) -> Any:
             return None
         case str():
             name = value
+        # Also in a file of Keras 3 that such a model was saved in.
+        case {"class_name": "function", "config": "cnnviz>keras2_hard_sigmoid"}:
+            return dict(HARD_SIGMOID)
+        case {"class_name": "PReLU"}:
+            raise refusal("weights-of-an-activation")
         case {"class_name": str(kind)} if kind in ACTIVATION_LAYERS:
             return _layer(value, walk, nesting + 1)
         case {"class_name": "function", "config": str(name), "module": str(module)} if (

@@ -4,8 +4,8 @@
 library and h5py alone, and refuses everything that a Keras model for pictures does not need.
 `write_sanitised` then writes a new file of the checked content; Keras never opens the original.
 
-h5py is native code: run both in a process with limits, not in the web process. How much memory
-a model needs when it runs is not checked here.
+h5py is native code: run both in a process with limits (``limited`` starts one), not in the web
+process. How much memory a model needs when it runs is not checked here.
 """
 
 from __future__ import annotations
@@ -18,20 +18,29 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import h5py
 
-from cnnviz.inspection import archive, configs, hdf5_models, strict_json, weights
+from cnnviz.inspection import (
+    archive,
+    configs,
+    foreign_files,
+    hdf5_models,
+    keras2,
+    strict_json,
+    weights,
+)
+from cnnviz.inspection.hdf5_structure import check_structure
 from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_PARAMETERS
+from cnnviz.inspection.model_archives import SIGNATURE, model_inside
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 from cnnviz.storage import HDF5_SIGNATURE
 
 __all__ = ["REASONS", "Inspection", "inspect_inner_model", "inspect_model", "write_sanitised"]
 
-_ZIP = b"PK\x03\x04"
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}")
 
 
@@ -47,6 +56,8 @@ class Inspection:
         keras_version: the version that wrote the file, "" where the file does not hold it.
         arrays: the paths of each layer's weights in an HDF5 file, by the layer's name, in order.
         inner: whether it is the model inside a file for several graphics cards.
+        levelled: what was changed so that Keras 3 computes what the file means, in sentences.
+        labels: the text of the ``labels.txt`` beside the model in a ZIP archive, "" without one.
     """
 
     format: Literal["keras", "hdf5"]
@@ -56,6 +67,8 @@ class Inspection:
     keras_version: str
     arrays: hdf5_models.Listing = field(default_factory=dict, repr=False)
     inner: bool = False
+    levelled: tuple[str, ...] = ()
+    labels: str = field(default="", repr=False)
 
     @property
     def suffix(self) -> str:
@@ -64,15 +77,18 @@ class Inspection:
 
 
 def inspect_model(path: Path) -> Inspection:
-    """Inspects a ``.keras`` or ``.h5`` file; its name does not matter.
+    """Inspects a ``.keras`` or ``.h5`` file, or the one in a ZIP archive; names do not matter.
 
     Raises:
         RefusedModelError: the file is not safe to load, or not a model. The message is one
             sentence, holds nothing from the file, and `code` names the reason.
     """
-    if _format(path) == "hdf5":
-        return _inspect_hdf5(path, inner=False)
-    return _inspect_keras(path)
+    with model_inside(path) as model:
+        if _format(model.path) == "hdf5":
+            inspection = _inspect_hdf5(model.path, inner=False)
+        else:
+            inspection = _inspect_keras(model.path)
+        return replace(inspection, labels=model.labels)
 
 
 def inspect_inner_model(path: Path) -> Inspection:
@@ -81,9 +97,10 @@ def inspect_inner_model(path: Path) -> Inspection:
     Raises:
         RefusedModelError: the file is not one of those, or the model inside is not allowed.
     """
-    if _format(path) != "hdf5":
-        raise refusal("not-a-model")
-    return _inspect_hdf5(path, inner=True)
+    with model_inside(path) as model:
+        if _format(model.path) != "hdf5":
+            raise refusal("not-a-model")
+        return _inspect_hdf5(model.path, inner=True)
 
 
 def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
@@ -105,10 +122,11 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
     if target.suffix != inspection.suffix:
         raise ValueError(f"The name of a {inspection.format} copy ends with {inspection.suffix}.")
     try:
-        if inspection.format == "keras":
-            _write_keras(path, inspection, target)
-        else:
-            _write_hdf5(path, inspection, target)
+        with model_inside(path) as model:
+            if inspection.format == "keras":
+                _write_keras(model.path, inspection, target)
+            else:
+                _write_hdf5(model.path, inspection, target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -117,20 +135,21 @@ def write_sanitised(path: Path, inspection: Inspection, target: Path) -> None:
 def _format(path: Path) -> Literal["keras", "hdf5"]:
     """The format of a file by its first bytes."""
     if not path.is_file():
-        raise refusal("not-a-model")
+        raise refusal(foreign_files.code_of(path))
     if path.stat().st_size > MAX_FILE_BYTES:
         raise refusal("too-large")
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
     if start == HDF5_SIGNATURE:
         return "hdf5"
-    if start.startswith(_ZIP):
+    if start.startswith(SIGNATURE):
         return "keras"
-    raise refusal("not-a-model")
+    raise refusal(foreign_files.code_of(path))
 
 
 @contextmanager
-def _open_hdf5(file: Path | IO[bytes]) -> Iterator[h5py.File]:
+def _open_hdf5(file: IO[bytes]) -> Iterator[h5py.File]:
+    check_structure(file)
     with refusing("damaged-weights"):
         opened = h5py.File(file, "r")
     with opened:
@@ -154,36 +173,40 @@ def _inspect_keras(path: Path) -> Inspection:
     with archive.open_archive(path) as members:
         description = strict_json.parse(archive.read_text(members, archive.CONFIG))
         metadata = strict_json.parse(archive.read_text(members, archive.METADATA))
+        version = _version(metadata.get("keras_version"))
+        description, levelled = keras2.level(description, version, hdf5=False)
         walk = configs.Walk(legacy=False)
         config = configs.clean_model(description, walk)
         with archive.unpacked(members, archive.WEIGHTS) as file, _open_hdf5(file) as opened:
             survey = weights.survey(opened, members.getinfo(archive.WEIGHTS).file_size)
     parameters = survey.count(filter(_is_kept, survey.arrays))
     _check_parameters(parameters, walk)
-    version = _version(metadata.get("keras_version"))
-    return Inspection("keras", config, walk.kinds, parameters, version)
+    return Inspection("keras", config, walk.kinds, parameters, version, levelled=levelled)
 
 
 def _inspect_hdf5(path: Path, *, inner: bool) -> Inspection:
-    weights.check_heaps(path)
-    with _open_hdf5(path) as file:
+    with path.open("rb") as opened, _open_hdf5(opened) as file:
         survey = weights.survey(file, path.stat().st_size)
-        description = strict_json.parse(_description(file, survey))
+        version = _version(weights.read_text(file, "keras_version"))
+        text = _description(file, survey)
+        if foreign_files.is_of_keras_1(version, text):
+            raise refusal("keras-1")
+        description = strict_json.parse(text)
         real = hdf5_models.inner_model(description)
         if inner and real is None:
             raise refusal("not-a-model")
+        described, levelled = keras2.level(real or description, version, hdf5=True)
         walk = configs.Walk(legacy=True)
-        config = configs.clean_model(real or description, walk)
+        config = configs.clean_model(described, walk)
         arrays = hdf5_models.listing(file, survey)
         if real:
-            arrays = hdf5_models.inner_listing(config, arrays)
-        version = _version(weights.read_text(file, "keras_version"))
+            arrays = hdf5_models.inner_listing(real, arrays)
     parameters = survey.count(path for paths in arrays.values() for path in paths)
     _check_parameters(parameters, walk)
     # The model inside was checked before: where it is refused, its own reason is more specific.
     if real and not inner:
         raise refusal("multi-gpu")
-    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner)
+    return Inspection("hdf5", config, walk.kinds, parameters, version, arrays, inner, levelled)
 
 
 def _description(file: h5py.File, survey: weights.Survey) -> str:
@@ -223,7 +246,11 @@ def _is_kept(name: str) -> bool:
 
 
 def _write_hdf5(path: Path, inspection: Inspection, target: Path) -> None:
-    with _open_hdf5(path) as source, h5py.File(target, "w") as copy:
+    with (
+        path.open("rb") as opened,
+        _open_hdf5(opened) as source,
+        h5py.File(target, "w") as copy,
+    ):
         survey = weights.survey(source, path.stat().st_size)
         listed = {name for names in inspection.arrays.values() for name in names}
         if not listed <= survey.arrays.keys():

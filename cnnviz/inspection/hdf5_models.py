@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -22,6 +22,12 @@ from cnnviz.inspection.refusals import refusal
 GROUP: Final = "model_weights"
 # Weights that belong to the model itself and to none of its layers.
 OF_THE_MODEL: Final = "top_level_model_weights"
+
+_ELLIPSIS: Final = {"class_name": "__ellipsis__", "config": {}}
+_WHOLE_AXIS: Final = {
+    "class_name": "__slice__",
+    "config": {"start": None, "stop": None, "step": None},
+}
 
 # The paths of the arrays of each layer, by the layer's name, in order.
 Listing = dict[str, tuple[str, ...]]
@@ -58,7 +64,7 @@ def write(source: h5py.File, target: h5py.File, description: Json, arrays: Listi
     Raises:
         RefusedModelError: an array cannot be read.
     """
-    target.attrs["model_config"] = json.dumps(description)
+    target.attrs["model_config"] = json.dumps(_without_ellipsis(description))
     group = target.create_group(GROUP)
     names = []
     for number, (layer, paths) in enumerate(arrays.items()):
@@ -70,6 +76,31 @@ def write(source: h5py.File, target: h5py.File, description: Json, arrays: Listi
         if name != OF_THE_MODEL:
             names.append(name)
     group.attrs["layer_names"] = _texts(names)
+
+
+def _without_ellipsis(value: Any) -> Any:
+    """A description with whole slices for each ellipsis: Keras cannot read one from HDF5.
+
+    ``x[..., 0]`` is written as a call with the tensor and the index ``[..., 0]``.
+    """
+    match value:
+        case [{"class_name": "__keras_tensor__", "config": {"shape": list(shape)}} as tensor, key]:
+            return [tensor, _whole_index(key, len(shape))]
+        case list():
+            return [_without_ellipsis(item) for item in value]
+        case dict():
+            return {name: _without_ellipsis(item) for name, item in value.items()}
+    return value
+
+
+def _whole_index(key: Any, rank: int) -> Any:
+    """An index into a tensor of so many axes; None in it is an axis that is added."""
+    keys = key if isinstance(key, list) else [key]
+    if keys.count(_ELLIPSIS) != 1:
+        return key
+    at = keys.index(_ELLIPSIS)
+    others = sum(item is not None for item in keys) - 1
+    return [*keys[:at], *[_WHOLE_AXIS] * (rank - others), *keys[at + 1 :]]
 
 
 def _texts(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
@@ -111,28 +142,47 @@ def inner_listing(description: Json, arrays: Listing) -> Listing:
 
     The name of a weight begins with that of its layer: ``conv2d_1/kernel:0``.
 
+    Args:
+        description: of the inner model, with the names that the file has.
+        arrays: the listing of the whole file.
+
     Raises:
         RefusedModelError: a weight belongs to no layer.
     """
-    layers = description["config"]["layers"]
+    layers = _layers(description)
     owners = {name: _name(layer) for layer in layers for name in _names(layer)}
+    most_parts = max((name.count("/") + 1 for name in owners), default=0)
     paths_of: dict[str, list[str]] = {_name(layer): [] for layer in layers}
     for layer, paths in arrays.items():
         for path in paths:
             parts = path.removeprefix(f"{GROUP}/{layer}/").split("/")
-            owner = next((owners[part] for part in parts if part in owners), None)
-            if owner is None:
+            owner = next((owners[part] for part in _runs(parts, most_parts) if part in owners), "")
+            if not owner:
                 raise refusal("damaged-weights")
             paths_of[owner].append(path)
     return {layer: tuple(paths) for layer, paths in paths_of.items()}
 
 
+def _runs(parts: list[str], most: int) -> Iterator[str]:
+    """Each part with those that follow it, from the first one and the longest run on."""
+    for start in range(len(parts)):
+        for end in range(min(start + most, len(parts)), start, -1):
+            yield "/".join(parts[start:end])
+
+
+def _layers(model: Json) -> list[Json]:
+    """The layers of a model; Keras 2.0 wrote those of a Sequential alone."""
+    config = model["config"]
+    return list(config if isinstance(config, list) else config.get("layers", []))
+
+
 def _name(layer: Json) -> str:
-    return str(layer["config"].get("name", ""))
+    config = layer["config"]
+    return str(config.get("name", "") if isinstance(config, dict) else layer.get("name", ""))
 
 
 def _names(layer: Json) -> Iterator[str]:
     """The name of a layer, and of all layers inside it."""
     yield _name(layer)
-    for inner in layer["config"].get("layers", []):
+    for inner in _layers(layer):
         yield from _names(inner)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
@@ -57,7 +58,8 @@ LAYERS: Final = dict.fromkeys(_LAYERS.split(), "keras.layers") | {
 _OPERATIONS: Final = {
     "keras.src.ops.numpy": """
         Absolute Add All Any Amax Amin Arctan Argmax Argmin Average BroadcastTo Ceil Clip
-        Concatenate Copy Cos CountNonzero Cumsum Dot Einsum Equal Exp ExpandDims Expm1 Flip Floor
+        Concatenate Copy Cos CountNonzero Cumsum DivideNoNan Dot Einsum Equal Exp ExpandDims Expm1
+        Flip Floor
         FloorDivide GetItem Greater GreaterEqual Hstack Isfinite Isinf Isnan Less LessEqual Log
         Log10 Log1p Log2 LogicalAnd LogicalNot LogicalOr Matmul Max Maximum Mean Median Min Minimum
         Mod Moveaxis Multiply NanToNum Negative NotEqual OnesLike Pad Power Prod Ravel Reciprocal
@@ -80,7 +82,7 @@ OPERATIONS: Final = {
     name: module for module, names in _OPERATIONS.items() for name in names.split()
 }
 
-ACTIVATIONS: Final = _words(
+ACTIVATIONS: Final = words(
     """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh
     leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
@@ -89,11 +91,18 @@ ACTIVATIONS: Final = _words(
     """
 )
 # Layers that may be the activation of another layer.
-ACTIVATION_LAYERS: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
+ACTIVATION_LAYERS: Final = frozenset({"ELU", "LeakyReLU", "ReLU", "Softmax"})
+# What Keras 2 computes as `hard_sigmoid`, registered in `networks.keras2_activations`.
+HARD_SIGMOID: Final = {
+    "module": "builtins",
+    "class_name": "function",
+    "config": "cnnviz>keras2_hard_sigmoid",
+    "registered_name": "cnnviz>keras2_hard_sigmoid",
+}
 
 POLICIES: Final = frozenset({"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
 # The number types that an input may have, or an operation may convert to.
-NUMBERS: Final = _words(
+NUMBERS: Final = words(
     """
     float16 float32 float64 bfloat16 bool int8 int16 int32 int64 uint8 uint16 uint32
     """
@@ -105,38 +114,24 @@ FORBIDDEN: Final = {
     "__lambda__": "lambda-code",
     **dict.fromkeys(("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"), "foreign-code"),
     **dict.fromkeys(
-        _words("""
+        words("""
         StringLookup IntegerLookup TextVectorization Hashing HashedCrossing FeatureSpace
         Discretization CategoryEncoding
         """),
         "text-layer",
     ),
     **dict.fromkeys(
-        _words("""
+        words("""
         TFOpLambda SlicingOpLambda TensorFlowOpLayer ClassMethod InstanceMethod InstanceProperty
         """),
         "tf-operation",
     ),
+    "SyncBatchNormalization": "sync-normalization",
     "function": "function-reference",
 }
 
-# Settings of Keras 2 or of training that do not change what a layer computes.
-IGNORED: Final = _words(
-    """
-    batch_input_shape input_shape input_tensor quantization_config lora_rank lora_alpha rng_type
-    weights
-    """
+# Settings that do not change what a layer computes.
+IGNORED: Final = words("quantization_config lora_rank lora_alpha")
+IGNORED_BY_KIND: Final = dict.fromkeys(
+    ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), frozenset({"groups"})
 )
-IGNORED_BY_KIND: Final = {
-    # Keras 2 also wrote those of the plain convolution.
-    **dict.fromkeys(
-        ("SeparableConv1D", "SeparableConv2D"),
-        frozenset({"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}),
-    ),
-    **dict.fromkeys(
-        ("DepthwiseConv1D", "DepthwiseConv2D"),
-        frozenset(
-            {"groups", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"}
-        ),
-    ),
-}

@@ -10,6 +10,11 @@ MAX_JSON_BYTES: Final = 8 << 20  # NASNetMobile's description has 0.8 MB
 MAX_EXPANSION: Final = 50  # unpacked to packed; weights can hardly be compressed
 SMALL: Final = 4 << 20  # the limit on expansion holds above this many bytes
 
+# --- The process that reads it ----------------------------------------------------------------
+CHILD_BYTES: Final = 4 << 30  # the file itself is mapped into memory
+CHILD_SECONDS: Final = 120  # 2 GB are read and written in 20 s
+MAX_COPY_BYTES: Final = 3 << 30
+
 # --- The description --------------------------------------------------------------------------
 MAX_DEPTH: Final = 64  # of JSON; a flat model has 11 levels, each nested one adds 4
 MAX_VALUES: Final = 500_000  # of JSON; NASNetMobile has 46,000
@@ -18,6 +23,7 @@ MAX_NUMBER: Final = 1 << 20
 MAX_FLOAT: Final = 1e38
 MAX_NESTING: Final = 10  # models in models
 MAX_LAYERS: Final = 2_000  # NASNetLarge has 1,041
+MAX_CALLS: Final = 5_000  # of layers in one run: those of a model count at each of its calls
 MAX_STACK: Final = 200  # layers of one Sequential, which Keras builds in quadratic time
 MAX_VALUES_OF_A_SHAPE: Final = 60_000_000
 MAX_PARAMETERS: Final = 150_000_000  # VGG16 has 138 million
@@ -82,6 +88,7 @@ SHAPES: Final = frozenset(
 # --- The weights (HDF5) -----------------------------------------------------------------------
 MAX_OBJECTS: Final = 20_000  # groups and arrays
 MAX_HDF5_DEPTH: Final = 64
+MAX_PARTS: Final = 1_000_000  # of the file's structure; six for each array
 MAX_RANK: Final = 8
 MAX_CHUNK_BYTES: Final = 64 << 20
 MAX_CHUNKS: Final = 10_000

@@ -1,6 +1,7 @@
 """Why a model file is refused: a code for programs, and one sentence for people.
 
-The sentences are fixed, so that no content of the file is ever shown.
+The sentences are fixed, so that no content of the file is ever shown, except for the name of a
+TensorFlow function and the names of several models in an archive.
 """
 
 from __future__ import annotations
@@ -17,11 +18,59 @@ _log = logging.getLogger(__name__)
 REASONS: Final = {
     # The file.
     "not-a-model": (
-        "This is not a Keras model: cnnviz reads .keras files, and .h5 files that hold the "
-        "layers together with the weights."
+        "This is not a Keras model: cnnviz reads .keras files, .h5 files that hold the layers "
+        "together with the weights, and a ZIP file with one of these."
     ),
+    "no-model-inside": "The ZIP file holds no Keras model: put one .keras or .h5 file into it.",
+    "several-models": "The ZIP file holds several models: keep one, or give its file by itself.",
+    "folder": "This is a folder: give the .keras or .h5 file in it.",
+    "lfs-pointer": (
+        "This is a pointer of Git LFS, and the model itself was not downloaded: run 'git lfs pull' "
+        "in the repository, or download the file from its page."
+    ),
+    "saved-model": (
+        "This is a SavedModel of TensorFlow, which is a program: load it where it was made and "
+        "save it with model.save('model.keras'), or export it as Keras."
+    ),
+    "keras-1": (
+        "This was saved by Keras 1, of 2016: open it with Keras 2.2 and save it anew; cnnviz reads "
+        "the files of Keras 2 and 3."
+    ),
+    "tflite": (
+        "This is a model for TensorFlow Lite, without Keras's layers: export the model that it "
+        "was converted from as .keras or .h5."
+    ),
+    "tensorflow-js": (
+        "This is a model for TensorFlow.js: export it as Keras, or convert it with "
+        "tensorflowjs_converter --output_format keras."
+    ),
+    "onnx": (
+        "This is an ONNX model, and cnnviz reads Keras models: save the model that it was "
+        "exported from with model.save('model.keras')."
+    ),
+    "pickle": (
+        "This is a PyTorch model or another Python pickle, and cnnviz reads Keras models: build "
+        "the network in Keras, copy its weights and save it as .keras."
+    ),
+    "safetensors": (
+        "This holds weights in the format safetensors and no layers: build the network in Keras, "
+        "copy its weights and save it as .keras."
+    ),
+    "layers-only": (
+        "This describes layers and holds no weights: save the whole model with model.save(), not "
+        "with to_json()."
+    ),
+    "web-page": (
+        "This is a web page and not the model: the address led to a page about the file, so look "
+        "there for its download."
+    ),
+    "other-archive": "This is a packed archive: unpack it and give the .keras or .h5 file in it.",
     "too-large": "The file is larger than 2 GB, the most that cnnviz opens.",
     "damaged-archive": "The file is damaged, or only a part of it arrived: save or upload it anew.",
+    "unreadable": (
+        "The file made the program that reads it crash or take too long: it is damaged, or it may "
+        "be an attack."
+    ),
     "missing-member": "The file lacks a part that every .keras file has: save the model anew.",
     "extra-member": (
         "The file holds more than a model: cnnviz opens .keras files as Keras wrote them."
@@ -51,8 +100,8 @@ REASONS: Final = {
         "Keras's own layers."
     ),
     "tf-operation": (
-        "The model calls TensorFlow functions between its layers: write them as Keras layers "
-        "(for example Rescaling) or with keras.ops, and save it with Keras 3."
+        "Between its layers the model uses a TensorFlow function, which cnnviz cannot turn into "
+        "an operation of Keras 3: use a Keras layer or keras.ops, and save the model anew."
     ),
     "text-layer": "The model works on text or tables: cnnviz shows networks that look at pictures.",
     "custom-object": (
@@ -65,6 +114,18 @@ REASONS: Final = {
     "unknown-object": "A layer's description holds something that is not plain data.",
     "function-reference": (
         "A layer names a function: the only functions allowed are Keras's activations."
+    ),
+    "weights-of-an-activation": (
+        "The activation of a layer has weights of its own (PReLU), which Keras 3 cannot load: use "
+        "PReLU as a layer of its own, and save the model anew."
+    ),
+    "sync-normalization": (
+        "The model has SyncBatchNormalization, whose weights Keras 3 does not find in a .keras "
+        "file: save it as .h5 with Keras 2."
+    ),
+    "interpolation": (
+        "A layer resizes pictures with an interpolation that Keras 3 does not have (gaussian, "
+        "mitchellcubic): use bilinear or bicubic, and save the model anew."
     ),
     "unknown-activation": "A layer uses an activation that is not one of Keras's.",
     "dtype-policy": "A layer computes with an unusual type of numbers.",
@@ -82,6 +143,10 @@ REASONS: Final = {
     ),
     # The weights.
     "damaged-weights": "The weights cannot be read: save the model anew.",
+    "odd-hdf5": (
+        "The weights use a form of HDF5 that Keras never writes: open the file in Keras and save "
+        "the model anew."
+    ),
     "weights-only": (
         "The file holds weights and no layers: save the whole model with model.save(), not with "
         "save_weights()."
@@ -104,9 +169,17 @@ REASONS: Final = {
 }
 
 
-def refusal(code: str) -> RefusedModelError:
-    """The error for a code of ``REASONS``."""
-    return RefusedModelError(REASONS[code], code)
+def refusal(code: str, *, function: str = "") -> RefusedModelError:
+    """The error for a code of ``REASONS``.
+
+    Args:
+        code: the code.
+        function: the name of the TensorFlow function that ``tf-operation`` is about.
+    """
+    sentence = REASONS[code]
+    if function:
+        sentence = sentence.replace("a TensorFlow function", function)
+    return RefusedModelError(sentence, code)
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import h5py
@@ -145,47 +143,6 @@ def _check_chunks(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
     count = math.prod(-(-side // chunk) for side, chunk in zip(shape, chunks, strict=True))
     if math.prod(chunks) * itemsize > MAX_CHUNK_BYTES or count > MAX_CHUNKS:
         raise refusal("weights-bomb")
-
-
-# --- Heaps ------------------------------------------------------------------------------------
-
-# A global heap holds the texts of attributes: a header of 16 bytes with the heap's length at 8,
-# then entries with a header of 16 bytes each, their number at 0 and their length at 8; number 0 is
-# free space, and its length includes its header.
-_HEAP: Final = b"GCOL\x01"
-_HEADER: Final = 16
-_LEAST_HEAP: Final = 4096
-
-
-def check_heaps(path: Path) -> None:
-    """Follows every global heap to its end: HDF5's own reader runs forever on a damaged one.
-
-    Raises:
-        RefusedModelError: an entry has no length, or goes beyond its heap.
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        total, start = 0, data.find(_HEAP)
-        while start >= 0:
-            length = int.from_bytes(data[start + 8 : start + _HEADER], "little")
-            # Anything shorter or longer is not a heap, but data that looks like its signature.
-            if _LEAST_HEAP <= length <= len(data) - start:
-                total += length
-                # Overlapping heaps would be followed again and again.
-                if total > len(data):
-                    raise refusal("damaged-weights")
-                _check_heap(data, start + _HEADER, start + length)
-            start = data.find(_HEAP, start + 1)
-
-
-def _check_heap(data: mmap.mmap, position: int, end: int) -> None:
-    while position + _HEADER <= end:
-        number = int.from_bytes(data[position : position + 2], "little")
-        length = int.from_bytes(data[position + 8 : position + _HEADER], "little")
-        if number:
-            length = _HEADER + -(-length // 8) * 8
-        if length < _HEADER or length > end - position:
-            raise refusal("damaged-weights")
-        position += length
 
 
 # --- Texts that Keras stores beside the weights -----------------------------------------------

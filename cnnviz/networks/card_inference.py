@@ -1,52 +1,105 @@
-"""A card for a model that has none, as far as its structure shows it."""
+"""A card for a model that has none, as far as the model shows it."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from collections.abc import Sequence
 
-from cnnviz.cards import ModelCard, Preprocessing, SuggestedLayers, Training, numbered_labels
+import keras
+
+from cnnviz.cards import (
+    PRESETS,
+    ModelCard,
+    Preprocessing,
+    SuggestedLayers,
+    Training,
+    numbered_labels,
+)
+from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.structure import ModelStructure, Shape
 
-_SCALING_KINDS = {"Rescaling", "Normalization"}
+_DESCRIPTION = (
+    "A saved Keras model without a card: its class names and the way a photo becomes its input are "
+    "inferred."
+)
+_SUBCLASSED = (
+    "A subclassed model (a Python class of its own): its layers and filters can be shown, and "
+    "nothing is known of its classes and its input."
+)
 
 
-def infer_card(structure: ModelStructure, title: str, output: str | None = None) -> ModelCard:
-    """The most likely card: numbered classes, and the preprocessing that the input suggests.
+def infer_card(
+    model: keras.Model,
+    structure: ModelStructure,
+    title: str,
+    output: str | None = None,
+    names: Sequence[str] = (),
+) -> ModelCard:
+    """The most likely card, with the preprocessing that the model's first operations show.
 
     Args:
-        structure: the structure of the model.
+        model: the model.
+        structure: its structure.
         title: the card's title.
         output: name of the selected output; the first with class scores if None.
+        names: the class names of ``labels.txt``; numbers take their place where they do not fit.
 
     Raises:
         CardError: there is no such output with class scores.
     """
     sizes: Shape = (None, None, None, 3)
     labels = ["class 0"]
-    description = (
-        "A subclassed model (a Python class of its own): its layers and filters can be shown, and "
-        "nothing is known of its classes and its input."
-    )
+    sentences = [_SUBCLASSED]
     if structure.has_graph:
         sizes = structure.input_shape
         labels = numbered_labels(structure.class_count(output))
-        description = "A saved Keras model without a card: these values are inferred."
+        sentences = [_DESCRIPTION]
+    if names and len(names) == len(set(names)) == len(labels):
+        labels = list(names)
+        sentences.append("The class names are those of labels.txt.")
+    elif names:
+        sentences.append(
+            f"The names of labels.txt are not used: there are {len(set(names))} different ones "
+            f"for {len(labels)} classes."
+        )
+    # A subclassed model gets no photo, so the card need not be completed.
+    scaling = find_scaling(model) or "unknown" if structure.has_graph else "none"
+    steps: dict[str, str] = {"scaling": scaling}
+    if scaling == "unknown" and _is_teachable_machine(structure):
+        steps = PRESETS["teachable-machine"]
+        sentences.append("Its layers and its preprocessing are those of Teachable Machine.")
     _, height, width, channels = sizes
-    scales_inside = any(layer.kind in _SCALING_KINDS for layer in structure.layers)
     return ModelCard(
         title=title,
-        description=description,
+        description=" ".join(sentences),
         output=output,
         labels=labels,
-        preprocessing=Preprocessing(
-            height=height or 224,
-            width=width or 224,
-            channels=cast(Literal[1, 3, 4], channels),
-            scaling="none" if scales_inside else "unit",
+        preprocessing=Preprocessing.model_validate(
+            {"height": height or 224, "width": width or 224, "channels": channels, **steps}
         ),
         training=Training(data="unknown", split="unknown"),
         licence="unknown",
         source="unknown",
         suggested_layers=SuggestedLayers(),
         inferred=True,
+    )
+
+
+def _is_teachable_machine(structure: ModelStructure) -> bool:
+    """Whether the layers are those of Teachable Machine's image projects.
+
+    A Sequential of two: one of a backbone and an average, one of dense layers.
+    """
+    kinds: dict[str, list[str]] = {}
+    for layer in structure.layers:
+        parent, _, _ = layer.path.rpartition("/")
+        kinds.setdefault(parent, []).append(layer.kind)
+    if kinds.get("") != ["Sequential", "Sequential"]:
+        return False
+    backbone, classifier = (
+        kinds.get(layer.path, []) for layer in structure.layers if "/" not in layer.path
+    )
+    return (
+        len(backbone) == 2
+        and backbone[1] == "GlobalAveragePooling2D"
+        and set(classifier) == {"Dense"}
     )

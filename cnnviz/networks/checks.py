@@ -10,6 +10,9 @@ from cnnviz.cards import MAX_SIDE, ModelCard
 from cnnviz.errors import CardError, ModelError
 from cnnviz.networks.structure import ModelStructure, graph_of
 
+# More would fill the memory of the process that shows them; ImageNet-21k has 21,841.
+MAX_CLASSES = 65_536
+
 # What TensorFlow accepts as the name of a scope.
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
 
@@ -63,6 +66,16 @@ def _check_outputs(model: keras.Model, structure: ModelStructure) -> None:
             "cnnviz shows networks that give class scores: an output of (batch, classes), or of "
             "(batch, height, width, classes). This one gives "
             f"{', '.join(str(tuple(tensor.shape)) for tensor in model.outputs)}."
+        )
+    _check_classes(structure)
+
+
+def _check_classes(structure: ModelStructure) -> None:
+    classes = max(structure.class_counts.values())
+    if classes > MAX_CLASSES:
+        raise ModelError(
+            f"This model has {classes:,} outputs, and cnnviz shows networks of at most "
+            f"{MAX_CLASSES:,} classes: it may lack the last layer, which gives one score a class."
         )
 
 

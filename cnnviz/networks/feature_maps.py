@@ -23,5 +23,5 @@ def activations(network: Network, photo: PhotoInput, layers: Iterable[str]) -> d
     """
     paths = list(layers)
     inputs = network_input(photo, network.card.preprocessing)
-    outputs = passes.forward(network, paths).run(inputs)["layers"]
-    return {path: outputs[path].numpy()[0] for path in paths}
+    outputs = passes.forward(network, inputs, paths).layers
+    return {path: outputs[path][0] for path in paths}

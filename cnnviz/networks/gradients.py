@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz.arrays import Floats
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.results import LayerGradients
@@ -28,13 +31,11 @@ def layer_gradients(
         LayerError: the layer does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    target_index = np.int32(-1 if target is None else target)
-    values = passes.backward(network, [layer]).run(inputs, target_index)
-    logits = values.get("logits")
+    values = passes.backward(network, inputs, [layer], target)
     return LayerGradients(
-        values["layers"][layer].numpy(),
-        values["gradients"][layer].numpy(),
-        values["scores"].numpy(),
-        values["output"].numpy(),
-        None if logits is None else logits.numpy(),
+        values.layers[layer],
+        values.gradients[layer],
+        cast(Floats, values.scores),
+        values.output,
+        values.logits,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls
+from cnnviz.networks.values import Head
 
 # Operations that leave values as they are in inference mode.
 _IDENTITY_KINDS = (
@@ -23,6 +23,19 @@ _IDENTITY_KINDS = (
 
 # Operations that only give the same values another shape.
 _RESHAPING_KINDS = ("Flatten", "Reshape")
+
+# Layers between a flatten and the scores that keep a number for each unit.
+_HIDDEN_KINDS = (
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "ELU",
+    "LayerNormalization",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "Relu",
+)
 
 _CONVOLUTION_KINDS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
 
@@ -51,27 +64,6 @@ _PROBABILITY_ACTIVATIONS = ("sigmoid", "softmax")
 _LAYERS_WITH_KERNEL = (keras.layers.Conv2D, keras.layers.Dense)
 
 
-@dataclass(frozen=True)
-class Head:
-    """How a network ends.
-
-    Attributes:
-        activation: of the output: ``softmax``, ``sigmoid``, ``linear`` or another name;
-            ``combined`` where outputs of softmax or sigmoid are averaged or joined.
-        dense: path of the dense layer that gives the scores, or of the 1×1 convolution that
-            takes its place; None where there is none.
-        features: path of the maps that are averaged straight into that dense layer; without
-            one, of the maps whose averages are the scores: one map a class. None where the
-            network ends otherwise.
-        last_spatial: path of the last layer whose output is a stack of maps, or None.
-    """
-
-    activation: str
-    dense: str | None
-    features: str | None
-    last_spatial: str | None
-
-
 def read_head(calls: list[Call], output: Any) -> Head:
     """Reads from the calls that led to an output (N, C) how the network ends."""
     calls = _leading_to(calls, output)
@@ -89,9 +81,10 @@ def read_head(calls: list[Call], output: Any) -> Head:
         return Head(activation, None, calls[maps].path, last_spatial)
     if not _gives_scores(scores, output):
         return Head(activation, None, None, last_spatial)
+    flattened, hidden = _flattened_maps(calls[:index], scores.inputs[0])
     index = _producer(calls[:index], scores.inputs[0], _RESHAPING_KINDS)
     if index is None or not _averages_maps(calls, index):
-        return Head(activation, scores.path, None, last_spatial)
+        return Head(activation, scores.path, None, last_spatial, flattened, hidden)
     maps = _producer(calls[:index], calls[index].inputs[0])
     if maps is None or _channels(calls[maps]) != scores.operation.kernel.shape[-2]:
         return Head(activation, scores.path, None, last_spatial)
@@ -187,10 +180,20 @@ def _last_maps(calls: list[Call]) -> str | None:
     for call in reversed(calls):
         shape = tuple(getattr(call.output, "shape", ()))
         kind = type(call.operation).__name__
-        sides = shape[2:4] if call.channels_first else shape[1:3]
-        if len(shape) == 4 and sides != (1, 1) and kind not in (*_IDENTITY_KINDS, "InputLayer"):
+        if (
+            len(shape) == 4
+            and _sides(call) != (1, 1)
+            and kind not in (*_IDENTITY_KINDS, "InputLayer")
+        ):
             return call.path
     return None
+
+
+def _sides(call: Call) -> tuple[int | None, int | None]:
+    """Height and width of the maps that a call gives."""
+    _, *sizes = call.output.shape
+    height, width = sizes[1:] if call.channels_first else sizes[:2]
+    return height, width
 
 
 def _channels(call: Call) -> int | None:
@@ -208,7 +211,8 @@ def _activation(operation: Any) -> str:
     activation = getattr(operation, "activation", None)
     if activation is None:
         return "linear"
-    return getattr(activation, "__name__", type(activation).__name__.lower())
+    name = getattr(activation, "__name__", type(activation).__name__.lower())
+    return str(name).removeprefix("keras2_")
 
 
 def _only_activates(operation: Any) -> bool:
@@ -296,6 +300,29 @@ def _averages_maps(calls: list[Call], index: int) -> bool:
         return covers_maps and operation.padding == "valid"
     axis = getattr(operation, "axis", None)
     return type(operation).__name__ == "Mean" and axis in (sides, list(sides))
+
+
+def _flattened_maps(calls: list[Call], tensor: Any) -> tuple[str | None, bool]:
+    """The maps that are flattened into dense layers, of which the last takes a tensor.
+
+    Returns:
+        Their path, None where there are none; and whether other layers lie between.
+    """
+    hidden = False
+    while (index := _producer(calls, tensor)) is not None:
+        call = calls[index]
+        kind = type(call.operation).__name__
+        if kind not in _RESHAPING_KINDS + _HIDDEN_KINDS or len(call.inputs) != 1:
+            break
+        (tensor,) = call.inputs
+        if len(tensor.shape) == 4:
+            maps = _producer(calls[:index], tensor)
+            if maps is None or _sides(calls[maps]) == (1, 1):
+                break
+            return calls[maps].path, hidden
+        hidden = hidden or kind in _HIDDEN_KINDS
+        calls = calls[:index]
+    return None, False
 
 
 def _class_maps(calls: list[Call], index: int, of_probabilities: bool) -> int | None:

@@ -8,7 +8,7 @@ from cnnviz.arrays import Floats
 from cnnviz.errors import LayerError
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import find, kernel_shape
-from cnnviz.results import Filters, WeightStatistics
+from cnnviz.results import Filters, weight_statistics
 
 
 def filters(network: Network, layer: str) -> Filters:
@@ -41,8 +41,8 @@ def filters(network: Network, layer: str) -> Filters:
         kernels,
         _numbers_or_none(convolution.bias),
         _numbers_or_none(getattr(convolution, "pointwise_kernel", None)),
-        _statistics(kernels, axis=(0, 1, 2)),
-        _statistics(kernels, axis=None),
+        weight_statistics(kernels, axis=(0, 1, 2)),
+        weight_statistics(kernels),
     )
 
 
@@ -52,15 +52,3 @@ def _numbers(weight: object) -> Floats:
 
 def _numbers_or_none(weight: object) -> Floats | None:
     return None if weight is None else _numbers(weight)
-
-
-def _statistics(kernels: Floats, axis: tuple[int, ...] | None) -> WeightStatistics:
-    # NaN and infinite weights give NaN and infinite statistics, without a warning.
-    with np.errstate(invalid="ignore", over="ignore"):
-        return WeightStatistics(
-            kernels.min(axis=axis),
-            kernels.max(axis=axis),
-            kernels.mean(axis=axis),
-            np.sqrt(np.square(kernels).sum(axis=axis)),
-            np.mean(kernels == 0, axis=axis),
-        )

@@ -6,16 +6,27 @@ import dataclasses
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.cards import (
+    MAX_LABELS_BYTES,
+    ModelCard,
+    card_path,
+    labels_path,
+    read_card,
+    read_class_names,
+    with_preset,
+)
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
-from cnnviz.inspection.gate import Inspection, inspect_inner_model, inspect_model, write_sanitised
+from cnnviz.inspection.gate import Inspection, write_sanitised
+from cnnviz.inspection.limited import sanitised
+from cnnviz.inspection.model_archives import ModelInside, model_inside
+from cnnviz.networks import keras2_activations as keras2_activations  # registers them
 from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.checks import check_built, check_card, check_model
 from cnnviz.networks.network import Network
@@ -24,16 +35,20 @@ from cnnviz.networks.structure import describe_model, walk
 _log = logging.getLogger(__name__)
 
 
-def load_model(path: str | Path, *, trusted: bool = False) -> Network:
+def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = None) -> Network:
     """Loads a saved Keras model and the card beside it, or infers a card.
 
+    An inferred card has the class names of a ``labels.txt`` beside the model, if there is one.
     Keras opens only a sanitised copy of the file, without anything that a network for pictures
-    does not need: see ``inspection``.
+    does not need; a process with limits reads the file and writes the copy: see ``inspection``.
 
     Args:
-        path: a ``.keras`` or ``.h5`` file.
+        path: a ``.keras`` or ``.h5`` file, or a ZIP archive with one of these, and perhaps a
+            ``labels.txt``.
         trusted: gives Keras the file itself, for a model that you made: its safe mode still
             refuses Lambda layers, and classes of your own are found where you registered them.
+        preset: a key of ``PRESETS``, which takes the place of the card's scaling: needed where
+            there is no card, and the model's first operations do not show the values that it takes.
 
     Raises:
         RefusedModelError: the file is not safe to open, or no model for pictures.
@@ -41,21 +56,25 @@ def load_model(path: str | Path, *, trusted: bool = False) -> Network:
         CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(f"There is no model file at {path}.")
-    if trusted:
-        return _with_card_beside(path, _load(path, path.name))
-    with _refusing_by_name(path):
-        inspection = inspect_model(path)
-    return load_inspected(path, inspection)
+    if trusted and path.is_file():
+        with _unpacked(path) as inside:
+            return _with_card_beside(path, _load(inside.path, path.name), inside.labels, preset)
+    with _refusing_by_name(path), sanitised(path) as (inspection, copy):
+        model = _load_copy(copy, path.name)
+    return _with_card_beside(path, model, inspection.labels, preset)
 
 
-def load_inspected(path: str | Path, inspection: Inspection) -> Network:
+def load_inspected(
+    path: str | Path, inspection: Inspection, *, preset: str | None = None
+) -> Network:
     """Loads a file that was inspected before; it is not inspected again.
 
     Args:
         path: the file.
         inspection: what ``inspect_model`` or ``inspect_inner_model`` returned for it.
+        preset: as in ``load_model``.
 
     Raises:
         RefusedModelError: the weights cannot be read, or the file has changed since.
@@ -63,10 +82,14 @@ def load_inspected(path: str | Path, inspection: Inspection) -> Network:
         CardError: the card beside it has a wrong field or does not fit the model.
     """
     path = Path(path)
-    with _refusing_by_name(path):
-        model = _load_sanitised_copy(path, inspection)
+    with _refusing_by_name(path), tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
+        copy = Path(folder) / f"model{inspection.suffix}"
+        write_sanitised(path, inspection, copy)
+        model = _load_copy(copy, path.name)
     # Card and fingerprint belong to the whole file, not to a model inside it.
-    return network(model, path=path) if inspection.inner else _with_card_beside(path, model)
+    if inspection.inner:
+        return _make(model, None, path, preset=preset)
+    return _with_card_beside(path, model, inspection.labels, preset)
 
 
 def extract_model(path: str | Path, layer: str | None = None) -> Network:
@@ -85,31 +108,51 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
         ModelError: Keras cannot load it, or cnnviz cannot show it.
     """
     path = Path(path)
-    inspection = inspect_inner_model(path)
-    name = inspection.config["config"]["name"]
-    if layer not in {None, name}:
-        raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
-    return load_inspected(path, inspection)
+    with _refusing_by_name(path), sanitised(path, inner=True) as (inspection, copy):
+        name = inspection.config["config"]["name"]
+        if layer not in {None, name}:
+            raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
+        model = _load_copy(copy, path.name)
+    return _make(model, None, path)
 
 
 def network(
     model: keras.Model,
     card: ModelCard | None = None,
     *,
-    path: Path | None = None,
-    fingerprint: str = "",
+    preset: str | None = None,
 ) -> Network:
     """Makes a ``Network`` of a model in memory; without a card it infers one.
 
+    Args:
+        model: the model.
+        card: its card.
+        preset: as in ``load_model``.
+
     Raises:
         ModelError: the model does not take one picture or gives no class scores.
-        CardError: the card's output, labels or channels do not fit the model.
+        CardError: the card's output, labels or channels do not fit the model, or there is no
+            such preset.
     """
+    return _make(model, card, None, preset=preset)
+
+
+def _make(
+    model: keras.Model,
+    card: ModelCard | None,
+    path: Path | None,
+    *,
+    preset: str | None = None,
+    fingerprint: str = "",
+    names: Sequence[str] = (),
+) -> Network:
     check_built(model)
     structure = describe_model(model)
     check_model(model, structure)
     if card is None:
-        card = infer_card(structure, path.stem if path else model.name)
+        card = infer_card(model, structure, path.stem if path else model.name, names=names)
+    if preset is not None:
+        card = with_preset(card, preset)
     check_card(structure, card, card_path(path).name if path else repr(card.title))
     return Network(model, card, structure, path, fingerprint)
 
@@ -124,13 +167,37 @@ def with_card(original: Network, card: ModelCard) -> Network:
     return dataclasses.replace(original, card=card)
 
 
-def _with_card_beside(path: Path, model: keras.Model) -> Network:
-    """The network of a whole file, with the card beside it and the file's fingerprint."""
+def _with_card_beside(path: Path, model: keras.Model, labels: str, preset: str | None) -> Network:
+    """The network of a whole file, with the card beside it and the file's fingerprint.
+
+    Args:
+        path: the file.
+        model: what Keras loaded from it.
+        labels: the text of the ``labels.txt`` in the file, if it is an archive.
+        preset: as in ``load_model``.
+    """
     beside = card_path(path)
     card = read_card(beside) if beside.exists() else None
     with path.open("rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-    return network(model, card, path=path, fingerprint=fingerprint)
+    names = read_class_names(labels or _labels_beside(path)) if card is None else ()
+    return _make(model, card, path, preset=preset, fingerprint=fingerprint, names=names)
+
+
+def _labels_beside(path: Path) -> str:
+    """The text of the ``labels.txt`` in a model's folder; "" if there is no such file."""
+    try:
+        with labels_path(path).open("rb") as file:
+            return file.read(MAX_LABELS_BYTES).decode("utf-8-sig", "replace")
+    except OSError:
+        return ""
+
+
+def _unpacked(path: Path) -> AbstractContextManager[ModelInside]:
+    """The model in a ZIP archive; a file of another kind itself."""
+    if path.suffix.lower() == ".zip":
+        return model_inside(path)
+    return nullcontext(ModelInside(path))
 
 
 @contextmanager
@@ -142,14 +209,12 @@ def _refusing_by_name(path: Path) -> Iterator[None]:
         raise RefusedModelError(f"{path.name} is refused. {error}", error.code) from error
 
 
-def _load_sanitised_copy(path: Path, inspection: Inspection) -> keras.Model:
+def _load_copy(copy: Path, name: str) -> keras.Model:
+    """The model of a sanitised copy; ``name`` is that of the file, for messages."""
     settings = _keras_settings()
-    with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        copy = Path(folder) / f"model{inspection.suffix}"
-        write_sanitised(path, inspection, copy)
-        model = _load(copy, path.name)
+    model = _load(copy, name)
     if _keras_settings() != settings:
-        raise ModelError(f"{path.name} changed Keras's own settings while it was loaded.")
+        raise ModelError(f"{name} changed Keras's own settings while it was loaded.")
     for _, layer in walk(model):
         # Keras 3.15 gives such a layer inside another model a mean of 0 and a variance of 1.
         if isinstance(layer, keras.layers.Normalization) and layer.built:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from cnnviz.networks.structure import ModelStructure, damaged_layers
 from cnnviz.results import LayerInfo
 
 if TYPE_CHECKING:
-    from cnnviz.networks.passes import Pass, PassKey
+    from cnnviz.networks.engines.tensorflow import CompiledPass, PassKey
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,22 @@ class Network:
     structure: ModelStructure = field(compare=False, repr=False)
     path: Path | None = None
     fingerprint: str = ""
-    # Compiled passes, see `passes`: kept here, so that they are freed with the network.
-    compiled: dict[PassKey, Pass] = field(default_factory=dict, compare=False, repr=False)
+    # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
+    compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer, nested ones included, in order."""
         return self.structure.layers
+
+    @functools.cached_property
+    def parameters(self) -> tuple[int, int]:
+        """The number of parameters, and of those that a training would change."""
+        of_all, trainable = (
+            sum(math.prod(weight.shape) for weight in weights)
+            for weights in (self.model.weights, self.model.trainable_weights)
+        )
+        return of_all, trainable
 
     @functools.cached_property
     def damaged(self) -> tuple[str, ...]:

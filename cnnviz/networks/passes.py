@@ -1,238 +1,76 @@
-"""Compiled passes of a network: outputs of layers, and gradients of a class's score.
+"""Runs of a network: outputs of layers, and gradients of a class's score.
 
 Callers name layers and get arrays; how the network is run is decided here alone.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
 
-import keras
-import tensorflow as tf
+import numpy as np
+from numpy.typing import NDArray
 
-from cnnviz.errors import CnnvizError, LayerError, ModelError
-from cnnviz.networks.heads import Head, features, logits, makers, read_head
+from cnnviz.networks.engines import tensorflow
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import find
-from cnnviz.networks.tracing import Call, channels_last, innermost_calls, record
-
-# Values that one operation, and all together, may give for one photo: VGG16 gives 15 million.
-MAX_VALUES_OF_ONE_OPERATION = 60_000_000
-MAX_VALUES = 400_000_000
-
-# Photos in a batch: on two processors each took longer in batches of 32 than of 8 or 16.
-MAX_BATCH_SIZE = 16
-
-# Compiled passes kept for one network: each holds a graph of some megabytes.
-_MAX_KEPT = 16
-
-Direction = Literal["forward", "backward"]
-# The part of a card that a compiled pass depends on: output, height, width, channels.
-View = tuple[str | None, int, int, int]
-PassKey = tuple[Direction, frozenset[str], View]
-
-_log = logging.getLogger(__name__)
-
-_lock = threading.RLock()
+from cnnviz.networks.values import GraphFacts, PassValues
 
 
-@dataclass(frozen=True)
-class Pass:
-    """A compiled run of a network.
-
-    Attributes:
-        run: the function; see ``forward`` and ``backward``.
-        head: how the network ends.
-        makers: for a layer with maps, the path of the convolution that made its channels.
-        batch_size: how many photos may be run at once, so that all their values together are no
-            more than one photo of the largest network may have; 16 at most.
-    """
-
-    run: Callable[..., dict[str, Any]]
-    head: Head
-    makers: dict[str, str]
-    batch_size: int
-
-
-def forward(network: Network, layers: Iterable[str] = ()) -> Pass:
-    """A compiled forward pass that also gives the outputs of some layers.
+def forward(
+    network: Network, inputs: NDArray[np.float32], layers: Iterable[str] = ()
+) -> PassValues:
+    """The scores of photos and the outputs of some layers, from one forward pass.
 
     Args:
         network: the network.
+        inputs: (N, h, w, C).
         layers: layer paths.
-
-    Returns:
-        A pass whose ``run`` takes (N, h, w, C) and gives float32 tensors: ``output`` (N, C);
-        ``logits`` (N, C) where there are any; ``features`` (N, h, w, K) where the scores are
-        made of their averages; ``layers``: {path: (N, ...)}, maps as (N, h, w, K).
 
     Raises:
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return _compiled(network, "forward", frozenset(layers))
+    return tensorflow.forward(network, inputs, frozenset(layers))
 
 
-def backward(network: Network, layers: Iterable[str]) -> Pass:
-    """A compiled pass that gives layers' outputs and the gradients of one class's score.
+def backward(
+    network: Network,
+    inputs: NDArray[np.float32],
+    layers: Iterable[str],
+    target: int | None = None,
+) -> PassValues:
+    """The same as ``forward``, with the gradients of one class's score.
+
+    A single unit represents two classes: class 1 has its score, class 0 the negated logit, or
+    1 minus the probability.
 
     Args:
         network: the network.
+        inputs: (N, h, w, C).
         layers: layer paths.
-
-    Returns:
-        A pass whose ``run`` takes (N, h, w, C) and a class index, -1 for the most probable
-        class of each, and gives float32 tensors: what ``forward`` gives, and ``scores`` (N,),
-        the class's logit, or its output where there is no logit; ``gradients``:
-        {path: (N, ...)} of the score. A single unit represents two classes: class 1 has its
-        score, class 0 the negated logit, or 1 minus the probability.
+        target: index of the class; the most probable one of each photo if None.
 
     Raises:
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return _compiled(network, "backward", frozenset(layers))
+    return tensorflow.backward(network, inputs, frozenset(layers), target)
 
 
-def any_pass(network: Network) -> Pass:
-    """Any compiled pass of the network, for its head, makers and batch size."""
-    with _lock:
-        view = _view(network)
-        kept = (kept for key, kept in network.compiled.items() if key[2] == view)
-        return next(kept, None) or forward(network)
-
-
-def _compiled(network: Network, direction: Direction, layers: frozenset[str]) -> Pass:
-    """The pass for these layers: compiled once, then kept with the network.
-
-    A kept pass that covers the layers is used again: to run it costs a few milliseconds more,
-    to compile another one about a second.
-    """
-    with _lock:
-        kept = network.compiled
-        view = _view(network)
-        covering = [
-            key for key in kept if (key[0], key[2]) == (direction, view) and layers <= key[1]
-        ]
-        if covering:
-            key = min(covering, key=lambda key: len(key[1]))
-            # Last in the order of use: the first is dropped when there are too many.
-            kept[key] = kept.pop(key)
-            return kept[key]
-        trace = _forward if direction == "forward" else _backward
-        if len(kept) >= _MAX_KEPT:
-            del kept[next(iter(kept))]
-        kept[direction, layers, view] = _compile(network, trace, layers)
-        return kept[direction, layers, view]
-
-
-def _view(network: Network) -> View:
-    size = network.card.preprocessing
-    return network.output, size.height, size.width, size.channels
-
-
-def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]) -> Pass:
-    descriptions: list[tuple[Head, dict[str, str], int]] = []
-
-    @tf.function(autograph=False)
-    def run(inputs: Any, *target: Any) -> dict[str, Any]:
-        # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
-        with tf.name_scope("network"):
-            values, calls = trace(network, inputs, layers, *target)
-        # The first trace is for one photo; another one for a batch of them.
-        if not descriptions:
-            size = _check_size(calls)
-            head = read_head(calls, values["output"])
-            descriptions.append((head, makers(calls), _batch_size(network, size)))
-        channels_first = {call.path: call.channels_first for call in calls}
-        for maps in (values["layers"], values.get("gradients", {})):
-            maps.update({path: channels_last(maps[path], channels_first[path]) for path in maps})
-        return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
-
-    photo = tf.TensorSpec((1, *_view(network)[1:]), tf.float32)
-    target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
-    try:
-        run.get_concrete_function(photo, *target)
-    except CnnvizError:
-        raise
-    # TensorFlow's own messages hold code and paths.
-    except Exception as error:
-        _log.warning("TensorFlow could not trace %s", network.card.title, exc_info=error)
-        raise ModelError(
-            f"TensorFlow cannot run this network on a picture of {tuple(photo.shape[1:])} (height, "
-            "width, channels): the picture may be too small or too large for its layers."
-        ) from error
-    return Pass(run, *descriptions[0])
-
-
-def _check_size(calls: list[Call]) -> int:
-    """Refuses what would need all of a machine's memory, before anything is computed.
-
-    Returns:
-        How many values all operations together give for one photo.
+def facts(network: Network) -> GraphFacts:
+    """How the network ends, which convolution made which maps, and the size of a batch.
 
     Raises:
-        ModelError: one operation, or all together, give too many values for one photo.
+        LayerError: the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    shapes = [getattr(call.output, "shape", None) for call in innermost_calls(calls)]
-    sizes = [shape.num_elements() or 0 for shape in shapes if shape is not None]
-    if max(sizes, default=0) > MAX_VALUES_OF_ONE_OPERATION or sum(sizes) > MAX_VALUES:
-        raise ModelError(
-            f"The layers of this network give {sum(sizes) / 1e6:,.0f} million values, "
-            f"one of them {max(sizes) / 1e6:,.0f} million; at most {MAX_VALUES / 1e6:,.0f} and "
-            f"{MAX_VALUES_OF_ONE_OPERATION / 1e6:,.0f} million can be shown. A smaller picture may "
-            "help."
-        )
-    return sum(sizes)
+    return tensorflow.facts(network)
 
 
-def _batch_size(network: Network, values: int) -> int:
-    """How many photos of so many values each make a batch."""
-    # A model may have been built for batches of one size only.
-    if network.model.inputs[0].shape[0] is not None:
-        return 1
-    return max(1, min(MAX_BATCH_SIZE, MAX_VALUES // max(values, 1)))
+def prepare(network: Network, layers: Iterable[str]) -> None:
+    """Compiles a forward pass for some layers, so that a later ``forward`` is quick.
 
-
-def _forward(network: Network, inputs: Any, layers: frozenset[str]) -> tuple[Any, list[Call]]:
-    output, calls = record(network, inputs)
-    head = read_head(calls, output)
-    outputs = {call.path: call.output for call in calls}
-    for path in sorted(layers):
-        if not hasattr(outputs.get(path), "shape"):
-            find(network.model, path)
-            raise LayerError(
-                f"The layer {path!r} gives no array of its own when the network runs: it is "
-                "never run, or gives several. Choose another."
-            )
-    values = {
-        "output": output,
-        "layers": {path: outputs[path] for path in layers},
-        "logits": logits(calls, output, head),
-        "features": features(calls, head),
-    }
-    return {name: value for name, value in values.items() if value is not None}, calls
-
-
-def _backward(
-    network: Network, inputs: Any, layers: frozenset[str], target: Any
-) -> tuple[Any, list[Call]]:
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        values, calls = _forward(network, inputs, layers)
-        answers = values.get("logits", values["output"])
-        likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
-        if answers.shape[1] == 1:
-            linear = values.get("logits") is values["output"]
-            likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
-            opposite = -answers if "logits" in values else 1 - answers
-            answers = tf.concat([opposite, answers], axis=1)
-        scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
-    gradients = tape.gradient(
-        scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    return {**values, "scores": scores, "gradients": gradients}, calls
+    Raises:
+        LayerError: a path does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    tensorflow.compiled_pass(network, frozenset(layers))

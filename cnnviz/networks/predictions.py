@@ -9,8 +9,8 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.errors import ModelError, TargetError
 from cnnviz.networks import passes
-from cnnviz.networks.heads import Head
 from cnnviz.networks.network import Network
+from cnnviz.networks.values import Head
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Prediction
 
@@ -32,10 +32,9 @@ def predict(network: Network, photo: PhotoInput) -> Prediction:
             no probabilities, or TensorFlow cannot run it on a picture of the card's size.
     """
     inputs = network_input(photo, network.card.preprocessing)
-    forward = passes.forward(network)
-    values = forward.run(inputs)
-    logits = values["logits"][0] if "logits" in values else None
-    return read_prediction(network, forward.head, values["output"][0], logits)
+    values = passes.forward(network, inputs)
+    logits = None if values.logits is None else values.logits[0]
+    return read_prediction(network, passes.facts(network).head, values.output[0], logits)
 
 
 def read_prediction(

@@ -115,6 +115,13 @@ def graph_of(model: keras.Model) -> Any | None:
     return graph if hasattr(graph, "_run_through_graph") else None
 
 
+def run_in_inference(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The output of a layer, or of another operation, in inference mode."""
+    if "training" in getattr(operation, "_call_context_args", ()):
+        kwargs = kwargs | {"training": False}
+    return operation(*args, **kwargs)
+
+
 def _tensor_shape(tensor: Any, channels_first: frozenset[str]) -> Shape:
     shape = (None, *tensor.shape[1:])
     return channels_last_shape(shape, tensor._keras_history.operation.name in channels_first)

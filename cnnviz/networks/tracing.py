@@ -17,7 +17,12 @@ import keras
 
 from cnnviz.errors import LayerError
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import free_name, graph_of, without_call_numbers
+from cnnviz.networks.structure import (
+    free_name,
+    graph_of,
+    run_in_inference,
+    without_call_numbers,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +106,7 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
                 image = args[0] if args else kwargs["inputs"]
                 output = _run(operation, image, path + "/", calls, taken)
             else:
-                if "training" in getattr(operation, "_call_context_args", ()):
-                    kwargs["training"] = False
-                output = operation(*args, **kwargs)
+                output = run_in_inference(operation, args, kwargs)
             arguments = keras.tree.flatten((args, kwargs))
             tensors = tuple(item for item in arguments if hasattr(item, "shape"))
             calls.append(Call(path, operation, tensors, output))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from cnnviz.errors import PhotoError
+from cnnviz.photos.array_files import array_reference, read_array_picture
 from cnnviz.photos.checks import (
     MAX_BYTES,
     CountedReads,
@@ -64,7 +65,8 @@ def open_photo(source: str | Path | bytes) -> NDArray[np.uint8]:
     decoded at reduced size. Metadata is dropped.
 
     Args:
-        source: a path, or the bytes of a file.
+        source: a path, or the bytes of a file. The path ``digits.npz#22`` names picture 22 of
+            the test pictures in a data set, and ``digits.npz#x_train/22`` one of another array.
 
     Raises:
         PhotoError: the file is missing, damaged, of an unknown kind, or too large.
@@ -78,6 +80,8 @@ def open_picture(source: str | Path | bytes) -> DecodedPhoto:
     Raises:
         PhotoError: the file is missing, damaged, of an unknown kind, or too large.
     """
+    if not isinstance(source, bytes) and (reference := array_reference(source)):
+        return Image.fromarray(read_array_picture(reference)).convert("RGB")
     data = source if isinstance(source, bytes) else _read(Path(source))
     check_bytes(len(data))
     formats = formats_of(data)
@@ -118,6 +122,12 @@ def _read(path: Path) -> bytes:
         # Reading a pipe would block, and a device may have no end.
         if not stat.S_ISREG(status.st_mode):
             raise PhotoError(f"The photo {path.name} cannot be opened: it is no file.", "missing")
+        if path.suffix.lower() in {".npy", ".npz"}:
+            raise PhotoError(
+                f"{path.name} holds arrays. Name one of its pictures by number, counted from 0: "
+                f"{path.name}#22.",
+                "kind",
+            )
         check_bytes(status.st_size, path.name)
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.cards import Preprocessing
-from cnnviz.errors import PhotoError
+from cnnviz.cards import PRESETS, Preprocessing
+from cnnviz.errors import CardError, PhotoError
 from cnnviz.geometry import padded_position, seen_region
 
 _FILTERS = {
@@ -88,6 +88,7 @@ def network_input(photo: PhotoInput, preprocessing: Preprocessing) -> NDArray[np
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
+        CardError: the scaling is ``unknown``.
         ValueError: it is a view with another preprocessing.
     """
     if not isinstance(photo, NetworkView):
@@ -110,7 +111,16 @@ def scale_pixels(view: NDArray[np.uint8], scaling: str) -> NDArray[np.float32]:
 
     Returns:
         float32 of the same shape.
+
+    Raises:
+        CardError: the scaling is ``unknown``.
     """
+    if scaling == "unknown":
+        raise CardError(
+            "The model's file does not show which values of the pixels the network takes, so there "
+            'is no answer yet. Name a preset (in Python load_model(path, preset="unit")), or put '
+            f"a card beside the model. The presets are {', '.join(PRESETS)}."
+        )
     pixels = view.astype(np.float32)
     if scaling == "unit":
         return pixels / np.float32(255)

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnviz.cards import card_path
+from cnnviz.cards import card_path, labels_path
 from cnnviz.errors import ModelError
 from cnnviz.settings import PACKAGE, read_settings
 
@@ -24,6 +24,8 @@ class ModelFile:
         modified: when it was written, in nanoseconds since 1970.
         size: in bytes.
         card_modified: when the card beside it was written; 0 without a card.
+        labels_modified: when the ``labels.txt`` beside it was written, whose class names a model
+            without a card has; 0 without one.
         trusted: whether Keras loads the file without inspection, in a process with other models.
         inner: whether the model inside a file for several graphics cards is meant.
         checkpoint: whether it is a checkpoint of a training. These are viewed one after the
@@ -37,6 +39,7 @@ class ModelFile:
     trusted: bool = False
     inner: bool = False
     checkpoint: bool = False
+    labels_modified: int = 0
 
     @property
     def name(self) -> str:
@@ -58,8 +61,10 @@ def model_file(path: str | Path) -> ModelFile:
         status = path.stat()
     except OSError as error:
         raise ModelError(f"There is no model file at {path}.") from error
-    card = card_path(path)
-    card_modified = card.stat().st_mtime_ns if card.exists() else 0
+    card_modified, labels_modified = (
+        beside.stat().st_mtime_ns if beside.exists() else 0
+        for beside in (card_path(path), labels_path(path))
+    )
     settings = read_settings()
     switched = settings.trust and path.parent.resolve() == settings.models.resolve()
     return ModelFile(
@@ -68,6 +73,7 @@ def model_file(path: str | Path) -> ModelFile:
         status.st_size,
         card_modified,
         trusted=switched or _is_shipped(str(path), status.st_mtime_ns, status.st_size),
+        labels_modified=0 if card_modified else labels_modified,
     )
 
 

@@ -7,11 +7,8 @@ person, shows the running training. All files are deleted when the server ends.
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
 import subprocess  # nosec B404
-import sys
 import threading
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -21,7 +18,7 @@ from tempfile import TemporaryDirectory
 from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
-from cnnviz.settings import ROOT
+from cnnviz.serving.training_supervision import look_after, start_process
 from cnnviz.storage import replace_file
 from cnnviz.training.runs import (
     TrainingRun,
@@ -39,7 +36,6 @@ MOST_EPOCHS = 100
 
 _REQUEST = "request.json"
 
-_log = logging.getLogger(__name__)
 _lock = threading.RLock()
 
 
@@ -95,6 +91,22 @@ class TrainingJob:
     def is_stop_requested(self) -> bool:
         """Whether the process has been asked to end."""
         return (self.folder / "end").exists()
+
+    @property
+    def temporary(self) -> Path:
+        """The folder of the process's temporary files."""
+        return self.folder / "temporary"
+
+    def show_life(self) -> None:
+        """Tells the server that the process is not stuck."""
+        (self.folder / "alive").write_bytes(b"")
+
+    def last_sign_of_life(self) -> int | None:
+        """When the process was last known not to be stuck, in the file system's time."""
+        try:
+            return (self.folder / "alive").stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def delete_upload(self) -> None:
         """Deletes the uploaded zip, if there is one."""
@@ -176,13 +188,13 @@ def start(request: TrainingRequest, upload: bytes | memoryview | None = None) ->
         try:
             job = add(request, upload)
             try:
-                _registry().process = process = _start_process(job)
+                _registry().process = process = start_process(job)
             except OSError:
                 remove(job)
                 raise
         except OSError as error:
             raise TrainingError(f"The training cannot begin: {error.strerror}.") from error
-        threading.Thread(target=_clean_up_after, args=(process, job), daemon=True).start()
+        threading.Thread(target=look_after, args=(process, job), daemon=True).start()
         for old in jobs()[KEPT_JOBS:]:
             remove(old)
 
@@ -221,39 +233,11 @@ def remove(job: TrainingJob) -> None:
         shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _start_process(job: TrainingJob) -> subprocess.Popen[bytes]:
-    with (job.folder / "log.txt").open("wb") as log:
-        # No shell; the arguments are a folder of this server and the id of this process.
-        return subprocess.Popen(  # nosec B603
-            [
-                sys.executable,
-                "-m",
-                "cnnviz.serving.training_process",
-                str(job.folder),
-                str(os.getpid()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-
-
 def _end_process() -> None:
     process = _registry().process
     if process is not None:
         process.kill()
         process.wait()
-
-
-def _clean_up_after(process: subprocess.Popen[bytes], job: TrainingJob) -> None:
-    """Waits for the end of a process, then deletes the upload in case it could not."""
-    process.wait()
-    job.delete_upload()
-    if job.folder.exists() and job.reported_status().is_active:
-        log = job.folder / "log.txt"
-        _log.warning("A training process ended without a final status; its log: %s", log)
 
 
 def process_id() -> int | None:

@@ -1,7 +1,8 @@
 """The process of a training job: ``python -m cnnviz.serving.training_process``.
 
 Its arguments are the job's folder, which holds the request, and the id of the server's process.
-It limits its memory and time, and lowers its CPU priority below the processes that answer pages.
+It is confined to the job's folder, limits its time, and lowers its CPU priority below the processes
+that answer pages.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
+from cnnviz.sandbox.confinement import confine
 from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, open_job
+from cnnviz.serving.training_supervision import MOST_SECONDS
+from cnnviz.settings import ROOT
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
-from cnnviz.training.data.pixels import prepare_pixels
+from cnnviz.training.data.pixels import is_array_file, prepare_pixels
 from cnnviz.training.recipes import find_recipe
 from cnnviz.training.runs import TrainingStatus
 
-MOST_SECONDS = 3600
 # Bytes of address space; TensorFlow alone takes several GB.
 _MEMORY = 12 << 30
 _NICE = 10
@@ -87,9 +91,13 @@ def main(folder: str, parent: str) -> None:
         folder: of the job.
         parent: id of the server's process.
     """
-    follow(int(parent))
-    _limit_resources()
     job = open_job(Path(folder))
+    if sys.platform != "win32":
+        os.nice(_NICE)
+    # Before any thread is started. The shipped networks are what `transfer` starts from.
+    confine(_MEMORY, read=[Path(job.request.source), ROOT / "models"], write=[job.folder])
+    follow(int(parent))
+    threading.Thread(target=_show_life, args=(job,), daemon=True).start()
     reporter = ProgressReporter(job)
     try:
         job.report(_train(job, reporter))
@@ -129,7 +137,7 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
         stop=reporter.must_end,
     )
     left_out = len(prepared.left_out)
-    notes = []
+    notes = [*prepared.notes]
     if reporter.is_out_of_time():
         notes.append(f"A training here takes {MOST_SECONDS // 60} minutes at most.")
     if left_out:
@@ -147,7 +155,7 @@ def prepare_data(
         TrainingError: the training must end now.
     """
     request = job.request
-    if request.source.endswith(".npz"):
+    if is_array_file(request.source):
         return prepare_pixels(request.source, job.data)
     size = find_recipe(request.architecture).size
     try:
@@ -163,14 +171,11 @@ def prepare_data(
         job.delete_upload()
 
 
-def _limit_resources() -> None:
-    """Limits the memory, and lowers the CPU priority."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    os.nice(_NICE)
+def _show_life(job: TrainingJob) -> None:
+    """Shows every second, also while nothing is reported, that this process is not stuck."""
+    while True:
+        job.show_life()
+        time.sleep(1)
 
 
 if __name__ == "__main__":

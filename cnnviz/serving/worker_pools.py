@@ -1,80 +1,125 @@
 """Pools of worker processes, and which of them runs a model.
 
 Trusted models share one pool; the checkpoints of trainings share another one, so that they do not
-evict the networks that everybody uses. A model that is not trusted has a pool of one process,
-confined for good before it opens the file, so that not even a crash in native code affects another
-model. loky runs the processes. A pool whose process dies is discarded, and the next call opens a
-new one.
+evict the networks that everybody uses; loky runs the processes of both. A model that is not trusted
+has one process of its own, confined for good before it opens the file, so that not even a crash in
+native code affects another model. A pool whose process dies is discarded, and the next call opens
+a new one.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from tempfile import TemporaryDirectory
+from contextlib import contextmanager
 from typing import Any
 
-from loky.process_executor import ProcessPoolExecutor
+from loky.process_executor import (
+    BrokenProcessPool,
+    ProcessPoolExecutor,
+    ShutdownExecutorError,
+)
 
 from cnnviz.errors import WorkerError
-from cnnviz.serving import temporary_folders
-from cnnviz.serving.answers import GuardedConnection
+from cnnviz.sandbox.confinement import missing_protections, protect_memory
+from cnnviz.serving import temporary_folders, worker_process
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.serving.worker_process import initialise
+from cnnviz.serving.untrusted_processes import UntrustedProcess
+from cnnviz.serving.worker_process import WorkerCall, initialise
 from cnnviz.settings import Settings, check_tensorflow, read_settings
 
 # The names of the pools of trusted models; that of an untrusted model is its path.
 SHARED = "shared"
 CHECKPOINTS = "checkpoints"
 
+# A call takes a small part of this; one that takes longer is stuck. The time in the queue counts,
+# since the queue is short.
+SECONDS = 120
+
+# The processes died, or were stopped because another caller's call was stuck in them.
+GONE = (BrokenProcessPool, ShutdownExecutorError)
+
+_log = logging.getLogger(__name__)
+
 _lock = threading.RLock()
 
 
-@dataclass(eq=False)
 class WorkerPool:
-    """The processes that run some models.
+    """The processes that run trusted models.
 
     Attributes:
-        name: ``SHARED``, ``CHECKPOINTS``, or the path of an untrusted model.
+        name: ``SHARED`` or ``CHECKPOINTS``.
+        folder: for their temporary files; deleted with the pool.
         executor: runs the processes.
-        folder: for the temporary files of an untrusted model's process; deleted with the pool.
         waiting: how many callers wait for an answer.
-        turn: what a call of an untrusted model holds while it is answered.
     """
 
-    name: str
-    executor: ProcessPoolExecutor
-    folder: TemporaryDirectory[str] | None = None
-    waiting: int = 0
-    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    untrusted = False
 
-    @property
-    def untrusted(self) -> bool:
-        """Whether its model is not trusted, and its process therefore confined."""
-        return self.folder is not None
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = name
+        self.waiting = 0
+        self.folder = temporary_folders.make("workers")
+        self.executor = ProcessPoolExecutor(
+            settings.workers if name == SHARED else 1,
+            initializer=initialise,
+            initargs=(settings, os.getpid(), self.folder.name),
+            env={"TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": self.folder.name},
+        )
+
+    def answer(self, question: WorkerCall, seconds: float | None = None) -> Any:
+        """What a process answers.
+
+        Args:
+            question: what is called.
+            seconds: how long to wait, also in the queue; ``SECONDS`` if None.
+
+        Raises:
+            WorkerError: the process died, or gave no answer in time: the pool is of no more use.
+            CnnvizError: whatever the function raises.
+        """
+        seconds = SECONDS if seconds is None else seconds
+        try:
+            return self.executor.submit(worker_process.answer, question).result(seconds)
+        except GONE as error:
+            raise WorkerError(
+                "The process that runs the networks stopped before it answered. "
+                "A new one is being started; nothing of yours is lost."
+            ) from error
+        except TimeoutError as error:
+            raise WorkerError(
+                f"The network gave no answer within {seconds} seconds, so it was stopped. "
+                "Nothing of yours is lost.",
+                again=False,
+            ) from error
+
+    def close(self) -> None:
+        """Kills the processes, and deletes their temporary files."""
+        self.executor.shutdown(wait=True, kill_workers=True)
+        self.folder.cleanup()
 
 
 # By name, the one that was used last at the end.
-_pools: OrderedDict[str, WorkerPool] = OrderedDict()
+_pools: OrderedDict[str, WorkerPool | UntrustedProcess] = OrderedDict()
 
 
-def running() -> list[WorkerPool]:
+def running() -> list[WorkerPool | UntrustedProcess]:
     """The pools that are open, the one that was used last at the end."""
     with _lock:
         return list(_pools.values())
 
 
-def find(model: ModelFile) -> WorkerPool | None:
+def find(model: ModelFile) -> WorkerPool | UntrustedProcess | None:
     """The pool of a model, or None if it is not open."""
     with _lock:
         return _pools.get(_name(model))
 
 
-def open_pool(model: ModelFile) -> WorkerPool:
+def open_pool(model: ModelFile) -> WorkerPool | UntrustedProcess:
     """The pool of a model, which is opened if necessary.
 
     Raises:
@@ -83,18 +128,20 @@ def open_pool(model: ModelFile) -> WorkerPool:
     """
     name = _name(model)
     with _lock:
-        if name not in _pools:
+        pool = _pools.get(name)
+        # A confined process can read the file, and the card, that were there when it started.
+        if isinstance(pool, UntrustedProcess) and pool.model != model:
+            discard(pool)
+            pool = None
+        if pool is None:
             check_tensorflow()
-            settings = read_settings()
-            if not model.trusted:
-                _close_surplus(settings.untrusted_processes)
-            _pools[name] = _started(settings, name, untrusted=not model.trusted)
+            pool = _pools[name] = _started(read_settings(), model)
         _pools.move_to_end(name)
-        return _pools[name]
+        return pool
 
 
 @contextmanager
-def waiting_for(model: ModelFile) -> Iterator[WorkerPool]:
+def waiting_for(model: ModelFile) -> Iterator[WorkerPool | UntrustedProcess]:
     """The pool of a model, which is not closed for another model while the caller waits.
 
     Raises:
@@ -118,13 +165,13 @@ def close_idle(model: ModelFile) -> None:
             discard(pool)
 
 
-def discard(pool: WorkerPool) -> None:
+def discard(pool: WorkerPool | UntrustedProcess) -> None:
     """Stops a pool's processes; the next call opens a new pool."""
     with _lock:
         if _pools.get(pool.name) is pool:
             del _pools[pool.name]
     # In the background: killing takes a moment, and only then can the files be deleted for good.
-    threading.Thread(target=_close, args=(pool,), daemon=True).start()
+    threading.Thread(target=pool.close, daemon=True).start()
 
 
 def _name(model: ModelFile) -> str:
@@ -151,26 +198,22 @@ def _close_surplus(most: int) -> None:
         discard(pool)
 
 
-def _started(settings: Settings, name: str, *, untrusted: bool) -> WorkerPool:
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    folder = None
-    if untrusted:
-        folder = temporary_folders.make("untrusted")
-        # Each of glibc's heaps takes address space, which is what is limited.
-        environment |= {"TMPDIR": folder.name, "MALLOC_ARENA_MAX": "4"}
-    executor = ProcessPoolExecutor(
-        settings.workers if name == SHARED else 1,
-        initializer=initialise,
-        initargs=(settings, os.getpid(), folder.name if folder else None),
-        env=environment,
-    )
-    if untrusted:
-        # A process that was taken over must not be able to run anything in this one.
-        executor._result_queue._reader = GuardedConnection(executor._result_queue._reader)
-    return WorkerPool(name, executor, folder, turn=threading.Lock() if untrusted else nullcontext())
+def _started(settings: Settings, model: ModelFile) -> WorkerPool | UntrustedProcess:
+    protect_memory()
+    _warn_of_weak_protection()
+    if model.trusted:
+        return WorkerPool(settings, _name(model))
+    _close_surplus(settings.untrusted_processes)
+    return UntrustedProcess(settings, model)
 
 
-def _close(pool: WorkerPool) -> None:
-    pool.executor.shutdown(wait=True, kill_workers=True)
-    if pool.folder is not None:
-        pool.folder.cleanup()
+@functools.cache  # once in a process
+def _warn_of_weak_protection() -> None:
+    """Logs what makes the protection from untrusted models weaker than it could be."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        _log.warning(
+            "THIS SERVER RUNS AS ROOT. A person who breaks into one of its processes has all "
+            "rights on this machine: start it as another user."
+        )
+    for protection in missing_protections():
+        _log.warning("Untrusted models are less confined, since this system lacks %s.", protection)

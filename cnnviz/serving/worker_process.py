@@ -6,21 +6,25 @@ the calling process, so TensorFlow and all that needs it are imported inside fun
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import logging
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnnviz.cards import ModelCard
+from cnnviz.cards import ModelCard, card_path, labels_path
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.processes import follow
+from cnnviz.sandbox.confinement import confine, protect_memory
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.settings import Settings, read_settings
+from cnnviz.settings import Settings
 
 if TYPE_CHECKING:
+    from cnnviz.inspection.gate import Inspection
     from cnnviz.networks.network import Network
 
 Function = Literal["activations", "explain", "filters", "outline", "predict", "prepare"]
@@ -35,10 +39,10 @@ _FUNCTIONS: dict[Function, str] = {
     "prepare": "attribution.outlines",
 }
 
-# Each thread of a confined process takes address space; an untrusted model need not have all cores.
-_UNTRUSTED_THREADS = 2
-
 _log = logging.getLogger(__name__)
+
+# What one answer may take in the process of the server: VGG16's largest maps have 13 MB.
+MAX_ANSWER_BYTES = 128 << 20
 
 # The networks in memory, the one that was used last at the end.
 _networks: OrderedDict[ModelFile, Network] = OrderedDict()
@@ -46,6 +50,8 @@ _most_networks = 1
 # The same with the cards that people set in the app: they take little more than the cards.
 _with_cards: OrderedDict[tuple[ModelFile, str], Network] = OrderedDict()
 _MOST_CARDS = 8
+# The verdict on the model of an untrusted process.
+_inspected: dict[ModelFile, Inspection] = {}
 
 
 @dataclass(frozen=True)
@@ -67,25 +73,64 @@ class WorkerCall:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def initialise(settings: Settings, parent: int, folder: str | None) -> None:
-    """Prepares a new process.
+def initialise(settings: Settings, parent: int, folder: str) -> None:
+    """Prepares a new process for trusted models.
 
     Args:
         settings: limits.
         parent: the id of the process that started this one, which ends together with it.
-        folder: for an untrusted model the folder of its temporary files, else None.
+        folder: of its temporary files, which is deleted when the parent ends.
     """
-    global _most_networks
-    untrusted = folder is not None
-    _most_networks = 1 if untrusted else settings.networks
-    follow(parent, folder)
-    if untrusted:
-        # TensorFlow is imported later, so that a file that is refused is refused at once.
-        from cnnviz.serving.sandbox import confine
+    from loky import process_executor
 
-        confine(settings.untrusted_gb << 30)
-    else:
-        import_tensorflow(settings.threads)
+    global _most_networks
+    _most_networks = settings.networks
+    # loky would end a process that has grown by 300 MB, as one does that loads a large network.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
+    protect_memory()
+    follow(parent, folder)
+    import_tensorflow(settings.threads)
+
+
+def initialise_untrusted(memory: int, parent: int, folder: str, model: ModelFile) -> None:
+    """Confines a new process for one untrusted model.
+
+    Args:
+        memory: bytes of address space.
+        parent: as for ``initialise``.
+        folder: the only one in which it may write.
+        model: the only one that it may read, with its card and class names.
+
+    Raises:
+        ModelError: this system refuses to confine it.
+    """
+    path = Path(model.path)
+    try:
+        confine(memory, read=[path, card_path(path), labels_path(path)], write=[Path(folder)])
+    except (OSError, RuntimeError) as error:
+        _log.exception("The process of an untrusted model could not be confined")
+        raise ModelError(
+            "This system refuses to confine the process of a model that is not trusted, so the "
+            "model is not opened. The server's log says more."
+        ) from error
+    follow(parent, folder)
+
+
+def inspect(model: ModelFile) -> None:
+    """Inspects an untrusted model before ``answer`` loads it.
+
+    Raises:
+        ModelError: the file is not there any more.
+        RefusedModelError: the file is not safe to open.
+    """
+    if not Path(model.path).exists():
+        raise ModelError(
+            "This model was deleted, because others needed the disk space. Upload it again."
+        )
+    from cnnviz.inspection import gate
+
+    look = gate.inspect_inner_model if model.inner else gate.inspect_model
+    _inspected[model] = look(Path(model.path))
 
 
 def import_tensorflow(threads: int) -> None:
@@ -97,6 +142,7 @@ def import_tensorflow(threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     importlib.import_module("cnnviz.attribution.outlines")
+    importlib.import_module("cnnviz.networks.engines.tensorflow").turn_off_rewriting()
     gc.enable()
 
 
@@ -109,7 +155,9 @@ def answer(call: WorkerCall) -> Any:
     try:
         network = _network(call.model, call.card)
         module = importlib.import_module(f"cnnviz.{_FUNCTIONS[call.function]}")
-        return getattr(module, call.function)(network, *call.args, **call.options)
+        result = getattr(module, call.function)(network, *call.args, **call.options)
+        _check_weight(result)
+        return result
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
@@ -118,6 +166,36 @@ def answer(call: WorkerCall) -> Any:
         raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
         ) from None
+
+
+def _check_weight(result: Any) -> None:
+    """Refuses an answer that the caller, which serves everybody, has no memory for."""
+    weight = _weight(result)
+    if weight > MAX_ANSWER_BYTES:
+        raise ModelError(
+            f"The answer would take {weight / 2**20:,.0f} MB, and at most "
+            f"{MAX_ANSWER_BYTES >> 20} MB are sent at once: choose a layer with fewer or smaller "
+            "maps, or use the command line."
+        )
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a result takes: its arrays, texts and numbers, wherever they are."""
+    match value:
+        # An array: NumPy, which starts threads, is not imported before a process is confined.
+        case _ if hasattr(value, "nbytes"):
+            return int(value.nbytes)
+        case str() | bytes():
+            return len(value)
+        case dict():
+            return sum(_weight(key) + _weight(inner) for key, inner in value.items())
+        case list() | tuple() | set() | frozenset():
+            return sum(map(_weight, value))
+        case ModelCard():
+            return _weight(vars(value))
+        case _ if dataclasses.is_dataclass(value):
+            return sum(_weight(getattr(value, part.name)) for part in dataclasses.fields(value))
+    return 8
 
 
 def loaded_models() -> list[ModelFile]:
@@ -163,25 +241,14 @@ def _loaded(model: ModelFile) -> Network:
 
 
 def load(model: ModelFile) -> Network:
-    """Loads a model as a ``Network``; one that is not trusted is inspected first.
+    """Loads a model as a ``Network``; one that is not trusted was inspected before.
 
     Raises:
         ModelError: the file is not there any more, or cannot be loaded.
-        RefusedModelError: the file is not safe to open.
+        RefusedModelError: the file has changed since it was inspected.
     """
-    if not model.trusted:
-        from cnnviz.inspection import gate
+    from cnnviz.networks.loading import load_inspected, load_model
 
-        if not Path(model.path).exists():
-            raise ModelError(
-                "This model was deleted, because others needed the disk space. Upload it again."
-            )
-        inspect = gate.inspect_inner_model if model.inner else gate.inspect_model
-        inspected = inspect(Path(model.path))
-        import_tensorflow(read_settings().threads or _UNTRUSTED_THREADS)
-        from cnnviz.networks.loading import load_inspected
-
-        return load_inspected(model.path, inspected)
-    from cnnviz.networks.loading import load_model
-
-    return load_model(model.path, trusted=True)
+    if model.trusted:
+        return load_model(model.path, trusted=True)
+    return load_inspected(model.path, _inspected[model])

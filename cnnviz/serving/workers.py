@@ -10,9 +10,8 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-
-from loky.process_executor import BrokenProcessPool, ShutdownExecutorError
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import WorkerError
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import PhotoInput
     from cnnviz.results import Explanation, Filters, Outline, Prediction
     from cnnviz.serving.model_files import ModelFile
-
-# A call takes a small part of this; one that takes longer is stuck. At the shared processes the
-# time in the queue counts, since the queue is short; an untrusted model may need most of its time
-# for one answer.
-SECONDS = 120
-UNTRUSTED_SECONDS = 60
-
-# The processes died, or were stopped because another caller's call was stuck in them.
-_GONE = (BrokenProcessPool, ShutdownExecutorError)
 
 _log = logging.getLogger(__name__)
 
@@ -123,35 +113,18 @@ def call(question: WorkerCall, seconds: float | None = None) -> Any:
 
     Args:
         question: what is called, and on which model.
-        seconds: how long to wait; if None, ``SECONDS`` or ``UNTRUSTED_SECONDS``.
+        seconds: how long to wait; that of the process's kind if None.
 
     Raises:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: whatever the function raises.
     """
-    trusted = question.model.trusted
-    if seconds is None:
-        seconds = SECONDS if trusted else UNTRUSTED_SECONDS
     with worker_pools.waiting_for(question.model) as pool:
         try:
-            with pool.turn:
-                return pool.executor.submit(answer, question).result(seconds)
-        except _GONE as error:
+            return pool.answer(question, seconds)
+        except WorkerError:
             worker_pools.discard(pool)
-            raise WorkerError(
-                "The process that runs the networks stopped before it answered. "
-                "A new one is being started; nothing of yours is lost."
-                if trusted
-                else "The process that runs this model stopped before it answered: the model "
-                "needs more memory than there is for it, or its file is damaged."
-            ) from error
-        except futures.TimeoutError as error:
-            worker_pools.discard(pool)
-            raise WorkerError(
-                f"The network gave no answer within {seconds} seconds, so it was stopped. "
-                "Nothing of yours is lost.",
-                again=False,
-            ) from error
+            raise
 
 
 def start(models: Sequence[ModelFile]) -> None:
@@ -171,7 +144,7 @@ def start(models: Sequence[ModelFile]) -> None:
     global _prepared
     with _lock:
         pool = worker_pools.open_pool(kept[0])
-        if pool is not _prepared:
+        if isinstance(pool, WorkerPool) and pool is not _prepared:
             _prepared = pool
             _submit_next(pool, steps)
 
@@ -186,11 +159,13 @@ def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
     step = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:
-        if done.cancelled() or isinstance(done.exception(), _GONE):
+        if done.cancelled() or isinstance(done.exception(), worker_pools.GONE):
             return
         if done.exception() is not None:
             _log.warning("Could not prepare %s: %s", step.model.path, done.exception())
         if steps[1:]:
-            _submit_next(pool, steps[1:])
+            # The server may be ending.
+            with suppress(*worker_pools.GONE):
+                _submit_next(pool, steps[1:])
 
     pool.executor.submit(answer, step).add_done_callback(go_on)

@@ -6,7 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cnnviz.errors import TrainingError
 from cnnviz.storage import replace_file
-from cnnviz.training.runs import Epoch, best_of, read_history, write_history
+from cnnviz.training.runs import Epoch, TrainingConfig, best_of, read_history, write_history
+from cnnviz.training.schedule import is_finished
 from cnnviz.training.setup import TrainingSetup, build_network
 
 _CONFIG = "plan.json"
@@ -38,20 +39,45 @@ def create_folder(setup: TrainingSetup) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     setup.run.write_card()
-    text = json.dumps(asdict(setup.config), indent=1) + "\n"
+    _write_config(folder, setup.config)
+
+
+def _write_config(folder: Path, config: TrainingConfig) -> None:
+    text = json.dumps(asdict(config), indent=1) + "\n"
     replace_file(folder / _CONFIG, text.encode())
 
 
-def finished_epochs(setup: TrainingSetup) -> list[Epoch]:
-    """The epochs of an interrupted training, after which it resumes.
+def resume(setup: TrainingSetup, epochs: int | None) -> tuple[TrainingSetup, list[Epoch]]:
+    """A training as it goes on, and the epochs that it has finished.
 
     Files of an epoch that was not finished are deleted: it is trained again.
+
+    Args:
+        setup: as it is requested.
+        epochs: the requested maximum; that of the training if None. A finished training can go on
+            with more.
 
     Raises:
         TrainingError: there is no training, it has another configuration, or it is damaged.
     """
     folder = setup.run.folder
-    _check_config(setup)
+    config = _stored_config(setup)
+    history = _finished_epochs(setup)
+    if epochs not in {None, config.epochs}:
+        if epochs < config.epochs or not is_finished(config, history):
+            raise TrainingError(
+                f"The training in {folder} was begun with epochs {config.epochs}, of which "
+                f"{len(history)} are done. Go on with it by --resume alone; a finished training "
+                f"can go on with more than {config.epochs} epochs."
+            )
+        config = replace(config, epochs=epochs, continued_after=len(history))
+        if setup.writes_files:
+            _write_config(folder, config)
+    return replace(setup, config=config), history
+
+
+def _finished_epochs(setup: TrainingSetup) -> list[Epoch]:
+    folder = setup.run.folder
     if not (folder / _STATE).exists():
         return []
     count = int(_read_arrays(folder / _STATE)["epoch"])
@@ -68,26 +94,29 @@ def finished_epochs(setup: TrainingSetup) -> list[Epoch]:
     return history
 
 
-def _check_config(setup: TrainingSetup) -> None:
-    """Compares the stored configuration with the requested one."""
+def _stored_config(setup: TrainingSetup) -> TrainingConfig:
+    """The stored configuration, compared with the requested one except for the epochs."""
     folder = setup.run.folder
     path = folder / _CONFIG
     if not path.exists():
         raise TrainingError(f"There is no training in {folder} to go on with.")
     try:
-        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        stored = TrainingConfig(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise _damaged(path) from error
+    requested = replace(setup.config, epochs=stored.epochs, continued_after=stored.continued_after)
+    before = asdict(stored)
     different = [
-        f"{name} {stored.get(name)!r}"
-        for name, value in asdict(setup.config).items()
-        if stored.get(name) != value
+        f"{name} {before[name]!r}"
+        for name, value in asdict(requested).items()
+        if before[name] != value
     ]
     if different:
         raise TrainingError(
             f"The training in {folder} was begun with {', '.join(different)}. To go on it needs "
             "the same."
         )
+    return stored
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

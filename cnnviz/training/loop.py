@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,20 +24,27 @@ from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split
 from cnnviz.training.recipes import check_input, find_recipe
 from cnnviz.training.result_card import Measurement, draft_card, measured_card
-from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, best_of, run_folder
-from cnnviz.training.setup import (
+from cnnviz.training.runs import (
+    Epoch,
     TrainingConfig,
+    TrainingRun,
+    TrainingStatus,
+    best_of,
+    run_folder,
+)
+from cnnviz.training.schedule import (
+    describe_restart,
+    is_fine_tuning,
+    is_finished,
+    learning_rate,
+)
+from cnnviz.training.setup import (
     TrainingSetup,
     build_network,
     choose_strategy,
     fastest_precision,
     is_first_machine,
 )
-
-# The share of all epochs without a better one after which the training stops: while the learning
-# rate is high the figures go up and down.
-PATIENCE = 1 / 3
-MIN_PATIENCE = 5
 
 Report = Callable[[TrainingStatus], None]
 
@@ -91,13 +98,15 @@ def train(
         prepared: the data; the classes' weights in the loss compensate for an imbalance.
         out: the ``.keras`` file for the model; its card gets the same name.
         architecture: a key of ``RECIPES``.
-        epochs: the maximum; the recipe's if None. The training stops earlier when the validation
-            accuracy no longer improves.
+        epochs: the maximum; the recipe's if None, or that of the training which is resumed. The
+            training stops earlier when the validation accuracy no longer improves. A finished
+            training is resumed with a higher maximum: its learning rate, which has fallen to 0,
+            begins again as ``schedule.learning_rate`` says.
         batch: photos of a step on one device; a step on n devices takes n times as many.
         seed: of everything random.
         keep_best: keeps only the checkpoint of the best epoch.
         resume: continues after the last finished epoch; the result equals that of a training
-            without interruption.
+            without interruption, unless the training was finished.
         devices: ``all`` distributes each step among all graphics cards, or logical processors, of
             this machine.
         report: is called with the progress after every step.
@@ -132,7 +141,7 @@ def train(
     try:
         history: list[Epoch] = []
         if resume:
-            history = checkpoints.finished_epochs(setup)
+            setup, history = checkpoints.resume(setup, epochs)
         elif setup.writes_files:
             checkpoints.create_folder(setup)
         history = _train_epochs(setup, history, report, stop)
@@ -151,17 +160,23 @@ def _train_epochs(
     stop: Callable[[], bool],
 ) -> list[Epoch]:
     """Trains until all epochs are finished or none improves; returns the whole history."""
-    if _is_finished(setup, history):
+    if is_finished(setup.config, history):
         return history
     keras.utils.set_random_seed(setup.config.seed)
     with setup.strategy.scope(), fastest_precision():
         network = build_network(setup)
-    learner = make_learner(setup, network, fine_tuning=_fine_tunes(setup, max(1, len(history))))
+    learner = make_learner(
+        setup, network, fine_tuning=is_fine_tuning(setup.recipe, max(1, len(history)))
+    )
     if history:
         checkpoints.restore_state(setup, learner.variables)
+    if history and len(history) == setup.config.continued_after:
+        _restart(learner)
+        if report:
+            report(_restarted(setup, history))
     batches = training_batches(setup, len(history) + 1)
-    while not _is_finished(setup, history):
-        if learner.fine_tuning != _fine_tunes(setup, len(history) + 1):
+    while not is_finished(setup.config, history):
+        if learner.fine_tuning != is_fine_tuning(setup.recipe, len(history) + 1):
             learner = make_learner(setup, network, fine_tuning=True)
         epoch = _train_epoch(setup, learner, batches, history, report, stop)
         if epoch is None:
@@ -176,27 +191,22 @@ def _train_epochs(
     return history
 
 
-def _is_finished(setup: TrainingSetup, history: Sequence[Epoch]) -> bool:
-    if not history:
-        return False
-    without_improvement = len(history) - best_of(history).number
-    patience = max(MIN_PATIENCE, round(PATIENCE * setup.config.epochs))
-    return len(history) >= setup.config.epochs or without_improvement >= patience
+def _restart(learner: Learner) -> None:
+    """Makes the optimizer a new one, at the start of its learning rate's curve."""
+    for variable in learner.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
 
 
-def _fine_tunes(setup: TrainingSetup, number: int) -> bool:
-    """Whether an epoch belongs to the second stage of a recipe that has two."""
-    return 0 < setup.recipe.frozen < number
+def _restarted(setup: TrainingSetup, history: Sequence[Epoch]) -> TrainingStatus:
+    """The progress before the first step of a finished training that goes on."""
+    status = _status(setup, len(history) + 1, 0, 0, 0, history)
+    return replace(status, message=describe_restart(setup.recipe, setup.config))
 
 
 def make_learner(setup: TrainingSetup, network: keras.Model, *, fine_tuning: bool) -> Learner:
     """The network with an optimizer for one stage: its learning rate falls to 0 along a cosine."""
-    recipe, epochs = setup.recipe, setup.config.epochs
-    if fine_tuning:
-        epochs -= recipe.frozen
-    elif recipe.frozen:
-        epochs = min(recipe.frozen, epochs)
-    rate = recipe.fine_rate if fine_tuning else recipe.rate
+    recipe = setup.recipe
+    rate, epochs = learning_rate(recipe, setup.config, fine_tuning=fine_tuning)
     with setup.strategy.scope():
         if recipe.frozen:
             freeze(network, all_but_scores=not fine_tuning)
@@ -245,19 +255,13 @@ def training_batches(setup: TrainingSetup, epoch: int) -> Any:
     batches = pipelines.training_batches(
         setup.prepared,
         setup.recipe,
-        class_weights(setup.prepared),
+        pipelines.class_weights(setup.prepared),
         config.batch,
         config.seed,
         epoch,
         setup.strategy.num_replicas_in_sync,
     )
     return iter(setup.strategy.experimental_distribute_dataset(batches))
-
-
-def class_weights(prepared: Prepared) -> list[float]:
-    """The weight of each class in the loss: as if all had equally many training photos."""
-    counts = [sum(row.split == "training" for row in rows) for rows in prepared.rows.values()]
-    return [sum(counts) / (len(counts) * count) for count in counts]
 
 
 def _train_epoch(
@@ -342,7 +346,7 @@ def _write_model(setup: TrainingSetup, history: Sequence[Epoch], out: Path) -> M
     measurements = {
         split: measure(setup, predict, split) for split in splits if setup.prepared.count(split)
     }
-    card = measured_card(setup.run.card, history, measurements)
+    card = measured_card(setup.run.card, history, measurements, setup.config.continued_after)
     part = out.with_name(f"{out.stem}.part.keras")
     network.save(part)
     write_card(card, card_path(out))

@@ -191,3 +191,9 @@ def _reflected(positions: tf.Tensor, size: int) -> tf.Tensor:
     folded = tf.math.floormod(positions, 2.0 * size)
     folded = tf.where(folded < size, folded, 2.0 * size - 1 - folded)
     return tf.clip_by_value(folded, 0.0, size - 1.0)
+
+
+def class_weights(prepared: Prepared) -> list[float]:
+    """The weight of each class in the loss: as if all had equally many training photos."""
+    counts = [sum(row.split == "training" for row in rows) for rows in prepared.rows.values()]
+    return [sum(counts) / (len(counts) * count) for count in counts]

@@ -46,6 +46,7 @@ def draft_card(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
     test = prepared.count("test")
     counts = ", ".join(f"{len(rows):,} of {label}" for label, rows in prepared.rows.items())
     origin = f"; starts from {recipe.origin}" if recipe.origin else ""
+    chosen = "as in the source" if prepared.given_split else "by a hash of the content"
     preprocessing = prepared.preprocessing.model_dump() | {"scaling": recipe.scaling}
     return ModelCard(
         title=out.stem.replace("_", " "),
@@ -55,7 +56,7 @@ def draft_card(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
         training=Training(
             data=f"{prepared.source}: {counts}{origin}",
             split=(
-                f"by a hash of the content: {training:,} photos for training, changed at random in "
+                f"{chosen}: {training:,} photos for training, changed at random in "
                 f"every epoch, and {validation:,} for validation, which chose the best epoch"
                 + (f"; {test:,} for the test, which chose nothing" if test else "")
             ),
@@ -72,7 +73,10 @@ def suggested_layers(recipe: Recipe) -> SuggestedLayers:
 
 
 def measured_card(
-    draft: ModelCard, history: Sequence[Epoch], measurements: dict[Split, Measurement]
+    draft: ModelCard,
+    history: Sequence[Epoch],
+    measurements: dict[Split, Measurement],
+    continued_after: int = 0,
 ) -> ModelCard:
     """The card of the best epoch's network.
 
@@ -81,6 +85,7 @@ def measured_card(
         history: all epochs.
         measurements: for each split the figures of the best epoch's network; the first one's
             confusion matrix is shown.
+        continued_after: as in ``TrainingConfig``.
     """
     photos = {
         split: f"the {measured.confusion.sum():,} {split} photos"
@@ -106,4 +111,7 @@ def measured_card(
         },
     }
     training = draft.training.model_copy(update=figures)
-    return draft.model_copy(update={"training": training})
+    source = draft.source
+    if continued_after:
+        source += f", finished after epoch {continued_after} and then continued"
+    return draft.model_copy(update={"training": training, "source": source})

@@ -21,6 +21,28 @@ State = Literal["preparing", "training", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
+class TrainingConfig:
+    """The configuration of a training, as it is stored; resuming needs the same one.
+
+    Attributes:
+        architecture: name of a recipe.
+        data: ``key`` of the prepared data.
+        epochs: the maximum number of epochs.
+        batch: photos of a step, on all devices together.
+        seed: of the initial weights, the order and the random changes of the photos.
+        continued_after: the number of epochs after which the training was finished, and went on
+            with more; 0 where it did not.
+    """
+
+    architecture: str
+    data: str
+    epochs: int
+    batch: int
+    seed: int
+    continued_after: int = 0
+
+
+@dataclass(frozen=True)
 class Epoch:
     """The figures of one finished epoch.
 
@@ -54,7 +76,7 @@ class TrainingStatus:
 
     Attributes:
         state: the stage it is in.
-        message: why it failed, or what was left out; "" for neither.
+        message: why it failed, what was left out, or how it goes on; "" for none of them.
         photos_done: photos that are prepared.
         photos: photos to prepare; 0 before they are counted.
         epoch: the epoch in progress, counted from 1; 0 before the first one.

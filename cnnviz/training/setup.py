@@ -13,26 +13,7 @@ import tensorflow as tf
 from cnnviz.training.architectures import BUILDERS
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.recipes import Recipe
-from cnnviz.training.runs import TrainingRun
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """The configuration of a training, as it is stored; resuming needs the same one.
-
-    Attributes:
-        architecture: name of a recipe.
-        data: ``key`` of the prepared data.
-        epochs: the maximum number of epochs.
-        batch: photos of a step, on all devices together.
-        seed: of the initial weights, the order and the random changes of the photos.
-    """
-
-    architecture: str
-    data: str
-    epochs: int
-    batch: int
-    seed: int
+from cnnviz.training.runs import TrainingConfig, TrainingRun
 
 
 @dataclass(frozen=True)

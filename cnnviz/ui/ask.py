@@ -1,7 +1,8 @@
 """Questions to the networks: a worker answers each once, and Streamlit caches the answer.
 
 A cache's key is the model's file, the card that replaces the file's own, the photo's key and the
-other arguments. Arguments that begin with an underscore are not part of it.
+other arguments. Arguments that begin with an underscore are not part of it. The caches
+together hold at most ``CNNVIZ_CACHE_MB``; what was used longest ago is removed first.
 """
 
 from __future__ import annotations
@@ -81,19 +82,19 @@ def _retried(question: Callable[[str], Answer], text: str) -> Answer:
     return question("Starting a new process, which takes a few seconds")
 
 
-@st.cache_data(show_spinner=False, max_size="8MB")
+@st.cache_data(show_spinner=False)
 def _outline(model: ModelFile, card: ModelCard | None, _text: str) -> Outline:
     with st.spinner(f"{_text} …", show_time=True):
         return workers.outline(model, card)
 
 
-@st.cache_data(show_spinner=False, max_size="32MB")
+@st.cache_data(show_spinner=False)
 def _filters(model: ModelFile, layer: str, _text: str) -> Filters:
     with st.spinner(f"{_text} …", show_time=True):
         return workers.filters(model, layer)
 
 
-@st.cache_data(show_spinner=False, max_size="80MB")
+@st.cache_data(show_spinner=False)
 def _activations(
     model: ModelFile,
     card: ModelCard | None,
@@ -107,7 +108,7 @@ def _activations(
         return workers.activations(model, seen, (layer,), card)[layer]
 
 
-@st.cache_data(show_spinner=False, max_size="8MB")
+@st.cache_data(show_spinner=False)
 def _explanation(
     model: ModelFile,
     card: ModelCard | None,
@@ -123,8 +124,6 @@ def _explanation(
         return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
 
 
-@st.cache_resource(show_spinner=False, max_entries=48)
+@st.cache_data(show_spinner=False)
 def _view(key: str, preprocessing: Preprocessing, _photo: LoadedPhoto) -> NetworkView:
-    pixels = picture_view(_photo.image, preprocessing)
-    pixels.setflags(write=False)
-    return NetworkView(pixels, preprocessing)
+    return NetworkView(picture_view(_photo.decode(), preprocessing), preprocessing)

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from cnnviz.ui.text import plain
+from cnnviz.ui import notices
 
 Option = TypeVar("Option")
+# Characters of an unknown value that a message shows.
+_LONGEST = 80
 
 
 def choose(
@@ -24,6 +26,7 @@ def choose(
     default: Option,
     *,
     scope: str = "",
+    if_unknown: str = "",
     **arguments: Any,
 ) -> Option:
     """Draws a widget for one of some options and returns the choice.
@@ -35,12 +38,13 @@ def choose(
         options: what can be chosen.
         default: the choice of a person who has not chosen; it is not written into the address.
         scope: separates choices of the same name, such as those for different models.
+        if_unknown: what to tell, besides, a person whose link names no option.
         arguments: passed on to the widget.
     """
     by_text = {str(option): option for option in options}
     last = _last(name, scope)
     start = by_text.get(last[0], default) if last else default
-    _report_unknown(label, [text for text in last or [] if text not in by_text])
+    _report_unknown(label, [text for text in last or [] if text not in by_text], if_unknown)
     chosen = _draw(widget, label, name, scope, options, start, arguments)
     if chosen is None:
         chosen = default
@@ -66,6 +70,11 @@ def choose_many(
     chosen = _draw(st.multiselect, label, name, scope, options, list(start), arguments)
     _store(name, scope, chosen, in_address=chosen != list(default))
     return chosen
+
+
+def start_run() -> None:
+    """Has a link's first unknown value be reported in this run, too."""
+    st.session_state.pop("unknown choice reported", None)
 
 
 def put(name: str, value: str | Sequence[str], scope: str = "") -> None:
@@ -98,6 +107,13 @@ def forget(name: str, scope: str = "") -> None:
     st.session_state.pop(_key(name, scope), None)
 
 
+def write_address(name: str, values: list[str]) -> None:
+    """Writes a choice into the address."""
+    if st.query_params.get_all(name) != values:
+        st.query_params[name] = values
+    _written()[name] = values
+
+
 def forget_address(name: str) -> None:
     """Removes a choice from the address."""
     if name in st.query_params:
@@ -115,12 +131,10 @@ def _last(name: str, scope: str) -> list[str] | None:
 
 def _store(name: str, scope: str, values: list[str], *, in_address: bool) -> None:
     _kept()[name, scope] = values
-    if not in_address:
+    if in_address:
+        write_address(name, values)
+    else:
         forget_address(name)
-        return
-    if st.query_params.get_all(name) != values:
-        st.query_params[name] = values
-    _written()[name] = values
 
 
 def _draw(
@@ -138,11 +152,13 @@ def _draw(
     return widget(label, options, key=key, **arguments)
 
 
-def _report_unknown(label: str, unknown: list[str]) -> None:
-    """A message about the first unknown value of a session's links."""
+def _report_unknown(label: str, unknown: list[str], more: str = "") -> None:
+    """A message about a link's first unknown value: the others may follow from it."""
     if unknown and "unknown choice reported" not in st.session_state:
         st.session_state["unknown choice reported"] = True
-        st.toast(plain(f"The link names a {label.lower()} that is not there: {unknown[0]!r}."))
+        value = repr(unknown[0])
+        value = value if len(value) <= _LONGEST else f"{value[:_LONGEST]} …"
+        notices.show(f"The link names what is not there: {label.lower()} {value}. {more}".strip())
 
 
 def _key(name: str, scope: str) -> str:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import streamlit as st
+
 from cnnviz.figures.photos import Picture
-from cnnviz.photos.decoding import DecodedPhoto
+from cnnviz.photos.decoding import DecodedPhoto, open_picture
+
+# A decoded photo takes at most 16 MB: 4 megapixels (`decoding.KEPT_PIXELS`) of 4 bytes.
+_MOST_DECODED = 4
 
 
 @dataclass(frozen=True)
 class LoadedPhoto:
-    """A decoded photo, and the smaller pictures that every run of a page needs.
+    """A photo that was decoded once, and the smaller pictures that every run of a page needs.
+
+    It keeps its file and not its pixels, which would be most of the memory of a session.
 
     Attributes:
-        image: all of its pixels; copying them takes as long as decoding, so no page copies them.
+        file: the bytes of its file.
+        height: its rows, as decoded.
+        width: its columns, as decoded.
         shown: the picture for charts.
         thumbnail: the picture for the sidebar, as a data URI. A file that Streamlit serves is
             deleted once a page runs again, and a browser may request it later.
@@ -22,7 +31,9 @@ class LoadedPhoto:
         key: identifies its pixels: the SHA-256 of its file.
     """
 
-    image: DecodedPhoto
+    file: bytes
+    height: int
+    width: int
     shown: Picture
     thumbnail: str
     name: str
@@ -32,4 +43,20 @@ class LoadedPhoto:
     @property
     def size(self) -> tuple[int, int]:
         """Its rows and columns."""
-        return self.image.height, self.image.width
+        return self.height, self.width
+
+    def decode(self) -> DecodedPhoto:
+        """All of its pixels; they must not be changed."""
+        return decoded(self.key, self.file)
+
+
+@st.cache_resource(show_spinner=False, max_entries=_MOST_DECODED)
+def decoded(key: str, _file: bytes) -> DecodedPhoto:
+    """The pixels of a photo's file, which must not be changed; kept for the last few photos.
+
+    A new photo is decoded for the screen, and right after that for a network.
+
+    Raises:
+        PhotoError: the file is damaged, of an unknown kind, or too large.
+    """
+    return open_picture(_file)

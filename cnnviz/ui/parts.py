@@ -8,12 +8,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import Floats
-from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.exports import npy
-from cnnviz.figures.frame import CHART_CONFIG, css_height
+from cnnviz.figures.frame import CHART_CONFIG, css_height, keeps_cells_square
 from cnnviz.figures.photos import map_overlay
 from cnnviz.results import ClassActivationMap, LayerInfo
 from cnnviz.ui import choices
@@ -49,6 +48,10 @@ def chart(
             f"<style>@media not all and {NARROW} {{.st-key-{name} "
             f"{{padding-top: {above_in_columns}px}}}}</style>"
         )
+    if keeps_cells_square(figure):
+        # Streamlit draws a figure anew after full screen, from the axes that Plotly had shortened
+        # there to keep cells square: it would stay small.
+        st.html(f"<style>.st-key-{name} [data-title='Fullscreen'] {{display: none}}</style>")
     st.html(
         f"<style>.st-key-{name} {{container-type: inline-size}} .st-key-{name} > "
         f".stElementContainer {{height: {css_height(figure)}; flex: none}}</style>"
@@ -80,19 +83,31 @@ def clicked(figure: go.Figure, key: str) -> str | None:
     return click
 
 
-def overlay(scene: Scene, cam: ClassActivationMap, *, signed: bool = False, key: str) -> None:
-    """The photo with a map over it; for a map without evidence, the reason."""
-    reason = nothing_to_see(cam)
-    if reason and not signed:
-        st.info(plain(reason), icon=":material/visibility_off:")
+def overlay(
+    scene: Scene,
+    cam: ClassActivationMap,
+    *,
+    signed: bool | None = None,
+    key: str,
+    narrow: bool = False,
+) -> None:
+    """The photo with a map over it.
+
+    Args:
+        scene: model and photo.
+        cam: the map.
+        signed: as in ``drawing.map_shading``.
+        key: its name on the page.
+        narrow: whether its place is a third of a wide page.
+    """
     figure = map_overlay(
         scene.photo.shown,
-        cam.values,
+        cam,
         scene.outline.card.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
-        label=cam.target,
+        narrow=narrow,
     )
     chart(figure, key)
 

@@ -34,6 +34,12 @@ class Scene:
         """The layers of the network; the first question waits until it is loaded."""
         return ask.outline(self.model, self.card)
 
+    @property
+    def needs_preset(self) -> bool:
+        """Whether a person must say which values the network takes before it is run on a photo."""
+        # A card beside the model says it; then the network need not be loaded to know.
+        return not self.model.card_modified and self.outline.card.preprocessing.scaling == "unknown"
+
     def filters(self, layer: str) -> Filters:
         """A convolution's kernels, biases and statistics."""
         return ask.filters(self.model, layer)

@@ -11,10 +11,11 @@ from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import parts
+from cnnviz.ui import choices, notices, parts, uploaders
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
+from cnnviz.ui.web import uploads
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
 ICON = data_uri((PACKAGE / "ui" / "icon.png").read_bytes(), "png")
@@ -28,8 +29,15 @@ _PAGES = {
     "training": ("Training", ":material/model_training:"),
 }
 
-# What the sidebar of this run of the app has chosen. The sidebar's widgets belong to app.py, since
-# those of a page lose their state with it; None where Streamlit runs a page without app.py.
+# Columns below one another need less distance than columns side by side. A list of options ignores
+# the mouse for at least 300 ms after it has scrolled, so that a click on an option is lost.
+_STYLE = f"""
+@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}
+[role=listbox] > [role=presentation] {{pointer-events: auto !important}}
+"""
+
+# What the sidebar of this run of the app has chosen. The sidebar's widgets belong to the script,
+# since those of a page lose their state with it; None where Streamlit runs a page without it.
 _scene: ContextVar[Scene | None] = ContextVar("scene", default=None)
 
 
@@ -48,6 +56,9 @@ def page_path(name: str) -> str:
 
 def run(page: StreamlitPage) -> None:
     """Draws the sidebar, then the page; a ``CnnvizError`` becomes a box on it."""
+    choices.start_run()
+    uploaders.start_run()
+    _report_losses()
     try:
         with st.sidebar:
             token = _scene.set(_sidebar())
@@ -55,16 +66,36 @@ def run(page: StreamlitPage) -> None:
             page.run()
         finally:
             _scene.reset(token)
+        uploaders.free_unused()
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
 
 
-def enter(title: str, lead: str) -> Scene:
+def _report_losses() -> None:
+    """Says which files of the person are not, or no longer, on the server."""
+    refusal = uploads.take_refusal()
+    if refusal is not None:
+        notices.show(refusal)
+    if uploaders.lost_session() and "loss reported" not in st.session_state:
+        st.session_state["loss reported"] = True
+        notices.show(
+            "Photos and models that you gave to this page are gone: the server was restarted, or "
+            "the page was disconnected for too long. Give them again to go on with them."
+        )
+
+
+def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     """Draws a page's heading and returns the model and the photo of the page.
 
-    If the first request to a new server is for a page, Streamlit runs the page without ``app.py``.
-    After ``st.navigation`` the same request is run again through ``app.py``.
+    Args:
+        title: the heading.
+        lead: the text below it.
+        runs_photo: whether the page runs the network on the photo; it then stops with a question
+            where nobody knows which values the network takes.
+
+    If the first request to a new server is for a page, Streamlit runs the page without
+    ``app.py``. After ``st.navigation`` the same request is run again through that.
     """
     scene = _scene.get()
     if scene is None:
@@ -73,8 +104,11 @@ def enter(title: str, lead: str) -> Scene:
         st.rerun()
     st.title(title, anchor=False)
     st.markdown(lead)
-    # Columns below one another need less distance than columns side by side.
-    st.html(f"<style>@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}</style>")
+    st.html(f"<style>{_STYLE}</style>")
+    if runs_photo and scene.needs_preset:
+        card.ask_preset(scene.model, scene.outline.card)
+        parts.about(scene)
+        st.stop()
     return scene
 
 

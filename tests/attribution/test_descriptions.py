@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnviz.attribution.descriptions import damage, describe, mirrored, nothing_to_see, where
+from cnnviz.attribution.descriptions import (
+    damage,
+    describe,
+    mirrored,
+    nothing_to_see,
+    sum_of_cells,
+    where,
+)
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
 from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Prediction, WeightStatistics
@@ -29,9 +37,8 @@ def cam(
     values: object, *, method: str = "cam", target: str = "cat", **fields: Any
 ) -> ClassActivationMap:
     array = np.asarray(values, np.float32)
-    return ClassActivationMap(
-        array, method, "conv", target, **{"score": 1.0, "bias": None} | fields
-    )
+    of_method = {"score": 1.0, "bias": None, "aggregate": METHODS[method].aggregate}
+    return ClassActivationMap(array, method, "conv", target, **of_method | fields)
 
 
 def peak(rows: int, columns: int, row: int, column: int) -> ClassActivationMap:
@@ -101,6 +108,77 @@ def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
     assert POSITIONS[2][2] in text
 
 
+# --- For and against --------------------------------------------------------------------------
+
+
+def test_weak_evidence_beside_strong_evidence_against_is_not_called_the_strongest() -> None:
+    values = np.zeros((3, 3))
+    values[1, 1], values[0, 2] = -0.45, 0.003
+    assert where(cam(values, target="0"), photo(), SQUARE) == (
+        "The map of “0” speaks mostly against it. The evidence against it is strongest in the "
+        "middle of the photo (−0.45); the evidence for it is at most +0.003, in the upper right: "
+        "less than a fifth of that."
+    )
+    values[0, 2] = 0.09
+    text = where(cam(values, target="0"), photo(), SQUARE)
+    assert text == "The evidence for “0” is strongest in the upper right of the photo."
+
+
+@pytest.mark.parametrize("highest", [-0.5, 0.0])
+def test_a_map_without_positive_cells_has_evidence_against_alone(highest: float) -> None:
+    text = where(cam([[-4.0, highest, highest]]), photo(), SQUARE)
+    assert text == (
+        "The photo holds no evidence for “cat”: no cell of the map is above zero. The evidence "
+        "against it is strongest on the left of the photo (−4)."
+    )
+
+
+# --- The sum of the cells ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (
+            cam([[1.0, 2.0]], score=1.75, bias=0.25),
+            "Mean of the map 1.500 + bias 0.250 = 1.750, the network's logit for “cat”.",
+        ),
+        (
+            cam([[1.0, 2.0]], score=1.75, bias=0.25, method="contrastive-cam"),
+            "Mean of the map 1.500 + bias 0.250 = 1.750, the logit less the mean logit of the "
+            "other classes.",
+        ),
+        (
+            cam([[1.0, 2.0]], score=3.25, bias=0.25, method="hires-cam"),
+            "Sum of the map 3.000 + bias 0.250 = 3.250, the network's logit for “cat”.",
+        ),
+        (
+            cam([[1.0, 2.0]], score=3.5, method="hires-cam"),
+            "Sum of the map 3.000; the score is 3.500, the network's logit for “cat”. Other "
+            "layers come between this layer and the score, so each cell has what its place "
+            "contributed to first order, and the sum need not be the score.",
+        ),
+        (
+            cam([[1.0, 2.0]], score=3.5, method="grad-cam"),
+            "The score is 3.500, the network's logit for “cat”; the cells of this map need not "
+            "add up to it.",
+        ),
+    ],
+    ids=lambda one: getattr(one, "method", ""),
+)
+def test_the_sum_of_the_cells_is_described(shown: ClassActivationMap, text: str) -> None:
+    prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), np.array([2.0, 1.0]))
+    assert sum_of_cells(shown, prediction) == text
+
+
+def test_a_score_that_is_no_logit_is_not_called_one() -> None:
+    prediction = Prediction(("cat", "dog"), np.array([0.9, 0.1]), None)
+    mean = cam([[1.0, 2.0]], score=1.5, bias=0.0)
+    assert "the mean logit of all positions for “cat”" in sum_of_cells(mean, prediction)
+    output = cam([[1.0, 2.0]], score=0.9, method="grad-cam", logit=False)
+    assert "the network's output for “cat”" in sum_of_cells(output, prediction)
+
+
 # --- Nothing to see ---------------------------------------------------------------------------
 
 
@@ -110,9 +188,8 @@ def test_evidence_against_a_class_is_not_its_strongest_evidence() -> None:
         ([[0.0, 0.0]], "cam", "zero everywhere: the maps that it weighs are zero"),
         ([[0.0, 0.0]], "contrastive-cam", "zero everywhere: the maps that it weighs are zero"),
         ([[0.0, 0.0]], "grad-cam", "zero everywhere: the maps that it weighs are zero"),
-        ([[-1.0, -2.0]], "cam", "The photo holds no evidence for “cat”"),
-        ([[-1.0, 0.0]], "grad-cam", "The photo holds no evidence for “cat”"),
-        ([[3.0, 3.0]], "cam", "is the same everywhere"),
+        ([[3.0, 3.0]], "cam", "The evidence for “cat” is the same everywhere"),
+        ([[-3.0, -3.0]], "grad-cam", "The evidence against “cat” is the same everywhere"),
         ([[3.0, 3.000001]], "cam", "is the same everywhere"),
         ([[np.nan, 1.0]], "cam", "values that are not numbers"),
         ([[np.inf, 1.0]], "cam", "values that are not numbers"),

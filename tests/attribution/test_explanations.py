@@ -179,7 +179,7 @@ def test_logits_that_cannot_be_computed_are_not_guessed(photo: np.ndarray, kind:
         keras.Model(image, x),
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
-        network = cnnviz.network(model)
+        network = cnnviz.network(model, preset="unit")
         assert cnnviz.methods(network) == ANY_LAYER
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
@@ -197,7 +197,7 @@ def test_the_input_of_a_softmax_at_each_cell_is_the_map(photo: np.ndarray) -> No
 
     image = keras.Input((12, 12, 3))
     x = layers.Conv2D(3, 3, activation="relu", name="maps")(image)
-    network = cnnviz.network(keras.Model(image, layers.Softmax()(x)))
+    network = cnnviz.network(keras.Model(image, layers.Softmax()(x)), preset="unit")
     maps = cnnviz.activations(network, photo, ["maps"])["maps"]
     for index in range(3):
         cam = cnnviz.class_activation_map(network, photo, index)
@@ -265,15 +265,60 @@ def test_after_a_flatten_each_cell_has_its_own_weights(tiny: Tiny, photo: np.nda
     """By the chain rule through the hidden dense layer and its ReLU, in NumPy."""
     network = tiny("dense_after_flatten")
     hidden, hidden_bias = network.model.get_layer("hidden").get_weights()
-    kernel, _ = network.model.get_layer("scores").get_weights()
+    kernel, bias = network.model.get_layer("scores").get_weights()
     maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
     open_units = maps.ravel() @ hidden + hidden_bias > 0
     for index in range(3):
         gradient = (hidden @ (kernel[:, index] * open_units)).reshape(maps.shape)
         cam = cnnviz.class_activation_map(network, photo, index)
-        expected = maps @ gradient.mean(axis=(0, 1))
-        np.testing.assert_allclose(cam.values, expected, atol=1e-5)
+        assert (cam.method, cam.bias) == ("hires-cam", None)
+        np.testing.assert_allclose(cam.values, (maps * gradient).sum(axis=-1), atol=1e-5)
         assert cam.gradient == pytest.approx(np.abs(gradient).max(), rel=1e-4)
+        mean = cnnviz.class_activation_map(network, photo, index, method="grad-cam")
+        np.testing.assert_allclose(mean.values, maps @ gradient.mean(axis=(0, 1)), atol=1e-5)
+        # To first order: each open unit lacks its bias times its weight, and the class's bias.
+        lacking = (hidden_bias * open_units) @ kernel[:, index] + bias[index]
+        assert cam.values.sum() + lacking == pytest.approx(cam.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ends_in_operations", "one_unit_after_flatten"])
+def test_one_dense_layer_after_a_flatten_makes_the_sum_of_the_map_exact(
+    tiny: Tiny, photo: np.ndarray, name: str
+) -> None:
+    """Each cell has its own dense weights: the sum of the map plus the bias is the logit."""
+    network = tiny(name)
+    kernel, bias = network.model.get_layer("scores").get_weights()
+    if kernel.shape[1] == 1:
+        kernel, bias = np.hstack([-kernel, kernel]), np.hstack([-bias, bias])
+    last = cnnviz.outline(network).last_spatial
+    assert last is not None
+    maps = cnnviz.activations(network, photo, [last])[last]
+    logits = cnnviz.predict(network, photo).logits
+    assert logits is not None
+    for index, label in enumerate(network.card.labels):
+        cam = cnnviz.class_activation_map(network, photo, label)
+        assert (cam.method, cam.layer, cam.aggregate) == ("hires-cam", last, "sum")
+        expected = (maps * kernel[:, index].reshape(maps.shape)).sum(axis=-1)
+        np.testing.assert_allclose(cam.values, expected, atol=1e-5)
+        assert cam.bias == pytest.approx(bias[index])
+        assert cam.values.sum() + cam.bias == pytest.approx(logits[index], abs=1e-4)
+        assert cam.score == pytest.approx(logits[index], abs=1e-4)
+        # Before another layer than the last, and for other methods, nothing is claimed.
+        assert cnnviz.class_activation_map(network, photo, label, layer="conv1").bias is None
+        assert cnnviz.class_activation_map(network, photo, label, method="grad-cam").bias is None
+
+
+def test_after_an_average_both_methods_of_gradients_give_the_same_map(
+    tiny: Tiny, photo: np.ndarray
+) -> None:
+    cam = cnnviz.class_activation_map(tiny("flat"), photo, "owl")
+    mean, exact = (
+        cnnviz.class_activation_map(tiny("flat"), photo, "owl", method=method)
+        for method in ANY_LAYER
+    )
+    np.testing.assert_allclose(exact.values, mean.values, atol=1e-6)
+    assert exact.bias == cam.bias
+    assert exact.values.sum() + exact.bias == pytest.approx(exact.score, abs=1e-5)
 
 
 # --- Zero and saturated gradients -----------------------------------------------------------
@@ -358,7 +403,8 @@ def test_a_map_records_whether_the_score_is_a_logit(tiny: Tiny, photo: np.ndarra
 def test_the_method_that_fits_the_head_is_taken_and_named(tiny: Tiny, photo: np.ndarray) -> None:
     for name, method, layer in (
         ("flat", "cam", "conv2"),
-        ("dense_after_flatten", "grad-cam", "conv2"),
+        ("dense_after_flatten", "hires-cam", "conv2"),
+        ("one_unit_after_flatten", "hires-cam", "conv2"),
         ("hidden_dense", "grad-cam", "conv2"),
         ("nested_sequential", "cam", "backbone/conv_b"),
     ):
@@ -471,7 +517,7 @@ def test_a_network_without_maps_is_refused(photo: np.ndarray) -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
     with pytest.raises(LayerError, match="no layer with maps"):
-        cnnviz.class_activation_map(cnnviz.network(model), photo)
+        cnnviz.class_activation_map(cnnviz.network(model, preset="unit"), photo)
 
 
 # --- Odd photos and odd maps ----------------------------------------------------------------
@@ -492,7 +538,7 @@ def test_maps_of_one_cell_are_maps(photo: np.ndarray) -> None:
 
     image = keras.Input((6, 6, 3))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 6, name="whole")(image))
-    network = cnnviz.network(keras.Model(image, layers.Dense(2, "softmax")(x)))
+    network = cnnviz.network(keras.Model(image, layers.Dense(2, "softmax")(x)), preset="unit")
     cam = cnnviz.class_activation_map(network, photo, 0)
     assert cam.values.shape == (1, 1)
     assert cam.values[0, 0] + cam.bias == pytest.approx(cam.score, abs=1e-6)

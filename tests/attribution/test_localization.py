@@ -31,6 +31,13 @@ def steps(**changes: object) -> Preprocessing:
 # --- Parts ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("lowest", "found"), [(-10.0, True), (-10.1, False)])
+def test_evidence_that_is_weak_beside_that_against_has_no_box(lowest: float, found: bool) -> None:
+    values = np.array([[2.0, 0.0], [0.0, lowest]])
+    box = find_box(values, 20, 20, Preprocessing(height=8, width=8))
+    assert box == (Box(0, 0, 10, 10) if found else None)
+
+
 def test_the_largest_part_by_hand() -> None:
     expected = np.zeros((5, 5), bool)
     expected[[1, 2, 2, 3], [2, 2, 3, 4]] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cnnviz.attribution.methods import (
     contrast_picture,
     contrastive_weights,
     grad_cam,
+    hires_cam,
 )
 
 # Two channels of 2×2.
@@ -30,9 +32,10 @@ SOURCES = ("cnnviz", "pages", "benchmarks", "scripts")
 
 
 def test_the_methods_are_named() -> None:
-    assert list(METHODS) == ["cam", "contrastive-cam", "grad-cam"]
-    assert all(method.title for method in METHODS.values())
-    assert ANY_LAYER == ("grad-cam",)
+    assert list(METHODS) == ["cam", "contrastive-cam", "grad-cam", "hires-cam"]
+    assert METHODS["hires-cam"].title == "HiResCAM"
+    assert "2011.08891" in METHODS["hires-cam"].paper
+    assert ANY_LAYER == ("grad-cam", "hires-cam")
 
 
 # --- Every record ---------------------------------------------------------------------------
@@ -70,7 +73,7 @@ def test_a_record_s_formula_conforms(method: Method, shape: tuple[int, ...]) -> 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
 def test_a_record_is_complete(method: Method) -> None:
     assert METHODS[method.key] is method
-    assert all((method.key, method.title, method.paper, method.unit))
+    assert all((method.key, method.title, method.paper, method.summary, method.unit))
     # explanations.py implements these two combinations.
     assert (method.passes == "forward") == (method.needs == "averaged maps")
     # The command line, addresses and names of files hold the key.
@@ -164,10 +167,33 @@ def test_grad_cam_by_nested_loops(data: st.DataObject, shape: tuple[int, int, in
     np.testing.assert_allclose(grad_cam(maps, gradients), expected, atol=1e-6)
 
 
+# --- HiResCAM -------------------------------------------------------------------------------
+
+
+def test_hires_cam_by_hand() -> None:
+    """At each cell by itself: 8·1 - 0, 0 - 1, 0 - 3, and 0; Grad-CAM gives 2, -1, 1, 0."""
+    gradients = np.stack([[[8.0, 0.0], [0.0, 0.0]], [[-1.0, -1.0], [-1.0, -1.0]]], axis=-1)
+    np.testing.assert_allclose(hires_cam(FEATURES, gradients), [[8, -1], [-3, 0]])
+
+
+@given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
+def test_hires_cam_of_a_dense_layer_adds_up_to_its_score(
+    data: st.DataObject, shape: tuple[int, int, int]
+) -> None:
+    """A dense layer over all cells: its gradient is its weights, and the sum is their product."""
+    maps = data.draw(hnp.arrays(np.float64, shape, elements=numbers))
+    weights = data.draw(hnp.arrays(np.float64, shape, elements=numbers))
+    values = hires_cam(maps, weights)
+    assert values.sum() == pytest.approx(maps.ravel() @ weights.ravel(), abs=1e-6)
+    for y, x in np.ndindex(shape[:2]):
+        assert values[y, x] == pytest.approx(maps[y, x] @ weights[y, x], abs=1e-6)
+
+
+@pytest.mark.parametrize("formula", [grad_cam, hires_cam])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4, 2), (2, 3, 2, 2)])
-def test_small_and_batched_maps_keep_their_shape(shape: tuple[int, ...]) -> None:
+def test_small_and_batched_maps_keep_their_shape(formula: Any, shape: tuple[int, ...]) -> None:
     ones = np.ones(shape, np.float32)
-    values = grad_cam(ones, ones)
+    values = formula(ones, ones)
     assert values.shape == shape[:-1]
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, shape[-1])

@@ -18,7 +18,9 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import pipeline
 from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
+from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
+from cnnviz.networks.engines import tensorflow
 
 Tiny = Callable[[str], Any]
 
@@ -40,7 +42,18 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches of three photos and a last one that is not full."""
-    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 3)
+    monkeypatch.setattr(tensorflow, "MAX_BATCH_SIZE", 3)
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_box(fresh: Any, tmp_path: Path) -> None:
+    network = fresh("rescaled")
+    Image.new("RGB", (12, 12), (90, 90, 90)).save(tmp_path / "grey.png")
+    for target in range(3):
+        (result,) = explain_many(network, [tmp_path / "grey.png"], [target])
+        assert result.explanation is not None
+        (cam,) = result.explanation.maps
+        assert why_empty(cam) == "even"
+        assert result.box is None
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -91,6 +104,7 @@ def test_a_photo_among_many_has_the_same_result_as_alone(
             assert mine.score == pytest.approx(expected.score, rel=1e-4, abs=1e-5)
             for field in ("method", "layer", "target", "bias", "saturated"):
                 assert getattr(mine, field) == getattr(expected, field)
+        assert why_empty(together.maps[0]) is None
         assert result.box == find_box(
             together.maps[0].values, *photo.shape[:2], network.card.preprocessing
         )
@@ -134,12 +148,11 @@ def test_damaged_photos_anywhere_in_a_batch_shift_no_result(
 def test_a_batch_that_is_not_full_causes_no_new_trace(
     fresh: Any, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
+    monkeypatch.setattr(tensorflow, "MAX_BATCH_SIZE", 4)
     network = fresh("flat")
     assert len(list(explain_many(network, paths))) == 7
-    run = passes.forward(network).run
-    # One for a single photo and one for four.
-    assert run.experimental_get_tracing_count() == 2
+    (compiled,) = network.compiled.values()
+    assert list(compiled.by_size) == [1, 4]
 
 
 def test_the_photos_are_kept_on_request(tiny: Tiny, paths: list[Path]) -> None:
@@ -175,7 +188,7 @@ def test_every_batch_is_filled(
     fresh: Any, paths: list[Path], batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of four photos one is damaged, then three are left: both batches have four inputs."""
-    monkeypatch.setattr(passes, "MAX_BATCH_SIZE", 4)
+    monkeypatch.setattr(tensorflow, "MAX_BATCH_SIZE", 4)
     assert len(list(explain_many(fresh("flat"), paths))) == 7
     assert batch_sizes == [1, 4, 4]
 
@@ -226,7 +239,7 @@ def test_few_photos_are_in_memory(
 
     monkeypatch.setattr(pipeline, "open_picture", record)
     network = tiny("flat")
-    size = passes.any_pass(network).batch_size
+    size = passes.facts(network).batch_size
     results = explain_many(network, [Path(str(number)) for number in range(10 * size)])
     for taken in range(1, 6 * size):
         next(results)
@@ -257,10 +270,10 @@ def test_results_keep_their_order_however_long_each_takes() -> None:
 
 
 def test_a_large_network_gets_small_batches(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert passes.any_pass(fresh("flat")).batch_size == 16
+    assert passes.facts(fresh("flat")).batch_size == 16
     values = sum(int(np.prod(info.output_shape[1:])) for info in fresh("flat").layers)
-    monkeypatch.setattr(passes, "MAX_VALUES", int(5.5 * values))
-    assert passes.any_pass(fresh("flat")).batch_size == 5
+    monkeypatch.setattr(tensorflow, "MAX_VALUES", int(5.5 * values))
+    assert passes.facts(fresh("flat")).batch_size == 5
 
 
 def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
@@ -269,4 +282,4 @@ def test_a_model_of_one_batch_size_gets_one_photo_at_a_time() -> None:
     image = keras.Input(batch_shape=(1, 8, 8, 3))
     x = keras.ops.reshape(keras.layers.Conv2D(2, 3)(image), (1, 72))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(x))
-    assert passes.any_pass(cnnviz.network(model)).batch_size == 1
+    assert passes.facts(cnnviz.network(model)).batch_size == 1

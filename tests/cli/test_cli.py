@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import functools
+import importlib.metadata
 import importlib.util
 import io
 import json
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -34,11 +36,17 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
+from cnnviz.errors import PhotoError
+from cnnviz.inspection.refusals import REASONS
+from cnnviz.results import percent
+from cnnviz.settings import read_settings
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZE = 10
+# For a model whose first operations do not show which values of the pixels it takes.
+UNIT = ("--preset", "unit")
 
 
 @pytest.fixture(scope="module")
@@ -145,21 +153,83 @@ def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> No
     answer = lines(run("predict", averaged, photos / "b.png", "--json"))[0]
     result = run("predict", averaged, photos / "b.png")
     cells = re.split(r"\s*│\s*", result.stdout.splitlines()[3].strip("│ "))
-    assert cells == [str(photos / "b.png"), answer["class"], f"{answer['confidence']:.2%}"]
+    assert cells == [str(photos / "b.png"), answer["class"], percent(answer["confidence"])]
+
+
+def test_the_table_has_the_percentages_of_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    shares = (0.99996, 1.0, 0.8867, 0.0004, 0.0)
+    terminal.show_rows([{"confidence": share} for share in shares], ("confidence",), False)
+    cells = [line.strip("│ ") for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert cells == ["> 99.9 %", "> 99.9 %", "88.7 %", "< 0.1 %", "0.0 %"]
+
+
+def test_a_missing_photo_gets_a_sentence_and_no_table(averaged: Path, tmp_path: Path) -> None:
+    result = run("predict", averaged, tmp_path / "gone.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The photo gone.png cannot be opened: No such file or directory." in result.stderr
 
 
 def test_top_has_five_classes_of_many(flattened: Path, photos: Path) -> None:
-    answer = lines(run("predict", flattened, photos / "b.png", "--json"))[0]
+    answer = lines(run("predict", flattened, photos / "b.png", *UNIT, "--json"))[0]
     shares = [score["probability"] for score in answer["top"]]
     assert len(shares) == 5
     assert shares == sorted(shares, reverse=True)
 
 
 def test_a_model_without_a_card_gets_a_note(flattened: Path, photos: Path) -> None:
-    result = run("predict", flattened, photos / "b.png", "--json")
+    result = run("predict", flattened, photos / "b.png", *UNIT, "--json")
     assert result.exit_code == 0
     assert "there is no card beside flattened.keras" in result.stderr
     assert len(lines(result)) == 1
+
+
+def test_without_a_preset_that_cannot_be_inferred_there_is_no_class(
+    flattened: Path, photos: Path, tmp_path: Path
+) -> None:
+    for command in (
+        ("predict", flattened, photos),
+        ("explain", flattened, photos, "--out", tmp_path / "out"),
+        ("activations", flattened, photos / "b.png", "first", "--out", tmp_path / "a.npy"),
+    ):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "Give the option --preset with what it was trained on: none, unit" in result.stderr
+        assert result.stdout == ""
+    answer = lines(run("predict", flattened, photos / "b.png", "--preset", "tf", "--json"))[0]
+    network = cnnviz.load_model(flattened, preset="tf")
+    expected = cnnviz.predict(network, cnnviz.open_photo(photos / "b.png"))
+    assert answer["confidence"] == pytest.approx(expected.top(1)[0].probability)
+    assert run("predict", flattened, photos, "--preset", "vgg").exit_code == 2
+
+
+def test_a_preset_is_kept_in_a_card(flattened: Path, photos: Path, tmp_path: Path) -> None:
+    model = tmp_path / "net.keras"
+    model.write_bytes(flattened.read_bytes())
+    assert run("card", model).exit_code == 2
+    assert run("card", model, *UNIT).exit_code == 0
+    once, kept = (
+        lines(run("predict", path, photos / "b.png", *options, "--json"))[0]["top"]
+        for path, options in ((flattened, UNIT), (model, ()))
+    )
+    assert once == kept
+    again = run("card", model, *UNIT)
+    assert again.exit_code == 2
+    assert "There is a card already" in again.stderr
+
+
+def test_a_folder_or_a_file_of_another_kind_gets_an_answer(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    (tmp_path / "net.onnx").write_bytes(b"model")
+    (tmp_path / "net.h5").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    for name, sentence in (
+        ("saved", "saved is refused. This is a SavedModel of TensorFlow"),
+        ("net.onnx", "net.onnx is refused. This is an ONNX model"),
+        ("net.h5", "net.h5 is refused. This is a pointer of Git LFS"),
+    ):
+        result = run("predict", tmp_path / name, photos)
+        assert result.exit_code == 2
+        assert sentence in result.stderr
 
 
 def test_a_bad_photo_does_not_stop_the_rest(averaged: Path, photos: Path) -> None:
@@ -182,6 +252,84 @@ def test_a_terminal_gets_a_progress_bar_beside_the_lines(
     result = run("predict", averaged, photos, "--json")
     assert "Photos" in result.stderr
     assert len(lines(result)) == 3
+
+
+# --- Pictures of data sets ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A file in the form of Keras's MNIST, with the training pictures first."""
+    rng = np.random.default_rng(3)
+    arrays = {
+        name: rng.integers(0, 256, (count, 12, 9), dtype=np.uint8)
+        for name, count in (("x_train", 5), ("x_test", 4))
+    }
+    np.savez_compressed(tmp_path / "digits.npz", y_train=np.arange(5), **arrays)
+    return tmp_path / "digits.npz"
+
+
+def test_a_picture_of_a_data_set_is_a_photo(averaged: Path, digits: Path, tmp_path: Path) -> None:
+    with np.load(digits) as arrays:
+        pictures = {f"{digits}#3": arrays["x_test"][3], f"{digits}#x_train/4": arrays["x_train"][4]}
+    colour = np.random.default_rng(4).integers(0, 256, (2, 12, 9, 3), dtype=np.uint8)
+    np.save(tmp_path / "colour.npy", colour)
+    np.savez(tmp_path / "grey.npz", labels=np.arange(2), grey=colour[..., :1])
+    pictures[f"{tmp_path / 'colour.npy'}#1"] = colour[1]
+    pictures[f"{tmp_path / 'grey.npz'}#0"] = colour[0, ..., 0]
+    result = run("predict", averaged, *pictures, "--json")
+    assert result.exit_code == 0, result.stderr
+    for answer, (name, pixels) in zip(lines(result), pictures.items(), strict=True):
+        Image.fromarray(pixels).save(tmp_path / "same.png")
+        same = run("predict", averaged, tmp_path / "same.png", "--json")
+        assert answer == {**lines(same)[0], "file": name}
+
+
+def test_other_commands_take_pictures_of_data_sets(
+    averaged: Path, digits: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "maps.npy"
+    assert run("activations", averaged, f"{digits}#3", "conv", "--out", out).exit_code == 0
+    photo = cnnviz.open_photo(f"{digits}#3")
+    maps = cnnviz.activations(cnnviz.load_model(averaged), photo, ["conv"])["conv"]
+    np.testing.assert_array_equal(np.load(out), maps)
+    run("explain", averaged, f"{digits}#3", f"{digits}#x_train/3", "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "digits-3.overlay.png", "digits-x_train-3.overlay.png",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digits.npz", "holds arrays. Name one of its pictures by number.*digits.npz#22"),
+        ("digits.npz#4", "x_test of digits.npz has no picture 4: it holds 4, counted from 0"),
+        ("digits.npz#-1", "after # comes the number of a picture"),
+        ("digits.npz#x_test", "after # comes the number of a picture"),
+        ("digits.npz#x/1", "no array 'x'. It holds y_train, x_train, x_test"),
+        ("digits.npz#y_train/1", r"y_train of digits.npz holds no pictures.*\(5,\) of type int64"),
+        ("labels.npz#1", r"no array of pictures.*It holds y \(3,\) of type int64"),
+        ("scaled.npy#0", r"holds no pictures.*\(2, 9, 9\) of type float32"),
+        ("scaled.npy#x/0", "holds one array, without a name"),
+        ("pickled.npz#0", "no array of pictures.*of type object"),
+        ("cut.npy#1", "is damaged"),
+        ("text.npz#1", "is damaged"),
+        ("long.npy#0", "one side is more than 20 times"),
+        ("gone.npz#1", "gone.npz cannot be opened: there is no such file"),
+    ],
+)
+def test_what_is_no_picture_of_a_data_set(digits: Path, name: str, message: str) -> None:
+    folder = digits.parent
+    np.savez(folder / "labels.npz", y=np.arange(3))
+    np.save(folder / "scaled.npy", np.zeros((2, 9, 9), np.float32))
+    np.savez(folder / "pickled.npz", x=np.array([{}], dtype=object))
+    np.save(folder / "long.npy", np.zeros((1, 2, 50), np.uint8))
+    np.save(folder / "cut.npy", np.zeros((2, 9, 9), np.uint8))
+    (folder / "cut.npy").write_bytes((folder / "cut.npy").read_bytes()[:-1])
+    (folder / "text.npz").write_text("text")
+    with pytest.raises(PhotoError) as refused:
+        cnnviz.open_photo(folder / name)
+    assert re.search(message, str(refused.value)), refused.value
 
 
 # --- Folders and globs --------------------------------------------------------------------------
@@ -265,12 +413,13 @@ def test_explain_does_each_method_for_a_chosen_class(
 def test_explain_takes_a_layer_and_a_class_by_number(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
-    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, "--json")
+    chosen = ("--layer", "first", "--class", "3", "--out", tmp_path, *UNIT, "--json")
     (answer,) = lines(run("explain", flattened, photos / "b.png", *chosen))
-    network = cnnviz.load_model(flattened)
+    network = cnnviz.load_model(flattened, preset="unit")
     photo = cnnviz.open_photo(photos / "b.png")
     expected = cnnviz.class_activation_map(network, photo, 3, layer="first")
-    assert (answer["method"], answer["layer"], answer["target"]) == ("grad-cam", "first", "class 3")
+    assert (answer["method"], answer["layer"]) == ("hires-cam", "first")
+    assert answer["target"] == "class 3"
     np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
@@ -344,8 +493,13 @@ def test_explain_writes_the_contrastive_map_as_a_picture(
     values = np.load(answer["cam"])
     with Image.open(answer["contrast"]) as picture:
         written = np.asarray(picture)
-    expected = np.clip(values / np.abs(values).max(), 0, 1) * 255
-    assert written.shape == values.shape
+    # The card cuts out the middle square of 14 × 14 pixels of 14 × 20, for 8 × 8 cells.
+    assert values.shape == (8, 8)
+    seen = Image.fromarray(values).resize((14, 14), Image.Resampling.BILINEAR)
+    expected = np.zeros((14, 20), np.float32)
+    expected[:, 3:17] = np.asarray(seen)
+    expected = np.clip(expected / np.abs(expected).max(), 0, 1) * 255
+    assert written.shape == (14, 20)
     np.testing.assert_allclose(written, expected, atol=0.51)
 
 
@@ -438,6 +592,19 @@ def test_resuming_does_what_is_left_and_repeats_what_failed(
     assert parts[0].stat().st_mtime_ns == kept
 
 
+def test_nothing_left_to_resume_gets_a_sentence_and_no_table(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    options = ("--out", tmp_path, "--no-pictures")
+    assert run("explain", averaged, photos, *options).exit_code == 0
+    result = run("explain", averaged, photos, *options, "--resume")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "3 of 3 photos were done before. Nothing is left to do; the rows are in "
+        f"{tmp_path / 'results'}.\n"
+    )
+
+
 def test_without_resume_an_earlier_run_is_replaced(
     averaged: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -477,7 +644,7 @@ def test_another_run_is_not_resumed(
     if changed == ("more photos",):
         save_photo(photos / "new.png", 3)
     model = flattened if changed == ("another model",) else averaged
-    more = changed if changed[0].startswith("--") else ()
+    more = UNIT if model == flattened else changed if changed[0].startswith("--") else ()
     result = run("explain", model, photos, *options, *more, "--resume")
     assert result.exit_code == 2
     assert f"is another one: not the same {named}." in result.stderr
@@ -654,7 +821,7 @@ def test_explain_with_a_wrong_choice_is_a_usage_error(
 def test_explain_with_a_method_that_does_not_fit_is_a_usage_error(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
-    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam")
+    result = run("explain", flattened, photos, "--out", tmp_path, "--method", "cam", *UNIT)
     assert result.exit_code == 2
     assert "Use 'grad-cam'" in result.stderr
 
@@ -700,6 +867,30 @@ def test_layers_without_json_prints_a_table(flattened: Path) -> None:
     ]
 
 
+def test_layers_counts_parameters_as_keras_does(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.DepthwiseConv2D(3)], name="inner")
+    inner.trainable = False
+    x = layers.Dropout(0.5)(layers.BatchNormalization()(shared(shared(image))))
+    x = layers.GlobalAveragePooling2D()(inner(x))
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
+    model.save(tmp_path / "a.keras")
+    summary: list[str] = []
+    model.summary(print_fn=lambda text, **_: summary.append(text))
+    count, trainable = (
+        re.search(rf" {title} params: ([0-9,]+)", "".join(summary)).group(1)  # type: ignore[union-attr]
+        for title in ("Total", "Trainable")
+    )
+    assert count != trainable
+    totals = f"Parameters: {count}, of which {trainable} are trainable.\n"
+    assert run("layers", tmp_path / "a.keras").stdout.endswith(totals)
+    assert run("layers", tmp_path / "a.keras", "--json").stderr.endswith(totals)
+
+
 def test_filters_saves_kernels_as_npy(averaged: Path, tmp_path: Path) -> None:
     result = run("filters", averaged, "conv", "--out", tmp_path / "conv.npy")
     expected = cnnviz.filters(cnnviz.load_model(averaged), "conv")
@@ -729,7 +920,7 @@ def test_filters_saves_a_line_for_each_filter_as_csv(averaged: Path, tmp_path: P
     for index, row in enumerate(table):
         numbers = {name: np.float32(value) for name, value in row.items()}
         assert numbers["bias"] == expected.biases[index]
-        assert numbers["norm"] == expected.per_filter.norm[index]
+        assert numbers["filter norm"] == expected.per_filter.norm[index]
         for position in np.ndindex(3, 3, 3):
             assert numbers["[{},{},{}]".format(*position)] == expected.kernels[(*position, index)]
 
@@ -858,3 +1049,101 @@ def test_help_does_not_import_tensorflow() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, timeout=60, check=False
     )
     assert done.stderr.decode().strip() == ""
+
+
+# --- inspect ----------------------------------------------------------------------------------
+
+
+def test_inspect_describes_a_file_that_is_accepted(averaged: Path) -> None:
+    network = cnnviz.load_model(averaged)
+    done = run("inspect", averaged, "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    (facts,) = lines(done)
+    assert facts == {
+        "file": str(averaged),
+        "bytes": averaged.stat().st_size,
+        "accepted": True,
+        "format": "keras",
+        "keras_version": importlib.metadata.version("keras"),
+        # A Sequential model has its input in the file only.
+        "layers": len(network.layers) + 1,
+        "kinds": dict(Counter(layer.kind for layer in network.layers)) | {"InputLayer": 1},
+        "parameters": network.model.count_params(),
+        "inputs": [[None, *network.structure.input_shape[1:]]],
+        "outputs": [
+            {
+                "layer": network.layers[-1].path,
+                "kind": "Dense",
+                "size": len(network.card.labels),
+                "activation": "softmax",
+            }
+        ],
+        "levelled": [],
+    }
+    text = run("inspect", averaged).stdout
+    assert f"parameters: {facts['parameters']:,}\n" in text
+    assert text.startswith(f"{averaged} ({facts['bytes']:,} bytes): accepted\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs"),
+    [
+        ("functional", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("keras-2", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("shape-at-the-end", [[None, 8, 8, 3]], [("scores", 3)]),
+        ("free-size", [[None, None, None, 3]], [("scores", 3)]),
+    ],
+)
+def test_inspect_names_inputs_and_outputs(
+    name: str, inputs: list[Any], outputs: list[Any], tmp_path: Path
+) -> None:
+    case = next(one for one in models.CASES if one.name == name)
+    (facts,) = lines(run("inspect", case.write(tmp_path), "--json"))
+    assert facts["inputs"] == inputs
+    assert [(one["layer"], one["size"]) for one in facts["outputs"]] == outputs
+
+
+def test_inspect_names_the_reason_of_a_refusal(tmp_path: Path) -> None:
+    path = next(one for one in models.CASES if one.name == "lambda").write(tmp_path)
+    done = run("inspect", path, "--json")
+    assert done.exit_code == 1
+    assert lines(done) == [
+        {
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "accepted": False,
+            "code": "lambda-code",
+            "reason": REASONS["lambda-code"],
+        }
+    ]
+    text = run("inspect", path)
+    assert (text.exit_code, text.stderr) == (1, "")
+    assert text.stdout.splitlines()[1] == REASONS["lambda-code"]
+    missing = run("inspect", tmp_path / "none.keras")
+    assert missing.exit_code == 2
+
+
+def test_inspect_needs_no_tensorflow() -> None:
+    """In a new process, and in the one that it starts, nothing imports TensorFlow or Keras."""
+    code = (
+        "import sys\n"
+        "class Forbidden:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        assert name.partition('.')[0] not in {'tensorflow', 'keras'}, name\n"
+        "sys.meta_path.insert(0, Forbidden())\n"
+        "from cnnviz.cli.main import main; main()\n"
+    )
+    path = read_settings().models / "mnist_cnn.keras"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "parameters: 1,199,882\n" in done.stdout
+    loaded = "import cnnviz.inspection.child, sys; print(*sys.modules)"
+    names = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"tensorflow", "keras"}.isdisjoint(names)

@@ -167,6 +167,25 @@ def test_from_photos_to_a_model_that_the_api_opens(
     assert figure.value > 0.8
 
 
+def test_train_takes_an_array_file_and_goes_on_with_more_epochs(tmp_path: Path) -> None:
+    path = classes.write_pixels(tmp_path / "a.npz", [6, 6], tests=2)
+    out = tmp_path / "a.keras"
+    command = ["train", path, "--architecture", "tiny-vgg", "--out", out, "--batch", 4]
+    first = run(*command, "--epochs", 1)
+    assert first.exit_code == 0, first.stderr
+    assert "accuracy on the 4 test photos" in first.stdout
+    more = run(*command, "--epochs", 2, "--resume")
+    assert more.exit_code == 0, more.stderr
+    note, epoch, _ = more.stderr.splitlines()
+    assert note.startswith("Epoch 2: the learning rate begins again at 0.0005 and falls to 0")
+    assert epoch.startswith("epoch 2/2  loss ")
+    assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [1, 2]
+    # No data is left.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "a.npz", "a.keras", "a.json", "a_training",
+    }  # fmt: skip
+
+
 def test_ctrl_c_while_it_trains_leaves_a_usable_checkpoint(small: Prepared, tmp_path: Path) -> None:
     command = cnnviz_command(
         "train", small.folder, "--architecture", "tiny-vgg", "--out", tmp_path / "a.keras",

@@ -133,6 +133,12 @@ def dense_after_flatten() -> Any:
     return _model(tail)
 
 
+def one_unit_after_flatten() -> Any:
+    from keras import layers
+
+    return _model(lambda x: layers.Dense(1, "sigmoid", name="scores")(layers.Flatten()(x)))
+
+
 def hidden_dense() -> Any:
     """A hidden dense layer after the averaging: the weights of one class are not enough."""
     from keras import layers
@@ -651,6 +657,7 @@ _BUILDERS = (
     kept_axes,
     flattened_scores,
     dense_after_flatten,
+    one_unit_after_flatten,
     hidden_dense,
     rectified_scores,
     all_convolutional,

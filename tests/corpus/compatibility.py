@@ -171,7 +171,7 @@ def documented() -> list[str]:
 def write() -> None:
     """Writes the document."""
     photo = photos.random_photo()
-    rows = [row(name, cnnviz.network(stock(name)), photo) for name in STOCK_NAMES]
+    rows = [row(name, cnnviz.network(stock(name), preset="unit"), photo) for name in STOCK_NAMES]
     tiny = [small_row(name) for name in builders.NAMES]
     text = (
         f"{INTRODUCTION}\n## Stock architectures of keras.applications\n{HEADING}"

@@ -71,7 +71,7 @@ def setting_case(name: str, expected: str, **settings: Any) -> None:
     )
 
 
-def layer_case(name: str, expected: str, described: Callable[[], n.Json]) -> None:
+def layer_case(name: str, expected: str, described: Callable[[], Any]) -> None:
     """The small network with one more layer after its input."""
     config_case(
         name,
@@ -80,6 +80,13 @@ def layer_case(name: str, expected: str, described: Callable[[], n.Json]) -> Non
             n.image_input(), described(), n.convolution(), n.average(), n.scores()
         ),
     )
+
+
+def keras_2_case(name: str, expected: str, *layers: n.Json) -> None:
+    """A `.keras` file of Keras 2 with the small network, which begins with these layers."""
+    config = n.sequential(*layers, n.average(), n.scores())
+    metadata = '{"keras_version": "2.15.0"}'
+    case(name, expected, lambda: n.keras_file(config, metadata=metadata))
 
 
 def graph_case(name: str, expected: str, middle: Callable[[], n.Json]) -> None:
@@ -209,9 +216,20 @@ def _forget_config(file: h5py.File) -> None:
     del file.attrs["model_config"]
 
 
-def _zip(members: dict[str, bytes]) -> bytes:
+def _keras_1() -> n.Json:
+    """Keras 1 had other names for layers and settings."""
+    settings = {"name": "conv", "nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "valid"}
+    layers = [{"class_name": "Convolution2D", "config": settings}]
+    return {"class_name": "Sequential", "config": {"name": "small", "layers": layers}}
+
+
+def _keras_1_version(file: h5py.File) -> None:
+    file.attrs["keras_version"] = np.bytes_("1.2.2")
+
+
+def _zip(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w") as archive:
+    with zipfile.ZipFile(memory, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return memory.getvalue()
@@ -472,15 +490,44 @@ def _damaged_heap(length: int) -> bytes:
     return bytes(data)
 
 
-def _heaps_in_a_heap() -> bytes:
-    """Each heap has one text, which is the next heap: together they are longer than the file."""
-    content = b""
-    for _ in range(20):
-        space = max(4_096 - 48 - len(content), 0) + 16
-        entry = struct.pack("<HHLQ", 1, 1, 0, len(content)) + content
-        rest = struct.pack("<HHLQ", 0, 0, 0, space) + bytes(space - 16)
-        content = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + len(entry + rest)) + entry + rest
-    return n.hdf5_file() + content
+def _text_of_4_gb() -> bytes:
+    """The length of the description, beside its place in the heap, is changed to 4 GB."""
+    data = n.hdf5_file()
+    length, heap = len(json.dumps(n.keras_2_sequential())), data.index(b"GCOL")
+    claim = struct.pack("<LQ", length, heap)
+    assert data.count(claim) == 1
+    return data.replace(claim, struct.pack("<LQ", 2**32 - 16, heap))
+
+
+def _eager_call(args: list[Any]) -> n.Json:
+    """A node that nobody uses: without a tensor Keras would run it while it loads the model."""
+    described = n.functional_network(middle=n.layer("Identity", "same"))
+    tile = {
+        "module": "keras.src.ops.numpy",
+        "class_name": "Tile",
+        "config": {"repeats": [4_096, 4_096], "name": "tile"},
+        "registered_name": None,
+        "name": "tile",
+        "inbound_nodes": [{"args": args, "kwargs": {}}],
+    }
+    described["config"]["layers"].append(tile)
+    return described
+
+
+def _changed(old: bytes, new: bytes) -> Callable[[], bytes]:
+    """A file of Keras 2 with the last occurrence of some bytes replaced by others."""
+
+    def make() -> bytes:
+        before, found, after = n.hdf5_file().rpartition(old)
+        assert found
+        return before + new + after
+
+    return make
+
+
+def _newer_format(file: h5py.File) -> None:
+    for path, values in n.KERAS_WEIGHTS.items():
+        file[path] = values
 
 
 def _two_arrays_in_one_place() -> bytes:
@@ -547,28 +594,29 @@ hdf5_case(
         }
     ),
 )
-config_case(
+keras_2_case(
     "keras-2-in-a-keras-file",
     LOADS,
-    lambda: n.sequential(
-        n.layer("InputLayer", "image")
-        | {
-            "config": {
-                "batch_input_shape": [None, 8, 8, 3],
-                "dtype": "float32",
-                "sparse": False,
-                "ragged": False,
-                "name": "image",
-            }
-        },
-        n.convolution(batch_input_shape=[None, 8, 8, 3]),
-        n.average(),
-        n.scores(),
-    ),
+    n.layer("InputLayer", "image")
+    | {
+        "config": {
+            "batch_input_shape": [None, 8, 8, 3],
+            "dtype": "float32",
+            "sparse": False,
+            "ragged": False,
+            "name": "image",
+        }
+    },
+    n.convolution(batch_input_shape=[None, 8, 8, 3]),
 )
-layer_case(
-    "keras-2-leftovers", LOADS, lambda: n.layer("RandomFlip", "flip", rng_type="stateful", seed=7)
+keras_2_case(
+    "keras-2-leftovers",
+    LOADS,
+    n.image_input(),
+    n.layer("RandomFlip", "flip", rng_type="stateful", seed=7),
+    n.convolution(),
 )
+keras_2_case("keras-2-slash", LOADS, n.image_input(), n.convolution(name="block/conv"))
 
 # --- What is left out without a word: it is for training, or the file's weights replace it ---
 
@@ -765,6 +813,19 @@ hdf5_case("long-lists-in-parts", LOADS, lambda: n.hdf5_file(fill=_in_parts))
 
 hdf5_case("numbers-that-look-like-a-heap", LOADS, lambda: n.hdf5_file(fill=_no_heap))
 
+case(
+    "keras-in-a-zip",
+    LOADS,
+    lambda: _zip({"mine/net.keras": n.keras_file(), "__MACOSX/mine/._net.keras": b"\0"}),
+    suffix=".zip",
+)
+case(
+    "keras-2-in-a-zip",
+    LOADS,
+    lambda: _zip({"keras_model.h5": n.hdf5_file(), "labels.txt": b"0 cats\n1 dogs\n2 owls\n"}, 8),
+    suffix=".zip",
+)
+
 
 # === Files that are refused =====================================================================
 
@@ -776,12 +837,72 @@ case("junk-before-the-archive", "not-a-model", lambda: b"MZ" + n.keras_file())
 case("start-of-an-archive", "damaged-archive", lambda: b"PK\x03\x04" + bytes(200))
 case("cut-archive", "damaged-archive", lambda: n.keras_file()[:-100])
 case("remark-behind-the-archive", "damaged-archive", lambda: n.keras_file() + b"x")
+
+# --- Another kind of file: by its content, or by its name ---
+
 case(
     "torch-checkpoint",
-    "not-a-model",
+    "pickle",
     lambda: _zip({"archive/data.pkl": b"", "archive/version": b"3"}),
+    suffix=".pt",
 )
-case("saved-model-in-a-zip", "not-a-model", lambda: _zip({"model/saved_model.pb": b"\x08\x01"}))
+case("torch-pickle", "pickle", lambda: b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", suffix=".h5")
+case("torch-by-name", "pickle", lambda: b"weights", suffix=".pth")
+case("saved-model-in-a-zip", "saved-model", lambda: _zip({"model/saved_model.pb": b"\x08\x01"}))
+case(
+    "saved-model",
+    "saved-model",
+    lambda: b"\x08\x01\x12\xc8\x92\x01\n\x93" + bytes(90),
+    suffix=".bin",
+)
+case("saved-model-by-name", "saved-model", lambda: b"graph", suffix=".pb")
+case(
+    "lfs-pointer",
+    "lfs-pointer",
+    lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9406464\n",
+    suffix=".h5",
+)
+case("tflite", "tflite", lambda: b"\x1c\0\0\0TFL3" + bytes(60))
+case(
+    "tflite-of-teachable-machine", "tflite", lambda: _zip({"model.tflite": b"", "labels.txt": b""})
+)
+case("onnx", "onnx", lambda: b"\x08\x07\x12\x07pytorch\x1a\x051.9.0:" + bytes(60))
+case("onnx-by-name", "onnx", lambda: b"model", suffix=".onnx")
+case(
+    "safetensors", "safetensors", lambda: b'\x58\0\0\0\0\0\0\0{"weight":{"dtype":"F32"' + bytes(99)
+)
+case("tensorflow-js", "tensorflow-js", lambda: _zip({"model.json": b"{}", "weights.bin": b"0"}))
+case("tensorflow-js-alone", "tensorflow-js", lambda: b'{"modelTopology": {"class_name": "Model"}}')
+case("layers-as-json", "layers-only", lambda: json.dumps(n.sequential()).encode())
+case("a-page-of-github", "web-page", lambda: b"\n\n<!DOCTYPE html>\n<html lang='en'>")
+case("gzip", "other-archive", lambda: b"\x1f\x8b\x08" + bytes(40))
+hdf5_case("keras-1", "keras-1", lambda: n.hdf5_file(_keras_1(), fill=_keras_1_version))
+hdf5_case("keras-1-without-version", "keras-1", lambda: n.hdf5_file(_keras_1()))
+
+# --- A model in an archive ---
+
+case("photos-in-a-zip", "no-model-inside", lambda: _zip({"cats/1.jpg": b"\xff\xd8"}), suffix=".zip")
+case(
+    "two-models-in-a-zip",
+    "several-models",
+    lambda: _zip({"a.keras": n.keras_file(), "b/c.h5": n.hdf5_file()}),
+    suffix=".zip",
+)
+case(
+    "zip-that-leaves-its-folder",
+    "path-traversal",
+    lambda: _zip({"net.keras": n.keras_file(), "../../x.txt": b""}),
+    suffix=".zip",
+)
+case(
+    "zip-with-a-bad-model",
+    "damaged-weights",
+    lambda: _zip({"net.h5": n.hdf5_file()[:3000]}),
+    suffix=".zip",
+)
+case("bomb-in-a-zip", "zip-bomb", lambda: _zip({"net.h5": bytes(8 << 20)}, 8), suffix=".zip")
+case("zip-in-a-zip", "no-model-inside", lambda: _zip({"a.zip": b"PK"}), suffix=".zip")
+case("zip-as-a-model-in-a-zip", "not-a-model", lambda: _zip({"a.keras": _zip({"b.h5": b""})}))
 hdf5_case("start-of-hdf5", "damaged-weights", lambda: b"\x89HDF\r\n\x1a\n" + bytes(500))
 hdf5_case("cut-hdf5", "damaged-weights", lambda: n.hdf5_file()[:3000])
 hdf5_case("empty-hdf5", "not-a-model", lambda: n.hdf5(lambda _: None))
@@ -942,6 +1063,18 @@ layer_case(
 layer_case(
     "tf-slice", "tf-operation", lambda: n.layer("SlicingOpLambda", "x", function="__getitem__")
 )
+keras_2_case(
+    "synchronised-normalisation",
+    "sync-normalization",
+    n.image_input(),
+    n.layer("SyncBatchNormalization", "x"),
+    n.convolution(),
+)
+layer_case(
+    "interpolation-of-keras-2",
+    "interpolation",
+    lambda: n.layer("UpSampling2D", "x", size=[2, 2], interpolation="gaussian"),
+)
 
 
 # --- Functions ---
@@ -974,6 +1107,9 @@ setting_case(
 )
 setting_case("builtin-function", "unknown-activation", activation=_function("builtins", "eval"))
 setting_case("activation-by-an-odd-name", "unknown-activation", activation="set_floatx")
+setting_case(
+    "activation-with-weights", "weights-of-an-activation", activation=n.layer("PReLU", "x")
+)
 setting_case("activation-is-a-number", "function-reference", activation=3)
 setting_case("activation-is-a-model", "function-reference", activation=n.sequential())
 setting_case(
@@ -1139,6 +1275,8 @@ hdf5_case("keras-2-call-of-two", "broken-graph", lambda: _keras_2_calls([[["imag
 hdf5_case(
     "keras-2-call-with-a-list", "broken-graph", lambda: _keras_2_calls([[["image", 0, 0, []]]])
 )
+config_case("call-without-a-tensor", "broken-graph", lambda: _eager_call([[1.0]]))
+config_case("call-without-anything", "broken-graph", lambda: _eager_call([]))
 hdf5_case("keras-2-call-before-the-first", "broken-graph", lambda: _negative_call())
 config_case("call-without-arguments", "broken-graph", lambda: _calls_are([{"args": []}]))
 
@@ -1160,7 +1298,6 @@ weights_case("texts", "odd-type", lambda file: file.create_dataset("x", data=["a
 weights_case("records", "odd-type", lambda file: file.create_dataset("x", (2,), "i4,f4"))
 weights_case("complex", "odd-type", lambda file: file.create_dataset("x", data=[1j]))
 weights_case("references", "odd-type", lambda file: file.create_dataset("x", (2,), h5py.ref_dtype))
-weights_case("type-alone", "odd-type", lambda file: file.update({"x": np.dtype("f4")}))
 weights_case("nothing", "odd-type", lambda file: file.create_dataset("x", data=h5py.Empty("f4")))
 weights_case(
     "nine-axes", "odd-type", lambda file: file.create_dataset("x", data=np.zeros((1,) * 9))
@@ -1211,7 +1348,24 @@ hdf5_case("h5-external-link", "external-link", lambda: n.hdf5_file(fill=_link_in
 
 hdf5_case("heap-without-an-end", "damaged-weights", lambda: _damaged_heap(0))
 hdf5_case("heap-that-is-too-long", "damaged-weights", lambda: _damaged_heap(2**40))
-hdf5_case("heaps-over-one-another", "damaged-weights", lambda: _heaps_in_a_heap())
+hdf5_case("text-of-4-gb", "damaged-weights", _text_of_4_gb)
+hdf5_case("newer-format", "odd-hdf5", lambda: n.hdf5_file(libver="latest"))
+case(
+    "newer-format-inside",
+    "odd-hdf5",
+    lambda: n.keras_file(arrays=n.hdf5(_newer_format, libver=("v110", "v110"))),
+)
+weights_case(
+    "group-in-order",
+    "odd-hdf5",
+    lambda file: file.create_group("x", track_order=True),
+)
+weights_case("type-alone", "odd-hdf5", lambda file: file.update({"x": np.dtype("f4")}))
+# A tree of a group and its nodes, changed by hand.
+hdf5_case("tree-of-another-kind", "damaged-weights", _changed(b"TREE\0", b"TREE\1"))
+hdf5_case("tree-with-a-level-more", "damaged-weights", _changed(b"TREE\0\0", b"TREE\0\1"))
+hdf5_case("newer-heap", "damaged-weights", _changed(b"HEAP\0", b"FRHP\0"))
+hdf5_case("node-of-too-many", "damaged-weights", _changed(b"SNOD\1\0", b"SNOD\1\0\xff"))
 
 # --- Several graphics cards ---
 

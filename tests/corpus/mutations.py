@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from typing import Any
+
+import h5py
+import numpy as np
 
 from . import models
 from . import networks as n
@@ -57,6 +61,46 @@ def originals() -> list[bytes]:
     return [one.make() for one in models.CASES if one.name in names]
 
 
+def damaged_file(chance: random.Random) -> bytes:
+    """A model file with random damage; of some archives only the weights are damaged.
+
+    A quarter uses the newest format of HDF5, which is read by other code of its library.
+    """
+    files, weights = _sound(chance.choice([None, None, None, "latest"]))
+    if chance.random() < 0.3:
+        return n.keras_file(arrays=damaged_bytes(chance.choice(weights), chance))
+    return damaged_bytes(chance.choice(files), chance)
+
+
+@functools.cache
+def _sound(libver: str | None) -> tuple[list[bytes], list[bytes]]:
+    """Sound files: of Keras 2, archives, and in the older format one of every kind; and weights."""
+    weights = [n.hdf5(_fill, libver), n.hdf5(_fill_with_more, libver)]
+    files = [n.hdf5_file(libver=libver), n.hdf5_file(libver=libver, fill=_odds_and_ends)]
+    files.append(n.keras_file(arrays=weights[0]))
+    return files if libver else files + originals(), weights
+
+
+def _fill(file: h5py.File) -> None:
+    for path, values in n.KERAS_WEIGHTS.items():
+        file[path] = values
+
+
+def _fill_with_more(file: h5py.File) -> None:
+    _fill(file)
+    _odds_and_ends(file)
+
+
+def _odds_and_ends(file: h5py.File) -> None:
+    """What some files have: many arrays, many texts, packed arrays, an array without values."""
+    group = file.create_group("optimizer")
+    for index in range(40):
+        group[f"moment{index}"] = index
+        group.attrs[f"text{index}"] = "x" * index
+    group.create_dataset("packed", data=np.zeros((20, 20)), chunks=(4, 4), compression="gzip")
+    group.create_dataset("growing", (0,), maxshape=(None,), shuffle=True)
+
+
 def descriptions() -> list[n.Json]:
     """Descriptions of models, in the style of Keras 3 and of Keras 2."""
     return [
@@ -64,6 +108,7 @@ def descriptions() -> list[n.Json]:
         n.functional_network(middle=n.layer("Rescaling", "scale", scale=[1.0], offset=0.0)),
         n.functional_network(middle=n.sequential(n.layer("Identity", "same"), name="inner")),
         n.keras_2_sequential(),
+        n.keras_2_functions(),
         n.multi_gpu(),
     ]
 
@@ -74,7 +119,7 @@ def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.randint(1, 4)):
         start = chance.randrange(len(result))
         length = chance.choice([1, 1, 2, 4, 8, 64])
-        match chance.randrange(5):
+        match chance.randrange(6):
             case 0:
                 result[start] ^= 1 << chance.randrange(8)
             case 1:
@@ -83,6 +128,13 @@ def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
                 result[start : start + length] = chance.choice([b"\x00", b"\xff"]) * length
             case 3 if len(result) > 200:
                 del result[start : start + length]
+            case 4 if len(result) > 200:
+                # Truncated, or a block of it doubled further on.
+                if chance.random() < 0.5:
+                    del result[start + 1 :]
+                else:
+                    to = chance.randrange(len(result))
+                    result[to : to + length] = result[start : start + length]
             case _:
                 result[start:start] = result[start : start + length]
     return bytes(result)

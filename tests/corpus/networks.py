@@ -76,10 +76,10 @@ def image_input(shape: tuple[int | None, ...] = (None, 8, 8, 3)) -> Json:
     return described
 
 
-def convolution(**settings: Any) -> Json:
+def convolution(name: str = "conv", **settings: Any) -> Json:
     return layer(
         "Conv2D",
-        "conv",
+        name,
         **{"filters": 4, "kernel_size": [3, 3], "activation": "relu", **settings},
     )
 
@@ -174,6 +174,45 @@ def keras_2_sequential(layers: list[Json] | None = None) -> Json:
     return {"class_name": "Sequential", "config": config}
 
 
+def keras_2_node(described: Json, *calls: Any) -> Json:
+    """A layer of a functional model as Keras 2 wrote it."""
+    return keras_2(described) | {"name": described["config"]["name"], "inbound_nodes": list(calls)}
+
+
+def keras_2_function(name: str, function: str, *calls: Any) -> Json:
+    """A TensorFlow function between the layers of a Keras 2 model."""
+    return keras_2_node(layer("TFOpLambda", name, function=function), *calls)
+
+
+def keras_2_functional(*nodes: Json, name: str = "small") -> Json:
+    """A functional model as Keras 2 wrote it, from the first layer to the last."""
+    first, last = nodes[0]["name"], nodes[-1]["name"]
+    config = {
+        "name": name,
+        "layers": list(nodes),
+        "input_layers": [[first, 0, 0]],
+        "output_layers": [[last, 0, 0]],
+    }
+    return {"class_name": "Functional", "config": config}
+
+
+def keras_2_functions() -> Json:
+    """The small network after ``(x[..., ::-1] + x) / 255`` in terms of TensorFlow functions."""
+    reverse = {
+        "slice_spec": [{"class_name": "__ellipsis__"}, {"start": None, "stop": None, "step": -1}]
+    }
+    kind = {"class_name": "SlicingOpLambda"}
+    return keras_2_functional(
+        keras_2_node(image_input()),
+        keras_2_function("cut", "__operators__.getitem", ["image", 0, 0, reverse]) | kind,
+        keras_2_function("tf.add", "math.add", ["cut", 0, 0, {"y": ["image", 0, 0]}]),
+        keras_2_function("tf/scale", "math.truediv", ["tf.add", 0, 0, {"y": 255.0}]),
+        keras_2_node(convolution(activation="hard_sigmoid"), [["tf/scale", 0, 0, {}]]),
+        keras_2_node(average(), [["conv", 0, 0, {}]]),
+        keras_2_node(scores(), [["average", 0, 0, {}]]),
+    )
+
+
 def multi_gpu(inner: Json | None = None, cards: int = 2, extra: list[Json] | None = None) -> Json:
     """What Keras 2 saved for several cards: slices of the batch, the model, a layer that joins."""
     inner = inner or keras_2_sequential()
@@ -218,10 +257,10 @@ def multi_gpu(inner: Json | None = None, cards: int = 2, extra: list[Json] | Non
 # --- Files ------------------------------------------------------------------------------------
 
 
-def hdf5(fill: Callable[[h5py.File], None]) -> bytes:
+def hdf5(fill: Callable[[h5py.File], None], libver: Any = None) -> bytes:
     """The bytes of an HDF5 file that `fill` has written into."""
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with h5py.File(memory, "w", libver=libver) as file:
         fill(file)
     return memory.getvalue()
 
@@ -264,6 +303,7 @@ def hdf5_file(
     config: Json | str | None = None,
     listed: Mapping[str, Mapping[str, Array]] = LISTED_WEIGHTS,
     fill: Callable[[h5py.File], None] = lambda _: None,
+    libver: Any = None,
 ) -> bytes:
     """A ``.h5`` file; without arguments, of the small network as Keras 2 wrote it."""
     config = keras_2_sequential() if config is None else config
@@ -281,4 +321,4 @@ def hdf5_file(
                 inside[path] = values
         fill(file)
 
-    return hdf5(write)
+    return hdf5(write, libver)

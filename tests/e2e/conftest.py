@@ -25,7 +25,13 @@ from scripts.find_browser import MISSING, find_browser
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
 _MILLISECONDS = 60_000
-MARKUP = ["[x](https://evil.example)", "<b>bold</b>", "![i](https://evil.example/i.png)"]
+MARKUP = [
+    "[x](https://evil.example)",
+    "<b>bold</b>",
+    "![i](https://evil.example/i.png)",
+    ":material_home: :material/home: :smile:",
+    ":red[x] $x^2$ www.evil.example a@evil.example -> b",
+]
 
 
 @pytest.fixture(scope="package")
@@ -47,7 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "models" / "mnist_cnn.keras", folder / "zz_markup.keras")
     card = json.loads((ROOT / "models" / "mnist_cnn.json").read_text(encoding="utf-8"))
     card |= {"title": MARKUP[0], "description": MARKUP[1], "source": MARKUP[2]}
-    card["labels"] = [f"{MARKUP[digit % 3]} {digit}" for digit in range(10)]
+    card["labels"] = [f"{MARKUP[digit % 5]} {digit}" for digit in range(10)]
     (folder / "zz_markup.json").write_text(json.dumps(card), encoding="utf-8")
     return folder
 

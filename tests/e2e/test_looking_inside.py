@@ -32,6 +32,45 @@ def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]
         assert len(np.unique(painted.reshape(-1, 3), axis=0)) > 50, key
 
 
+@pytest.mark.parametrize(
+    ("page", "kind"), [("activations", "stMultiSelect"), ("filters", "stSelectbox")]
+)
+def test_a_click_on_an_option_counts_while_the_list_scrolls(tab: Any, page: str, kind: str) -> None:
+    tab.open(f"/{page}?{IMAGENET}")
+    tab.page.get_by_test_id(kind).filter(has_text="Layer").last.locator("input").click()
+    option = tab.page.get_by_role("option", selected=False).nth(4)
+    layer = option.inner_text().partition(" ")[0]
+    option.hover()
+    with tab.run():
+        tab.page.mouse.down()
+        # As the wheel does; on a busy machine a scroll is also handled late.
+        tab.page.get_by_role("listbox").evaluate(
+            """list => new Promise(done => {
+              list.addEventListener('scroll', () => requestAnimationFrame(done), {once: true});
+              list.scrollTop += 1;
+            })"""
+        )
+        tab.page.mouse.up()
+    assert f"layer={layer}" in tab.page.url
+
+
+def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
+    """Pictures, whose cells are square, would stay small: they have no such button."""
+    lengths = "chart => ['xaxis', 'yaxis'].map(axis => chart._fullLayout[axis]._length)"
+    tab.open(f"/?{IMAGENET}")
+    for key in ("photo", "overlay"):
+        tab.chart(key).hover()
+        assert not tab.chart(key).locator("[data-title=Fullscreen]").is_visible()
+    bars = tab.chart("scores")
+    before = bars.evaluate(lengths)
+    bars.hover()
+    bars.locator("[data-title=Fullscreen]").click()
+    tab.page.wait_for_function("window.document.querySelector('[data-title=\"Close fullscreen\"]')")
+    tab.page.keyboard.press("Escape")
+    bars.locator("[data-title=Fullscreen]").wait_for(state="attached")
+    assert bars.evaluate(lengths) == before
+
+
 # --- Filters ----------------------------------------------------------------------------------
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import requests
+from helpers import wait_until
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from scripts.browse import running_app
+from cnnviz.photos.encoding import encode_png
+from scripts.browse import Server, running_app, settle
 from scripts.visitor import visitor
 from tests.e2e.in_a_thread import run
+from tests.e2e.test_first_open import PAGES
 
 
 def lets_in(url: str, host: str, origin: str | None = None) -> bool:
@@ -77,16 +89,165 @@ def test_a_file_needs_the_token_and_a_session(server: Any) -> None:
     assert "Invalid session_id" in without_session.text
 
 
-def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server() -> None:
+@pytest.fixture(scope="module")
+def small_server() -> Iterator[Server]:
+    """A server without models of one's own, with little space for files, and with metrics."""
+    with running_app(
+        CNNVIZ_UPLOADS="off",
+        CNNVIZ_TRAINING="off",
+        CNNVIZ_SESSION_UPLOADS_MB="30",
+        CNNVIZ_ALL_UPLOADS_MB="40",
+        CNNVIZ_METRICS="on",
+        STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
+    ) as server:
+        yield server
+        assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server(
+    small_server: Server,
+) -> None:
     async def visit(size: int) -> None:
-        async with visitor(server.url) as person:
+        async with visitor(small_server.url) as person:
             await person.open("?model=mnist_cnn")
             await person.upload("large.jpg", bytes(size))
 
-    with running_app(CNNVIZ_UPLOADS="off", CNNVIZ_TRAINING="off") as server:
-        run(visit(14 << 20))
-        with pytest.raises(requests.HTTPError, match="413"):
-            run(visit((15 << 20) + 1))
+    run(visit(14 << 20))
+    with pytest.raises(requests.HTTPError, match="413"):
+        run(visit((15 << 20) + 1))
+
+
+def test_files_that_no_uploader_asked_for_have_a_budget(small_server: Server) -> None:
+    async def fill() -> list[int]:
+        async with visitor(small_server.url) as one, visitor(small_server.url) as other:
+            await one.open("?model=mnist_cnn")
+            await other.open("?model=mnist_cnn")
+            statuses = [await one.send_file(str(number), bytes(14 << 20)) for number in range(4)]
+            await one.delete_file("0")
+            statuses.append(await one.send_file("4", bytes(14 << 20)))
+            # The others go on, until all is used up.
+            statuses += [await other.send_file(str(number), bytes(8 << 20)) for number in range(2)]
+            return statuses
+
+    refused = 413
+    expected = [204, 204, refused, refused, 204, 204, refused]
+    # The files of the sessions before are gone: these ended more than a second ago.
+    time.sleep(1.5)
+    assert run(fill()) == expected
+
+
+def test_a_person_is_told_that_a_file_was_not_accepted(
+    small_server: Server, new_tab: Any, photo: bytes
+) -> None:
+    tab = new_tab(small_server).open("/?model=mnist_cnn")
+    field = tab.page.locator(".st-key-uploaded-photo input[type=file]")
+    noise = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), dtype=np.uint8)
+    large = {"name": "a.png", "mimeType": "image/png", "buffer": encode_png(noise)}
+
+    async def fill_and_upload() -> None:
+        async with visitor(small_server.url) as one, visitor(small_server.url) as other:
+            await one.open("?model=mnist_cnn")
+            await other.open("?model=mnist_cnn")
+            assert await one.send_file("1", bytes(14 << 20)) == 204
+            assert await one.send_file("2", bytes(14 << 20)) == 204
+            assert await other.send_file("1", bytes(10 << 20)) == 204
+            filled.set()
+            await asyncio.to_thread(told.wait, 60)
+
+    filled, told = threading.Event(), threading.Event()
+    # After the test before this one its sessions keep their files for a second.
+    time.sleep(2.5)
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(asyncio.run, fill_and_upload())
+        assert filled.wait(60), others.result()
+        field.set_input_files([large])
+        tab.page.get_by_test_id("stToast").filter(has_text="was not accepted").wait_for()
+        told.set()
+        others.result()
+    assert tab.settled().sidebar.get_by_text("Your photo", exact=True).count() == 1
+    # The error of the upload itself.
+    tab.errors.clear()
+    assert wait_until(lambda: "a.png" in tab.upload("a.png", photo).sidebar.inner_text(), 10)
+    assert tab.errors == []
+
+
+def test_the_metrics_are_closed_unless_the_setting_opens_them(
+    server: Any, small_server: Server
+) -> None:
+    for path in ("_stcore/metrics", "_stcore/metrics/", "_stcore/%6detrics?x", "_stcore//metrics"):
+        answer = requests.get(f"{server.url}/{path}", timeout=30)
+        assert "HELP" not in answer.text, path
+    assert requests.get(f"{server.url}/_stcore/metrics", timeout=30).status_code == 404
+    answer = requests.get(f"{small_server.url}/_stcore/metrics", timeout=30)
+    assert "# HELP" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("localhost", "/", 200),
+        ("evil.example", "/", 403),
+        ("evil.example", "/_stcore/host-config", 403),
+        ("evil.example", "/media/x.png", 403),
+        ("", "/", 403),
+        # A container asks for its health by address.
+        ("evil.example", "/_stcore/health", 200),
+    ],
+)
+def test_plain_requests_need_a_known_host_too(
+    server: Any, host: str, path: str, status: int
+) -> None:
+    answer = requests.get(server.url + path, headers={"Host": host}, timeout=30)
+    assert answer.status_code == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_no_page_violates_the_content_policy(tab: Any) -> None:
+    tab.page.add_init_script(
+        "window.violations = []; document.addEventListener('securitypolicyviolation', event => "
+        "window.violations.push(`${event.violatedDirective} ${event.blockedURI}`))"
+    )
+    for page, (_, heading) in PAGES.items():
+        tab.page.goto(f"{tab.url}/{page}")
+        tab.page.get_by_role("heading", name=heading).wait_for()
+        tab.page.get_by_text("Your photo").first.wait_for()
+        settle(tab.page)
+        # Streamlit's long integers try to use WebAssembly, and go on without it.
+        assert set(tab.page.evaluate("violations")) <= {"script-src wasm-eval"}, page
+    # The policy is in force.
+    tab.page.evaluate("violations.length = 0; new Image().src = 'https://evil.example/x.png'")
+    tab.page.wait_for_function("violations.length > 0")
+    assert tab.page.evaluate("violations") == ["img-src https://evil.example/x.png"]
+    tab.errors.clear()
+
+
+def test_garbage_closes_a_websocket_politely_and_leaves_no_traceback(small_server: Server) -> None:
+    async def answers() -> list[int | None]:
+        codes = []
+        clear = BackMsg(clear_cache=True).SerializeToString()
+        for frame in ("text", b"", b"\xff" * 20, random.Random(3).randbytes(10_000), clear):
+            async with visitor(small_server.url) as person:
+                codes.append(await person.send_frame(frame))
+        return codes
+
+    # The last one is a message for developers, which is ignored.
+    assert run(answers()) == [1003, 1002, 1002, 1002, None]
+    port = urlsplit(small_server.url).port
+    for frame in (b"\x81\x82\0\0\0\0\xff\xfe", b"\x8f\x83abcdefg", b"\x82\x03abc"):
+        with socket.create_connection(("localhost", port)) as raw:
+            raw.sendall(
+                f"GET /_stcore/stream HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            )
+            assert b"101" in raw.recv(4096)
+            raw.sendall(frame)
+            # A close frame.
+            assert raw.recv(4096)[:1] == b"\x88"
+    text = small_server.log.read_text(errors="replace")
+    assert "Closed a websocket that sent what no browser does" in text
+    assert "Traceback" not in text
 
 
 def test_no_file_of_the_folder_is_served(server: Any) -> None:

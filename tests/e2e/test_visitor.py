@@ -29,7 +29,7 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             await person.choose("Layers", another)
             assert person.chosen("Layers") == [another]
             assert f"activations:{another.split(' ')[0]}" in person.charts
-            assert person.link == f"activations{MODEL}&layer={another.split(' ')[0]}"
+            assert person.link == f"activations{MODEL}&photo=own&layer={another.split(' ')[0]}"
             await other.choose("Network", person.chosen("Network")[0])
             assert person.captions[0].startswith("mine.png")
             assert person.thumbnails == own != other.thumbnails

@@ -64,6 +64,11 @@ def some_photo(height: int, width: int) -> np.ndarray:
     ).astype(np.uint8)
 
 
+def a_cam(values: Any, target: str = "cat", **fields: Any) -> ClassActivationMap:
+    values = np.asarray(values, np.float32)
+    return ClassActivationMap(values, "cam", "conv", target, **{"score": 1.0, "bias": 0.0} | fields)
+
+
 def grid(maps: np.ndarray, colours: str = "viridis", **options: Any) -> go.Figure:
     labels = [f"#{k}" for k in range(maps.shape[-1])]
     options = {"title": "Maps", "unit": "activation", "names": labels, "hovers": labels} | options
@@ -126,20 +131,22 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
         ODD, title=title, unit="u", colours="balance", centred=True
     ),
     "overlay": lambda title: map_overlay(
-        some_photo(60, 90), some_maps(7, 7, 1)[..., 0], CROP, title=title, unit=title, label=title
+        some_photo(60, 90), a_cam(some_maps(7, 7, 1)[..., 0], title), CROP, title=title, unit=title
     ),
     "overlay without evidence": lambda title: map_overlay(
-        some_photo(200, 150), np.full((1, 1), -1.0), PAD, title=title, unit="u"
+        some_photo(200, 150), a_cam([[-1.0]]), PAD, title=title, unit="u"
     ),
     "overlay with holes": lambda title: map_overlay(
-        some_photo(28, 28), ODD, STRETCH, title=title, unit="u", signed=True
+        some_photo(28, 28), a_cam(ODD), STRETCH, title=title, unit="u", signed=True
     ),
     "photo": lambda title: photo_figure(some_photo(300, 200), title=title),
     "evidence": lambda title: evidence_maps(
-        [(title, some_maps(7, 7, 1, seed)[..., 0]) for seed in range(5)], title=title, unit=title
+        [a_cam(some_maps(7, 7, 1, seed)[..., 0], title) for seed in range(5)],
+        title=title,
+        unit=title,
     ),
     "evidence of nothing": lambda title: evidence_maps(
-        [("a", np.zeros((1, 1))), ("b", ODD)], title=title, unit="u"
+        [a_cam(np.zeros((1, 1)), title), a_cam(ODD)], title=title, unit="u"
     ),
     "bars": lambda title: confidence_bars(
         [(title, 0.9), ("dog", math.nan)], highlight="dog", title=title
@@ -242,7 +249,7 @@ def test_an_encoded_picture_can_replace_its_photo(size: tuple[int, int]) -> None
     values = some_maps(7, 7, 1)[..., 0]
     for draw in (
         lambda shown: photo_figure(shown, title="A photo"),
-        lambda shown: map_overlay(shown, values, CROP, title="A map", unit="u"),
+        lambda shown: map_overlay(shown, a_cam(values), CROP, title="A map", unit="u"),
     ):
         assert draw(picture(photo)).to_json() == draw(photo).to_json()
 
@@ -482,6 +489,32 @@ def test_the_bar_s_colours_are_those_of_the_table() -> None:
         assert rgb == table("inferno")[round(share * 255)].tolist()
 
 
+@pytest.mark.parametrize("width", [180, 250, 480, 1000])
+def test_the_last_number_of_a_colour_bar_fits_into_a_column_of_any_width(width: int) -> None:
+    """In pixels: the bar, which ends before its padding, and half of a number of eight digits."""
+    bar = heatmap(np.eye(3), title="t", unit="u", colours="viridis").data[0].colorbar
+    assert bar.lenmode == "fraction"
+    assert bar.len * width - bar.xpad + 8 * 7 / 2 <= width
+    assert bar.len * width - 2 * bar.xpad >= 70
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda title: heatmap(np.eye(3), title=title, unit="u", colours="viridis", narrow=True),
+        lambda title: grid(np.ones((3, 3, 4)), title=title, narrow=True),
+        lambda title: map_overlay(
+            some_photo(9, 9), a_cam(np.eye(3)), CROP, title=title, unit="u", narrow=True
+        ),
+    ],
+)
+def test_a_long_title_in_a_third_of_a_page_is_broken_into_short_lines(draw: Any) -> None:
+    title = "Channel 1023 of efficientnet/block6a_expand_activation"
+    lines = draw(title).layout.title.text.split("<br>")
+    assert "".join(lines).replace(" ", "") == title.replace(" ", "")
+    assert max(map(len, lines)) <= 30
+
+
 # --- map_overlay and photo_figure -----------------------------------------------------------
 
 
@@ -497,7 +530,7 @@ def test_a_cell_is_over_the_pixels_that_the_network_saw_there(
     cells = 8
     across, down = preprocessing.width // cells, preprocessing.height // cells
     trace = of_type(
-        map_overlay(photo, some_maps(8, 8, 1)[..., 0], preprocessing, title="t", unit="u"),
+        map_overlay(photo, a_cam(some_maps(8, 8, 1)[..., 0]), preprocessing, title="t", unit="u"),
         "heatmap",
     )[0]
     compared = 0
@@ -514,14 +547,16 @@ def test_a_cell_is_over_the_pixels_that_the_network_saw_there(
 
 
 @pytest.mark.parametrize("preprocessing", [CROP, STRETCH, PAD], ids=lambda p: p.fit)
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("signed", [None, False, True])
+@pytest.mark.parametrize("kind", ["for", "against", "even"])
 def test_the_picture_is_that_of_the_overlay_file(
-    preprocessing: Preprocessing, signed: bool
+    preprocessing: Preprocessing, signed: bool | None, kind: str
 ) -> None:
     photo = some_photo(300, 400)
     values = some_maps(7, 7, 1)[..., 0]
-    cam = ClassActivationMap(values, "cam", "conv", "cat", 1.0, 0.0)
-    figure = map_overlay(photo, values, preprocessing, title="t", unit="u", signed=signed)
+    values[3, 3] = {"for": 9, "against": -99, "even": 0}[kind]
+    cam = a_cam(values if kind != "even" else np.full((7, 7), 3.0))
+    figure = map_overlay(photo, cam, preprocessing, title="t", unit="u", signed=signed)
     below, above = figure.layout.images
     assert (below.layer, above.layer) == ("below", "above")
     for image in (below, above):
@@ -538,8 +573,8 @@ def test_the_picture_is_that_of_the_overlay_file(
 @pytest.mark.parametrize("times", [1, 4])
 def test_pixels_that_the_network_did_not_see_have_no_layer_and_a_frame(times: int) -> None:
     photo = some_photo(200 * times, 400 * times)
-    values = np.ones((4, 4))
-    figure = map_overlay(photo, values, CROP, title="t", unit="u")
+    cam = a_cam(np.linspace(1, 1.001, 16).reshape(4, 4))
+    figure = map_overlay(photo, cam, CROP, title="t", unit="u")
     # By hand: the middle 175 of 200 pixels, both ways.
     border = figure.layout.shapes[0]
     edges = np.array([border.x0, border.x1, border.y0, border.y1])
@@ -548,20 +583,29 @@ def test_pixels_that_the_network_did_not_see_have_no_layer_and_a_frame(times: in
     assert set(np.unique(alpha[14:186, 114:286])) == {255}
     assert alpha[:12].max() == alpha[:, :112].max() == alpha[188:].max() == 0
     for whole in (STRETCH, PAD):
-        assert not map_overlay(photo, values, whole, title="t", unit="u").layout.shapes
+        assert not map_overlay(photo, cam, whole, title="t", unit="u").layout.shapes
 
 
-def test_a_missing_cell_does_not_hide_the_others() -> None:
-    values = np.ones((4, 4))
-    values[0, 0] = np.nan
-    figure = map_overlay(some_photo(80, 80), values, STRETCH, title="t", unit="u")
-    alpha = pixels_of(figure.layout.images[1].source)[..., 3]
-    assert alpha[0, 0] == 0
-    assert alpha[200:].min() == 255
+@pytest.mark.parametrize("value", [2.0, np.nan])
+def test_a_map_that_says_nothing_has_its_values_under_the_mouse_and_no_colours(
+    value: float,
+) -> None:
+    cam = a_cam(np.full((4, 4), value))
+    figure = map_overlay(some_photo(80, 80), cam, STRETCH, title="t", unit="u")
+    assert not pixels_of(figure.layout.images[1].source)[..., 3].any()
+    (trace,) = of_type(figure, "heatmap")
+    np.testing.assert_array_equal(trace.z, cam.values)
+    assert not trace.showscale
+    beside = evidence_maps([cam, a_cam([[3.0, -1.0]], "dog")], title="t", unit="u")
+    grey, coloured = beside.data
+    assert len({colour for _, colour in grey.colorscale}) == 1
+    assert grey.coloraxis is None
+    assert coloured.coloraxis == "coloraxis"
+    assert (beside.layout.coloraxis.cmin, beside.layout.coloraxis.cmax) == (-3, 3)
 
 
 def test_the_slider_changes_the_overlay_and_nothing_else() -> None:
-    figure = map_overlay(some_photo(50, 50), np.ones((2, 2)), STRETCH, title="t", unit="u")
+    figure = map_overlay(some_photo(50, 50), a_cam(np.eye(2)), STRETCH, title="t", unit="u")
     slider = figure.layout.sliders[0]
     assert [step.label for step in slider.steps[:3]] == ["0 %", "5 %", "10 %"]
     for number, step in enumerate(slider.steps):
@@ -575,9 +619,9 @@ def test_the_slider_changes_the_overlay_and_nothing_else() -> None:
 
 def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
     values = np.array([[-8.0, 2.0], [1.0, 4.0]])
-    for signed, limits in ((False, (0, 4)), (True, (-8, 8))):
+    for signed, limits in ((None, (0, 8)), (False, (0, 8)), (True, (-8, 8))):
         figure = map_overlay(
-            some_photo(40, 40), values, STRETCH, title="t", unit="u", signed=signed
+            some_photo(40, 40), a_cam(values), STRETCH, title="t", unit="u", signed=signed
         )
         trace = of_type(figure, "heatmap")[0]
         assert (trace.zmin, trace.zmax) == limits
@@ -589,7 +633,7 @@ def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
 def test_a_photo_beside_its_overlay_is_as_large_and_lower_by_the_bar(size: tuple[int, int]) -> None:
     photo = some_photo(*size)
     alone = photo_figure(photo, title="t").layout
-    covered = map_overlay(photo, np.eye(3), CROP, title="t", unit="u").layout
+    covered = map_overlay(photo, a_cam(np.eye(3)), CROP, title="t", unit="u").layout
     assert covered.margin.t - alone.margin.t == BAR_SPACE
     plots = [one.height - one.margin.t - one.margin.b for one in (alone, covered)]
     assert plots[0] == plots[1]
@@ -626,25 +670,23 @@ def test_a_tiny_photo_keeps_its_pixels(channels: int) -> None:
 
 @pytest.mark.parametrize("count", range(1, 7))
 def test_evidence_maps_share_one_scale_and_do_not_overlap(count: int) -> None:
-    maps = [(f"class {k}", some_maps(7, 7, 1, seed=k)[..., 0]) for k in range(count)]
+    maps = [a_cam(some_maps(7, 7, 1, seed=k)[..., 0], f"class {k}") for k in range(count)]
     figure = evidence_maps(maps, title="t", unit="logit")
-    largest = max(np.abs(values).max() for _, values in maps)
+    largest = max(np.abs(cam.values).max() for cam in maps)
     scale = figure.layout.coloraxis
     assert (scale.cmin, scale.cmax) == (-largest, largest)
     assert scale.colorbar.title.text == "logit"
     boxes = []
-    for trace, (label, values), note in zip(
-        figure.data, maps, figure.layout.annotations, strict=True
-    ):
+    for trace, cam, note in zip(figure.data, maps, figure.layout.annotations, strict=True):
         assert trace.coloraxis == "coloraxis"
-        np.testing.assert_array_equal(trace.z, values)
-        assert trace.hovertemplate.startswith(label)
+        np.testing.assert_array_equal(trace.z, cam.values)
+        assert trace.hovertemplate.startswith(cam.target)
         xaxis = figure.layout[trace.xaxis.replace("x", "xaxis")]
         yaxis = figure.layout[trace.yaxis.replace("y", "yaxis")]
         assert (xaxis.range, yaxis.range) == ((-0.5, 6.5), (6.5, -0.5))
         assert (xaxis.anchor, yaxis.anchor) == (trace.yaxis, trace.xaxis)
         assert yaxis.scaleanchor == trace.xaxis
-        assert (note.text, note.x, note.y) == (label, xaxis.domain[0], yaxis.domain[1])
+        assert (note.text, note.x, note.y) == (cam.target, xaxis.domain[0], yaxis.domain[1])
         boxes.append((*xaxis.domain, *yaxis.domain))
     for one, (left, right, bottom, top) in enumerate(boxes):
         assert 0 <= left < right <= 1 + 1e-9
@@ -654,9 +696,10 @@ def test_evidence_maps_share_one_scale_and_do_not_overlap(count: int) -> None:
             assert apart
 
 
-def test_maps_without_evidence_have_the_colour_of_zero() -> None:
-    scale = evidence_maps([("a", np.zeros((2, 2)))], title="t", unit="u").layout.coloraxis
-    assert (scale.cmin, scale.cmax) == (-1, 1)
+def test_maps_that_say_nothing_have_no_scale() -> None:
+    figure = evidence_maps([a_cam(np.zeros((2, 2)))], title="t", unit="u")
+    assert not figure.layout.coloraxis.to_plotly_json()
+    assert not figure.data[0].showscale
 
 
 # --- confidence_bars ------------------------------------------------------------------------

@@ -11,12 +11,10 @@ import json
 import os
 import pickle
 import random
-import struct
-import subprocess
-import sys
+import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.errors import ModelError, RefusedModelError
-from cnnviz.inspection import configs, gate, kinds, limits, strict_json, weights
+from cnnviz.inspection import configs, gate, keras2, kinds, limits, strict_json, weights
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -72,7 +70,7 @@ def test_a_bad_file_is_refused_with_its_code(
     before = open_files()
     error = refusal_of(path)
     assert error.code == one.expected
-    assert str(error) == REASONS[one.expected]
+    assert str(error).startswith(REASONS[one.expected])
     assert isinstance(error, ModelError)
     assert list(temporary.iterdir()) == []
     assert open_files() == before
@@ -91,14 +89,18 @@ def test_a_file_of_more_than_2_gb(tmp_path: Path) -> None:
     assert code_of(path) == "too-large"
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, lambda path: None], ids=["folder", "nothing"])
-def test_what_is_no_file(make: Callable[[Path], None], tmp_path: Path) -> None:
-    make(tmp_path / "model.keras")
+def test_what_is_no_file(tmp_path: Path) -> None:
     assert code_of(tmp_path / "model.keras") == "not-a-model"
+    folder = tmp_path / "model"
+    folder.mkdir()
+    assert code_of(folder) == "folder"
+    (folder / "saved_model.pb").touch()
+    assert code_of(folder) == "saved-model"
 
 
 def test_every_code_has_a_case_and_every_case_a_name_of_its_own() -> None:
-    assert {one.expected for one in REFUSED} | {"too-large"} == set(REASONS)
+    others = {"folder", "too-large", "unreadable"}
+    assert {one.expected for one in REFUSED} | others == set(REASONS)
     assert len({one.name for one in models.CASES}) == len(models.CASES)
     assert len(models.CASES) >= 60
 
@@ -416,26 +418,28 @@ def test_a_shared_layer_counts_once() -> None:
     assert [layer["shared_object_id"] for layer in clean["config"]["layers"]] == [1, 1]
 
 
-def test_a_nested_model_of_keras_2_counts_its_calls_from_1() -> None:
-    """Two calls of one nested model, in the middle and as the output of the whole."""
+@pytest.mark.parametrize(("calls", "fits"), [(7, True), (8, False)])
+def test_calls_of_models_in_models_multiply(calls: int, fits: bool) -> None:
+    """Three levels: a run takes the innermost layer calls³ times, and two inputs at each level."""
 
-    def node(described: n.Json, *sources: list[Any]) -> n.Json:
-        calls = [[[*source, {}]] for source in sources]
-        return n.keras_2(described) | {"name": described["config"]["name"], "inbound_nodes": calls}
+    def level(inside: n.Json) -> n.Json:
+        image = n.image_input() | {"name": "image", "inbound_nodes": []}
+        sources = [["image", 0, 0], *(["inner", index, 0] for index in range(calls - 1))]
+        inner = inside | {"name": "inner", "inbound_nodes": [[[*one, {}]] for one in sources]}
+        inner["config"] = inner["config"] | {"name": "inner"}
+        return n.functional([image, inner], [["image", 0, 0]], [["inner", calls - 1, 0]])
 
-    image = node(n.image_input())
-    inner = n.functional([image], [["image", 0, 0]], [["image", 0, 0]], name="inner")
-    middle = node(n.layer("Identity", "middle"), ["inner", 1, 0])
-    outer = n.functional(
-        [image, node(inner, ["image", 0, 0], ["middle", 0, 0]), middle],
-        [["image", 0, 0]],
-        [["inner", 2, 0]],
-    )
-    clean = configs.clean_model(n.keras_2(outer), configs.Walk(legacy=True))["config"]
-    assert clean["layers"][2]["inbound_nodes"] == [[["inner", 0, 0, {}]]]
-    # Keras 3 itself takes one off for an output that is a functional model.
-    assert clean["output_layers"] == ["inner", 2, 0]
-    assert clean["input_layers"] == ["image", 0, 0]
+    described = level(level(level(level(n.layer("Identity", "same")))))
+    described, _ = keras2.level(described, "2.9.0", hdf5=True)
+    walk = configs.Walk(legacy=False)
+    if not fits:
+        with pytest.raises(RefusedModelError) as caught:
+            configs.clean_model(described, walk)
+        assert caught.value.code == "too-many-layers"
+        return
+    configs.clean_model(described, walk)
+    # The layer itself, the three models around it, and an input in each of the four.
+    assert walk.calls == 1 + 1 + calls * (2 + calls * (2 + calls * (2 + calls)))
 
 
 # --- Arrays -----------------------------------------------------------------------------------
@@ -476,32 +480,6 @@ def test_bfloat16_becomes_the_same_numbers_in_float32() -> None:
         np.testing.assert_array_equal(file["to"][()], np.array(expected, dtype="f4"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
-def test_a_text_that_claims_4_gb_is_refused_where_memory_is_limited(tmp_path: Path) -> None:
-    """HDF5 allocates what a text claims; the inspecting process must have a memory limit."""
-    data = n.hdf5_file()
-    length, heap = len(json.dumps(n.keras_2_sequential())), data.index(b"GCOL")
-    claim = struct.pack("<LQ", length, heap)
-    assert data.count(claim) == 1
-    path = tmp_path / "model.h5"
-    path.write_bytes(data.replace(claim, struct.pack("<LQ", 2**32 - 16, heap)))
-    code = (
-        "import resource, sys; from pathlib import Path\n"
-        "from cnnviz import errors; from cnnviz.inspection import gate\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
-        "try: gate.inspect_model(Path(sys.argv[1]))\n"
-        "except errors.RefusedModelError as error: print(error.code)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        cwd=Path(gate.__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == ("damaged-config\n", 0), done.stderr
-
-
 # --- Fuzzing ----------------------------------------------------------------------------------
 
 
@@ -510,31 +488,14 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "model"
 
 
-@pytest.fixture(scope="module")
-def originals() -> list[bytes]:
-    return mutations.originals()
-
-
 def accepted(path: Path) -> gate.Inspection | None:
     """The result of an inspection, None for a refusal; any other error is raised."""
     try:
         return gate.inspect_model(path)
     except RefusedModelError as error:
         code, sentence = error.code, str(error)
-    assert sentence == REASONS[code]
+    assert re.sub(r"\btf\.[\w.]{1,50}", "a TensorFlow function", sentence) == REASONS[code]
     return None
-
-
-@settings(max_examples=300)
-@given(st.integers(0, 2**32))
-def test_damaged_bytes_are_refused_or_accepted(
-    model_path: Path, originals: list[bytes], seed: int
-) -> None:
-    chance = random.Random(seed)
-    model_path.write_bytes(mutations.damaged_bytes(chance.choice(originals), chance))
-    inspection = accepted(model_path)
-    if inspection:
-        assert_clean(inspection.config)
 
 
 @settings(max_examples=300)
@@ -555,6 +516,8 @@ def assert_clean(value: Any) -> None:
     data = {"__keras_tensor__", "__numpy__", "__tensor__", "__slice__", "__ellipsis__"}
     for inner in everything_in(value):
         match inner:
+            case {"class_name": "function"}:
+                assert inner == kinds.HARD_SIGMOID
             case {"class_name": kind} if kind in data:
                 assert inner.keys() == {"class_name", "config"}
             case {"class_name": kind}:

@@ -86,7 +86,8 @@ def test_maps_as_wide_as_there_are_filters_are_those_of_predict(photo: np.ndarra
     image = keras.Input((3, 8, 7))
     x = keras.layers.Conv2D(5, 3, **how, bias_initializer="random_normal", name="conv")(image)
     x = keras.layers.GlobalAveragePooling2D(**how)(x)
-    network = cnnviz.network(keras.Model(image, keras.layers.Dense(4, "softmax")(x)))
+    model = keras.Model(image, keras.layers.Dense(4, "softmax")(x))
+    network = cnnviz.network(model, preset="unit")
     inputs = cnnviz.activations(network, photo, [network.layers[0].path])[network.layers[0].path]
     expected = network.model.predict(inputs.transpose(2, 0, 1)[None], verbose=0)[0]
     np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, expected, atol=1e-6)

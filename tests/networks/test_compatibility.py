@@ -5,6 +5,7 @@ The rows of the small networks are checked in `test_every_network.py`, with all 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,13 @@ def scores(model: Any, picture: np.ndarray) -> np.ndarray:
     return np.asarray(model(picture, training=False), dtype="float32")
 
 
+# Plain, residual, scaled inputs, grouped and separable convolutions.
+EVERY_RUN = ("VGG16", "ResNet50V2", "EfficientNetB0", "ConvNeXtTiny", "MobileNetV3Small")
+CHECKED = STOCK_NAMES if os.environ.get("CNNVIZ_EVERY_FILE") == "1" else EVERY_RUN
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STOCK_NAMES)
+@pytest.mark.parametrize("name", CHECKED)
 def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> None:
     """The file passes inspection; its copy has the same weights, scores and documented row."""
     chance = np.random.default_rng(0)
@@ -39,7 +45,7 @@ def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> N
     add_noise(model, chance)
     path = tmp_path / "model.keras"
     model.save(path)
-    network = cnnviz.load_model(path)
+    network = cnnviz.load_model(path, preset="unit")
     for weight, copied in zip(model.weights, network.model.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(weight), np.asarray(copied))
     picture = chance.uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")

@@ -10,6 +10,7 @@ import pytest
 
 import cnnviz
 from cnnviz.networks import passes
+from cnnviz.networks.keras2_activations import keras2_hard_sigmoid
 
 Tiny = Callable[[str], Any]
 
@@ -27,15 +28,22 @@ def test_weights_that_do_not_give_logits_are_not_the_head_s_dense_layer(
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     x = keras.layers.Activation(last)(keras.layers.Dense(3, dense)(x))
-    head = passes.any_pass(cnnviz.network(keras.Model(image, x))).head
+    head = passes.facts(cnnviz.network(keras.Model(image, x))).head
     assert (head.activation, head.dense, head.features) == (activation, None, None)
 
 
 def test_a_network_without_maps_has_no_last_spatial_layer() -> None:
     image = keras.Input((4, 4, 3))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(image)))
-    head = passes.any_pass(cnnviz.network(model)).head
+    head = passes.facts(cnnviz.network(model)).head
     assert (head.activation, head.features, head.last_spatial) == ("softmax", None, None)
+
+
+def test_an_activation_of_keras_2_is_shown_by_its_name() -> None:
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(3, keras2_hard_sigmoid)(x))
+    assert passes.facts(cnnviz.network(model)).head.activation == "hard_sigmoid"
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
@@ -44,14 +52,14 @@ def test_an_activation_that_is_a_separate_layer_is_recognised(activation: str) -
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     model = keras.Model(image, keras.layers.Dense(3, activation=kinds[activation])(x))
-    assert passes.any_pass(cnnviz.network(model)).head.activation == activation
+    assert passes.facts(cnnviz.network(model)).head.activation == activation
 
 
 def test_a_mean_of_a_softmax_and_of_sigmoids_is_a_mean_of_probabilities() -> None:
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
     members = [keras.layers.Dense(3, activation)(x) for activation in ("softmax", "sigmoid")]
-    head = passes.any_pass(cnnviz.network(keras.Model(image, keras.layers.Average()(members)))).head
+    head = passes.facts(cnnviz.network(keras.Model(image, keras.layers.Average()(members)))).head
     assert (head.activation, head.dense) == ("combined", None)
 
 
@@ -61,7 +69,7 @@ def test_a_pooling_averages_maps_only_where_it_covers_them(pool: int, features: 
     image = keras.Input((5, 5, 3))
     x = keras.layers.AveragePooling2D(pool)(keras.layers.Conv2D(2, 3, name="conv")(image))
     x = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x))
-    head = passes.any_pass(cnnviz.network(keras.Model(image, x))).head
+    head = passes.facts(cnnviz.network(keras.Model(image, x))).head
     assert head.features == features
 
 
@@ -69,19 +77,19 @@ def test_a_pooling_averages_maps_only_where_it_covers_them(pool: int, features: 
 
 
 def test_the_convolution_that_made_each_layer_s_channels(tiny: Tiny) -> None:
-    assert passes.any_pass(tiny("flat")).makers == {
+    assert passes.facts(tiny("flat")).makers == {
         "conv1": "conv1",
         "pool": "conv1",
         "conv2": "conv2",
     }
-    makers = passes.any_pass(tiny("nested_functional")).makers
+    makers = passes.facts(tiny("nested_functional")).makers
     assert makers["left/act"] == "left/conv"
     assert makers["right/norm"] == "right/conv"
     assert "joined" not in makers
-    rescaled = passes.any_pass(tiny("rescaled")).makers
+    rescaled = passes.facts(tiny("rescaled")).makers
     assert rescaled == {"conv": "conv", "norm": "conv", "act": "conv"}
 
 
 def test_where_branches_meet_no_one_filter_made_the_channels(tiny: Tiny) -> None:
-    makers = passes.any_pass(tiny("skip_connections")).makers
+    makers = passes.facts(tiny("skip_connections")).makers
     assert makers == {"stem": "stem", "block1": "block1", "block2": "block2"}

@@ -74,7 +74,7 @@ def test_without_a_card_one_is_inferred_and_marked(tiny: Tiny, tmp_path: Path) -
     assert "inferred" in card.description
     assert card.labels == ["class 0", "class 1", "class 2"]
     size = card.preprocessing
-    assert (size.height, size.width, size.channels, size.scaling) == (12, 12, 3, "unit")
+    assert (size.height, size.width, size.channels, size.scaling) == (12, 12, 3, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,23 @@ def test_the_structure_is_worked_out_once_per_load(
     assert len(calls) == 1
 
 
+# --- Too many classes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "fits"), [(256, True), (257, False)])
+def test_at_most_65536_classes_are_shown(width: int, fits: bool) -> None:
+    """A file of a few KB may declare millions: each would have a name, and a probability."""
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((256, width, 1)), layers.Flatten(), layers.Softmax()])
+    if fits:
+        assert len(cnnviz.network(model).card.labels) == 65_536
+        return
+    with pytest.raises(ModelError, match="has 65,792 outputs, and .* at most 65,536 classes"):
+        cnnviz.network(model)
+
+
 # --- Cards that do not fit ------------------------------------------------------------------
 
 
@@ -180,7 +197,7 @@ def test_a_network_of_free_size_takes_any_size_from_its_card(fresh: Any, photo: 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"There is no model file at .*none\.keras"):
         cnnviz.load_model(tmp_path / "none.keras")
-    with pytest.raises(ModelError, match="There is no model file"):
+    with pytest.raises(RefusedModelError, match="This is a folder: give the .keras or .h5 file"):
         cnnviz.load_model(str(tmp_path))
 
 
@@ -253,7 +270,7 @@ def test_a_registered_custom_class_loads_if_trusted(tmp_path: Path, photo: Any) 
     keras.Model(image, dense_tail(Twice()(image))).save(tmp_path / "own.keras")
     with pytest.raises(RefusedModelError, match="uses a class of its own"):
         cnnviz.load_model(tmp_path / "own.keras")
-    network = cnnviz.load_model(tmp_path / "own.keras", trusted=True)
+    network = cnnviz.load_model(tmp_path / "own.keras", trusted=True, preset="unit")
     assert cnnviz.predict(network, photo).probabilities.sum() == pytest.approx(1)
 
 
@@ -403,5 +420,5 @@ def test_a_name_that_cannot_run_is_refused_and_an_underscore_is_not() -> None:
         cnnviz.network(named("a b"))
     photo = np.zeros((4, 4, 3), np.uint8)
     assert cnnviz.predict(
-        cnnviz.network(named("_maps")), photo
+        cnnviz.network(named("_maps"), preset="unit"), photo
     ).probabilities.sum() == pytest.approx(1)

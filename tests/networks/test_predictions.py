@@ -283,8 +283,12 @@ def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
         fresh("several_outputs", output="moods")
     with pytest.raises(CardError, match="no output 'moods'"):
         cnnviz.predict(choose(network, "moods", ["calm", "wild"]), np.zeros((4, 4, 3), np.uint8))
-    assert infer_card(network.structure, "x").labels == ["class 0", "class 1", "class 2"]
-    assert infer_card(network.structure, "x", "mood").labels == ["class 0", "class 1"]
+    inferred = infer_card(network.model, network.structure, "x")
+    assert inferred.labels == ["class 0", "class 1", "class 2"]
+    assert infer_card(network.model, network.structure, "x", "mood").labels == [
+        "class 0",
+        "class 1",
+    ]
 
 
 # --- Top and classes ------------------------------------------------------------------------

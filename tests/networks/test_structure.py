@@ -170,7 +170,7 @@ def test_a_custom_layer_works_inside_a_functional_model(
     image = keras.Input((12, 12, 3), name="image")
     x = type(own_model().blocks[0])(name="block")(image)
     x = layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x))
-    network = cnnviz.network(keras.Model(image, x))
+    network = cnnviz.network(keras.Model(image, x), preset="unit")
     assert [info.path for info in network.layers][:3] == ["image", "block", "block/conv"]
     inputs = cnnviz.activations(network, photo, ["image"])["image"]
     output, _ = eager_outputs(network.model, inputs[None])

@@ -24,9 +24,9 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
 def test_augmentation_has_no_effect_in_inference(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("augmented")
     inputs = inputs_of(network, photo)
-    values = passes.forward(network, ["augment", "augment/random_flip"]).run(inputs)["layers"]
+    values = passes.forward(network, inputs, ["augment", "augment/random_flip"]).layers
     np.testing.assert_array_equal(values["augment"], inputs)
-    first, second = (passes.forward(network).run(inputs)["output"].numpy() for _ in range(2))
+    first, second = (passes.forward(network, inputs).output for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -35,18 +35,17 @@ def test_the_calls_of_a_shared_layer_have_different_outputs(
 ) -> None:
     network = tiny("shared_layer")
     inputs = inputs_of(network, photo)
-    values = passes.forward(network, ["again", "again#1", "twin", "twin#1", "twin#1/conv"]).run(
-        inputs
-    )
+    paths = ["again", "again#1", "twin", "twin#1", "twin#1/conv"]
+    values = passes.forward(network, inputs, paths).layers
     layers = {layer.name: layer for layer in network.model.layers}
     _, outputs = eager_outputs(network.model, inputs)
     first, second = outputs[id(layers["again"])]
-    np.testing.assert_allclose(values["layers"]["again"], first, atol=1e-5)
-    np.testing.assert_allclose(values["layers"]["again#1"], second, atol=1e-5)
+    np.testing.assert_allclose(values["again"], first, atol=1e-5)
+    np.testing.assert_allclose(values["again#1"], second, atol=1e-5)
     assert np.abs(first - second).max() > 0.01
     twins = outputs[id(layers["twin"])]
     for path, twin in (("twin", twins[0]), ("twin#1", twins[1]), ("twin#1/conv", twins[1])):
-        np.testing.assert_allclose(values["layers"][path], twin, atol=1e-5)
+        np.testing.assert_allclose(values[path], twin, atol=1e-5)
 
 
 def test_a_subclassed_model_is_refused_with_a_message(photo: np.ndarray) -> None:
@@ -56,6 +55,6 @@ def test_a_subclassed_model_is_refused_with_a_message(photo: np.ndarray) -> None
 
     image = keras.Input((4, 4, 3))
     x = keras.layers.GlobalAveragePooling2D()(Own(name="mine")(image))
-    network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)))
+    network = cnnviz.network(keras.Model(image, keras.layers.Dense(2)(x)), preset="unit")
     with pytest.raises(LayerError, match="'mine' is a subclassed model .a Python class of its own"):
         cnnviz.predict(network, photo)

@@ -91,6 +91,12 @@ class Visit:
         uploader = self._uploader("A saved Keras model")
         return self.run(uploader.set_value((name, data, "application/octet-stream")))
 
+    def pick_preset(self, name: str) -> Visit:
+        """Answers the page's question which values the network takes."""
+        (question,) = self.app.radio
+        self.run(question.set_value(name))
+        return self.run(self.widget("Use these values").click())
+
     def _uploader(self, label: str) -> Any:
         (uploader,) = [one for one in self.app.file_uploader if one.label == label]
         return uploader
@@ -112,7 +118,7 @@ class Visit:
     @property
     def text(self) -> str:
         """All texts of the page and its sidebar, as a person reads them."""
-        return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", self.raw)
+        return re.sub(r":small\[\]|\\([^a-zA-Z0-9\s])", r"\1", self.raw)
 
     def figure(self, key: str) -> dict[str, Any]:
         """The figure of a chart, by the end of its key, as the browser gets it."""

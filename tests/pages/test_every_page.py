@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from helpers import chelsea
 
 from cnnviz.cards import card_path, read_card
 from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
@@ -105,13 +107,43 @@ def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
     assert "Input: 28 × 28 × 1" in seen.text
 
 
+def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
+    """The nine weights of one kernel, and the weights of the filter for all 32 inputs, in NumPy."""
+    model, number, channel = "mnist_cnn", 7, 5
+    link = {"layer": "conv2", "filter": str(number), "input": str(channel)}
+    seen = visit("filters", model=model, **link).fine()
+    kernels = workers.filters(file_of(model), "conv2").kernels.astype(np.float64)
+    kernel, filter_ = kernels[:, :, channel, number], kernels[..., number]
+    assert (kernel.size, filter_.size) == (9, 288)
+    norms = np.linalg.norm(kernels.reshape(9, 32, 64), axis=0)[channel]
+    filter_norms = np.linalg.norm(kernels.reshape(288, 64), axis=0)
+    ranks = [int((one > one[number]).sum()) + 1 for one in (norms, filter_norms)]
+    rows = {
+        "Weights": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
+        "Smallest": [f"{one.min():.4g}" for one in (kernel, filter_)],
+        "Largest": [f"{one.max():.4g}" for one in (kernel, filter_)],
+        "Norm": [f"{one[number]:.4g}" for one in (norms, filter_norms)],
+        "Rank by norm": [f"{rank} of 64" for rank in ranks],
+    }
+    for label, cells in rows.items():
+        assert f"| {' | '.join([label, *cells])} |" in seen.text
+    assert filter_norms[number] > 2 * norms[number]
+    (marks,) = [trace for trace in seen.figure("filters:conv2")["data"] if trace.get("hovertext")]
+    assert html.unescape(marks["hovertext"][number]).split("<br>") == [
+        f"Filter {number}",
+        f"this 3×3 kernel, input 5: {kernel.min():.3g} to {kernel.max():.3g}, "
+        f"norm {norms[number]:.3g}, rank {ranks[0]} of 64",
+        f"whole filter, all 32 inputs: {filter_.min():.3g} to {filter_.max():.3g}, "
+        f"norm {filter_norms[number]:.3g}, rank {ranks[1]} of 64",
+    ]
+    assert seen.title("filters:conv2") == "64 filters of conv2, input 5"
+
+
 @pytest.mark.parametrize("model", SHIPPED)
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
     weights = workers.filters(file_of(model), seen.chosen("Layer"))
     np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
-    numbers = dict(seen.app.dataframe[0].value.to_numpy())
-    assert numbers["Smallest weight"] == f"{weights.kernels[..., 0].min():.4g}"
     assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
     assert f"{weights.kernels.shape[3]} filters of {weights.layer}" in seen.title(
         f"filters:{weights.layer}"
@@ -170,6 +202,39 @@ def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "Grad-CAM" in seen.title("overlay")
     assert chosen in seen.title("map alone")
+
+
+def test_a_map_that_is_mostly_against_its_class_is_shown_with_both_signs(visit: Any) -> None:
+    """Digit 0: with Grad-CAM −0.453 on the stroke, and 0.003 in a corner that is empty."""
+    link = {"model": "mnist_cnn", "sample": "digit-0"}
+    seen = visit("class_activation_map", **link).fine()
+    assert seen.chosen("Method") == "hires-cam"
+    assert not seen.chosen("Show the evidence against it, too")
+    assert "Sum of the map 12.888; the score is 13.044" in seen.text
+    assert "to first order" in seen.text
+    seen.choose("Method", "grad-cam").fine()
+    assert seen.chosen("Show the evidence against it, too")
+    assert "speaks mostly against it" in seen.text
+    assert "(−0.453); the evidence for it is at most +0.00326" in seen.text
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert trace["zmin"] == -trace["zmax"] == pytest.approx(-0.453, abs=1e-3)
+    # Switched off, and on another class, of which the choice is another one.
+    seen.choose("Show the evidence against it, too", False).fine()
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert (trace["zmin"], trace["zmax"]) == (0, pytest.approx(0.453, abs=1e-3))
+    assert seen.app.query_params["against"] == "False"
+    seen.choose("Method", "hires-cam").fine()
+    assert "against" not in seen.app.query_params
+
+
+def test_a_map_that_says_nothing_is_named_once(visit: Any) -> None:
+    """At the input of the first convolution nothing is weighed: a black photo."""
+    seen = visit("class_activation_map", model="mnist_cnn", layer="image")
+    seen.upload("black.png", encode_png(np.zeros((28, 28, 3), np.uint8))).fine()
+    assert seen.text.count("is zero everywhere") == 1
+    (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
+    assert not trace["showscale"]
+    seen.turn_to("explore").fine()
 
 
 def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:

@@ -40,10 +40,11 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
     assert seen.chosen("Network") == "mine.keras"
-    network = cnnviz.load_model(saved("flat"))
+    assert "This model has no card" in seen.text
+    seen.pick_preset("unit").fine()
+    network = cnnviz.load_model(saved("flat"), preset="unit")
     best = cnnviz.predict(network, chelsea()).top(1)[0]
     assert f"“{best.label}”" in seen.app.subheader[0].value.replace("\\", "")
-    assert "This model has no card" in seen.text
     # It is the network of every page.
     for page in ("network", "filters", "activations", "class_activation_map"):
         seen.turn_to(page).fine()
@@ -57,6 +58,8 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     [
         ("lambda", "lambda-code"),
         ("bomb", "zip-bomb"),
+        ("lfs-pointer", "lfs-pointer"),
+        ("two-models-in-a-zip", "several-models"),
     ],
 )
 def test_a_refused_model_leaves_the_network_and_no_file(
@@ -108,13 +111,23 @@ def test_of_many_files_the_one_used_longest_ago_is_deleted(
     assert seen.app.exception == []
 
 
+def test_a_zip_with_a_model_and_its_labels_becomes_the_network(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit().fine()
+    seen.give_model("converted_keras.zip", file_of("keras-2-in-a-zip")).fine()
+    assert seen.chosen("Network") == "converted_keras.zip"
+    assert seen.app.text_area[0].value == "cats\ndogs\nowls"
+    seen.pick_preset("unit").fine()
+    assert any(f"“{name}”" in seen.text for name in ("cats", "dogs", "owls"))
+
+
 def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
     models("flat")
     seen = visit().fine()
     seen.give_model("cards.h5", file_of("multi-gpu"))
     seen.run(seen.widget("Open the model inside").click()).fine()
     assert seen.chosen("Network") == "cards.h5 (inside)"
-    assert "class 2" in seen.text
+    assert "class 2" in seen.pick_preset("unit").fine().text
 
 
 def test_names_and_preprocessing_are_set_by_hand_and_saved_as_a_card(
@@ -185,7 +198,8 @@ def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, sav
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    before = seen.turn_to("activations").fine().figure("activations:conv1")
+    seen.turn_to("activations").pick_preset("unit")
+    before = seen.fine().figure("activations:conv1")
     seen.widget("Values of the pixels").set_value("tf")
     seen.run(seen.widget("Use these").click()).fine()
     assert seen.figure("activations:conv1") != before

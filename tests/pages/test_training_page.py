@@ -169,11 +169,11 @@ def test_the_slider_shows_the_network_after_each_epoch(
     shown = {}
     for number in (3, 1, 2):
         seen = quiet(seen.run(slider(seen).set_value(number)))
-        network = cnnviz.load_model(replay / EPOCHS[number - 1].checkpoint)
+        network = cnnviz.load_model(replay / EPOCHS[number - 1].checkpoint, preset="unit")
         assert f"“{('cat', 'dog', 'owl')[number - 1]}”" in seen.app.subheader[0].value
         maps = cnnviz.activations(network, chelsea(), ["conv1"])["conv1"]
         count = maps.shape[-1]
-        assert f"{count} of {count} activations of conv1" in seen.title("training activations")
+        assert f"{count} of {count} channels of conv1" in seen.title("training activations")
         shown[number] = str(seen.figure("training filters")) + str(
             seen.figure("training activations")
         )
@@ -392,7 +392,10 @@ def test_an_active_training_is_shown_and_prevents_another(
     for seen in (visit("training"), visit("training")):
         quiet(seen)
         (bar,) = seen.app.get("progress")
-        assert bar.proto.text == "Epoch 4 of 8 · loss 0.500 · accuracy 75.0% · about 2 min left"
+        assert bar.proto.text == (
+            "Epoch 4 of 8 · its training photos so far: loss 0.500, accuracy 75.0% "
+            "· about 2 min left"
+        )
         assert bar.proto.value == round(100 * 3.5 / 8 - 0.5)
         (start,) = [one for one in seen.app.button if one.label == "Start"]
         assert start.disabled

@@ -31,7 +31,7 @@ WITHOUT_TENSORFLOW = (
     "cnnviz.ui",
 )
 # And what the server's process never loads all the same.
-WORKERS_ONLY = ("cnnviz.inspection", "cnnviz.serving.sandbox")
+WORKERS_ONLY = ("cnnviz.inspection",)
 HEAVY = {"h5py", "keras", "ray", "tensorflow"}
 
 # Libraries by file or folder, the longest path that fits; NumPy may be imported in all of cnnviz.
@@ -48,10 +48,11 @@ LIBRARIES = {
     "cnnviz/inspection": {"h5py"},
     "cnnviz/networks": {"keras", "tensorflow"},
     "cnnviz/photos": {"PIL", "pillow_heif"},
-    "cnnviz/serving": {"loky", "tensorflow"},
+    "cnnviz/serving": {"loky", "pydantic", "tensorflow"},
     "cnnviz/training": {"keras", "tensorflow"},
     "cnnviz/training/data": {"loky", "pydantic"},
     "cnnviz/ui": {"pandas", "plotly", "streamlit"},
+    "cnnviz/ui/web": {"google", "starlette", "streamlit"},
 }
 # An import whose name is not a constant, and the modules that may have one.
 DYNAMIC = "(dynamic)"

@@ -101,7 +101,7 @@ def _types_in(hint: Any) -> set[type]:
 @pytest.mark.parametrize("name", cnnviz.__all__)
 def test_what_a_function_takes_and_a_type_holds_is_public(name: str) -> None:
     # A network's compiled passes are for cnnviz itself; some modules import types lazily.
-    extra = {"Pass": object, "PassKey": object, "Bytes": Bytes, "Floats": Floats}
+    extra = {"CompiledPass": object, "PassKey": object, "Bytes": Bytes, "Floats": Floats}
     hints = get_type_hints(getattr(cnnviz, name), localns=extra)
     types = set().union(*map(_types_in, hints.values()))
     named = {one.__name__ for one in types if one.__module__.startswith("cnnviz.")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import cnnviz
 from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.drawing import EVIDENCE, SIGNED, map_shading
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.photos.samples import samples
@@ -140,6 +143,24 @@ def test_cat_dog_recognises_chelsea_and_the_mirrored_chelsea(
     assert probabilities(networks, "cat_dog_lesson", photo)["cat"] > 0.5
 
 
+def test_the_probability_of_the_coffee_in_the_document_is_measured(
+    networks: dict[str, keras.Model],
+) -> None:
+    text = (MODELS / "README.md").read_text(encoding="utf-8")
+    written = re.search(r"cup of coffee \(the sample\) as a dog, with ([0-9.]+)%", text)
+    assert written
+    dog = probabilities_for_sample(networks, "cat_dog", "coffee")["dog"]
+    assert float(written[1]) == pytest.approx(100 * dog, abs=0.01)
+
+
+def test_the_lessons_card_names_the_measurement_on_another_source() -> None:
+    text = (MODELS / "README.md").read_text(encoding="utf-8")
+    described = card("cat_dog_lesson").description
+    for part in ("2,000 photos of another source", "75.8%", "57%", "99.8%"):
+        assert part in described
+        assert part in text
+
+
 @pytest.mark.parametrize("digit", range(10))
 def test_mnist_reads_the_digits_in_both_polarities(
     networks: dict[str, keras.Model], digit: int
@@ -171,3 +192,36 @@ def test_the_cards_of_what_was_trained_here_hold_what_was_measured() -> None:
         assert training.accuracy[0].on == training.confusion.on
         assert training.accuracy[0].value == round(counts.trace() / counts.sum(), 4)
         assert "python -m cnnviz train" in card(name).source
+
+
+def test_grad_cam_speaks_against_most_digits_and_hires_cam_for_each(
+    networks: dict[str, keras.Model],
+) -> None:
+    """Both maps from the gradient of the dense weights, in NumPy, for the ten sample digits."""
+    model, network = networks["mnist_cnn"], cnnviz.load_model(MODELS / "mnist_cnn.keras")
+    hidden, hidden_bias = model.get_layer("dense").get_weights()
+    kernel, bias = model.get_layer("predictions").get_weights()
+    to_pool = keras.Model(model.input, model.get_layer("pool").output)
+    against = []
+    for digit in range(10):
+        photo = open_photo(SAMPLES[f"digit-{digit}"].path)
+        maps = to_pool(network_input(photo, network.card.preprocessing)).numpy()[0]
+        units = maps.ravel() @ hidden + hidden_bias
+        gradient = (hidden @ (kernel[:, digit] * (units > 0))).reshape(maps.shape)
+        logit = np.maximum(units, 0) @ kernel[:, digit] + bias[digit]
+        of_cells = cnnviz.class_activation_map(network, photo)
+        of_means = cnnviz.class_activation_map(network, photo, method="grad-cam")
+        assert (of_cells.method, of_cells.layer, of_cells.target) == (
+            "hires-cam",
+            "pool",
+            str(digit),
+        )
+        np.testing.assert_allclose(of_cells.values, (maps * gradient).sum(axis=-1), atol=1e-4)
+        np.testing.assert_allclose(of_means.values, maps @ gradient.mean(axis=(0, 1)), atol=1e-4)
+        # What the cells lack to the logit are the biases of the units.
+        assert of_cells.values.sum() == pytest.approx(logit, rel=0.05)
+        assert map_shading(of_cells).colours == EVIDENCE
+        if map_shading(of_means).colours == SIGNED:
+            against.append(digit)
+            assert of_means.values.max() < 0.2 * -of_means.values.min()
+    assert against == [0, 1, 2, 4, 5, 6, 7, 9]

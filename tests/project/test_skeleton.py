@@ -101,6 +101,8 @@ def test_the_server_s_settings_are_as_documented() -> None:
         "showEmailPrompt": False,
         "maxUploadSize": 15,
         "maxMessageSize": 20,
+        # The default of CNNVIZ_CACHE_MB.
+        "maxCacheDataSize": "128MB",
         "enableCORS": True,
         "enableXsrfProtection": True,
         "xsrfCookieSameSite": "strict",

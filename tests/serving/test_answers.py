@@ -1,92 +1,294 @@
-"""Answers of confined processes: data is read, and nothing that could run."""
+"""Answers of untrusted processes: known results are read, and nothing else."""
 
 from __future__ import annotations
 
-import os
-import pickle
-from multiprocessing import Pipe
-from pathlib import Path
+import io
+import json
+import random
+import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cnnviz.cards import ModelCard
-from cnnviz.errors import CardError, RefusedModelError, WorkerError
-from cnnviz.results import Prediction
-from cnnviz.serving.answers import GuardedConnection
+import cnnviz
+from cnnviz.attribution.outlines import outline
+from cnnviz.cards import changed
+from cnnviz.errors import (
+    CardError,
+    CnnvizError,
+    ModelError,
+    PhotoError,
+    RefusedModelError,
+    StorageError,
+    WorkerError,
+)
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, Prediction
+from cnnviz.serving import answers
+from cnnviz.serving.answers import (
+    MOST_BYTES,
+    MOST_HEADER_BYTES,
+    RESULTS,
+    AnswerError,
+    encode,
+    encode_error,
+    read_answer,
+)
 
 
-def through(answer: Any) -> Any:
-    """An answer that was sent through a guarded pipe."""
-    reader, writer = Pipe(duplex=False)
-    try:
-        writer.send(answer)
-        return GuardedConnection(reader).recv()
-    finally:
-        reader.close()
-        writer.close()
+def reader(data: bytes) -> Callable[[memoryview], None]:
+    """Fills buffers with these bytes, as a pipe does that then ends."""
+    stream = io.BytesIO(data)
+
+    def receive(buffer: memoryview) -> None:
+        if stream.readinto(buffer) != len(buffer):
+            raise EOFError
+
+    return receive
 
 
-class Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
+def through(result: Any, kind: Any) -> Any:
+    """A result that was sent and read."""
+    return read_answer(reader(b"".join(encode(result))), kind)
 
 
-def test_results_are_read_unchanged(tiny: Any) -> None:
-    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
-    prediction = Prediction(("cat", "dog"), np.array([0.25, 0.75]), None, exclusive=True)
-    answer = through({"maps": numbers, "scalar": np.float64(0.5), "prediction": prediction})
-    np.testing.assert_array_equal(answer["maps"], numbers)
-    assert answer["scalar"] == 0.5
-    assert answer["prediction"].labels == prediction.labels
-    card = tiny("flat").card
-    assert through(card) == card
-    assert isinstance(through(card), ModelCard)
+def message(header: Any, values: bytes = b"") -> bytes:
+    """An answer with this header, which need not be a valid one."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack(">Q", len(text)) + text + values
+
+
+PREDICTION = {
+    "result": {
+        "labels": ["cat", "dog"],
+        "probabilities": {"array": 0},
+        "logits": None,
+        "exclusive": True,
+    },
+    "arrays": [["float32", [2]]],
+}
+
+
+def altered(changes: dict[str, Any]) -> dict[str, Any]:
+    return PREDICTION | {"result": PREDICTION["result"] | changes}
+
+
+# --- What functions return ------------------------------------------------------------------------
+
+
+def test_every_result_is_read_unchanged(tiny: Any, photo: np.ndarray) -> None:
+    network = tiny("flat")
+    structure = through(outline(network), Outline)
+    assert structure == outline(network)
+    card = changed(network.card, title="Ünïcode & <b>")
+    assert through(changed(card), type(card)) == card
+
+    prediction = cnnviz.predict(network, photo)
+    same = through(prediction, Prediction)
+    assert (same.labels, same.exclusive) == (prediction.labels, prediction.exclusive)
+    np.testing.assert_array_equal(same.probabilities, prediction.probabilities)
+    np.testing.assert_array_equal(same.logits, prediction.logits)
+    assert same.probabilities.dtype == prediction.probabilities.dtype
+
+    weights = cnnviz.filters(network, "conv1")
+    same_weights = through(weights, Filters)
+    np.testing.assert_array_equal(same_weights.kernels, weights.kernels)
+    np.testing.assert_array_equal(same_weights.per_filter.norm, weights.per_filter.norm)
+    assert same_weights.per_layer.norm == weights.per_layer.norm
+    assert f"{same_weights.per_layer.norm:.3f}" == f"{weights.per_layer.norm:.3f}"
+
+    maps = cnnviz.activations(network, photo, ["conv1", "conv2"])
+    same_maps = through(maps, RESULTS["activations"])
+    assert list(same_maps) == list(maps)
+    for path, values in maps.items():
+        np.testing.assert_array_equal(same_maps[path], values)
+        same_maps[path][:] = 0  # it can be written, and has memory of its own
+
+    one = cnnviz.class_activation_map(network, photo, "cat")
+    (same_map,) = through(Explanation(prediction, (one,)), Explanation).maps
+    assert vars(same_map) | {"values": 0} == vars(one) | {"values": 0}
+    np.testing.assert_array_equal(same_map.values, one.values)
+    assert through(None, RESULTS["prepare"]) is None
+
+
+def test_odd_arrays_are_read_unchanged() -> None:
+    arrays = {
+        "slices": np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2],
+        "nothing": np.zeros((0, 3), np.float64),
+        "half": np.array([1.5, np.inf, np.nan], np.float16),
+        "big endian": np.arange(3, dtype=">f4"),
+    }
+    same = through(arrays, dict[str, answers.Floats])
+    for name, values in arrays.items():
+        assert same[name].shape == values.shape
+        np.testing.assert_array_equal(same[name], values, err_msg=name)
 
 
 @pytest.mark.parametrize(
     "error",
-    [CardError("a card"), RefusedModelError("no", "zip-bomb"), WorkerError("busy", again=False)],
-)
-def test_errors_for_people_are_read(error: Exception) -> None:
-    answer = through(error)
-    assert type(answer) is type(error)
-    assert str(answer) == str(error)
-    assert vars(answer) == vars(error)
-
-
-def test_a_trap_is_not_run(tmp_path: Path) -> None:
-    with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
-        through([Trap(tmp_path / "sprung")])
-    assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
     [
-        ("builtins", "eval"),
-        ("os", "system"),
-        ("cnnviz.serving.workers", "call"),
-        # What a module of results has imported, and attributes of its names.
-        ("cnnviz.cards", "Path"),
-        ("cnnviz.cards", "json.loads"),
-        ("cnnviz.cards", "read_card"),
-        ("numpy", "load"),
+        CardError("a card"),
+        RefusedModelError("no", "zip-bomb"),
+        PhotoError("a photo", "damaged"),
+        StorageError("a disk", full=True),
     ],
 )
-def test_no_other_name_is_looked_up(module: str, name: str) -> None:
-    reader, writer = Pipe(duplex=False)
-    opcodes = b"\x80\x04" + b"".join(
-        b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name)
-    )
-    writer.send_bytes(opcodes + b"\x93.")
-    with pytest.raises(pickle.UnpicklingError, match="An answer may not name"):
-        GuardedConnection(reader).recv()
-    reader.close()
-    writer.close()
+def test_errors_for_people_are_read(error: CnnvizError) -> None:
+    with pytest.raises(CnnvizError) as caught:
+        read_answer(reader(b"".join(encode_error(error))), Prediction)
+    assert type(caught.value) is type(error)
+    assert str(caught.value) == str(error)
+    assert vars(caught.value) == vars(error)
+
+
+def test_an_answer_that_is_too_large_becomes_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MOST_BYTES", 100)
+    assert through({"a": np.zeros(25, np.float32)}, dict[str, answers.Floats])
+    with pytest.raises(ModelError, match="Choose fewer or smaller layers"):
+        encode({"a": np.zeros(26, np.float32)})
+
+
+# --- What they do not return ----------------------------------------------------------------------
+
+BAD = {
+    "nothing": b"",
+    "part of a length": b"\0\0\0",
+    "a huge header": struct.pack(">Q", 1 << 62),
+    "a header beyond the limit": struct.pack(">Q", MOST_HEADER_BYTES + 1),
+    "a header that ends early": struct.pack(">Q", 1000) + b"{}",
+    "a pickle": message(b"\x80\x04\x95\x00."),
+    "no text": message(b"\xff\xfe"),
+    "deep nesting": message(b"[" * 100_000),
+    "a number of too many digits": message(b"9" * 10_000),
+    "no object": message([1]),
+    "no result": message({"arrays": []}),
+    "no list of arrays": message({"result": None}),
+    "too many arrays": message({"result": None, "arrays": [["float32", [0]]] * 10_001}),
+    "values that end early": message(PREDICTION, bytes(7)),
+    "objects": message(PREDICTION | {"arrays": [["object", [2]]]}, bytes(16)),
+    "an object's short name": message(PREDICTION | {"arrays": [["O", [2]]]}, bytes(16)),
+    "records": message(PREDICTION | {"arrays": [["f4,O", [2]]]}, bytes(24)),
+    "texts": message(PREDICTION | {"arrays": [["U1000000000", [2]]]}),
+    "integers": message(PREDICTION | {"arrays": [["int64", [2]]]}, bytes(16)),
+    "a type that is no text": message(PREDICTION | {"arrays": [[4, [2]]]}, bytes(8)),
+    "a negative side": message(PREDICTION | {"arrays": [["float32", [-1]]]}),
+    "a side that is no number": message(PREDICTION | {"arrays": [["float32", ["2"]]]}, bytes(8)),
+    "a side that is a float": message(PREDICTION | {"arrays": [["float32", [2.0]]]}, bytes(8)),
+    "a side that is True": message(PREDICTION | {"arrays": [["float32", [True]]]}, bytes(4)),
+    "a huge side": message(PREDICTION | {"arrays": [["float32", [1 << 70]]]}),
+    "a huge product": message(PREDICTION | {"arrays": [["float32", [1 << 27] * 3]]}),
+    "sides whose product overflows to 0": message(
+        PREDICTION | {"arrays": [["float32", [1 << 22, 1 << 22, 1 << 22]]]}
+    ),
+    "too many bytes together": message(
+        PREDICTION | {"arrays": [["float32", [MOST_BYTES // 8]]] * 3}
+    ),
+    "too many axes": message(PREDICTION | {"arrays": [["float32", [1] * 6]]}, bytes(4)),
+    "another array than there is": message(altered({"probabilities": {"array": 1}}), bytes(8)),
+    "a negative index": message(altered({"probabilities": {"array": -1}}), bytes(8)),
+    "a list in place of an array": message(altered({"probabilities": [0.5, 0.5]}), bytes(8)),
+    "no array": message(altered({"probabilities": None}), bytes(8)),
+    "other labels": message(altered({"labels": ["cat", 7]}), bytes(8)),
+    "a text in place of labels": message(altered({"labels": "cat"}), bytes(8)),
+    "a number in place of a switch": message(altered({"exclusive": 1}), bytes(8)),
+    "more labels than probabilities": message(altered({"labels": ["a", "b", "c"]}), bytes(8)),
+    "a matrix of probabilities": message(PREDICTION | {"arrays": [["float32", [1, 2]]]}, bytes(8)),
+    "no labels": message(
+        altered({"labels": []}) | {"arrays": [["float32", [0]]]},
+    ),
+    "another field": message(altered({"__class__": "os"}), bytes(8)),
+    "another error": message({"error": "SystemExit", "message": "x", "attributes": {}}),
+    "an error that the server raises": message(
+        {"error": "WorkerError", "message": "x", "attributes": {}}
+    ),
+    "an error without a message": message({"error": "ModelError", "attributes": {}}),
+    "an error with other attributes": message(
+        {"error": "ModelError", "message": "x", "attributes": {"code": "x"}}
+    ),
+    "an error with a wrong attribute": message(
+        {"error": "PhotoError", "message": "x", "attributes": {"code": 1}}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_answer_is_refused(case: str) -> None:
+    with pytest.raises((AnswerError, EOFError)):
+        read_answer(reader(BAD[case]), Prediction)
+
+
+def test_the_answer_to_another_question_is_refused(tiny: Any) -> None:
+    good = message(PREDICTION, bytes(8))
+    assert read_answer(reader(good), Prediction).labels == ("cat", "dog")
+    for kind in (Outline, Explanation, Filters, type(None), dict[str, answers.Floats], int):
+        with pytest.raises(AnswerError):
+            read_answer(reader(good), kind)
+    # A card is checked as one of a person.
+    structure = json.loads(encode(outline(tiny("flat")))[1])
+    structure["result"]["card"]["labels"] = []
+    with pytest.raises(AnswerError, match="no valid ModelCard"):
+        read_answer(reader(message(structure)), Outline)
+
+
+def test_maps_and_kernels_need_their_axes() -> None:
+    prediction = Prediction(("a", "b"), np.zeros(2, np.float32), None)
+    flat = ClassActivationMap(np.zeros(9, np.float32), "cam", "conv", "a", 1.0, None)
+    with pytest.raises(AnswerError, match="do not fit together"):
+        through(Explanation(prediction, (flat,)), Explanation)
+    assert through(Explanation(prediction, ()), Explanation).maps == ()
+
+
+def test_random_damage_gives_an_answer_or_an_error(tiny: Any, photo: np.ndarray) -> None:
+    """Whatever is read can be copied, printed and computed with."""
+    chance = random.Random(3)
+    network = tiny("flat")
+    good = [
+        (b"".join(encode(result)), kind)
+        for result, kind in (
+            (cnnviz.predict(network, photo), Prediction),
+            (cnnviz.filters(network, "conv1"), Filters),
+            (cnnviz.activations(network, photo, ["conv2"]), RESULTS["activations"]),
+        )
+    ]
+    read = 0
+    for _ in range(3_000):
+        data, kind = chance.choice(good)
+        damaged = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            # Most of them in the header.
+            where = chance.randrange(min(len(damaged), chance.choice((10, 600, 1 << 20))))
+            damaged[where] = chance.choice((chance.randrange(256), *b'0129-[]{}",:'))
+        if chance.random() < 0.1:
+            del damaged[chance.randrange(len(damaged)) :]
+        try:
+            result = read_answer(reader(bytes(damaged)), kind)
+        except (AnswerError, EOFError):
+            continue
+        read += 1
+        arrays = result.values() if isinstance(result, dict) else vars(result).values()
+        for one in arrays:
+            if isinstance(one, np.ndarray):
+                assert one.copy().dtype.kind == "f"
+                with np.errstate(all="ignore"):
+                    assert repr(one.astype(np.float64).sum())
+    # Damage to the values themselves cannot be seen.
+    assert 0 < read < 3_000
+
+
+def test_random_bytes_are_no_answer() -> None:
+    chance = random.Random(4)
+    for _ in range(500):
+        data = chance.randbytes(chance.randrange(200))
+        for sent in (data, message(data)):
+            with pytest.raises((AnswerError, EOFError)):
+                read_answer(reader(sent), Outline)
+
+
+def test_every_function_has_a_type() -> None:
+    from cnnviz.serving import worker_process
+
+    assert RESULTS.keys() == worker_process._FUNCTIONS.keys()
+    assert not issubclass(AnswerError, CnnvizError)
+    assert "WorkerError" not in answers._ERRORS
+    assert issubclass(WorkerError, CnnvizError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import attempts
 import numpy as np
 import pytest
 from helpers import running_in, wait_until
@@ -21,7 +23,8 @@ from PIL import Image
 import cnnviz
 from cnnviz.cards import card_path, read_card
 from cnnviz.errors import DataError, ModelError, TrainingError
-from cnnviz.serving import training_jobs, training_process
+from cnnviz.sandbox.confinement import environment, missing_protections
+from cnnviz.serving import training_jobs, training_process, training_supervision
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.serving.training_process import ProgressReporter
 from cnnviz.settings import ROOT
@@ -244,8 +247,89 @@ def test_killed_while_it_prepares_photos_it_leaves_no_upload(
     assert wait_until(lambda: "ended without a final status" in caplog.text, 10)
 
 
+_TRYING = """
+import json, sys
+from pathlib import Path
+import attempts
+from cnnviz.serving import training_process
+from cnnviz.training.runs import TrainingStatus
+
+def train(job, reporter):
+    server = int(sys.argv[2])
+    files = attempts.files(sys.argv[3], sys.argv[4], server, str(job.folder))
+    return TrainingStatus("finished", json.dumps(files | attempts.calls(server)))
+
+training_process._train = train
+training_process.main(*sys.argv[1:3])
+"""
+
+
+@pytest.mark.skipif(bool(missing_protections()), reason="this system cannot enforce all of it")
+def test_the_process_is_confined(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("model.keras", "model.json", "other.keras", "secret"):
+        (home / name).write_text(name)
+    (tmp_path / "job").mkdir()
+    job = _job_in(tmp_path / "job", b"photos")
+    job.write_request()
+    job.temporary.mkdir()
+    arguments = (str(job.folder), str(os.getpid()), str(home), str(Path.home()))
+    subprocess.run(
+        [sys.executable, "-c", _TRYING, *arguments],
+        env=environment(job.temporary) | {"PYTHONPATH": os.pathsep.join((str(ROOT), "tests"))},
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+    )
+    status = job.reported_status()
+    assert status.state == "finished", status
+    results = json.loads(status.message)
+    assert len(results) > 50
+    assert {name: one for name, one in results.items() if one != attempts.REFUSED} == {
+        "write own folder": "text",
+        "read code": "True",
+        "thread": "ran",
+        "memory": "MemoryError",
+        "server's descriptor": "OSError",
+    }
+
+
+def test_a_process_that_is_stuck_is_replaced_after_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(training_supervision, "SILENT_SECONDS", 2)
+    job = start(LONG)
+    assert wait_until(lambda: job.last_sign_of_life() is not None)
+    stuck = training_jobs.process_id()
+    assert stuck is not None
+    os.kill(stuck, signal.SIGSTOP)
+    # It may have been slow only: nothing is killed that nobody wants to end.
+    assert not wait_until(lambda: training_jobs.process_id() is None, 4)
+    training_jobs.stop()
+    assert wait_until(lambda: training_jobs.process_id() is None, 10)
+    assert wait_until(lambda: not job.temporary.exists(), 10)
+    status = ended(job)
+    assert status.message.startswith("The process that trained did not end when it was to")
+    assert status.state == "stopped"
+    # The next training can begin.
+    assert not training_jobs.is_active()
+
+
+def test_a_process_that_does_not_end_is_killed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = _job_in(tmp_path)
+    job.report(TrainingStatus("training", epoch=1))
+    endless = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(training_supervision, "MOST_SECONDS", 1)
+    monkeypatch.setattr(training_supervision, "OVERDUE_SECONDS", 1)
+    training_supervision.look_after(endless, job)
+    assert endless.returncode == -signal.SIGKILL
+    assert (job.reported_status().state, job.reported_status().epoch) == ("stopped", 1)
+
+
 def test_no_process_survives_the_server(tmp_path: Path) -> None:
-    """While photos are decoded the process has processes of its own."""
     photos = [png(n % 200, n) for n in range(400)]
     (tmp_path / "photos.zip").write_bytes(zip_of({"a": photos, "b": photos[::-1]}))
     server = subprocess.Popen(
@@ -257,7 +341,7 @@ def test_no_process_survives_the_server(tmp_path: Path) -> None:
             "request = training_jobs.TrainingRequest('m_1', '', 'photos', 'tiny-vgg', 100)\n"
             "training_jobs.start(request, data)\n"
             "(job,) = training_jobs.jobs()\n"
-            "while not training_jobs.status(job).photos_done: time.sleep(0.02)\n"
+            "while training_jobs.status(job) == training_jobs.TrainingStatus(): time.sleep(0.02)\n"
             "print(job.folder, flush=True)\n"
             "time.sleep(600)",
             str(tmp_path / "photos.zip"),

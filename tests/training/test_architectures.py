@@ -107,7 +107,7 @@ def test_the_class_activation_map_is_computed_from_the_dense_weights(
 @pytest.mark.parametrize("name", ["lesson-mnist", "tiny-vgg"])
 def test_networks_with_flattened_maps_have_none(built: dict[str, Any], name: str) -> None:
     network = network_of(name, built[name], 3)
-    assert passes.forward(network).head.activation == "softmax"
+    assert passes.facts(network).head.activation == "softmax"
     assert "cam" not in cnnviz.methods(network)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -25,14 +26,21 @@ from corpus import classes
 import cnnviz
 from cnnviz.cards import ModelCard, read_card
 from cnnviz.errors import DataError, TrainingError
-from cnnviz.training import architectures, checkpoints, loop, recipes
+from cnnviz.training import architectures, checkpoints, loop, pipelines, recipes, schedule
 from cnnviz.training.data.manifest import Prepared, Row
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.loop import train
 from cnnviz.training.recipes import Augmentation, Recipe, RecipeLayers
 from cnnviz.training.result_card import Measurement, draft_card
-from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, open_run, read_history
-from cnnviz.training.setup import TrainingConfig, TrainingSetup, build_network, fastest_precision
+from cnnviz.training.runs import (
+    Epoch,
+    TrainingConfig,
+    TrainingRun,
+    TrainingStatus,
+    open_run,
+    read_history,
+)
+from cnnviz.training.setup import TrainingSetup, build_network, fastest_precision
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -234,13 +242,13 @@ def setup_of(data: Prepared, folder: Path) -> TrainingSetup:
 def test_class_weights_by_hand(data: Prepared) -> None:
     # 52 photos, of which each class should count for a third.
     expected = [52 / 3 / 24, 52 / 3 / 20, 52 / 3 / 8]
-    assert loop.class_weights(data) == pytest.approx(expected)
+    assert pipelines.class_weights(data) == pytest.approx(expected)
 
 
 def test_weights_of_a_balanced_set_are_1() -> None:
     rows = (Row("a", "", 8, 8), Row("b", "", 8, 8), Row("c", "", 8, 8, "validation"))
     data = Prepared(Path(), "", None, 0, {"cat": rows, "dog": rows[:2]}, {}, "")  # type: ignore[arg-type]
-    assert loop.class_weights(data) == [1, 1]
+    assert pipelines.class_weights(data) == [1, 1]
 
 
 def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
@@ -252,7 +260,7 @@ def test_the_first_step_by_hand(data: Prepared, tmp_path: Path) -> None:
     before = [np.asarray(v) for v in network.trainable_variables]
     photos, labels, shares = next(iter(loop.training_batches(setup, 1)))
     np.testing.assert_allclose(
-        shares, np.array(loop.class_weights(data))[labels] / BATCH, rtol=1e-6
+        shares, np.array(pipelines.class_weights(data))[labels] / BATCH, rtol=1e-6
     )
     with tf.GradientTape() as tape:
         chosen = tf.gather(network(photos), labels, batch_dims=1)
@@ -405,7 +413,6 @@ def test_resumed_across_the_stages_of_a_recipe(
 def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained) -> None:
     config = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
     for change, stored in (
-        ({"epochs": 7}, "epochs 6"),
         ({"batch": 8}, "batch 16"),
         ({"seed": 3}, "seed 2"),
     ):
@@ -416,6 +423,61 @@ def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained)
     changed = dataclasses.replace(data, key="other")
     with pytest.raises(TrainingError, match="begun with data "):
         train(changed, trained.out, "lesson-mnist", **config, resume=True)
+
+
+def test_a_finished_training_goes_on_with_more_epochs(
+    data: Prepared, trained: Trained, tmp_path: Path
+) -> None:
+    config = {"batch": BATCH, "seed": 2, "resume": True}
+    for name in ("whole", "parts"):
+        shutil.copytree(trained.folder, tmp_path / f"{name}_training")
+    reports: list[TrainingStatus] = []
+    card = train(
+        data,
+        tmp_path / "whole.keras",
+        "lesson-mnist",
+        epochs=EPOCHS + 2,
+        report=reports.append,
+        **config,
+    )
+    (message,) = (now.message for now in reports if now.message)
+    assert message == (
+        "Epochs 7 to 8: the learning rate begins again at 0.0005 and falls to 0. The result is "
+        "not that of one training of 8 epochs."
+    )
+    folder = tmp_path / "whole_training"
+    history = read_history(folder)
+    assert [epoch.number for epoch in history] == list(range(1, EPOCHS + 3))
+    assert history[:EPOCHS] == trained.history
+    # The start of a cosine over two epochs, and its middle.
+    rates = [epoch.rate for epoch in history[EPOCHS:]]
+    np.testing.assert_allclose(rates, [5e-4, 2.5e-4], rtol=1e-5)
+    points = on_tensorboard(folder)
+    assert len(points) == len(set(points)) == 4 * len(history)
+    kernels = [weights(folder / epoch.checkpoint)[0] for epoch in history[EPOCHS - 1 :]]
+    for before, after in itertools.pairwise(kernels):
+        assert np.abs(before - after).max() > 1e-5
+    assert card.source.endswith("lesson-mnist', finished after epoch 6 and then continued")
+    assert f"epoch-{card.training.epochs:03}" in schedule.best_of(history).checkpoint
+
+    # Interrupted, it goes on without a word of its epochs.
+    out = tmp_path / "parts.keras"
+    with pytest.raises(Stop):
+        train(data, out, "lesson-mnist", epochs=EPOCHS + 2, report=interrupted_at(8, 2), **config)
+    train(data, out, "lesson-mnist", **config)
+    same_files(tmp_path / "parts_training", folder)
+    with pytest.raises(TrainingError, match="epochs 8, of which 8 are done.*more than 8"):
+        train(data, out, "lesson-mnist", epochs=EPOCHS, **config)
+
+
+def test_an_unfinished_training_is_finished_first(
+    data: Prepared, two_stages: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.keras"
+    with pytest.raises(Stop):
+        train(data, out, two_stages, batch=BATCH, report=interrupted_at(2, 2))
+    with pytest.raises(TrainingError, match="begun with epochs 5, of which 1 are done. Go on"):
+        train(data, out, two_stages, batch=BATCH, epochs=9, resume=True)
 
 
 def test_a_training_does_not_overwrite_another(data: Prepared, trained: Trained) -> None:
@@ -497,8 +559,8 @@ def test_it_stops_when_nothing_improves(
         return Measurement(1.0, next(figures, true.accuracy), true.confusion)
 
     monkeypatch.setattr(loop, "measure", measured)
-    monkeypatch.setattr(loop, "PATIENCE", 0)
-    monkeypatch.setattr(loop, "MIN_PATIENCE", 2)
+    monkeypatch.setattr(schedule, "PATIENCE", 0)
+    monkeypatch.setattr(schedule, "MIN_PATIENCE", 2)
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, keep_best=True)
     history = read_history(tmp_path / "a_training")
     assert [epoch.val_accuracy for epoch in history] == [0.5, 0.7, 0.7, 0.6]

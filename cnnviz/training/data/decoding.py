@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import signal
-import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.processes import follow
 from cnnviz.storage import replace_file
 from cnnviz.training.data.manifest import Row, part_path
-from cnnviz.training.data.sources import read_photo
+from cnnviz.training.data.sources import photo_reader
 
 # Photos that a process decodes between two entries in the journal.
 CHUNK = 32
@@ -60,14 +59,14 @@ class Chunk:
 
 
 def split_into_chunks(
-    source: Path, out: Path, listing: dict[str, list[str]], preprocessing: Preprocessing
+    source: Path, out: Path, classes: dict[str, list[str]], preprocessing: Preprocessing
 ) -> list[Chunk]:
     """All photos as chunks, in order."""
     return [
         Chunk(
             source, tuple(names[start : start + CHUNK]), part_path(out, label), start, preprocessing
         )
-        for label, names in listing.items()
+        for label, names in classes.items()
         for start in range(0, len(names), CHUNK)
     ]
 
@@ -89,25 +88,35 @@ def decode_chunks(
         return
     with (
         (out / _JOURNAL).open("a", encoding="utf-8") as journal,
-        ProcessPoolExecutor(
-            processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
-        ) as executor,
+        closing(_decoded(missing, processes)) as decoded,
     ):
         # The last line may be incomplete: the next entry starts on a line of its own.
         journal.write("\n")
+        for chunk, entries in zip(missing, decoded, strict=True):
+            done[chunk.key] = entries
+            journal.write(json.dumps([chunk.key, entries]) + "\n")
+            journal.flush()
+            count += len(entries)
+            if report:
+                report(count, total)
+
+
+def _decoded(missing: Sequence[Chunk], processes: int | None) -> Generator[Entries]:
+    """Decodes chunks, in order: in this process where one is asked for, else in new ones."""
+    if processes == 1:
+        yield from map(decode_chunk, missing)
+        return
+    with ProcessPoolExecutor(
+        processes or os.cpu_count(), initializer=_follow, initargs=(os.getpid(),)
+    ) as executor:
         try:
-            for chunk, entries in zip(missing, executor.map(decode_chunk, missing), strict=True):
-                done[chunk.key] = entries
-                journal.write(json.dumps([chunk.key, entries]) + "\n")
-                journal.flush()
-                count += len(entries)
-                if report:
-                    report(count, total)
+            yield from executor.map(decode_chunk, missing)
         except BrokenProcessPool as error:
             raise DataError(
                 "A process that decodes photos ended before it was done: it was killed, or the "
                 "memory is full. Run the same command again: what is done is kept."
             ) from error
+        # Also where the caller ends early.
         except BaseException:
             executor.shutdown(wait=False, kill_workers=True)
             raise
@@ -124,13 +133,10 @@ def decode_chunk(chunk: Chunk) -> Entries:
     """Decodes photos into their rows of the array."""
     entries: Entries = []
     array = open_memmap(chunk.array, mode="r+")
-    with ExitStack() as stack:
-        archive = None
-        if not chunk.source.is_dir():
-            archive = stack.enter_context(zipfile.ZipFile(chunk.source))
+    with photo_reader(chunk.source) as read:
         for index, name in enumerate(chunk.names, chunk.start):
             try:
-                data = read_photo(chunk.source, archive, name)
+                data = read(name)
                 photo = open_picture(data)
             except PhotoError as error:
                 entries.append({"file": name, "reason": str(error)})

@@ -59,6 +59,9 @@ class Prepared:
         rows: for each class its rows, in the order of its array.
         left_out: for each file that could not be read the reason.
         key: SHA-256 of the photos and of the way they were prepared.
+        given_split: whether the validation photos are those that the source has as such; else
+            they were chosen by a hash of their content.
+        notes: what a person should know about the data, in sentences.
     """
 
     folder: Path
@@ -68,6 +71,8 @@ class Prepared:
     rows: dict[str, tuple[Row, ...]]
     left_out: dict[str, str]
     key: str
+    given_split: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -194,7 +199,7 @@ def check_classes(counts: dict[str, int], source: str) -> None:
 
 
 def check_rows(rows: Mapping[str, Sequence[Row]], source: str) -> None:
-    """Raises ``DataError`` where a class has no two different photos to split."""
+    """Raises ``DataError`` where a class has no two different photos, one in each split."""
     check_classes(
         {
             label: len({row.sha256 for row in of_class if row.split != "test"})
@@ -202,6 +207,10 @@ def check_rows(rows: Mapping[str, Sequence[Row]], source: str) -> None:
         },
         source,
     )
+    for label, of_class in rows.items():
+        for split in ("training", "validation"):
+            if not any(row.split == split for row in of_class):
+                raise DataError(f"The class {label!r} has no photos for {split} that can be read.")
 
 
 def in_several_classes(rows: Mapping[str, Sequence[Row]]) -> list[str]:
@@ -214,6 +223,29 @@ def in_several_classes(rows: Mapping[str, Sequence[Row]]) -> list[str]:
     return [row.file for of_class in rows.values() for row in of_class if row.sha256 in shared]
 
 
+def in_several_splits(rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Files for validation or the test whose content is also among the training photos."""
+    all_rows = [row for of_class in rows.values() for row in of_class]
+    training = {row.sha256 for row in all_rows if row.split == "training"}
+    return [row.file for row in all_rows if row.split != "training" and row.sha256 in training]
+
+
+def notes_on_rows(rows: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+    """Warnings about photos that are there twice, in sentences."""
+    classes, splits = in_several_classes(rows), in_several_splits(rows)
+    notes = []
+    if classes:
+        notes.append(
+            f"Warning: {len(classes):,} files are in more than one class, such as {classes[0]}."
+        )
+    if splits:
+        notes.append(
+            f"Warning: {len(splits):,} files for validation or the test are among the training "
+            f"photos too, such as {splits[0]}: the measured accuracy will be too high."
+        )
+    return tuple(notes)
+
+
 def write_manifest(prepared: Prepared) -> None:
     """Writes the manifest: the last step of a preparation."""
     content = {
@@ -221,6 +253,8 @@ def write_manifest(prepared: Prepared) -> None:
         "source": prepared.source,
         "preprocessing": prepared.preprocessing.model_dump(),
         "seed": prepared.seed,
+        "given_split": prepared.given_split,
+        "notes": prepared.notes,
         "photos": Counter(row.split for rows in prepared.rows.values() for row in rows),
         "classes": {label: [asdict(row) for row in rows] for label, rows in prepared.rows.items()},
         "left_out": prepared.left_out,
@@ -276,6 +310,9 @@ def read_prepared(folder: str | Path) -> Prepared:
             rows,
             content["left_out"],
             content["key"],
+            # Not in the manifests of version 0.2.
+            content.get("given_split", False),
+            tuple(content.get("notes", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise DataError(

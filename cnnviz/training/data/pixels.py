@@ -25,6 +25,7 @@ from cnnviz.training.data.manifest import (
     check_free,
     check_rows,
     new_array,
+    notes_on_rows,
     part_path,
     prepared_before,
     split_rows,
@@ -41,6 +42,11 @@ KERAS_DATASETS = {
 }
 _MOST_CLASSES = 10_000
 _SPLITS: tuple[tuple[str, Split], ...] = (("train", "training"), ("test", "test"))
+
+
+def is_array_file(source: str | Path) -> bool:
+    """Whether a path names an ``.npz`` file, as ``prepare_pixels`` takes it."""
+    return Path(source).suffix.lower() == ".npz"
 
 
 def prepare_pixels(
@@ -100,7 +106,8 @@ def prepare_pixels(
         check_rows(rows, name)
         for label in rows:
             part_path(out, label).replace(array_path(out, label))
-        prepared = Prepared(out, name, preprocessing, seed, rows, {}, key)
+        notes = notes_on_rows(rows)
+        prepared = Prepared(out, name, preprocessing, seed, rows, {}, key, notes=notes)
         write_manifest(prepared)
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror}.") from error

@@ -15,7 +15,7 @@ from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
 from cnnviz.networks.channels import ChannelRanking, rank_channels
-from cnnviz.results import LayerInfo
+from cnnviz.results import LayerInfo, percent
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
@@ -166,16 +166,19 @@ def _grid(
         title=f"{len(channels)} channels of {layer.path}, {parts.shape_text(layer.output_shape)}",
         unit="activation" if look.scale == "layer" else "scaled activation",
         names=[f"#{channel}" for channel in channels],
-        hovers=[_hover(_ranking, channel) for channel in channels],
+        hovers=[hover(_ranking, channel, _maps.shape) for channel in channels],
         colours=drawn.colours,
         limits=drawn.limits,
     )
 
 
-def _hover(ranking: ChannelRanking, channel: int) -> str:
+def hover(ranking: ChannelRanking, channel: int, shape: tuple[int, ...]) -> str:
+    """The numbers of a channel of maps (h, w, K), for this photo."""
+    height, width, _ = shape
     return (
-        f"Channel {channel}\npeak {ranking.peak[channel]:.4g}, mean {ranking.mean[channel]:.4g}"
-        f"\n{ranking.active[channel]:.0%} of the cells are active"
+        f"Channel {channel}\nits {height} × {width} cells in this photo: "
+        f"peak {ranking.peak[channel]:.4g}, mean {ranking.mean[channel]:.4g}, "
+        f"{percent(float(ranking.active[channel]))} of them active"
     )
 
 
@@ -199,7 +202,7 @@ def _pick_channel(ranking: ChannelRanking, channels: list[int], address: str, sc
         channels,
         channels[0],
         scope=scope,
-        format_func=lambda channel: f"#{channel} · peak {ranking.peak[channel]:.3g}",
+        format_func=lambda channel: f"#{channel} · peak in this photo {ranking.peak[channel]:.3g}",
     )
 
 
@@ -214,20 +217,18 @@ def _one_channel(
         colours=colours,
         centred=colours == SIGNED,
         hover="activation",
+        narrow=True,
     )
     parts.chart(figure, f"channel:{layer.path}")
     _filter_of(scene, layer, channel)
-    view, download = st.columns(2, vertical_alignment="bottom")
-    with view:
-        picture = photo_figure(scene.view().pixels, title="What the network sees")
-        parts.chart(picture, f"seen:{layer.path}")
-    with download:
-        parts.download_array(
-            "This channel (.npy)",
-            values,
-            parts.file_stem(layer.path, f"channel-{channel}"),
-            f"channel npy:{layer.path}",
-        )
+    parts.download_array(
+        "This channel (.npy)",
+        values,
+        parts.file_stem(layer.path, f"channel-{channel}"),
+        f"channel npy:{layer.path}",
+    )
+    picture = photo_figure(scene.view().pixels, title="What the network sees")
+    parts.chart(picture, f"seen:{layer.path}")
 
 
 def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
@@ -244,16 +245,19 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     # The one input channel of a depthwise filter is not number 0 of the layer's inputs.
     count = weights.shape[-1]
     names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
+    size = f"{weights.shape[0]}×{weights.shape[1]}"
     figure = channel_grid(
         weights,
-        title=f"Its filter, {convolution}",
+        title=f"Its filter, number {channel} of {convolution}",
         unit="weight",
         names=names,
         hovers=[
-            f"{name}\nweights {weights[..., index].min():.3g} to {weights[..., index].max():.3g}"
+            f"{name}\nthe {size} kernel of this input: {weights[..., index].min():.3g} to "
+            f"{weights[..., index].max():.3g}"
             for index, name in enumerate(names)
         ],
         colours=SIGNED,
+        narrow=True,
     )
     parts.chart(figure, f"filter:{layer.path}")
 

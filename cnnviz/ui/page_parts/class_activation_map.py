@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from cnnviz.attribution.descriptions import mirrored, where
+from cnnviz.attribution.descriptions import mirrored, sum_of_cells, where
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import SIGNED, overlay
+from cnnviz.drawing import map_shading, overlay, picture_on_photo
+from cnnviz.evidence import mostly_against
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
@@ -19,9 +21,12 @@ from cnnviz.ui.text import plain
 _MOST_MAPS = 4
 
 
-def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str | None]:
-    """The choices of class, method and, where the method has one, layer."""
-    of_class, of_method, of_layer = st.columns([2, 2, 3])
+def pick_question(
+    scene: Scene, prediction: Prediction
+) -> tuple[str, str, str | None, DeltaGenerator]:
+    """The choices of class, method and, where the method has one, layer; and space beside them."""
+    of_class, of_method = st.columns(2)
+    of_layer, beside = st.columns([3, 2], vertical_alignment="bottom")
     with of_class:
         target = choices.choose(
             st.selectbox,
@@ -56,33 +61,37 @@ def pick_question(scene: Scene, prediction: Prediction) -> tuple[str, str, str |
             path = None
             only = scene.outline.features
             st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
-    return target, method, path
+    return target, method, path, beside
 
 
-def pick_signed() -> bool:
-    """The choice to see the evidence against a class too."""
+def pick_signed(cam: ClassActivationMap) -> bool:
+    """The choice to see the evidence against a class too: the default where it is most of it."""
+    default = mostly_against(cam.values)
     return choices.choose(
         lambda label, _, key: st.toggle(label, key=key),
         "Show the evidence against it, too",
         "against",
         [False, True],
-        False,
+        default,
+        scope=f"by default {default}",
     )
 
 
 def sentence(scene: Scene, cam: ClassActivationMap) -> None:
-    """Where in the photo the evidence for the class is strongest."""
+    """What the method computes, and where in the photo the evidence for the class is strongest."""
+    st.caption(plain(f"{METHODS[cam.method].title}: {METHODS[cam.method].summary}"))
     st.markdown(plain(where(cam, scene.photo.size, scene.outline.card.preprocessing)))
 
 
 def map_alone(cam: ClassActivationMap) -> None:
     """The map by itself: its own cells, with raw values under the mouse."""
+    look = map_shading(cam, signed=True)
     figure = heatmap(
         cam.values,
         title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
         unit=parts.unit(cam),
-        colours=SIGNED,
-        centred=True,
+        colours=look.colours,
+        limits=look.limits,
         hover=parts.unit(cam),
     )
     parts.chart(figure, "map alone")
@@ -90,19 +99,9 @@ def map_alone(cam: ClassActivationMap) -> None:
 
 def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
     """How the map and the network's score belong together."""
-    mean = float(cam.values.mean())
-    if cam.bias is None:
-        text = f"The score of “{cam.target}” is {cam.score:.3f}."
-    else:
-        text = f"Mean of the map {mean:.3f} + bias {cam.bias:.3f} = {cam.score:.3f}, " + (
-            f"{METHODS[cam.method].score}."
-            if METHODS[cam.method].score
-            else f"the network's logit for “{cam.target}”."
-            if prediction.logits is not None
-            else f"the mean logit of all positions for “{cam.target}”."
-        )
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    st.caption(plain(f"{text} Its probability is {percent(probability)}."))
+    text = f"{sum_of_cells(cam, prediction)} Its probability is {percent(probability)}."
+    st.caption(plain(text))
 
 
 def maps(
@@ -128,7 +127,7 @@ def maps(
 def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
     """The evidence for the likeliest classes beside the one that is shown, on one scale."""
     figure = evidence_maps(
-        [(one.target, one.values) for one in shown],
+        shown,
         title="The same photo, class by class, on one scale",
         unit=parts.unit(shown[0]),
     )
@@ -145,7 +144,7 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
             "Overlay (.png)",
             lambda: encode_png(
                 overlay(
-                    np.asarray(scene.photo.image),
+                    np.asarray(scene.photo.decode()),
                     cam,
                     scene.outline.card.preprocessing,
                     signed=signed,
@@ -158,10 +157,11 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
     picture = METHODS[cam.method].picture
     if picture is not None:
+        steps = scene.outline.card.preprocessing
         with right:
             parts.download(
                 "8-bit map (.png)",
-                lambda: encode_png(picture(cam.values)),
+                lambda: encode_png(picture_on_photo(cam, picture, *scene.photo.size, steps)),
                 f"{stem}.contrast.png",
                 "contrast png",
             )

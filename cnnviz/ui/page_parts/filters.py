@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import scale_filters
+from cnnviz.arrays import Floats, scale_filters
 from cnnviz.attribution.descriptions import damage
 from cnnviz.drawing import colour_limits, finite, shading
 from cnnviz.exports import filters_csv
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
-from cnnviz.results import Filters, LayerInfo
+from cnnviz.results import Filters, LayerInfo, WeightStatistics, weight_statistics
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -91,29 +91,32 @@ def pick_scaling() -> str:
 
 
 def grid(
-    weights: Filters, channel: int, scaling: str, colours: str, *, named: bool = True
+    scene: Scene,
+    weights: Filters,
+    channel: int,
+    scaling: str,
+    colours: str,
+    *,
+    named: bool = True,
 ) -> go.Figure:
-    """All filters of a layer, (kh, kw) each, on one shared scale.
+    """The kernels (kh, kw) of all filters of a layer for one input, on one shared scale.
 
     Without ``named`` their numbers only appear under the mouse.
     """
     raw = weights.kernels[:, :, channel, :]
     limits = {"symmetric": (-1.0, 1.0), "layer": (0.0, 1.0), "filter": (0.0, 1.0)}
     values = raw if scaling == "raw" else scale_filters(weights.kernels, scaling)[:, :, channel, :]
-    statistics = weights.per_filter
-    hovers = [
-        f"Filter {number}\nweights {raw[..., number].min():.3g} to {raw[..., number].max():.3g}"
-        f"\nnorm {statistics.norm[number]:.3g}"
-        for number in range(raw.shape[-1])
-    ]
+    name = _input_names(scene, weights)[channel]
+    suffix = f", {name}" if weights.kernels.shape[2] > 1 else ""
     return channel_grid(
         values,
-        title=f"{raw.shape[-1]} filters of {weights.layer}",
+        title=f"{raw.shape[-1]} filters of {weights.layer}{suffix}",
         unit="weight" if scaling == "raw" else "scaled weight",
         names=[f"#{number}" if named else "" for number in range(raw.shape[-1])],
-        hovers=hovers,
+        hovers=_hovers(weights, channel, name),
         colours=colours,
         limits=limits.get(scaling) or colour_limits(finite(weights.kernels), centred=False),
+        narrow=not named,
     )
 
 
@@ -135,35 +138,85 @@ def pick_filter(scene: Scene, weights: Filters, clicked: str | None) -> int:
 
 
 def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> None:
-    """One filter with its numbers, its bias, and its rank by norm."""
+    """One kernel, with its numbers beside those of its whole filter."""
     name = _input_names(scene, weights)[channel]
     kernel = weights.kernels[:, :, channel, number]
     look = shading(weights.kernels, signed=True)
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
-        unit="weight",
+        unit="weight (scale of the whole layer)",
         colours=look.colours,
         centred=True,
         limits=look.limits,
         hover="weight",
+        narrow=True,
     )
     parts.chart(figure, "one filter")
-    statistics = weights.per_filter
-    rank = int((statistics.norm > statistics.norm[number]).sum()) + 1
-    facts = {
-        "Bias": _bias(weights, number),
-        "Smallest weight": f"{statistics.minimum[number]:.4g}",
-        "Largest weight": f"{statistics.maximum[number]:.4g}",
-        "Mean weight": f"{statistics.mean[number]:.4g}",
-        "Norm": f"{statistics.norm[number]:.4g}, rank {rank} of {len(statistics.norm)}",
-        "Weights that are zero": f"{statistics.sparsity[number]:.1%}",
+    st.markdown(_table(weights, number, channel, name))
+    if weights.kernels.shape[2] > 1:
+        st.caption(
+            "Ranks count from the largest norm: a kernel among those of all filters for the same "
+            "input, a filter among all filters of the layer."
+        )
+
+
+def _hovers(weights: Filters, channel: int, name: str) -> list[str]:
+    """For each filter its number, the numbers of one kernel, and those of the whole filter."""
+    scopes = _scopes(weights, channel, name)
+    return [
+        "\n".join(
+            [f"Filter {number}"]
+            + [
+                f"{scope}: {one.minimum[number]:.3g} to {one.maximum[number]:.3g}, "
+                f"norm {one.norm[number]:.3g}, rank {_rank(one.norm, number)}"
+                for scope, one in scopes.items()
+            ]
+        )
+        for number in range(weights.kernels.shape[-1])
+    ]
+
+
+def _table(weights: Filters, number: int, channel: int, name: str) -> str:
+    """The numbers of a kernel and of its filter as a table in Markdown, each with its scope."""
+    scopes = _scopes(weights, channel, name)
+    rows = {
+        "Smallest": [f"{one.minimum[number]:.4g}" for one in scopes.values()],
+        "Largest": [f"{one.maximum[number]:.4g}" for one in scopes.values()],
+        "Mean": [f"{one.mean[number]:.4g}" for one in scopes.values()],
+        "Norm": [f"{one.norm[number]:.4g}" for one in scopes.values()],
+        "Rank by norm": [_rank(one.norm, number) for one in scopes.values()],
+        "Zero": [f"{one.sparsity[number]:.1%}" for one in scopes.values()],
+        "Bias": [""] * (len(scopes) - 1) + [_bias(weights, number)],
     }
-    st.dataframe(
-        pd.DataFrame({"": facts.keys(), "Value": facts.values()}),
-        hide_index=True,
-        width="stretch",
-    )
+    lines = [["Weights", *map(plain, scopes)], [":--"] + ["--:"] * len(scopes)]
+    lines += [[label, *values] for label, values in rows.items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _scopes(weights: Filters, channel: int, name: str) -> dict[str, WeightStatistics]:
+    """Statistics of each filter (C_out,), by the name of what they are over.
+
+    Args:
+        weights: of the layer.
+        channel: the input channel whose kernels are drawn.
+        name: of the input channel.
+    """
+    height, width, inputs, _ = weights.kernels.shape
+    if inputs == 1:
+        return {f"its {height}×{width} kernel": weights.per_filter}
+    kernels = weight_statistics(weights.kernels[:, :, channel, :], axis=(0, 1))
+    return {
+        f"this {height}×{width} kernel, {name}": kernels,
+        f"whole filter, all {inputs:,} inputs": weights.per_filter,
+    }
+
+
+def _rank(norms: Floats, number: int) -> str:
+    """The rank of one norm among others, the largest first."""
+    if not np.isfinite(norms[number]):
+        return "none"
+    return f"{int((norms > norms[number]).sum()) + 1:,} of {len(norms):,}"
 
 
 def _bias(weights: Filters, number: int) -> str:
@@ -179,7 +232,7 @@ def downloads(weights: Filters) -> None:
     stem = parts.file_stem(weights.layer)
     statistics = weights.per_layer
     st.caption(
-        f"All {weights.kernels.size:,} weights of the layer: {statistics.minimum:.3g} to "
+        f"All {weights.kernels.size:,} weights of the layer’s kernels: {statistics.minimum:.3g} to "
         f"{statistics.maximum:.3g}, mean {statistics.mean:.3g}, norm {statistics.norm:.3g}, "
         f"{statistics.sparsity:.1%} zero."
     )

@@ -1,13 +1,13 @@
-"""The sidebar's section for a model without a card: class names and preprocessing."""
+"""A model without a card: class names and preprocessing in the sidebar, a preset on the page."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from cnnviz.cards import ModelCard, card_text, changed, numbered_labels
+from cnnviz.cards import PRESETS, ModelCard, card_text, changed, numbered_labels, with_preset
 from cnnviz.errors import CardError
 from cnnviz.figures.photos import picture
-from cnnviz.photos.preprocessing import picture_view, scale_pixels
+from cnnviz.photos.preprocessing import scale_pixels
 from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, parts
@@ -21,8 +21,20 @@ _SCALINGS = {
     "torch": "ImageNet's mean and deviation, RGB",
     "caffe": "ImageNet's mean taken off, BGR",
 }
+# No two may be the same: Streamlit sends the text of a choice.
+_PRESETS = {**_SCALINGS, "teachable-machine": "−1 to 1, cropped in the middle"}
+# What a person may know of a network whose file does not show its values, by preset.
+_KNOWN_AS = {
+    "unit": "Most lessons and tutorials: photos divided by 255",
+    "tf": "MobileNet, Xception and Inception of Keras",
+    "teachable-machine": "Teachable Machine",
+    "torch": "DenseNet of Keras",
+    "caffe": "VGG and ResNet of Keras",
+    "none": "Networks that were trained on pixels as they are",
+}
 _FITS = {"stretch": "Stretched", "crop": "Cropped in the middle", "pad": "With black borders"}
 _GREY_SCALINGS = ("none", "unit", "tf")
+_DESCRIPTION = "A saved Keras model whose card was set by hand."
 
 # What a card is set for: the model, its inferred title, and its output.
 _CardKey = tuple[ModelFile, str, str | None]
@@ -51,7 +63,7 @@ def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard |
         card = _cards().get(key, base)
         _form(key, outline, base, card)
         _preview(outline, card, photo)
-        if not card.inferred:
+        if not card.inferred and card.preprocessing.scaling != "unknown":
             name = parts.file_stem(card.title)
             parts.download("Save as a card", card_text(card).encode, f"{name}.json", "card file")
             st.caption("Beside the model, under its name, it is read the next time.")
@@ -59,6 +71,48 @@ def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard |
                 _cards().pop(key, None)
                 st.rerun()
     return None if card == outline.card else card
+
+
+def ask_preset(model: ModelFile, card: ModelCard) -> None:
+    """Draws the choice of the values that a network takes, where its file does not show them.
+
+    Args:
+        model: the model.
+        card: the card in use.
+    """
+    st.markdown(
+        "**The file of this network does not show which values of the pixels it was trained on.** "
+        "With other values it names wrong classes, so none is shown until you have picked them."
+    )
+    offered = [
+        name
+        for name in _KNOWN_AS
+        if card.preprocessing.channels == 3 or PRESETS[name]["scaling"] in _GREY_SCALINGS
+    ]
+    preset = st.radio(
+        "Values of the pixels",
+        offered,
+        index=None,
+        format_func=_PRESETS.__getitem__,
+        captions=[_KNOWN_AS[name] for name in offered],
+        key=f"preset of {model.path} {card.output}",
+    )
+    st.button(
+        "Use these values",
+        icon=":material/check:",
+        disabled=preset is None,
+        on_click=lambda: _put_preset(model, card, preset),
+    )
+    st.caption(
+        "They can be changed in the sidebar, under “Class names and preprocessing”. The card that "
+        "you save there keeps them."
+    )
+
+
+def _put_preset(model: ModelFile, card: ModelCard, preset: str | None) -> None:
+    if preset is not None:
+        picked = changed(with_preset(card, preset), description=_DESCRIPTION, inferred=False)
+        _cards()[model, card.title, card.output] = picked
 
 
 def _base(model: ModelFile, outline: Outline) -> ModelCard:
@@ -89,11 +143,12 @@ def _form(key: _CardKey, outline: Outline, base: ModelCard, card: ModelCard) -> 
         scaling = st.selectbox(
             "Values of the pixels",
             scalings,
-            scalings.index(settings.scaling),
+            scalings.index(settings.scaling) if settings.scaling in scalings else None,
+            placeholder="Not known: choose",
             format_func=_SCALINGS.__getitem__,
             help="Of Keras's own networks, VGG and ResNet take the last one, DenseNet the one "
             "before it, MobileNet, Xception and Inception −1 to 1, EfficientNet and ConvNeXt 0 to "
-            "255. What a model does itself, in a Rescaling layer, it must not get twice.",
+            "255. What a model does itself, in its first layers, it must not get twice.",
         )
         fit = st.selectbox(
             "A photo of another shape is",
@@ -108,7 +163,7 @@ def _form(key: _CardKey, outline: Outline, base: ModelCard, card: ModelCard) -> 
         applied = st.form_submit_button("Use these", icon=":material/check:")
     if applied:
         try:
-            _cards()[key] = _set(base, names, scaling, fit, height, width)
+            _cards()[key] = _set(base, names, scaling or settings.scaling, fit, height, width)
         except CardError as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
@@ -132,28 +187,27 @@ def _set(
         base,
         labels=labels,
         preprocessing=preprocessing | sizes | {"scaling": scaling, "fit": fit},
-        description="A saved Keras model whose card was set by hand.",
+        description=_DESCRIPTION,
         inferred=False,
     )
 
 
 def _preview(outline: Outline, card: ModelCard, photo: LoadedPhoto) -> None:
     """The photo beside the network's view of it, and a warning where the values look wrong."""
-    view = picture_view(photo.image, card.preprocessing)
-    values = scale_pixels(view, card.preprocessing.scaling)
+    view = ask.view(photo, card.preprocessing).pixels
     left, right = st.columns(2)
     left.image(photo.thumbnail, caption="The photo")
     right.image(picture(view).source, caption="What the network sees", width="stretch")
-    st.caption(
-        f"{view.shape[0]} × {view.shape[1]} × {view.shape[2]}, values {values.min():.3g} "
-        f"to {values.max():.3g}".replace("-", "−")
-    )
-    inside = {layer.kind for layer in outline.layers} & {"Rescaling", "Normalization"}
-    if inside and card.preprocessing.scaling != "none":
-        st.warning(
-            f"The network has a {inside.pop()} layer of its own, so the values may be scaled twice."
-        )
-    if not inside and card.preprocessing.scaling == "none":
+    size = " × ".join(str(side) for side in view.shape)
+    scaling, inferred = card.preprocessing.scaling, outline.card.preprocessing.scaling
+    if scaling == "unknown":
+        st.caption(f"{size}, values not known yet")
+        return
+    values = scale_pixels(view, scaling)
+    st.caption(f"{size}, values {values.min():.3g} to {values.max():.3g}".replace("-", "−"))
+    if inferred not in {"unknown", scaling}:
+        st.warning(f"The first layers of the network expect other values: {_SCALINGS[inferred]}.")
+    if inferred == "unknown" and scaling == "none":
         st.warning("No layer of the network scales its input, and few networks take 0 to 255.")
 
 

@@ -20,6 +20,8 @@ def choose(titles: Mapping[str, str]) -> str:
         list(titles),
         next(iter(titles)),
         format_func=titles.__getitem__,
+        if_unknown="A model that was uploaded or trained is gone once the server restarts, and an "
+        "uploaded one once its page is reloaded: give it again to go on with it.",
     )
 
 

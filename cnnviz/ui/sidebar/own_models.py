@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from cnnviz.serving import temporary_folders, worker_pools
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
 from cnnviz.storage import HDF5_SIGNATURE, replace_file
-from cnnviz.ui import ask
+from cnnviz.ui import ask, uploaders
 from cnnviz.ui.sidebar import network_choice
 from cnnviz.ui.text import plain
 
@@ -64,18 +65,19 @@ def pick() -> None:
     """Draws the upload of a model; one that can be opened becomes the chosen network."""
     _refresh_files()
     with st.expander("Your own model", icon=":material/upload_file:"):
-        uploaded = st.file_uploader(
+        # Files of any kind: what is no model gets an answer that says what it is.
+        uploaded = uploaders.file_uploader(
             "A saved Keras model",
-            type=["keras", "h5", "hdf5"],
             key=f"uploaded model {st.session_state.get('models taken', 0)}",
             max_upload_size=min(
                 read_settings().upload_mb, int(st.get_option("server.maxUploadSize"))
             ),
-            help="It is inspected before it is opened, and runs in a process of its own. "
+            help="A .keras or .h5 file, or a .zip file with one of these and perhaps a labels.txt. "
+            "It is inspected before it is opened, and runs in a process of its own. "
             "Only you see it; it is deleted when others need the disk space.",
         )
         if uploaded is not None:
-            # Another key makes another, empty uploader: Streamlit frees the file.
+            # Another key makes another, empty uploader, and the file is freed.
             st.session_state["models taken"] = st.session_state.get("models taken", 0) + 1
             _take(uploaded.name, uploaded.getbuffer())
             st.rerun()
@@ -119,7 +121,7 @@ def _take(name: str, data: memoryview) -> None:
     if offered is not None:
         _delete_unless_used(Path(offered.path))
     uploads = uploaded_files()
-    path = Path(uploads.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(data))
+    path = Path(uploads.folder.name) / (hashlib.sha256(data).hexdigest() + _ending(name, data))
     with uploads.lock:
         uploads.opening[str(path)] += 1
     try:
@@ -132,8 +134,13 @@ def _take(name: str, data: memoryview) -> None:
         _delete_unless_used(path)
 
 
-def _ending(data: memoryview) -> str:
-    return ".h5" if bytes(data[: len(HDF5_SIGNATURE)]) == HDF5_SIGNATURE else ".keras"
+def _ending(name: str, data: memoryview) -> str:
+    """The ending for the kept file: of its format, else that of its name, which may tell it."""
+    if bytes(data[: len(HDF5_SIGNATURE)]) == HDF5_SIGNATURE:
+        return ".h5"
+    ending = Path(name).suffix.lower()
+    # With the ending of a card the file would be its own card.
+    return ending if re.fullmatch(r"\.[a-z]{2,12}", ending) and ending != ".json" else ".keras"
 
 
 def _keep(path: Path, data: memoryview) -> ModelFile:

@@ -11,23 +11,27 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from cnnviz.errors import PhotoError
 from cnnviz.figures.photos import picture
 from cnnviz.photos.checks import MAX_BYTES
-from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
+from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import choices
-from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui import choices, notices, uploaders
+from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
 
 # The longest side of what a chart shows, and of the thumbnail in the sidebar.
 _SHOWN = 1000
+# The parameter in the address.
+_OWN = "photo"
 _THUMBNAIL = 160
 
 
 def pick(model: ModelFile) -> LoadedPhoto:
     """Draws the choice of a photo and returns the chosen one."""
-    uploaded = st.file_uploader(
+    # Above the uploader, which shows the name of any file as if it had been read.
+    problem = st.container()
+    uploaded = uploaders.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
         key="uploaded photo",
@@ -38,14 +42,37 @@ def pick(model: ModelFile) -> LoadedPhoto:
     _take(uploaded, "uploaded")
     with st.expander("Take a picture", icon=":material/photo_camera:"):
         if st.toggle("Switch the camera on", key="camera on"):
-            _take(st.camera_input("Camera", label_visibility="collapsed"), "taken")
-    sample = _pick_sample(model)
-    photo = st.session_state.get("own photo") or _read_sample(sample)
+            camera = uploaders.camera_input("Camera", "camera", label_visibility="collapsed")
+            _take(camera, "taken")
+    _report_lost()
     if "photo problem" in st.session_state:
-        st.error(plain(st.session_state["photo problem"]))
+        problem.error(plain(st.session_state["photo problem"]), icon=":material/error:")
+    sample = _pick_sample(model)
+    _note_own_photo()
+    photo = st.session_state.get("own photo") or _read_sample(sample)
     st.image(photo.thumbnail, width=_THUMBNAIL)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo
+
+
+def _report_lost() -> None:
+    """Says so where the address is that of a page with a photo that this session has not."""
+    if not choices.link_names(_OWN):
+        return
+    choices.forget_address(_OWN)
+    if "own photo" not in st.session_state and not uploaders.lost_session():
+        notices.show(
+            "The photo of this page is gone, and a sample is shown instead: a photo is not kept "
+            "when its page is reloaded or the server restarts. Give it again to go on with it."
+        )
+
+
+def _note_own_photo() -> None:
+    """Has the address say that the page shows a photo that is not in the link."""
+    if "own photo" in st.session_state:
+        choices.write_address(_OWN, ["own"])
+    else:
+        choices.forget_address(_OWN)
 
 
 def _take(file: UploadedFile | None, how: str) -> None:
@@ -110,12 +137,18 @@ def _read_sample(sample: Sample) -> LoadedPhoto:
 
 
 def _read(data: bytes, name: str, origin: str) -> LoadedPhoto:
-    return loaded_photo(open_picture(data), name, origin, hashlib.sha256(data).hexdigest())
+    return loaded_photo(data, name, origin, hashlib.sha256(data).hexdigest())
 
 
-def loaded_photo(image: DecodedPhoto, name: str, origin: str, key: str) -> LoadedPhoto:
-    """Makes the smaller pictures of a decoded photo."""
+def loaded_photo(file: bytes, name: str, origin: str, key: str) -> LoadedPhoto:
+    """Decodes a photo's file, and makes the smaller pictures.
+
+    Raises:
+        PhotoError: the file is damaged, of an unknown kind, or too large.
+    """
+    image = decoded(key, file)
     shown = shrink_picture(image, _SHOWN)
     small = shrink_picture(shown, _THUMBNAIL)
     sent, thumbnail = (picture(np.asarray(one)) for one in (shown, small))
-    return LoadedPhoto(image, sent, thumbnail.source, name, origin, key)
+    height, width = image.height, image.width
+    return LoadedPhoto(file, height, width, sent, thumbnail.source, name, origin, key)

@@ -12,7 +12,7 @@ from cnnviz.serving import training_jobs
 from cnnviz.serving.training_jobs import MOST_EPOCHS, MOST_PHOTOS, TrainingRequest
 from cnnviz.settings import PACKAGE, read_settings
 from cnnviz.training.recipes import RECIPES
-from cnnviz.ui import parts
+from cnnviz.ui import parts, uploaders
 from cnnviz.ui.page_parts.training import views
 from cnnviz.ui.sidebar import own_models
 from cnnviz.ui.text import plain
@@ -70,7 +70,7 @@ def draw(*, open_at_once: bool) -> None:
 
 
 def _upload() -> UploadedFile | None:
-    return st.file_uploader(
+    return uploaders.file_uploader(
         "A zip file with a folder of photos for each class, such as cat and dog",
         type=["zip"],
         key="training zip",

@@ -14,12 +14,13 @@ from cnnviz.drawing import activation_shading
 from cnnviz.errors import DataError
 from cnnviz.figures.grids import channel_grid
 from cnnviz.networks.channels import rank_channels
-from cnnviz.photos.encoding import as_picture
+from cnnviz.photos.encoding import encode_png
 from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, parts
 from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.page_parts import activations as activation_parts
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
@@ -47,7 +48,8 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
         newest,
         scope=scope,
         format_func=lambda number: f"{number} (best)" if number == best else str(number),
-        help="The pictures below show the network as it was after this epoch.",
+        help="The pictures below show the network as it was after this epoch. The best is the one "
+        "of the highest accuracy on the photos for validation.",
     )
     return numbers[chosen]
 
@@ -99,7 +101,7 @@ def _validation_photo(key: str, label: str, _prepared: Prepared) -> LoadedPhoto:
     values = np.asarray(_prepared.arrays()[_prepared.labels.index(label)][index])
     pixels = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
     row = _prepared.rows[label][index]
-    return photos.loaded_photo(as_picture(pixels), label, row.file, f"{key} {row.sha256}")
+    return photos.loaded_photo(encode_png(pixels), label, row.file, f"{key} {row.sha256}")
 
 
 def pick_layer(view: TrainingView, run: TrainingRun) -> str | None:
@@ -128,12 +130,12 @@ def draw(scene: Scene, layer: str | None) -> None:
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
     with evidence:
-        parts.overlay(scene, explanation.maps[0], key="training overlay")
+        parts.overlay(scene, explanation.maps[0], key="training overlay", narrow=True)
     filters = scene.outline.card.suggested_layers.filters
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
-            figure = filter_parts.grid(weights, 0, "layer", "gray", named=False)
+            figure = filter_parts.grid(scene, weights, 0, "layer", "gray", named=False)
             parts.chart(figure, "training filters")
     if layer is not None:
         with maps:
@@ -143,15 +145,16 @@ def draw(scene: Scene, layer: str | None) -> None:
 def _draw_activations(maps: Floats, layer: str) -> None:
     """Draws channels in the order of their numbers, so that each keeps its position."""
     count = min(maps.shape[-1], _MOST_CHANNELS)
-    peaks = rank_channels(maps).peak
+    ranking = rank_channels(maps)
     drawn = activation_shading(maps[..., :count], "viridis")
     figure = channel_grid(
         maps[..., :count],
-        title=f"{count} of {maps.shape[-1]} activations of {layer}",
+        title=f"{count} of {maps.shape[-1]} channels of {layer}",
         unit="activation",
         names=[""] * count,
-        hovers=[f"Channel {number}\npeak {peaks[number]:.3g}" for number in range(count)],
+        hovers=[activation_parts.hover(ranking, number, maps.shape) for number in range(count)],
         colours=drawn.colours,
         limits=drawn.limits,
+        narrow=True,
     )
     parts.chart(figure, "training activations")

@@ -70,8 +70,8 @@ def _draw_training(status: TrainingStatus) -> None:
     left = f" · about {_time(status.seconds_left)} left" if status.seconds_left else ""
     st.progress(
         min(share, 1.0),
-        text=f"Epoch {status.epoch} of {status.epochs} · loss {status.loss:.3f} · "
-        f"accuracy {status.accuracy:.1%}{left}",
+        text=f"Epoch {status.epoch} of {status.epochs} · its training photos so far: loss "
+        f"{status.loss:.3f}, accuracy {status.accuracy:.1%}{left}",
     )
 
 

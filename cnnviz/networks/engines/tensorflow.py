@@ -1,0 +1,257 @@
+"""Runs a network with TensorFlow: every layer's output, and gradients of a class's score.
+
+A pass is compiled once for a set of layers, and kept with the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats
+from cnnviz.errors import CnnvizError, LayerError, ModelError
+from cnnviz.networks.heads import features, logits, makers, read_head
+from cnnviz.networks.network import Network
+from cnnviz.networks.structure import find
+from cnnviz.networks.tracing import Call, channels_last, innermost_calls, record
+from cnnviz.networks.values import GraphFacts, PassValues
+
+# Values that one operation, and all together, may give for one photo: VGG16 gives 15 million.
+MAX_VALUES_OF_ONE_OPERATION = 60_000_000
+MAX_VALUES = 400_000_000
+
+# Photos in a batch: on two processors each took longer in batches of 32 than of 8 or 16.
+MAX_BATCH_SIZE = 16
+
+# Compiled passes kept for one network: each holds a graph of some megabytes.
+_MAX_KEPT = 16
+
+# The part of a card that a compiled pass depends on: output, height, width, channels.
+View = tuple[str | None, int, int, int]
+# Whether with gradients, the layers, and the part of the card.
+PassKey = tuple[bool, frozenset[str], View]
+
+_log = logging.getLogger(__name__)
+
+_lock = threading.RLock()
+
+
+def turn_off_rewriting() -> None:
+    """Turns off, for this process, the one rewriting of graphs that may take hours.
+
+    TensorFlow's arithmetic rewriting takes twice as long for each further layer that adds a map to
+    itself; the shipped networks run as fast without it.
+    """
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+@dataclass(frozen=True)
+class CompiledPass:
+    """A pass that was traced for some layers.
+
+    Attributes:
+        facts: what tracing showed.
+        by_size: the compiled function for each number of photos in a batch.
+        trace: makes that function for another number of photos.
+    """
+
+    facts: GraphFacts
+    by_size: dict[int, Any] = field(repr=False)
+    trace: Callable[[int], Any] = field(repr=False)
+
+    def run(self, inputs: NDArray[np.float32], *target: np.int32) -> dict[str, Any]:
+        """Runs it on (N, h, w, C)."""
+        with _lock:
+            if len(inputs) not in self.by_size:
+                self.by_size[len(inputs)] = self.trace(len(inputs))
+            function = self.by_size[len(inputs)]
+        return function(tf.constant(inputs, tf.float32), *map(tf.constant, target))
+
+
+def facts(network: Network) -> GraphFacts:
+    """What any compiled pass of the network knows of its graph."""
+    with _lock:
+        view = _view(network)
+        kept = (kept for key, kept in network.compiled.items() if key[2] == view)
+        return (next(kept, None) or compiled_pass(network, frozenset())).facts
+
+
+def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str]) -> PassValues:
+    """See ``passes.forward``."""
+    values = compiled_pass(network, layers).run(inputs)
+    return _as_arrays(values, layers)
+
+
+def backward(
+    network: Network, inputs: NDArray[np.float32], layers: frozenset[str], target: int | None
+) -> PassValues:
+    """See ``passes.backward``."""
+    compiled = compiled_pass(network, layers, gradients=True)
+    return _as_arrays(compiled.run(inputs, np.int32(-1 if target is None else target)), layers)
+
+
+def compiled_pass(
+    network: Network, layers: frozenset[str], *, gradients: bool = False
+) -> CompiledPass:
+    """The pass for these layers: compiled once, then kept with the network.
+
+    A kept pass that covers the layers is used again: to run it costs a few milliseconds more,
+    to compile another one about a second.
+
+    Raises:
+        LayerError: a path does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    with _lock:
+        kept = network.compiled
+        view = _view(network)
+        covering = [
+            key for key in kept if (key[0], key[2]) == (gradients, view) and layers <= key[1]
+        ]
+        if covering:
+            key = min(covering, key=lambda key: len(key[1]))
+            # Last in the order of use: the first is dropped when there are too many.
+            kept[key] = kept.pop(key)
+            return kept[key]
+        if len(kept) >= _MAX_KEPT:
+            del kept[next(iter(kept))]
+        kept[gradients, layers, view] = _compile(
+            network, _backward if gradients else _forward, layers
+        )
+        return kept[gradients, layers, view]
+
+
+def _view(network: Network) -> View:
+    size = network.card.preprocessing
+    return network.output, size.height, size.width, size.channels
+
+
+def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
+    """The values as NumPy arrays; of the layers only those that were asked for."""
+
+    def array(name: str) -> Floats | None:
+        return values[name].numpy() if name in values else None
+
+    return PassValues(
+        values["output"].numpy(),
+        array("logits"),
+        array("features"),
+        {path: values["layers"][path].numpy() for path in layers},
+        array("scores"),
+        {path: values["gradients"][path].numpy() for path in layers if "gradients" in values},
+    )
+
+
+def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]) -> CompiledPass:
+    graph_facts: list[GraphFacts] = []
+
+    @tf.function(autograph=False)
+    def run(inputs: Any, *target: Any) -> dict[str, Any]:
+        # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
+        with tf.name_scope("network"):
+            values, calls = trace(network, inputs, layers, *target)
+        # The first trace is for one photo; another one for a batch of them.
+        if not graph_facts:
+            batch_size = _batch_size(network, _check_size(calls))
+            graph_facts.append(
+                GraphFacts(read_head(calls, values["output"]), makers(calls), batch_size)
+            )
+        channels_first = {call.path: call.channels_first for call in calls}
+        for maps in (values["layers"], values.get("gradients", {})):
+            maps.update({path: channels_last(maps[path], channels_first[path]) for path in maps})
+        return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
+
+    def trace_for(size: int) -> Any:
+        photos = tf.TensorSpec((size, *_view(network)[1:]), tf.float32)
+        target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
+        return run.get_concrete_function(photos, *target)
+
+    try:
+        by_size = {1: trace_for(1)}
+    except CnnvizError:
+        raise
+    # TensorFlow's own messages hold code and paths.
+    except Exception as error:
+        _log.warning("TensorFlow could not trace %s", network.card.title, exc_info=error)
+        raise ModelError(
+            f"TensorFlow cannot run this network on a picture of {_view(network)[1:]} (height, "
+            "width, channels): the picture may be too small or too large for its layers."
+        ) from error
+    return CompiledPass(graph_facts[0], by_size, trace_for)
+
+
+def _check_size(calls: list[Call]) -> int:
+    """Refuses what would need all of a machine's memory, before anything is computed.
+
+    Returns:
+        How many values all operations together give for one photo.
+
+    Raises:
+        ModelError: one operation, or all together, give too many values for one photo.
+    """
+    shapes = [getattr(call.output, "shape", None) for call in innermost_calls(calls)]
+    sizes = [shape.num_elements() or 0 for shape in shapes if shape is not None]
+    if max(sizes, default=0) > MAX_VALUES_OF_ONE_OPERATION or sum(sizes) > MAX_VALUES:
+        raise ModelError(
+            f"The layers of this network give {sum(sizes) / 1e6:,.0f} million values, "
+            f"one of them {max(sizes) / 1e6:,.0f} million; at most {MAX_VALUES / 1e6:,.0f} and "
+            f"{MAX_VALUES_OF_ONE_OPERATION / 1e6:,.0f} million can be shown. A smaller picture may "
+            "help."
+        )
+    return sum(sizes)
+
+
+def _batch_size(network: Network, values: int) -> int:
+    """How many photos of so many values each make a batch."""
+    # A model may have been built for batches of one size only.
+    if network.model.inputs[0].shape[0] is not None:
+        return 1
+    return max(1, min(MAX_BATCH_SIZE, MAX_VALUES // max(values, 1)))
+
+
+def _forward(network: Network, inputs: Any, layers: frozenset[str]) -> tuple[Any, list[Call]]:
+    output, calls = record(network, inputs)
+    head = read_head(calls, output)
+    outputs = {call.path: call.output for call in calls}
+    for path in sorted(layers):
+        if not hasattr(outputs.get(path), "shape"):
+            find(network.model, path)
+            raise LayerError(
+                f"The layer {path!r} gives no array of its own when the network runs: it is "
+                "never run, or gives several. Choose another."
+            )
+    values = {
+        "output": output,
+        "layers": {path: outputs[path] for path in layers},
+        "logits": logits(calls, output, head),
+        "features": features(calls, head),
+    }
+    return {name: value for name, value in values.items() if value is not None}, calls
+
+
+def _backward(
+    network: Network, inputs: Any, layers: frozenset[str], target: Any
+) -> tuple[Any, list[Call]]:
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        values, calls = _forward(network, inputs, layers)
+        answers = values.get("logits", values["output"])
+        likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
+        if answers.shape[1] == 1:
+            linear = values.get("logits") is values["output"]
+            likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
+            opposite = -answers if "logits" in values else 1 - answers
+            answers = tf.concat([opposite, answers], axis=1)
+        scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
+    gradients = tape.gradient(
+        scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return {**values, "scores": scores, "gradients": gradients}, calls

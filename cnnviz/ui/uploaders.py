@@ -1,0 +1,68 @@
+"""Uploaders and camera: all files that a person gives to the server come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+
+def file_uploader(label: str, key: str, **arguments: Any) -> UploadedFile | None:
+    """Draws ``st.file_uploader``; `key` is also the key of a container around it."""
+    return _draw(st.file_uploader, label, key, arguments)
+
+
+def camera_input(label: str, key: str, **arguments: Any) -> UploadedFile | None:
+    """Draws ``st.camera_input``; `key` is also the key of a container around it."""
+    return _draw(st.camera_input, label, key, arguments)
+
+
+def start_run() -> None:
+    """Forgets what the uploaders of the run before held."""
+    st.session_state["files in use"] = set()
+
+
+def free_unused() -> None:
+    """Deletes the files whose uploader was not drawn in this run, or has another file now.
+
+    A file that no uploader has held yet may have arrived just now, and stays.
+    """
+    context = get_script_run_ctx()
+    used = st.session_state["files in use"]
+    for file_id in st.session_state.get("files held", set()) - used:
+        # Streamlit's only kind of manager, and the only one with this method.
+        if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+            context.uploaded_file_mgr.remove_file(context.session_id, file_id)
+    st.session_state["files held"] = used
+
+
+def lost_session() -> bool:
+    """Whether the page had another session before this one, whose files are gone.
+
+    The server was restarted, or the page was disconnected for too long. A browser that connects
+    again names its session as the third of its protocols.
+    """
+    context = get_script_run_ctx()
+    protocols = (st.context.headers.get("Sec-WebSocket-Protocol") or "").split(",")
+    return context is not None and len(protocols) > 2 and protocols[2].strip() != context.session_id
+
+
+def _draw(
+    widget: Callable[..., Any], label: str, key: str, arguments: dict[str, Any]
+) -> UploadedFile | None:
+    renewed = st.session_state.setdefault("renewed uploaders", set())
+    with st.container(key=key), st.empty():
+        file: UploadedFile | None = None
+        if key not in renewed:
+            file = widget(label, key=f"{key} 1", **arguments)
+        if file is None and (key in renewed or lost_session()):
+            # The browser still shows the name of a file that the server has lost.
+            renewed.add(key)
+            file = widget(label, key=f"{key} 2", **arguments)
+    if file is not None:
+        st.session_state["files in use"].add(file.file_id)
+    return file

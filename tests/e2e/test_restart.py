@@ -1,0 +1,52 @@
+"""A restart of the server: an open page, a reload and a link say what is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from corpus import models
+
+from scripts.browse import free_port, running_app
+
+
+@pytest.mark.slow
+def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
+    new_tab: Any, photo: bytes
+) -> None:
+    port = free_port()
+    with running_app(port) as server:
+        tab = new_tab(server).open("/class_activation_map").upload("rings.png", photo)
+        case = next(case for case in models.CASES if case.expected == models.LOADS)
+        name = f"mine{case.suffix}"
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
+        tab.page.get_by_text("Your own model").click()
+        tab.page.locator("[class*=st-key-uploaded-model] input[type=file]").set_input_files([file])
+        tab.page.wait_for_url(f"**model={name}**")
+        tab.settled()
+    with running_app(port) as server:
+        # An open page, at the next choice of its person.
+        with tab.page.expect_websocket():
+            pass
+        tab.page.get_by_test_id("stSidebarNav").get_by_text("Filters", exact=True).click()
+        says(tab, "Photos and models that you gave to this page are gone")
+        tab.settled()
+        assert "rings.png" not in tab.sidebar.inner_text()
+        assert "Chelsea, a cat" in tab.sidebar.inner_text()
+        # A reload.
+        tab.upload("rings.png", photo)
+        assert "photo=own" in tab.page.url
+        tab.page.reload()
+        says(tab, "The photo of this page is gone, and a sample is shown instead")
+        assert "photo=own" not in tab.settled().page.url
+        # Links.
+        tab.open(f"/filters?model={name}")
+        says(tab, f"network '{name}'")
+        tab.open("/class_activation_map?class=unicorn")
+        says(tab, "class 'unicorn'")
+        assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+def says(tab: Any, text: str) -> None:
+    """Waits for a message."""
+    tab.page.get_by_test_id("stToast").filter(has_text=text).wait_for()

@@ -1,0 +1,184 @@
+"""The guards of the server's requests, each by itself; tests/e2e/test_server.py asks a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
+from cnnviz.ui import uploaders
+from cnnviz.ui.web import start, uploads
+from cnnviz.ui.web.frames import check_frame
+from cnnviz.ui.web.headers import content_policy
+from cnnviz.ui.web.uploads import Budget, UploadGuard
+
+MEGABYTE = 1 << 20
+
+
+def test_the_policy_names_the_inline_script_by_its_hash() -> None:
+    # printf 'alert(1)' | openssl dgst -sha256 -binary | base64
+    policy = content_policy("<script>alert(1)</script><script src='x'></script>")
+    (scripts,) = [rule for rule in policy.split("; ") if rule.startswith("script-src ")]
+    digest = "bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI="
+    assert scripts == f"script-src 'self' blob: 'sha256-{digest}'"
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ({"text": "hello"}, 1003),
+        ({"bytes": None, "text": "hello"}, 1003),
+        ({"bytes": b"\xff\xff"}, 1002),
+        ({"bytes": b""}, 1002),
+        ({"bytes": BackMsg(app_heartbeat=True).SerializeToString()}, None),
+    ],
+)
+def test_only_messages_of_a_browser_are_sound(frame: dict[str, Any], code: int | None) -> None:
+    assert check_frame(frame) == code
+
+
+def test_a_text_that_is_not_utf8_leaves_no_traceback() -> None:
+    for error, kept in (
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), False),
+        (OSError(), True),
+    ):
+        record = logging.LogRecord("x", 40, "x", 1, "x", (), (type(error), error, None))
+        assert start.shorten_garbage(record)
+        assert (record.exc_info is not None) is kept
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
+    """The files of a server that accepts 2 MB of a session, and 3 MB of all."""
+    manager = MemoryUploadedFileManager("")
+    monkeypatch.setattr(uploads, "_manager", lambda: manager)
+    monkeypatch.setattr(uploads, "read_budget", lambda: Budget(2 * MEGABYTE, 3 * MEGABYTE))
+    monkeypatch.setattr(uploads, "_report", lambda session, reason: None)
+    monkeypatch.setattr(uploads, "free_ended_sessions", lambda: None)
+    return manager
+
+
+def put(guard: UploadGuard, session: str, chunks: int, name: str = "file") -> tuple[int, int]:
+    """Sends chunks of 0.25 MB; returns the status and how many were read."""
+    read = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        read += 1
+        return {
+            "type": "http.request",
+            "body": bytes(MEGABYTE // 4),
+            "more_body": read < chunks,
+        }
+
+    statuses = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    path = f"/base/_stcore/upload_file/{session}/{name}"
+    asyncio.run(guard({"type": "http", "method": "PUT", "path": path}, receive, send))
+    (status,) = statuses
+    return status, read
+
+
+def storing(manager: MemoryUploadedFileManager) -> UploadGuard:
+    """A guard before what Streamlit does: it reads the body, stores it, and answers."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        _, session, name = scope["path"].rsplit("/", 2)
+        data = b""
+        while True:
+            message = await receive()
+            data += message["body"]
+            if not message["more_body"]:
+                break
+        manager.add_file(session, UploadedFileRec(name, name, "", data))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    return UploadGuard(app)
+
+
+def test_a_body_is_refused_at_the_first_chunk_over_the_budget(
+    manager: MemoryUploadedFileManager,
+) -> None:
+    guard = storing(manager)
+    # 2 MB hold eight chunks; a stored file costs a little more than its bytes.
+    assert put(guard, "one", 100) == (413, 9)
+    assert uploads.stored_bytes() == {}
+    assert put(guard, "one", 6) == (204, 6)
+    assert put(guard, "one", 6, "second") == (413, 2)
+    # All sessions: 3 MB hold twelve.
+    assert put(guard, "two", 6) == (413, 6)
+    assert put(guard, "two", 5) == (204, 5)
+    manager.remove_file("one", "file")
+    assert put(guard, "one", 6, "second") == (204, 6)
+    manager.remove_session_files("one")
+    assert set(uploads.stored_bytes()) == {"two"}
+
+
+def test_long_names_and_empty_files_count(manager: MemoryUploadedFileManager) -> None:
+    manager.add_file("one", UploadedFileRec("1", "n" * MEGABYTE, "", b""))
+    assert MEGABYTE < uploads.stored_bytes()["one"] < MEGABYTE + 10_000
+    for number in range(100):
+        manager.add_file("two", UploadedFileRec(str(number), "", "", b""))
+    assert uploads.stored_bytes()["two"] > 100 * 4000
+
+
+def test_uploads_that_arrive_at_the_same_time_are_counted_together(
+    manager: MemoryUploadedFileManager,
+) -> None:
+    statuses: list[int] = []
+    arrived = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal arrived
+        await receive()
+        arrived += 1
+        while arrived < 4:
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": bytes(MEGABYTE * 3 // 4)}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal arrived
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+            arrived += message["status"] == 413
+
+    async def send_four() -> None:
+        guard = UploadGuard(app)
+        scopes = [
+            {"type": "http", "method": "PUT", "path": f"/_stcore/upload_file/one/{number}"}
+            for number in range(4)
+        ]
+        await asyncio.gather(*(guard(scope, receive, send) for scope in scopes))
+
+    asyncio.run(send_four())
+    assert sorted(statuses) == [204, 204, 413, 413]
+
+
+def test_a_file_is_freed_once_its_uploader_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = MemoryUploadedFileManager("")
+    context = SimpleNamespace(uploaded_file_mgr=manager, session_id="one")
+    monkeypatch.setattr(uploaders, "get_script_run_ctx", lambda: context)
+    monkeypatch.setattr(st, "session_state", {})
+    for name in ("held", "just arrived"):
+        manager.add_file("one", UploadedFileRec(name, name, "", b"x"))
+    for in_use, left in (({"held"}, {"held", "just arrived"}), (set(), {"just arrived"})):
+        uploaders.start_run()
+        st.session_state["files in use"] |= in_use
+        uploaders.free_unused()
+        assert set(manager.file_storage["one"]) == left
