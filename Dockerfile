@@ -24,6 +24,8 @@ RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
     && rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
 
 COPY models/ /models/
+# Where trainings that start from it find it, whatever is mounted at /models.
+COPY models/imagenet_efficientnet_lite0.keras models/imagenet_efficientnet_lite0.json models/
 COPY .streamlit/ .streamlit/
 COPY app.py ./
 COPY pages/ pages/

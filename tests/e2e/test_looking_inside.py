@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import wait_until
 from PIL import Image
 
 IMAGENET = "model=imagenet_efficientnet_lite0"
@@ -68,7 +69,7 @@ def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
     tab.page.wait_for_function("window.document.querySelector('[data-title=\"Close fullscreen\"]')")
     tab.page.keyboard.press("Escape")
     bars.locator("[data-title=Fullscreen]").wait_for(state="attached")
-    assert bars.evaluate(lengths) == before
+    assert wait_until(lambda: bars.evaluate(lengths) == before, 10), bars.evaluate(lengths)
 
 
 # --- Filters ----------------------------------------------------------------------------------
