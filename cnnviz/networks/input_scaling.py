@@ -3,7 +3,7 @@
 The operations before the first layer with trained weights are run on evenly grey pictures. Where
 their result is a linear function of the grey, its scale and offset show which values a picture
 must have: ``x / 255.`` takes 0 to 255, ``x * 2. - 1.`` takes 0 to 1. Where nothing is scaled, or
-the constants fit several ranges, nothing can be told.
+the constants fit several ranges, the scaling is not known.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def find_scaling(model: keras.Model) -> Scaling | None:
 
     Returns:
         ``none`` where it takes 0 to 255, ``unit`` where it takes 0 to 1, ``tf`` where it takes
-        −1 to 1; None where that cannot be told.
+        −1 to 1; None where that is not known.
     """
     graph = graph_of(model)
     if graph is None or len(graph.inputs) != 1:

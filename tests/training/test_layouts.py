@@ -45,6 +45,11 @@ PETS = ("cats", "dogs")
         (grid(["all/data/train", "all/data/val"], PETS), {"training", "validation"}),
         ([*grid(["d/train", "d/val"], PETS), "d/chart.png"], {"training", "validation"}),
         (grid(PETS, ["train", "valid"]), {"training", "validation"}),
+        (
+            grid(["training_set/training_set", "test_set/test_set"], PETS),
+            {"training", "test"},
+        ),
+        (grid(["Train-Images", "val/images", "test1"], PETS), {"training", "validation", "test"}),
         (grid(["train"], PETS), set()),
     ],
 )
@@ -67,7 +72,9 @@ def test_folders_that_are_named_as_splits_are_no_classes(
         inside("car", "plane", "train"),
         inside("cats/siamese", "cats/other", "dogs/husky"),
         grid(PETS, ["images"]),
-        [*grid(PETS, ["indoors", "outdoors"]), "cats/1.jpg"],
+        [*inside("cats/indoors", "cats/outdoors", "dogs/indoors"), "dogs/1.jpg"],
+        inside("cats/a/deep/er", "cats/a/deep/est", "cats/b", "dogs"),
+        grid(PETS, ["test"]),
     ],
 )
 def test_other_folders_in_a_class_and_a_class_named_train_are_allowed(photos: list[str]) -> None:
@@ -82,20 +89,48 @@ def test_other_folders_in_a_class_and_a_class_named_train_are_allowed(photos: li
     [
         (
             grid(["fold1", "fold2"], PETS),
-            "only the folders fold1 and fold2.*cats and dogs.*x/fold1",
+            "the folders fold1 and fold2 holds the folders cats and dogs.*take x/fold1 alone",
         ),
-        (grid(["b/a", "b/c"], ["m", "n"]), "^x/b holds no photos itself.*take x/b/a alone"),
-        (grid(["f1/images", "f2/images"], PETS), "each of them holds cats and dogs"),
+        (grid(["b/a", "b/c"], ["m", "n"]), "^In x/b each of the folders.*take x/b/a alone"),
+        (grid(["f1/images", "f2/pictures"], PETS), "f1 and f2 holds the folders cats and dogs"),
+        (
+            [*grid(["lernen", "pruefen"], PETS), "lernen/loose.jpg"],
+            "folders lernen and pruefen holds the folders cats and dogs.*take x/lernen alone",
+        ),
+        (
+            [*grid(["a", "b"], PETS), *inside("a/owls", "b/cows", "other")],
+            "folders a and b holds the folders cats and dogs.*take x/a alone",
+        ),
+        (grid(["train"], PETS) + inside("test1"), "x/test1 has.*no folder.*take x/train alone"),
+        (
+            grid(["train"], PETS) + inside("test/test"),
+            "x/test has.*no folder for each class.*take x/train alone",
+        ),
+        (
+            grid(["train"], PETS) + grid(["holdout"], [*PETS, "birds"]),
+            "x/train has the name of a split and holds.*x also holds holdout. Take x/train alone",
+        ),
+        (
+            grid(["training"], PETS) + inside("eval/cats"),
+            "holds the folders cats and dogs, but x also holds eval. Take x/training alone",
+        ),
+        (grid(["train"], PETS) + inside("val/cats"), "for validation lack the class dogs"),
         (grid(["f1/train", "f1/val", "f2/train", "f2/val"], PETS), "folders f1 and f2.*x/f1 alone"),
-        (grid(["train/a", "train/b", "val/a", "val/b"], PETS), "only the folders a and b"),
+        (
+            grid(["train/a", "train/b", "val/a", "val/b"], PETS),
+            "a and b holds.*take x/train/a alone",
+        ),
         (grid(["train"], PETS) + inside("test"), "x/test has the name of a split, and no folder"),
-        (grid(["train", "val"], PETS) + inside("new"), "splits train and val, and new beside them"),
+        (
+            grid(["train", "val"], PETS) + inside("new"),
+            "x also holds new. Take x/train alone, or move new out",
+        ),
         (grid(["train", "val"], PETS) + inside("train/owls"), "for validation lack the class owls"),
         (grid(["val", "test"], PETS), "none for training: a folder train is missing"),
-        (grid(["a", "b"], "12345"), "holds 1, 2, 3 and 2 more"),
+        (grid(["a", "b"], "12345"), "holds the folders 1, 2, 3 and 2 more"),
     ],
 )
-def test_what_cannot_be_told_is_refused_with_the_folder(photos: list[str], message: str) -> None:
+def test_what_cannot_be_decided_is_refused_with_the_folder(photos: list[str], message: str) -> None:
     with pytest.raises(DataError) as refused:
         sort_photos("x", photos, ())
     assert re.search(message, str(refused.value)), refused.value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import PurePosixPath
 
 from cnnviz.errors import DataError
@@ -18,13 +20,20 @@ _SPLITS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+# What may follow the name of a split, as in training_set and test1.
+_ENDING = re.compile(r"[ _-]?(set|data|images|[0-9]+)$")
 # Names that a sentence lists.
 _LISTED = 4
 
 
 def is_split_name(name: str) -> bool:
     """Whether a folder of that name may hold the photos of a split."""
-    return name.lower() in _SPLITS
+    return _split_of(name) is not None
+
+
+def _split_of(name: str) -> Split | None:
+    """The split that a folder's name stands for; None where it stands for none."""
+    return _SPLITS.get(_ENDING.sub("", name.lower()))
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,9 @@ Grid = dict[tuple[str, Split], list[Folder]]
 def sort_photos(source: str, photos: Iterable[str], folders: Iterable[str]) -> Listing:
     """Sorts photos into classes by their folders.
 
-    A class is a folder, with everything below it. Folders around all classes are passed over.
-    Where the folders train, validation and test hold a folder for each class, or each class holds
+    A class is a folder, with everything below it. Folders around all classes are passed over, and
+    so are those around the classes of one split, as in ``test_set/test_set/cats``. Where the
+    folders train, validation and test hold a folder for each class, or each class holds
     these three, the photos have that split.
 
     Args:
@@ -89,7 +99,7 @@ def sort_photos(source: str, photos: Iterable[str], folders: Iterable[str]) -> L
         folders: paths of further folders, which may be empty.
 
     Raises:
-        DataError: folders have the names of splits and are none, or it cannot be told which
+        DataError: folders have the names of splits and are none, or it cannot be decided which
             folders are the classes.
     """
     top, around = Folder(), [source]
@@ -111,7 +121,7 @@ def sort_photos(source: str, photos: Iterable[str], folders: Iterable[str]) -> L
         classes = {label: [] for label, _ in grid}
         for (label, _), of_split in grid.items():
             classes[label] += of_split
-    _check_classes(place, classes)
+    _check_classes(around, classes)
     return Listing(
         {label: sorted(_photos_of(classes[label])) for label in sorted(classes)},
         {name: split for (_, split), both in (grid or {}).items() for name in _photos_of(both)},
@@ -129,52 +139,80 @@ def _photos_of(folders: Iterable[Folder]) -> list[str]:
     return photos
 
 
+def _unwrap(folder: Folder) -> Folder:
+    """The folder inside folders that hold one folder and no photos.
+
+    A last folder without folders in it may be a class and is not entered, unless its name is that
+    of a split.
+    """
+    while len(inner := folder.with_photos()) == 1 and not folder.photos:
+        ((name, only),) = inner.items()
+        if not only.with_photos() and not is_split_name(name):
+            break
+        folder = only
+    return folder
+
+
 def _given_splits(place: str, top: Folder) -> Grid | None:
     """The folders of each class and split; None where the folders give no split."""
     folders = top.with_photos()
-    below = {name: folder.with_photos() for name, folder in folders.items()}
-    named = [name for name in folders if is_split_name(name)]
-    if len(named) > 1:
-        if len(named) == len(folders):
-            return _by_split(place, below)
-        classes = {frozenset(below[name]) for name in named}
-        if len(classes) == 1 and len(classes.pop()) > 1:
-            others = _listed(set(folders) - set(named))
-            raise DataError(
-                f"{place} holds the splits {_listed(named)}, and {others} beside them, which would "
-                f"be a class. Move {others} out."
-            )
-    return _by_class(place, folders, below)
+    below = {name: _unwrap(folder).with_photos() for name, folder in folders.items()}
+    named = {name: split for name in folders if (split := _split_of(name))}
+    if len(named) > 1 and len(named) == len(folders):
+        return _by_split(place, below, named)
+    take = _folder_to_take(below, named)
+    if take is not None:
+        others = _listed(set(top.folders) - set(named))
+        raise DataError(
+            f"{place}/{take} has the name of a split and holds the folders {_listed(below[take])}, "
+            f"but {place} also holds {others}. Take {place}/{take} alone, or move {others} out. "
+            f"Splits are named train, validation and test; if {take} is a class, give it another "
+            "name."
+        )
+    return _by_class(place, folders)
 
 
-def _by_split(place: str, below: Mapping[str, Mapping[str, Folder]]) -> Grid:
+def _folder_to_take(
+    below: Mapping[str, Mapping[str, Folder]], named: Mapping[str, Split]
+) -> str | None:
+    """The folder named as a split that has classes in it, one for training before others."""
+    with_classes = [name for name in named if len(below[name]) > 1]
+    return min(with_classes, key=lambda name: (named[name] != "training", name), default=None)
+
+
+def _by_split(
+    place: str, below: Mapping[str, Mapping[str, Folder]], named: Mapping[str, Split]
+) -> Grid:
     """The classes in folders that are named as splits."""
+    take = _folder_to_take(below, named)
     for name, classes in below.items():
         if not classes:
             raise DataError(
                 f"{place}/{name} has the name of a split, and no folder for each class in it. "
-                f"Sort its photos into folders such as {name}/cat and {name}/dog, or move it out."
+                f"Sort its photos into folders such as {name}/cat and {name}/dog, or move it out"
+                + (f", or take {place}/{take} alone." if take else ".")
             )
     grid: Grid = {}
     for name, classes in below.items():
         for label, folder in classes.items():
-            grid.setdefault((label, _SPLITS[name.lower()]), []).append(folder)
+            grid.setdefault((label, named[name]), []).append(folder)
     _check_grid(place, grid)
     return grid
 
 
-def _by_class(
-    place: str, folders: Mapping[str, Folder], below: Mapping[str, Mapping[str, Folder]]
-) -> Grid | None:
+def _by_class(place: str, folders: Mapping[str, Folder]) -> Grid | None:
     """The splits in the folder of each class; None where not all folders in them are splits."""
-    names = {name for inner in below.values() for name in inner}
-    is_split = bool(names) and all(is_split_name(name) for name in names)
-    if not is_split or len(names) < 2 or any(folder.photos for folder in folders.values()):
+    below = {label: folder.with_photos() for label, folder in folders.items()}
+    named = {name: _split_of(name) for inner in below.values() for name in inner}
+    if len(named) < 2 or any(folder.photos for folder in folders.values()):
         return None
     grid: Grid = {}
     for label, inner in below.items():
         for name, folder in inner.items():
-            grid.setdefault((label, _SPLITS[name.lower()]), []).append(folder)
+            split = named[name]
+            if split is None:
+                return None
+            grid.setdefault((label, split), []).append(folder)
     _check_grid(place, grid)
     return grid
 
@@ -196,37 +234,40 @@ def _check_grid(place: str, grid: Grid) -> None:
             )
 
 
-def _check_classes(place: str, classes: Mapping[str, list[Folder]]) -> None:
-    """Raises ``DataError`` where the folders in the classes could be the classes as well."""
-    level = {
-        label: of_class
+def _check_classes(around: list[str], classes: Mapping[str, list[Folder]]) -> None:
+    """Raises ``DataError`` where the folders in the classes could be the classes as well.
+
+    Args:
+        around: the source and the folders around all classes.
+        classes: the folders of each class.
+    """
+    below = {
+        label: {name for folder in of_class for name in _unwrap(folder).with_photos()}
         for label, of_class in classes.items()
-        if any(folder.count for folder in of_class)
     }
-    below = _same_folders(level)
-    while len(below) == 1:
-        # A folder such as "images" in each.
-        (name,) = below
-        level = {label: [each.folders[name] for each in level[label]] for label in level}
-        below = _same_folders(level)
-    if len(level) < 2 or not below:
+    below = {label: names for label, names in below.items() if len(names) > 1}
+    for one, other in combinations(below, 2):
+        shared = below[one] & below[other]
+        if len(shared) > 1:
+            break
+    else:
         return
-    outer, inner = _listed(level), _listed(below)
+    with_shared = [label for label, names in below.items() if shared <= names]
+    outer, inner = _listed(with_shared), _listed(shared)
+    take = _path_of(around, min(with_shared), classes[min(with_shared)])
     raise DataError(
-        f"{place} holds no photos itself, only the folders {outer}, and each of them holds "
-        f"{inner}. Which are the classes? If it is {inner}: take {place}/{min(level)} alone, "
-        f"or name the folders {outer} train, validation and test. If it is {outer}: put their "
-        "photos into them, without folders in between."
+        f"In {'/'.join(around)} each of the folders {outer} holds the folders {inner}. Which are "
+        f"the classes? If it is {inner}: take {take} alone, or name the folders {outer} "
+        f"train, validation and test. If it is {outer}: put their photos into them, without "
+        "folders in between."
     )
 
 
-def _same_folders(level: Mapping[str, list[Folder]]) -> frozenset[str]:
-    """The names of the folders in each of these; empty where they differ, or photos are beside."""
-    folders = [folder for of_class in level.values() for folder in of_class]
-    names = {frozenset(folder.with_photos()) for folder in folders}
-    if len(names) != 1 or any(folder.photos for folder in folders):
-        return frozenset()
-    return names.pop()
+def _path_of(around: list[str], label: str, of_class: Iterable[Folder]) -> str:
+    """The path of a class; where it has a folder in each split, of that with the most photos."""
+    photo = _photos_of([max(of_class, key=lambda folder: folder.count)])[0]
+    parts = PurePosixPath(photo).parts
+    return "/".join([around[0], *parts[: parts.index(label, len(around) - 1) + 1]])
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -47,8 +47,8 @@ def list_photos(source: Path) -> Listing:
     left out.
 
     Raises:
-        DataError: there is no such folder or zip, it cannot be read, it cannot be told which
-            folders are the classes, or a class's name cannot be the name of a file.
+        DataError: there is no such folder or zip, it cannot be read, it cannot be decided
+            which folders are the classes, or a class's name cannot be the name of a file.
     """
     if source.is_dir():
         try:
