@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +86,14 @@ def eager_outputs() -> Callable[[Any, Any], tuple[Any, dict[Any, list[Any]]]]:
 def photo() -> np.ndarray:
     """A photo (40, 60, 3) with some of every colour; read-only, as a decoded one is."""
     return photos.random_photo()
+
+
+@pytest.fixture
+def rewriting() -> Iterator[Callable[[], bool]]:
+    """Whether TensorFlow's arithmetic rewriting is on, as it is at first and in the end."""
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    options.set_experimental_options({"arithmetic_optimization": True})
+    yield lambda: options.get_experimental_options()["arithmetic_optimization"]
+    options.set_experimental_options({"arithmetic_optimization": True})

@@ -20,6 +20,7 @@ from typing import Any
 
 from cnnviz.batch.runs import BatchRun, Part, explain_part
 from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.networks.engines.tensorflow import turn_off_rewriting
 from cnnviz.networks.loading import load_model
 from cnnviz.networks.network import Network
 from cnnviz.settings import ROOT
@@ -157,6 +158,7 @@ def _network(model: Path, trusted: bool, preset: str | None, fingerprint: str) -
 
     # A worker has one of the machine's processors.
     tf.config.threading.set_intra_op_parallelism_threads(1)
+    turn_off_rewriting()
     network = load_model(model, trusted=trusted, preset=preset)
     if network.fingerprint != fingerprint:
         raise ModelError(f"{model} is not the same file on all machines.")

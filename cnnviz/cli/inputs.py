@@ -74,11 +74,7 @@ Json = Annotated[
 
 def load_network(path: Path, trusted: bool) -> Network:
     """Loads a model, with a note on stderr if it has no card."""
-    import_keras("networks.loading")
-    import_keras("networks.engines.tensorflow").turn_off_rewriting()
-    network = cnnviz.load_model(path, trusted=trusted)
-    _note_inferred(network, path)
-    return network
+    return _load(path, trusted, None)
 
 
 def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
@@ -87,9 +83,7 @@ def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
     Raises:
         CardError: nothing says which values of the pixels the network takes.
     """
-    import_keras("networks.loading")
-    network = cnnviz.load_model(path, trusted=trusted, preset=preset)
-    _note_inferred(network, path)
+    network = _load(path, trusted, preset)
     if network.card.preprocessing.scaling == "unknown":
         raise CardError(
             f"{path.name} does not show which values of the pixels the network takes, and the "
@@ -100,9 +94,13 @@ def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
     return network
 
 
-def _note_inferred(network: Network, path: Path) -> None:
+def _load(path: Path, trusted: bool, preset: str | None) -> Network:
+    import_keras("networks.loading")
+    import_keras("networks.engines.tensorflow").turn_off_rewriting()
+    network = cnnviz.load_model(path, trusted=trusted, preset=preset)
     if network.card.inferred:
         say(f"Note: there is no card beside {path.name}. {network.card.description}")
+    return network
 
 
 def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:

@@ -106,6 +106,18 @@ def test_an_error_of_a_worker_ends_the_run_with_its_message(
         list(cluster.explain_parts(nodes.address, task, parts))
 
 
+def test_a_worker_turns_off_the_rewriting_that_may_take_hours(
+    model: Path, rewriting: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, which has already started its threads."""
+    threading = "tensorflow.config.threading.set_intra_op_parallelism_threads"
+    monkeypatch.setattr(threading, lambda _: None)
+    fingerprint = cnnviz.load_model(model).fingerprint
+    assert rewriting()
+    cluster._network.__wrapped__(model, False, None, fingerprint)
+    assert not rewriting()
+
+
 def test_a_missing_cluster_is_an_error(model: Path, photos: list[Path], tmp_path: Path) -> None:
     task = cluster.WorkerTask(tmp_path, model, False, "", runs.BatchRun(tmp_path))
     parts = runs.split(photos[:1], [""], 1)

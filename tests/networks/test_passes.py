@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import cnnviz
 from cnnviz.errors import LayerError, ModelError
@@ -182,12 +181,6 @@ def test_a_network_that_would_fill_the_memory_is_not_run() -> None:
 
 
 # --- Rewriting of graphs --------------------------------------------------------------------
-
-
-@pytest.fixture
-def rewriting() -> Iterator[None]:
-    yield
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
 
 
 @pytest.mark.usefixtures("rewriting")
