@@ -25,7 +25,6 @@ from cnnviz.errors import CardError
 Text = Annotated[str, Field(min_length=1)]
 MAX_SIDE = 4096
 MAX_NAME = 256
-MAX_LABELS_BYTES = 1 << 20
 
 
 # The preprocessing that a person may pick by name: fields of ``Preprocessing``.

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from cnnviz.inspection.limits import MAX_EXPANSION, MAX_FILE_BYTES, MAX_JSON_BYTES, SMALL
 from cnnviz.inspection.refusals import refusal, refusing
@@ -21,7 +21,10 @@ MEMBERS: Final = frozenset({CONFIG, METADATA, WEIGHTS})
 
 # The end record of an archive: signature, disks, entries, directory's size and offset, comment.
 _END: Final = struct.Struct("<4s4H2LH")
-_SECOND_END: Final = 20
+_END_SIGNATURE: Final = b"PK\x05\x06"
+# Of ZIP64, before it: where a second end record is, which overrules the first.
+_LOCATOR_BYTES: Final = 20
+_LOCATOR_SIGNATURE: Final = b"PK\x06\x07"
 _MAX_ENTRIES: Final = 64
 _MAX_DIRECTORY_BYTES: Final = 1 << 16
 _BLOCK: Final = 1 << 20
@@ -35,28 +38,61 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         RefusedModelError: it is no archive, or not one as Keras writes it.
     """
     with refusing("damaged-archive"):
-        check_directory(path, _MAX_ENTRIES, _MAX_DIRECTORY_BYTES)
+        end = read_end(path)
+        if end.zip64:
+            raise refusal("damaged-archive")
+        check_directory(end, _MAX_ENTRIES, _MAX_DIRECTORY_BYTES)
         archive = zipfile.ZipFile(path)
     with archive:
         _check_members(archive.infolist())
         yield archive
 
 
-def check_directory(path: Path, most_entries: int, most_bytes: int) -> None:
-    """Refuses long lists of members before `zipfile` reads them into memory.
+class End(NamedTuple):
+    """What the end record of an archive says of its list of members.
+
+    Attributes:
+        entries: how many members there are.
+        size: of the list, in bytes.
+        zip64: whether a second end record, of the format ZIP64, overrules this one.
+    """
+
+    entries: int
+    size: int
+    zip64: bool
+
+
+def read_end(path: Path, most_comment: int = 0) -> End:
+    """Reads the end record, which `zipfile` finds in the same place.
+
+    Args:
+        path: the archive.
+        most_comment: the longest comment behind the record that is allowed, in bytes.
 
     Raises:
-        RefusedModelError: the list is too long, or not at the archive's end.
+        RefusedModelError: the file does not end with the record and its comment.
     """
     with path.open("rb") as file:
         length = file.seek(0, 2)
-        file.seek(-min(length, _END.size + _SECOND_END), 2)
+        file.seek(-min(length, _LOCATOR_BYTES + _END.size + most_comment), 2)
         tail = file.read()
-    signature, *_, entries, size, _, comment = _END.unpack(tail[-_END.size :])
-    # A second end record, for archives over 4 GB, would overrule the first.
-    if signature != b"PK\x05\x06" or comment or tail.startswith(b"PK\x06\x07"):
+    start = tail.rfind(_END_SIGNATURE, 0, max(0, len(tail) - _END.size + len(_END_SIGNATURE)))
+    if start < 0:
         raise refusal("damaged-archive")
-    if entries > most_entries or size > most_bytes:
+    *_, entries, size, _, comment = _END.unpack_from(tail, start)
+    if start + _END.size + comment != len(tail) or comment > most_comment:
+        raise refusal("damaged-archive")
+    zip64 = tail.startswith(_LOCATOR_SIGNATURE, max(0, start - _LOCATOR_BYTES))
+    return End(entries, size, zip64)
+
+
+def check_directory(end: End, most_entries: int, most_bytes: int) -> None:
+    """Refuses long lists of members before `zipfile` reads them into memory.
+
+    Raises:
+        RefusedModelError: the list is too long.
+    """
+    if end.entries > most_entries or end.size > most_bytes:
         raise refusal("extra-member")
 
 

@@ -8,6 +8,7 @@ from typing import Final
 MAX_FILE_BYTES: Final = 2 << 30  # VGG16 with the state of its optimizer has 1.7 GB
 MAX_JSON_BYTES: Final = 8 << 20  # NASNetMobile's description has 0.8 MB
 MAX_EXPANSION: Final = 50  # unpacked to packed; weights can hardly be compressed
+MAX_LABELS_BYTES: Final = 1 << 20  # of a labels.txt
 SMALL: Final = 4 << 20  # the limit on expansion holds above this many bytes
 
 # --- The process that reads it ----------------------------------------------------------------

@@ -5,6 +5,7 @@ A ``.keras`` file is a ZIP archive as well: one that holds the model's own parts
 
 from __future__ import annotations
 
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,15 +16,18 @@ from typing import Final
 
 from cnnviz.errors import RefusedModelError
 from cnnviz.inspection import archive, foreign_files
-from cnnviz.inspection.limits import MAX_FILE_BYTES
+from cnnviz.inspection.limits import MAX_FILE_BYTES, MAX_LABELS_BYTES
 from cnnviz.inspection.refusals import REASONS, refusal, refusing
 
 SIGNATURE: Final = b"PK\x03\x04"
 _LABELS: Final = "labels.txt"
 _ENDINGS: Final = (".keras", ".h5", ".hdf5")
-_MAX_LABELS_BYTES: Final = 1 << 20
 _MAX_ENTRIES: Final = 2_000
 _MAX_DIRECTORY_BYTES: Final = 1 << 19
+# The most that the format allows; the archives that GitHub makes have one of 40 bytes.
+_MAX_COMMENT_BYTES: Final = (1 << 16) - 1
+# The header of a member, before its name: the length of the name is in it.
+_HEADER: Final = struct.Struct("<26xH2x")
 # Names that an error message lists at most, and their length.
 _MOST_NAMES: Final = 5
 _LONGEST_NAME: Final = 80
@@ -50,7 +54,10 @@ def model_inside(path: Path) -> Iterator[ModelInside]:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise refusal("too-large")
     with refusing("damaged-archive"):
-        archive.check_directory(path, _MAX_ENTRIES, _MAX_DIRECTORY_BYTES)
+        end = archive.read_end(path, _MAX_COMMENT_BYTES)
+        if end.zip64:
+            raise refusal(_code_of_zip64(path))
+        archive.check_directory(end, _MAX_ENTRIES, _MAX_DIRECTORY_BYTES)
         members = zipfile.ZipFile(path)
     with members:
         if {archive.CONFIG, archive.WEIGHTS} & set(members.namelist()):
@@ -70,6 +77,17 @@ def _is_zip(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(SIGNATURE)) == SIGNATURE
+
+
+def _code_of_zip64(path: Path) -> str:
+    """The code for an archive in the format ZIP64, by the name of its first member."""
+    with path.open("rb") as file:
+        (length,) = _HEADER.unpack(file.read(_HEADER.size))
+        name = file.read(length).decode("utf-8", "replace")
+    if name in archive.MEMBERS:
+        return "damaged-archive"
+    code = foreign_files.code_of_archive([name])
+    return "zip64" if code == "no-model-inside" else code
 
 
 def _find(members: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -114,7 +132,7 @@ def _read_labels(members: zipfile.ZipFile) -> str:
         if PurePosixPath(member.filename.replace("\\", "/")).name == _LABELS
         and not _is_hidden(member.filename)
     ]
-    if len(found) != 1 or found[0].file_size > _MAX_LABELS_BYTES:
+    if len(found) != 1 or found[0].file_size > MAX_LABELS_BYTES:
         return ""
     archive.check_member(found[0])
     with refusing("damaged-archive"):

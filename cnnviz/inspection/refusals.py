@@ -23,6 +23,10 @@ REASONS: Final = {
     ),
     "no-model-inside": "The ZIP file holds no Keras model: put one .keras or .h5 file into it.",
     "several-models": "The ZIP file holds several models: keep one, or give its file by itself.",
+    "zip64": (
+        "The ZIP file has the format ZIP64, which cnnviz does not read: pack the model again with "
+        "another program, or give its .keras or .h5 file by itself."
+    ),
     "folder": "This is a folder: give the .keras or .h5 file in it.",
     "lfs-pointer": (
         "This is a pointer of Git LFS, and the model itself was not downloaded: run 'git lfs pull' "

@@ -14,7 +14,6 @@ from typing import Any
 import keras
 
 from cnnviz.cards import (
-    MAX_LABELS_BYTES,
     ModelCard,
     card_path,
     labels_path,
@@ -25,6 +24,7 @@ from cnnviz.cards import (
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, write_sanitised
 from cnnviz.inspection.limited import sanitised
+from cnnviz.inspection.limits import MAX_LABELS_BYTES
 from cnnviz.inspection.model_archives import ModelInside, model_inside
 from cnnviz.networks import keras2_activations as keras2_activations  # registers them
 from cnnviz.networks.card_inference import infer_card

@@ -297,6 +297,27 @@ def _second_end() -> bytes:
     return data[:-22] + b"PK\x06\x07" + bytes(16) + data[-22:]
 
 
+def _commented(archive: bytes, comment: bytes) -> bytes:
+    memory = io.BytesIO(archive)
+    with zipfile.ZipFile(memory, "a") as written:
+        written.comment = comment
+    return memory.getvalue()
+
+
+def _zip64(members: dict[str, bytes]) -> bytes:
+    """As torch.save writes it: with the end records of ZIP64, which zipfile adds to large ones."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        for name, content in members.items():
+            with archive.open(name, "w", force_zip64=True) as member:
+                member.write(content)
+    data = memory.getvalue()
+    *_, count, size, start, _ = struct.unpack("<4s4H2LH", data[-22:])
+    end = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(data) - 22, 1)
+    return data[:-22] + end + locator + data[-22:]
+
+
 def _replaced(old: str, new: str) -> str:
     return json.dumps(n.sequential()).replace(old, new)
 
@@ -825,6 +846,18 @@ case(
     lambda: _zip({"keras_model.h5": n.hdf5_file(), "labels.txt": b"0 cats\n1 dogs\n2 owls\n"}, 8),
     suffix=".zip",
 )
+case(
+    "zip-with-a-comment",
+    LOADS,
+    lambda: _commented(_zip({"net-main/net.h5": n.hdf5_file()}), b"4d7a214614ab2935c943f9e0ff69d2"),
+    suffix=".zip",
+)
+case(
+    "zip-with-the-longest-comment",
+    LOADS,
+    lambda: _commented(_zip({"net.keras": n.keras_file()}), bytes(65_535)),
+    suffix=".zip",
+)
 
 
 # === Files that are refused =====================================================================
@@ -837,6 +870,7 @@ case("junk-before-the-archive", "not-a-model", lambda: b"MZ" + n.keras_file())
 case("start-of-an-archive", "damaged-archive", lambda: b"PK\x03\x04" + bytes(200))
 case("cut-archive", "damaged-archive", lambda: n.keras_file()[:-100])
 case("remark-behind-the-archive", "damaged-archive", lambda: n.keras_file() + b"x")
+case("comment-of-the-archive", "damaged-archive", lambda: _commented(n.keras_file(), b"x"))
 
 # --- Another kind of file: by its content, or by its name ---
 
@@ -844,6 +878,12 @@ case(
     "torch-checkpoint",
     "pickle",
     lambda: _zip({"archive/data.pkl": b"", "archive/version": b"3"}),
+    suffix=".pt",
+)
+case(
+    "torch-checkpoint-of-zip64",
+    "pickle",
+    lambda: _zip64({"net/data.pkl": b"", "net/version": b"3"}),
     suffix=".pt",
 )
 case("torch-pickle", "pickle", lambda: b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", suffix=".h5")
@@ -901,6 +941,19 @@ case(
     suffix=".zip",
 )
 case("bomb-in-a-zip", "zip-bomb", lambda: _zip({"net.h5": bytes(8 << 20)}, 8), suffix=".zip")
+case("model-in-a-zip64", "zip64", lambda: _zip64({"net.keras": n.keras_file()}), suffix=".zip")
+case(
+    "zip-with-bytes-behind-its-comment",
+    "damaged-archive",
+    lambda: _commented(_zip({"net.keras": n.keras_file()}), b"packed") + b"x",
+    suffix=".zip",
+)
+case(
+    "zip-with-a-comment-that-is-an-end-record",
+    "no-model-inside",
+    lambda: _commented(_zip({"net.keras": n.keras_file()}), _zip({})),
+    suffix=".zip",
+)
 case("zip-in-a-zip", "no-model-inside", lambda: _zip({"a.zip": b"PK"}), suffix=".zip")
 case("zip-as-a-model-in-a-zip", "not-a-model", lambda: _zip({"a.keras": _zip({"b.h5": b""})}))
 hdf5_case("start-of-hdf5", "damaged-weights", lambda: b"\x89HDF\r\n\x1a\n" + bytes(500))
