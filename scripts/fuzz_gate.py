@@ -84,7 +84,7 @@ def _note(report: Report, number: int, answer: dict[str, Any], seen: set[str] | 
     if answer.pop("wrong", False):
         report.wrong.append(number)
     try:
-        inspection = limited.read_answer(answer)
+        inspection = limited.read_verdict(answer)
     except RefusedModelError as error:
         report.verdicts[error.code] += 1
         return

@@ -38,7 +38,7 @@ def verdict(path: Path) -> Inspection:
         ModelError: the process could not do its work.
     """
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        return read_answer(_ask(path, Path(folder), "verdict"))
+        return read_verdict(_ask(path, Path(folder), "verdict"))
 
 
 @contextmanager
@@ -57,15 +57,20 @@ def sanitised(path: Path, *, inner: bool = False) -> Iterator[tuple[Inspection, 
         ModelError: the process could not do its work.
     """
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
-        inspection = read_answer(_ask(path, Path(folder), "inner" if inner else "whole"))
+        inspection = read_verdict(_ask(path, Path(folder), "inner" if inner else "whole"))
         yield inspection, Path(folder) / f"{child.COPY}{inspection.suffix}"
 
 
 def _ask(path: Path, folder: Path, what: Literal["verdict", "whole", "inner"]) -> dict[str, Any]:
     # With -m the current folder comes first on the path: it is the one that holds this cnnviz.
     command = [sys.executable, "-m", child.__name__, str(path.absolute()), str(folder), what]
-    # A thread of OpenBLAS for each core would take its share of the memory.
-    variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    variables = os.environ | {
+        # A thread of OpenBLAS for each core would take its share of the memory.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        # What a crash leaves is deleted with the folder.
+        "TMPDIR": str(folder),
+    }
     with (folder / "errors.txt").open("wb+") as errors:
         try:
             code = subprocess.run(  # nosec B603
@@ -88,12 +93,12 @@ def _ask(path: Path, folder: Path, what: Literal["verdict", "whole", "inner"]) -
     if code < 0:
         raise refusal("unreadable")
     raise ModelError(
-        f"{path.name} could not be inspected: the process that reads it failed. Is the disk full? "
-        "The log says more."
+        f"{path.name} could not be inspected: the process that reads it failed. The disk may be "
+        "full, or the file may need more memory than there is. The log says more."
     )
 
 
-def read_answer(answer: dict[str, Any]) -> Inspection:
+def read_verdict(answer: dict[str, Any]) -> Inspection:
     """What a process answered.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,38 @@ def test_a_process_that_crashes_or_takes_too_long_is_a_refusal(
     assert caught.value.code == "unreadable"
 
 
-def test_a_process_that_cannot_do_its_work_is_another_error(
+def test_a_crash_leaves_no_file_that_was_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = in_a_process(monkeypatch, tmp_path, "raise OSError('the disk is full')")
-    with pytest.raises(ModelError, match="could not be inspected") as caught:
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from cnnviz.inspection import child, gate\n"
+        "def crash(path):\n"
+        "    pathlib.Path(sys.argv[1]).with_name('unpacked').write_text(str(path))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "gate._format = crash\n"
+        "child.main(*sys.argv[1:])\n"
+    )
+    path = in_a_process(monkeypatch, tmp_path, code)
+    path.write_bytes(CASES["keras-in-a-zip"].make())
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with pytest.raises(RefusedModelError, match="crash or take too long"):
+        limited.verdict(path)
+    unpacked = Path((tmp_path / "unpacked").read_text())
+    assert unpacked.name == "model.keras"
+    assert unpacked.is_relative_to(temporary)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", ["raise OSError('the disk is full')", "raise MemoryError"])
+def test_a_process_that_cannot_do_its_work_is_another_error(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = in_a_process(monkeypatch, tmp_path, code)
+    with pytest.raises(ModelError, match="could not be inspected.*disk.*memory") as caught:
         limited.verdict(path)
     assert not isinstance(caught.value, RefusedModelError)
 
@@ -88,6 +116,6 @@ def test_the_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     )
     path = in_a_process(monkeypatch, tmp_path, code)
     found: list[Any] = []
-    monkeypatch.setattr(limited, "read_answer", found.append)
+    monkeypatch.setattr(limited, "read_verdict", found.append)
     limited.verdict(path)
     assert found == [{"memory": "refused", "seconds": [120, 120], "file": "refused"}]
