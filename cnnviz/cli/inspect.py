@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnviz.cards import read_class_names
 from cnnviz.cli.terminal import clear_errors
 from cnnviz.errors import RefusedModelError
 
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 _FORMATS = {"keras": ".keras, the archive of Keras 3", "hdf5": ".h5, the older single file"}
 # What a layer calls the size of its output, if it has one.
 _SIZES = ("units", "filters")
+_MOST_LABELS = 5  # in a line
 
 
 def inspect(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, help="A saved model: a .keras or .h5 file."),
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            help="A saved model: a .keras or .h5 file, or a .zip file with one inside.",
+        ),
     ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of lines.")
@@ -78,6 +84,7 @@ def _describe(inspection: Inspection) -> dict[str, Any]:
         "parameters": inspection.parameters,
         "inputs": inputs or [config.get("build_input_shape")],
         "outputs": [_output(layer) for layer in ends],
+        "labels": read_class_names(inspection.labels),
         "levelled": list(inspection.levelled),
     }
 
@@ -119,8 +126,17 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"parameters: {facts['parameters']:,}",
         *(f"input: {_shape(shape)}" for shape in facts["inputs"]),
         *(f"output: {_words(output)}" for output in facts["outputs"]),
+        *_label_lines(facts["labels"]),
         *(f"levelled: {sentence}" for sentence in facts["levelled"]),
     ]
+
+
+def _label_lines(labels: list[str]) -> list[str]:
+    """The class names of the ``labels.txt`` in a ZIP archive; their reader drops control codes."""
+    if not labels:
+        return []
+    more = ", …" if len(labels) > _MOST_LABELS else ""
+    return [f"labels: {len(labels):,} ({', '.join(labels[:_MOST_LABELS])}{more})"]
 
 
 def _shape(shape: list[int | None] | None) -> str:

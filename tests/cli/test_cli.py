@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -147,6 +148,31 @@ def test_predict_prints_the_answer_of_the_api(averaged: Path, photos: Path) -> N
             "top": top,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("layers",),
+        ("predict", "b.png"),
+        ("explain", "b.png", "--out", "maps"),
+        ("activations", "b.png", "conv", "--out", "maps.npy"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_commands_turn_off_the_rewriting_that_may_take_hours(
+    arguments: tuple[str, ...],
+    averaged: Path,
+    photos: Path,
+    rewriting: Callable[[], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(photos)
+    command, *rest = arguments
+    assert rewriting()
+    done = run(command, averaged, *rest)
+    assert done.exit_code == 0, done.stderr
+    assert not rewriting()
 
 
 def test_predict_without_json_prints_a_table(averaged: Path, photos: Path) -> None:
@@ -1078,9 +1104,11 @@ def test_inspect_describes_a_file_that_is_accepted(averaged: Path) -> None:
                 "activation": "softmax",
             }
         ],
+        "labels": [],
         "levelled": [],
     }
     text = run("inspect", averaged).stdout
+    assert "labels" not in text
     assert f"parameters: {facts['parameters']:,}\n" in text
     assert text.startswith(f"{averaged} ({facts['bytes']:,} bytes): accepted\n")
 
@@ -1101,6 +1129,18 @@ def test_inspect_names_inputs_and_outputs(
     (facts,) = lines(run("inspect", case.write(tmp_path), "--json"))
     assert facts["inputs"] == inputs
     assert [(one["layer"], one["size"]) for one in facts["outputs"]] == outputs
+
+
+def test_inspect_lists_the_class_names_in_an_archive(tmp_path: Path) -> None:
+    path = next(one for one in models.CASES if one.name == "keras-2-in-a-zip").write(tmp_path)
+    assert lines(run("inspect", path, "--json"))[0]["labels"] == ["cats", "dogs", "owls"]
+    assert "\nlabels: 3 (cats, dogs, owls)\n" in run("inspect", path).stdout
+    names = ["red \x1b[31m\x9b", *"bcdefg"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net.keras", n.keras_file())
+        archive.writestr("labels.txt", "\n".join(names))
+    assert lines(run("inspect", path, "--json"))[0]["labels"] == ["red [31m", *"bcdefg"]
+    assert "\nlabels: 7 (red [31m, b, c, d, e, …)\n" in run("inspect", path).stdout
 
 
 def test_inspect_names_the_reason_of_a_refusal(tmp_path: Path) -> None:
