@@ -93,6 +93,7 @@ class _Walk:
     done: dict[str, None] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
+        """Adds the sentence for a kind of change, unless it is there."""
         self.done[sentence] = None
 
 
