@@ -26,6 +26,7 @@ from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.results import Explanation, Filters, Outline, Prediction
+from cnnviz.serving.answer_checks import fits_together
 
 # What each function that can be called returns.
 RESULTS: dict[str, Any] = {
@@ -37,8 +38,8 @@ RESULTS: dict[str, Any] = {
     "prepare": type(None),
 }
 
-# The largest answers are activations: 60 million values is the most that an operation may have.
-MOST_BYTES = 256 << 20
+# What one answer may take in the process of the server: VGG16's largest maps have 13 MB.
+MOST_BYTES = 128 << 20
 # 65,000 classes with long names take half of it.
 MOST_HEADER_BYTES = 8 << 20
 _MOST_ARRAYS = 10_000
@@ -79,14 +80,14 @@ def encode(result: Any) -> list[bytes | memoryview]:
         result: of one of the types in ``RESULTS``, or of parts of these.
 
     Raises:
-        ModelError: it takes more bytes than an answer may.
+        ModelError: its texts take more bytes than those of an answer may.
     """
     arrays: list[Floats] = []
     parts = _encoded({"result": _plain(result, arrays)}, arrays)
-    if len(parts[1]) > MOST_HEADER_BYTES or sum(a.nbytes for a in arrays) > MOST_BYTES:
+    if len(parts[1]) > MOST_HEADER_BYTES:
         raise ModelError(
-            f"The answer takes more than {MOST_BYTES >> 20} MB, the most that one may take. "
-            "Choose fewer or smaller layers."
+            f"The names of this network's layers and classes take {len(parts[1]) / 2**20:,.1f} MB, "
+            f"and at most {MOST_HEADER_BYTES >> 20} MB can be shown: give them shorter names."
         )
     return parts
 
@@ -100,7 +101,8 @@ def encode_error(error: CnnvizError) -> list[bytes | memoryview]:
 
 def _encoded(content: dict[str, Any], arrays: list[Floats]) -> list[bytes | memoryview]:
     header = content | {"arrays": [[array.dtype.name, array.shape] for array in arrays]}
-    text = json.dumps(header).encode()
+    # The path of a file may hold bytes that are no text; `json.loads` decodes them in this way.
+    text = json.dumps(header, ensure_ascii=False).encode(errors="surrogatepass")
     return [_LENGTH.pack(len(text)), text, *map(_values, arrays)]
 
 
@@ -157,7 +159,8 @@ def read_answer(receive: Receive, kind: Any) -> Any:
         raise _error(header)
     arrays = _received_arrays(header.get("arrays"), receive)
     result = _built(header.get("result"), kind, arrays)
-    _check_shapes(result)
+    if not fits_together(result):
+        raise AnswerError(f"The parts of an answer ({kind}) do not fit together.")
     return result
 
 
@@ -229,6 +232,8 @@ def _built(value: Any, kind: Any, arrays: list[Floats]) -> Any:
                 raise AnswerError(f"An answer holds no valid {kind.__name__}.") from error
         case None, dict() if dataclasses.is_dataclass(kind):
             return _built_dataclass(value, kind, arrays)
+        case None, int() if type(value) is kind is int and abs(value) > _MOST_INTEGER:
+            raise AnswerError("An answer holds an integer that is too large.")
         case None, _ if type(value) is kind:
             return value
         case None, int() if kind is float and type(value) is int and abs(value) <= _MOST_INTEGER:
@@ -255,26 +260,3 @@ def _number(array: Floats) -> float:
     if array.ndim:
         raise AnswerError("An answer holds an array in place of a number.")
     return float(array)
-
-
-def _check_shapes(result: Any) -> None:
-    """Checks that the arrays have the axes that their users rely on.
-
-    Raises:
-        AnswerError: one has not.
-    """
-    match result:
-        case Prediction(labels, probabilities, logits):
-            shapes = {one.shape for one in (probabilities, logits) if one is not None}
-            fits = shapes == {(len(labels),)} and len(labels) > 0
-        case Explanation(prediction, maps):
-            _check_shapes(prediction)
-            fits = all(one.values.ndim == 2 for one in maps)
-        case Filters(kernels=kernels, biases=biases, pointwise=pointwise):
-            last = kernels if pointwise is None else pointwise
-            fits = kernels.ndim == last.ndim == 4
-            fits = fits and (biases is None or biases.shape == last.shape[-1:])
-        case _:
-            fits = True
-    if not fits:
-        raise AnswerError(f"The arrays of {type(result).__name__} do not fit together.")

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 from cnnviz.errors import WorkerError
 from cnnviz.sandbox.confinement import environment
 from cnnviz.serving import temporary_folders, worker_process
+from cnnviz.serving.answer_checks import answers_question
 from cnnviz.serving.answers import RESULTS, AnswerError, read_answer
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.untrusted_process import REQUEST_LENGTH
@@ -48,6 +49,11 @@ class UntrustedProcess:
     untrusted = True
 
     def __init__(self, settings: Settings, model: ModelFile) -> None:
+        """Starts the process.
+
+        Raises:
+            WorkerError: this system has no memory, or no process, left for it.
+        """
         self.name = model.path
         self.model = model
         self.folder = temporary_folders.make("untrusted")
@@ -56,15 +62,16 @@ class UntrustedProcess:
         self._turn = threading.Lock()
         # Of the steps before the first answer those that are done, which are not repeated.
         self._is_confined = self._is_loaded = False
-        # No shell; the arguments are constants.
-        self._process = subprocess.Popen(  # nosec B603
-            [sys.executable, "-m", "cnnviz.serving.untrusted_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=PACKAGE.parent,
-            env=environment(self.folder.name),
-        )
+        try:
+            self._process = _start(self.folder.name)
+        except OSError as error:
+            self.folder.cleanup()
+            _log.warning("The process of an untrusted model cannot be started: %s", error)
+            raise WorkerError(
+                f"The process for this model cannot be started: {error.strerror}. "
+                "Try again in a moment.",
+                again=False,
+            ) from error
         # All three are pipes, as asked for above.
         self._requests = cast(IO[bytes], self._process.stdin)
         self._answers = cast(IO[bytes], self._process.stdout)
@@ -97,7 +104,10 @@ class UntrustedProcess:
             if not self._is_loaded:
                 self._load(seconds)
             kind = RESULTS[question.function]
-            return self.ask(kind, worker_process.answer, question, seconds=seconds)
+            result = self.ask(kind, worker_process.answer, question, seconds=seconds)
+        if not answers_question(question, result):
+            raise _unreadable(f"It is not about the question ({question.function}).")
+        return result
 
     def _load(self, seconds: float) -> None:
         nothing = type(None)
@@ -144,18 +154,13 @@ class UntrustedProcess:
                 "needs more memory than there is for it, or its file is damaged."
             ) from error
         except AnswerError as error:
-            _log.warning("The answer of an untrusted model cannot be read: %s", error)
-            raise WorkerError(
-                "The process that runs this model gave an answer that cannot be read, so it was "
-                "stopped.",
-                again=False,
-            ) from error
+            raise _unreadable(error) from error
 
     def close(self) -> None:
         """Kills the process, and deletes its temporary files."""
         self._process.kill()
         self._process.wait()
-        # One who waits for an answer is told that the pipe has ended.
+        # A caller that waits for an answer sees the end of the pipe, and gives its turn back.
         with self._turn:
             self._requests.close()
             self._answers.close()
@@ -174,6 +179,26 @@ class UntrustedProcess:
             if count == 0:
                 raise EOFError
             buffer = buffer[count:]
+
+
+def _start(folder: str) -> subprocess.Popen[bytes]:
+    # No shell; the arguments are constants.
+    return subprocess.Popen(  # nosec B603
+        [sys.executable, "-m", "cnnviz.serving.untrusted_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=PACKAGE.parent,
+        env=environment(folder),
+    )
+
+
+def _unreadable(reason: object) -> WorkerError:
+    _log.warning("The answer of an untrusted model cannot be read: %s", reason)
+    return WorkerError(
+        "The process that runs this model gave an answer that cannot be read, so it was stopped.",
+        again=False,
+    )
 
 
 def _wait(pipe: IO[bytes], event: int, end: float) -> None:

@@ -41,9 +41,6 @@ _FUNCTIONS: dict[Function, str] = {
 
 _log = logging.getLogger(__name__)
 
-# What one answer may take in the process of the server: VGG16's largest maps have 13 MB.
-MAX_ANSWER_BYTES = 128 << 20
-
 # The networks in memory, the one that was used last at the end.
 _networks: OrderedDict[ModelFile, Network] = OrderedDict()
 _most_networks = 1
@@ -170,11 +167,14 @@ def answer(call: WorkerCall) -> Any:
 
 def _check_weight(result: Any) -> None:
     """Refuses an answer that the caller, which serves everybody, has no memory for."""
+    # It imports NumPy, which starts threads: not before a process is confined.
+    from cnnviz.serving.answers import MOST_BYTES
+
     weight = _weight(result)
-    if weight > MAX_ANSWER_BYTES:
+    if weight > MOST_BYTES:
         raise ModelError(
             f"The answer would take {weight / 2**20:,.0f} MB, and at most "
-            f"{MAX_ANSWER_BYTES >> 20} MB are sent at once: choose a layer with fewer or smaller "
+            f"{MOST_BYTES >> 20} MB are sent at once: choose a layer with fewer or smaller "
             "maps, or use the command line."
         )
 
@@ -182,7 +182,7 @@ def _check_weight(result: Any) -> None:
 def _weight(value: Any) -> int:
     """About how many bytes a result takes: its arrays, texts and numbers, wherever they are."""
     match value:
-        # An array: NumPy, which starts threads, is not imported before a process is confined.
+        # An array, or a number of NumPy's.
         case _ if hasattr(value, "nbytes"):
             return int(value.nbytes)
         case str() | bytes():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from cnnviz.errors import (
 )
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, Prediction
 from cnnviz.serving import answers
+from cnnviz.serving.answer_checks import answers_question
 from cnnviz.serving.answers import (
     MOST_BYTES,
     MOST_HEADER_BYTES,
@@ -35,6 +38,8 @@ from cnnviz.serving.answers import (
     encode_error,
     read_answer,
 )
+from cnnviz.serving.model_files import ModelFile
+from cnnviz.serving.worker_process import WorkerCall
 
 
 def reader(data: bytes) -> Callable[[memoryview], None]:
@@ -114,8 +119,8 @@ def test_every_result_is_read_unchanged(tiny: Any, photo: np.ndarray) -> None:
 
 def test_odd_arrays_are_read_unchanged() -> None:
     arrays = {
-        "slices": np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2],
-        "nothing": np.zeros((0, 3), np.float64),
+        "slices": np.arange(24, dtype=np.float32).reshape(3, 4, 2)[:, ::2],
+        "long": np.arange(3, dtype=np.float64),
         "half": np.array([1.5, np.inf, np.nan], np.float16),
         "big endian": np.arange(3, dtype=">f4"),
     }
@@ -132,6 +137,7 @@ def test_odd_arrays_are_read_unchanged() -> None:
         RefusedModelError("no", "zip-bomb"),
         PhotoError("a photo", "damaged"),
         StorageError("a disk", full=True),
+        ModelError("a path that is no text: \udcff\udc80, Ünïcode, 模型"),
     ],
 )
 def test_errors_for_people_are_read(error: CnnvizError) -> None:
@@ -142,11 +148,13 @@ def test_errors_for_people_are_read(error: CnnvizError) -> None:
     assert vars(caught.value) == vars(error)
 
 
-def test_an_answer_that_is_too_large_becomes_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MOST_BYTES", 100)
-    assert through({"a": np.zeros(25, np.float32)}, dict[str, answers.Floats])
-    with pytest.raises(ModelError, match="Choose fewer or smaller layers"):
-        encode({"a": np.zeros(26, np.float32)})
+def test_names_that_are_too_long_become_an_error() -> None:
+    """Each takes as many bytes as in UTF-8, and no more."""
+    scores = np.zeros(2, np.float32)
+    most = "模" * ((MOST_HEADER_BYTES - 200) // 3)
+    assert through(Prediction((most, "b"), scores, None), Prediction).labels == (most, "b")
+    with pytest.raises(ModelError, match=r"classes take 8\.0 MB, and at most 8 MB can be shown"):
+        encode(Prediction((most, "b" * 200), scores, None))
 
 
 # --- What they do not return ----------------------------------------------------------------------
@@ -231,12 +239,110 @@ def test_the_answer_to_another_question_is_refused(tiny: Any) -> None:
         read_answer(reader(message(structure)), Outline)
 
 
-def test_maps_and_kernels_need_their_axes() -> None:
+def refused(result: Any, kind: Any) -> bool:
+    """Whether this result of another process is refused for how its parts fit."""
+    try:
+        through(result, kind)
+    except AnswerError as error:
+        return "do not fit together" in str(error)
+    return False
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (2, 3), (2, 0, 3), (2, 3, 0), (1, 2, 2, 3), (1, 1, 2, 2, 3)]
+)
+def test_activations_are_maps_or_vectors(shape: tuple[int, ...]) -> None:
+    kind = RESULTS["activations"]
+    good = {"a": np.zeros((2, 2, 3), np.float32), "b": np.zeros(3, np.float32)}
+    assert not refused(good, kind)
+    assert refused(good | {"c": np.zeros(shape, np.float32)}, kind)
+    assert refused({}, kind)
+
+
+def test_an_explanation_has_maps_of_classes_that_there_are() -> None:
     prediction = Prediction(("a", "b"), np.zeros(2, np.float32), None)
-    flat = ClassActivationMap(np.zeros(9, np.float32), "cam", "conv", "a", 1.0, None)
-    with pytest.raises(AnswerError, match="do not fit together"):
-        through(Explanation(prediction, (flat,)), Explanation)
-    assert through(Explanation(prediction, ()), Explanation).maps == ()
+    one = ClassActivationMap(np.zeros((3, 3), np.float32), "cam", "conv", "a", 1.0, None)
+    assert not refused(Explanation(prediction, (one,)), Explanation)
+    assert refused(Explanation(prediction, ()), Explanation)
+    bad: dict[str, list[Any]] = {
+        "values": [np.zeros(shape, np.float32) for shape in ((9,), (0, 3), (3, 3, 1))],
+        "target": ["c"],
+        "method": ["magic"],
+    }
+    for name, values in bad.items():
+        for value in values:
+            assert refused(
+                Explanation(prediction, (one, replace(one, **{name: value}))), Explanation
+            )
+    for scores in ([0.5, np.nan], [np.inf, 0], [0.5], [[0.5, 0.5]]):
+        wrong = replace(prediction, probabilities=np.array(scores))
+        assert refused(wrong, Prediction)
+        assert refused(replace(prediction, logits=np.array(scores)), Prediction)
+        assert refused(Explanation(wrong, (one,)), Explanation)
+
+
+def test_filters_have_statistics_of_each_filter(tiny: Any) -> None:
+    good = cnnviz.filters(tiny("flat"), "conv1")
+    assert not refused(good, Filters)
+    count = good.kernels.shape[-1]
+    pointwise = np.zeros((1, 1, count, 5), np.float32)
+    assert not refused(replace(good, biases=None, pointwise=pointwise), Filters)
+    for changes in (
+        {"kernels": good.kernels[0]},
+        {"kernels": good.kernels[:0]},
+        {"biases": np.zeros(count + 1, np.float32)},
+        {"pointwise": pointwise},  # the biases belong to these
+        {"biases": None, "pointwise": pointwise[:, :, 1:]},
+        {"per_filter": good.per_layer},
+        {"per_filter": replace(good.per_filter, norm=good.per_filter.norm[1:])},
+        {"per_layer": good.per_filter},
+    ):
+        assert refused(replace(good, **changes), Filters), changes.keys()
+
+
+def test_an_outline_names_layers_and_methods_that_there_are(tiny: Any) -> None:
+    good = outline(tiny("flat"))
+    first, *others = good.layers
+    for changes in (
+        {"input_shape": ()},
+        {"input_shape": (None, 8, 8)},
+        {"methods": ()},
+        {"methods": ("magic",)},
+        {"features": "none"},
+        {"last_spatial": "none"},
+        {"makers": {"none": "conv1"}},
+        {"makers": {"conv1": "none"}},
+        {"damaged": ("none",)},
+        {"outputs": {"scores": -1}},
+        {"layers": (replace(first, output_shape=(None, -8, 8, 3)), *others)},
+        {"layers": (replace(first, parameters=-1), *others)},
+        {"layers": (replace(first, kernel_shape=(3, 3)), *others)},
+    ):
+        assert refused(replace(good, **changes), Outline), changes
+    with pytest.raises(AnswerError, match="integer that is too large"):
+        through(replace(good, parameters=1 << 2000), Outline)
+
+
+def test_an_answer_is_about_what_was_asked() -> None:
+    model = ModelFile("m.keras", 0, 0, 0)
+    ask = functools.partial(WorkerCall, model=model)
+    layers, maps = ask("activations", args=(None, ("b", "a", "b"))), np.zeros((2, 2, 3))
+    assert answers_question(layers, {"b": maps, "a": maps})
+    for given in ({"b": maps}, {"b": maps, "c": maps}, {"a": maps, "b": maps, "c": maps}):
+        assert not answers_question(layers, given)
+
+    prediction = Prediction(("a", "b"), np.zeros(2, np.float32), None)
+    one = ClassActivationMap(np.zeros((3, 3), np.float32), "cam", "conv", "a", 1.0, None)
+    for targets, count in (((), 1), (("a",), 1), (("a", "b"), 2)):
+        question = ask("explain", args=(None, targets))
+        assert answers_question(question, Explanation(prediction, (one,) * count))
+        assert not answers_question(question, Explanation(prediction, (one,) * (count + 1)))
+
+
+def test_filters_are_of_the_layer_that_was_asked_for(tiny: Any) -> None:
+    filters, model = cnnviz.filters(tiny("flat"), "conv1"), ModelFile("m.keras", 0, 0, 0)
+    assert answers_question(WorkerCall("filters", model, args=("conv1",)), filters)
+    assert not answers_question(WorkerCall("filters", model, args=("conv2",)), filters)
 
 
 def test_random_damage_gives_an_answer_or_an_error(tiny: Any, photo: np.ndarray) -> None:

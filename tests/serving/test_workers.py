@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib.util
 import logging
@@ -40,9 +41,17 @@ from cnnviz.errors import (
 from cnnviz.inspection import gate
 from cnnviz.networks import loading
 from cnnviz.results import Filters
-from cnnviz.serving import worker_pools, worker_process, workers
+from cnnviz.serving import (
+    answers,
+    temporary_folders,
+    untrusted_processes,
+    worker_pools,
+    worker_process,
+    workers,
+)
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
+from cnnviz.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
@@ -321,9 +330,9 @@ def test_an_answer_that_is_too_large_is_refused_in_words(
     question = WorkerCall("activations", flat, args=(photo, ("conv1",)))
     maps = worker_process.answer(question)["conv1"]
     # The name of the layer counts as well.
-    monkeypatch.setattr(worker_process, "MAX_ANSWER_BYTES", maps.nbytes + len("conv1"))
+    monkeypatch.setattr(answers, "MOST_BYTES", maps.nbytes + len("conv1"))
     np.testing.assert_array_equal(worker_process.answer(question)["conv1"], maps)
-    monkeypatch.setattr(worker_process, "MAX_ANSWER_BYTES", maps.nbytes)
+    monkeypatch.setattr(answers, "MOST_BYTES", maps.nbytes)
     with pytest.raises(ModelError, match="at most 0 MB are sent at once: choose a layer"):
         worker_process.answer(question)
 
@@ -491,6 +500,40 @@ def test_what_is_no_answer_ends_the_process(folder: Path) -> None:
     pool = worker_pools.open_pool(untrusted)
     with pytest.raises(WorkerError, match="gave an answer that cannot be read"):
         pool.ask(type(None), ByValue(_send_no_answer), seconds=60)
+
+
+@pytest.mark.usefixtures("anew")
+def test_an_answer_to_another_question_ends_the_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is one that was taken over: it sends other layers than were asked for."""
+    untrusted = model_file(folder / "flat.keras")
+    pool = worker_pools.open_pool(untrusted)
+    monkeypatch.setattr(pool, "_load", lambda _: None)
+    monkeypatch.setattr(pool, "ask", lambda *_, **__: {"conv2": np.zeros((2, 2, 3))})
+    question = WorkerCall("activations", untrusted, None, (None, ("conv2",)))
+    assert list(pool.answer(question)) == ["conv2"]
+    with pytest.raises(WorkerError, match="gave an answer that cannot be read") as caught:
+        pool.answer(replace(question, args=(None, ("conv1",))))
+    assert not caught.value.again
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
+def test_a_process_that_cannot_be_started_leaves_nothing(
+    flat: ModelFile, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    made = []
+    make = temporary_folders.make
+    monkeypatch.setattr(temporary_folders, "make", lambda kind: made.append(make(kind)) or made[-1])
+    monkeypatch.setattr(untrusted_processes.subprocess, "Popen", refuse)
+    with pytest.raises(WorkerError, match=f"cannot be started: {os.strerror(code)}") as caught:
+        untrusted_processes.UntrustedProcess(read_settings(), flat)
+    assert not caught.value.again
+    assert made
+    assert not Path(made[0].name).exists()
 
 
 @pytest.mark.usefixtures("anew")

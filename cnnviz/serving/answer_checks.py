@@ -1,0 +1,106 @@
+"""Whether an untrusted answer, whose types are right, is one that a network can give.
+
+Its users, such as the pages, rely on the shapes of arrays, and on names that another part has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnviz.arrays import Floats
+from cnnviz.attribution.methods import METHODS
+from cnnviz.results import Explanation, Filters, LayerInfo, Outline, Prediction, WeightStatistics
+
+if TYPE_CHECKING:
+    from cnnviz.serving.worker_process import WorkerCall
+
+
+def fits_together(result: Any) -> bool:
+    """Whether the parts of a result fit together."""
+    match result:
+        case Prediction():
+            return _prediction_fits(result)
+        case Explanation(prediction, maps):
+            return (
+                _prediction_fits(prediction)
+                and len(maps) > 0
+                and all(_is_filled(one.values, 2) for one in maps)
+                and all(one.target in prediction.labels for one in maps)
+                and all(one.method in METHODS for one in maps)
+            )
+        case Filters():
+            return _filters_fit(result)
+        case Outline():
+            return _outline_fits(result)
+        # Activations: (h, w, K), or (K,) of a layer without maps.
+        case dict():
+            return len(result) > 0 and all(_is_filled(one, 1, 3) for one in result.values())
+    return True
+
+
+def answers_question(question: WorkerCall, result: Any) -> bool:
+    """Whether a result that fits together is about what was asked."""
+    match question.function:
+        case "activations":
+            return list(result) == list(dict.fromkeys(question.args[1]))
+        case "explain":
+            # Without classes, the predicted one is explained.
+            return len(result.maps) == max(1, len(question.args[1]))
+        case "filters":
+            return bool(result.layer == question.args[0])
+    return True
+
+
+def _is_filled(array: Floats, *axes: int) -> bool:
+    """Whether an array has one of these numbers of axes, and values."""
+    return array.ndim in axes and array.size > 0
+
+
+def _prediction_fits(prediction: Prediction) -> bool:
+    scores = [prediction.probabilities]
+    if prediction.logits is not None:
+        scores.append(prediction.logits)
+    count = len(prediction.labels)
+    return count > 0 and all(one.shape == (count,) and np.isfinite(one).all() for one in scores)
+
+
+def _filters_fit(filters: Filters) -> bool:
+    kernels, biases, pointwise = filters.kernels, filters.biases, filters.pointwise
+    last = kernels if pointwise is None else pointwise
+    return (
+        _is_filled(kernels, 4)
+        and _is_filled(last, 4)
+        and (pointwise is None or pointwise.shape[2] == kernels.shape[3])
+        and (biases is None or biases.shape == last.shape[3:])
+        and _have_shape(filters.per_filter, kernels.shape[3:])
+        and _have_shape(filters.per_layer, ())
+    )
+
+
+def _have_shape(statistics: WeightStatistics, shape: tuple[int, ...]) -> bool:
+    return all(one.shape == shape for one in vars(statistics).values())
+
+
+def _outline_fits(outline: Outline) -> bool:
+    paths = {layer.path for layer in outline.layers}
+    named = {*outline.makers, *outline.makers.values(), *outline.damaged}
+    named |= {path for path in (outline.features, outline.last_spatial) if path is not None}
+    return (
+        len(outline.input_shape) == 4
+        and all(map(_layer_fits, outline.layers))
+        and named <= paths
+        and len(outline.methods) > 0
+        and METHODS.keys() >= set(outline.methods)
+        and all(count > 0 for count in outline.outputs.values())
+    )
+
+
+def _layer_fits(layer: LayerInfo) -> bool:
+    sizes = [size for size in layer.output_shape if size is not None]
+    return (
+        min(sizes, default=0) >= 0
+        and layer.parameters >= 0
+        and (layer.kernel_shape is None or len(layer.kernel_shape) == 4)
+    )
