@@ -95,7 +95,16 @@ def main(folder: str, parent: str) -> None:
     if sys.platform != "win32":
         os.nice(_NICE)
     # Before any thread is started. The shipped networks are what `transfer` starts from.
-    confine(_MEMORY, read=[Path(job.request.source), ROOT / "models"], write=[job.folder])
+    try:
+        confine(_MEMORY, read=[Path(job.request.source), ROOT / "models"], write=[job.folder])
+    except (OSError, RuntimeError):
+        _log.exception("The process of a training could not be confined")
+        reason = (
+            "This system refuses to confine the process of a training, so it is not started. "
+            "The server's log says more."
+        )
+        job.report(TrainingStatus("failed", reason))
+        return
     follow(int(parent))
     threading.Thread(target=_show_life, args=(job,), daemon=True).start()
     reporter = ProgressReporter(job)

@@ -25,6 +25,9 @@ MOST_SECONDS = 3600
 SILENT_SECONDS = 30
 # One that shows life, and does not end so long after it should have, is killed as well.
 OVERDUE_SECONDS = 600
+# One that shows no sign of life for so long keeps all others from training, and is killed without
+# being asked. A busy machine, and the import of TensorFlow, take a small part of it.
+STUCK_SECONDS = 300
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ def look_after(process: subprocess.Popen[bytes], job: TrainingJob) -> None:
 
 def _wait_for_end(process: subprocess.Popen[bytes], job: TrainingJob) -> str:
     """Waits for the end of a process, kills it where it is stuck, and returns why; "" if not."""
+    kept = "The epochs that were finished can still be looked at."
     start = last_change = time.monotonic()
     asked, sign = float("inf"), None
     while True:
@@ -79,9 +83,16 @@ def _wait_for_end(process: subprocess.Popen[bytes], job: TrainingJob) -> str:
             asked = min(asked, now)
         silent = min(now - last_change, now - asked) > SILENT_SECONDS
         if silent or now - min(asked, start + MOST_SECONDS) > OVERDUE_SECONDS:
-            process.kill()
-            process.wait()
+            _kill(process)
+            return f"The process that trained did not end when it was to, so it was stopped. {kept}"
+        if now - last_change > STUCK_SECONDS:
+            _kill(process)
             return (
-                "The process that trained did not end when it was to, so it was stopped. The "
-                "epochs that were finished can still be looked at."
+                "The process that trained had shown no sign of life for "
+                f"{STUCK_SECONDS // 60} minutes, so it was stopped. {kept}"
             )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -304,7 +305,7 @@ def test_a_process_that_is_stuck_is_replaced_after_stop(
     stuck = training_jobs.process_id()
     assert stuck is not None
     os.kill(stuck, signal.SIGSTOP)
-    # It may have been slow only: nothing is killed that nobody wants to end.
+    # It may only be slow: a short silence is no reason to kill a process that was not asked to end.
     assert not wait_until(lambda: training_jobs.process_id() is None, 4)
     training_jobs.stop()
     assert wait_until(lambda: training_jobs.process_id() is None, 10)
@@ -314,6 +315,49 @@ def test_a_process_that_is_stuck_is_replaced_after_stop(
     assert status.state == "stopped"
     # The next training can begin.
     assert not training_jobs.is_active()
+
+
+def test_a_process_that_stays_silent_is_killed_without_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = _job_in(tmp_path)
+    job.report(TrainingStatus("training", epoch=1))
+    silent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(training_supervision, "STUCK_SECONDS", 0.5)
+    last = time.monotonic() + 1.5
+    monkeypatch.setattr(TrainingJob, "last_sign_of_life", lambda _: min(time.monotonic(), last))
+    training_supervision.look_after(silent, job)
+    assert silent.returncode == -signal.SIGKILL
+    assert time.monotonic() > last + 0.5
+    status = job.reported_status()
+    assert (status.state, status.epoch) == ("stopped", 1)
+    assert status.message.startswith("The process that trained had shown no sign of life")
+
+
+@pytest.mark.parametrize("error", [OSError(1, "no"), RuntimeError("threads")])
+def test_a_process_that_cannot_be_confined_does_not_train(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs in this process, without what would change it."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    def train(*_: Any) -> None:
+        pytest.fail("It is not to go on.")
+
+    job = _job_in(tmp_path)
+    job.write_request()
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setattr(training_process, "confine", refuse)
+    for name in ("follow", "_train"):
+        monkeypatch.setattr(training_process, name, train)
+    training_process.main(str(tmp_path), "1")
+    assert job.reported_status() == TrainingStatus(
+        "failed",
+        "This system refuses to confine the process of a training, so it is not started. "
+        "The server's log says more.",
+    )
 
 
 def test_a_process_that_does_not_end_is_killed_in_the_end(
