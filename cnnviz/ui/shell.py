@@ -92,7 +92,7 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
         title: the heading.
         lead: the text below it.
         runs_photo: whether the page runs the network on the photo; it then stops with a question
-            where nobody knows which values the network takes.
+            where the values that the network takes are not known.
 
     If the first request to a new server is for a page, Streamlit runs the page without
     ``app.py``. After ``st.navigation`` the same request is run again through that.

@@ -116,14 +116,14 @@ class UploadGuard:
             _report(session, str(error))
             await PlainTextResponse(str(error), status_code=413)(scope, receive, send)
         except ClientDisconnect:
-            # The person went away, or cancelled: nobody waits for an answer.
+            # The person left the page, or cancelled: no answer can be sent.
             pass
         finally:
             release()
 
 
 def free_ended_sessions() -> None:
-    """Deletes the files of sessions that nobody can come back to.
+    """Deletes the files of sessions that have ended and cannot be resumed.
 
     Streamlit does so only when it happens to collect such a session as garbage.
     """
