@@ -84,13 +84,10 @@ def _have_shape(statistics: WeightStatistics, shape: tuple[int, ...]) -> bool:
 
 
 def _outline_fits(outline: Outline) -> bool:
-    paths = {layer.path for layer in outline.layers}
-    named = {*outline.makers, *outline.makers.values(), *outline.damaged}
-    named |= {path for path in (outline.features, outline.last_spatial) if path is not None}
+    # Maps may come from an operation, or a second call, that is not among the layers.
     return (
         len(outline.input_shape) == 4
         and all(map(_layer_fits, outline.layers))
-        and named <= paths
         and len(outline.methods) > 0
         and METHODS.keys() >= set(outline.methods)
         and all(count > 0 for count in outline.outputs.values())
