@@ -34,9 +34,6 @@ def fits_together(result: Any) -> bool:
             return _filters_fit(result)
         case Outline():
             return _outline_fits(result)
-        # Activations: (h, w, K), or (K,) of a layer without maps.
-        case dict():
-            return len(result) > 0 and all(_is_filled(one, 1, 3) for one in result.values())
     return True
 
 
@@ -44,7 +41,9 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
     """Whether a result that fits together is about what was asked."""
     match question.function:
         case "activations":
-            return list(result) == list(dict.fromkeys(question.args[1]))
+            # (h, w, K), or (K,) of a layer without maps.
+            filled = all(_is_filled(one, 1, 3) for one in result.values())
+            return filled and list(result) == list(dict.fromkeys(question.args[1]))
         case "explain":
             # Without classes, the predicted one is explained.
             return len(result.maps) == max(1, len(question.args[1]))
