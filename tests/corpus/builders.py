@@ -429,8 +429,8 @@ def augmented() -> Any:
 
     augment = keras.Sequential(
         [
-            layers.RandomFlip("horizontal"),
-            layers.RandomRotation(0.3),
+            layers.RandomFlip("horizontal", name="flip"),
+            layers.RandomRotation(0.3, name="rotation"),
             layers.RandomContrast(0.5),
             layers.GaussianNoise(1.0),
         ],
