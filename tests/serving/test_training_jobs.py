@@ -220,6 +220,8 @@ def test_a_killed_process_has_failed_and_its_epochs_are_kept() -> None:
     job = start(LONG)
     assert wait_until(lambda: epochs_of(job))
     kill()
+    # Its temporary files go when its end is noticed.
+    assert wait_until(lambda: not job.temporary.exists(), 20)
     before = snapshot(job.folder)
     status = ended(job)
     assert status.state == "failed"
