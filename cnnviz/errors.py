@@ -3,6 +3,8 @@
 A message states what was expected, what was received, and what to do.
 """
 
+from typing import Self
+
 
 class CnnvizError(Exception):
     """The base class of every error with a message for the person who uses cnnviz."""
@@ -66,6 +68,15 @@ class WorkerError(CnnvizError):
     def __init__(self, message: str, *, again: bool = True) -> None:
         super().__init__(message)
         self.again = again
+
+    @classmethod
+    def too_late(cls, seconds: float) -> Self:
+        """The error where there was no answer within so many seconds."""
+        return cls(
+            f"The network gave no answer within {seconds} seconds, so it was stopped. "
+            "Nothing of yours is lost.",
+            again=False,
+        )
 
 
 class RefusedModelError(ModelError):

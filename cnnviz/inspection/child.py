@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +15,10 @@ from cnnviz.errors import RefusedModelError
 from cnnviz.inspection import gate
 from cnnviz.inspection.limits import CHILD_BYTES, CHILD_SECONDS, MAX_COPY_BYTES
 from cnnviz.processes import follow
+from cnnviz.sandbox.confinement import limit_resources
 
 ANSWER: Final = "answer.json"
 COPY: Final = "model"
-
-_log = logging.getLogger(__name__)
 
 
 def main(file: str, folder: str, what: str) -> None:
@@ -33,18 +30,9 @@ def main(file: str, folder: str, what: str) -> None:
 
 def limit(seconds: int = CHILD_SECONDS) -> None:
     """Limits this process, for good: its memory, its time, and the files that it writes."""
-    for kind, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, MAX_COPY_BYTES),
-        (resource.RLIMIT_AS, CHILD_BYTES),
-    ):
-        _, ceiling = resource.getrlimit(kind)
-        most = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-        try:
-            resource.setrlimit(kind, (most, most))
-        except (ValueError, OSError):
-            _log.warning("This system does not limit a process: %s.", kind)
+    limit_resources(
+        RLIMIT_CORE=0, RLIMIT_CPU=seconds, RLIMIT_FSIZE=MAX_COPY_BYTES, RLIMIT_AS=CHILD_BYTES
+    )
 
 
 def answer(file: Path, folder: Path, what: str) -> dict[str, Any]:

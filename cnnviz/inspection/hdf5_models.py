@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cnnviz.inspection import weights
 from cnnviz.inspection.kinds import MODELS
-from cnnviz.inspection.plain_data import Json
+from cnnviz.inspection.plain_data import WHOLE_AXIS, Json
 from cnnviz.inspection.refusals import refusal
 
 GROUP: Final = "model_weights"
@@ -24,10 +24,6 @@ GROUP: Final = "model_weights"
 OF_THE_MODEL: Final = "top_level_model_weights"
 
 _ELLIPSIS: Final = {"class_name": "__ellipsis__", "config": {}}
-_WHOLE_AXIS: Final = {
-    "class_name": "__slice__",
-    "config": {"start": None, "stop": None, "step": None},
-}
 
 # The paths of the arrays of each layer, by the layer's name, in order.
 Listing = dict[str, tuple[str, ...]]
@@ -100,7 +96,7 @@ def _whole_index(key: Any, rank: int) -> Any:
         return key
     at = keys.index(_ELLIPSIS)
     others = sum(item is not None for item in keys) - 1
-    return [*keys[:at], *[_WHOLE_AXIS] * (rank - others), *keys[at + 1 :]]
+    return [*keys[:at], *[WHOLE_AXIS] * (rank - others), *keys[at + 1 :]]
 
 
 def _texts(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:

@@ -18,7 +18,7 @@ from cnnviz.inspection.keras2_functions import RULES, Rule
 from cnnviz.inspection.keras2_ranks import highest
 from cnnviz.inspection.kinds import LAYERS, OPERATIONS
 from cnnviz.inspection.limits import MAX_RANK
-from cnnviz.inspection.plain_data import Json, is_whole
+from cnnviz.inspection.plain_data import WHOLE_AXIS, Json, is_whole
 from cnnviz.inspection.refusals import refusal
 
 FUNCTION_LAYERS: Final = frozenset({"TFOpLambda", "SlicingOpLambda"})
@@ -156,9 +156,6 @@ def _holds_tensors(value: list[Any]) -> bool:
     )
 
 
-_ALL: Final = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
-
-
 def _key(spec: Any, ranks: Sequence[int | None]) -> list[Any]:
     """What ``x[...]`` holds, with whole slices in place of an ellipsis.
 
@@ -173,7 +170,7 @@ def _key(spec: Any, ranks: Sequence[int | None]) -> list[Any]:
             case int() if is_whole(part):
                 key.append(part)
             case {"class_name": "__ellipsis__"}:
-                key += [_ALL] * _axes_left(parts, position, ranks)
+                key += [WHOLE_AXIS] * _axes_left(parts, position, ranks)
             case {"start": start, "stop": stop, "step": step} if all(
                 end is None or is_whole(end) for end in (start, stop, step)
             ):
@@ -181,7 +178,7 @@ def _key(spec: Any, ranks: Sequence[int | None]) -> list[Any]:
                 key.append({"class_name": "__slice__", "config": ends})
             case _:
                 raise _NoCounterpartError
-    return key or [_ALL]
+    return key or [WHOLE_AXIS]
 
 
 def _axes_left(parts: list[Any], position: int, ranks: Sequence[int | None]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from cnnviz.inspection.kinds import FORBIDDEN, NUMBERS
 from cnnviz.inspection.limits import (
@@ -18,6 +18,12 @@ from cnnviz.inspection.limits import (
 from cnnviz.inspection.refusals import refusal
 
 Json = dict[str, Any]
+
+# The index that takes a whole axis, as Keras 3 writes it: that of ``x[:]``.
+WHOLE_AXIS: Final = {
+    "class_name": "__slice__",
+    "config": {"start": None, "stop": None, "step": None},
+}
 
 
 def clean_number_type(value: Any) -> str | None:

@@ -109,7 +109,7 @@ def confine(memory: int, read: Iterable[Path] = (), write: Iterable[Path] = ()) 
     tasks = Path("/proc/self/task")
     if tasks.is_dir() and len(list(tasks.iterdir())) > 1:
         raise RuntimeError("A process must be confined before it starts a thread.")
-    _limit_resources(memory)
+    limit_resources(RLIMIT_CORE=0, RLIMIT_AS=memory, RLIMIT_FSIZE=_MOST_FILE_BYTES)
     protect_memory()
     if sys.platform != "linux":
         return
@@ -119,6 +119,25 @@ def confine(memory: int, read: Iterable[Path] = (), write: Iterable[Path] = ()) 
     null = Path("/dev/null")
     landlock.restrict(read=[*_python_files(), *read], write=[null, *write])
     seccomp.restrict()
+
+
+def limit_resources(**most: int) -> None:
+    """Limits what this process may use, for good; where there are stricter limits, these stay.
+
+    Args:
+        most: the limits by their names in the module ``resource``, such as ``RLIMIT_AS=1 << 32``.
+    """
+    # Windows has no such module.
+    import resource
+
+    for name, value in most.items():
+        kind = getattr(resource, name)
+        _, ceiling = resource.getrlimit(kind)
+        allowed = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
+        try:
+            resource.setrlimit(kind, (allowed, allowed))
+        except (ValueError, OSError):
+            _log.warning("This system does not limit a process: %s.", name)
 
 
 def protect_memory() -> None:
@@ -144,23 +163,6 @@ def _python_files() -> list[Path]:
     searched = map(Path, sys.path)
     folders |= {path for path in searched if path.name in {"site-packages", "dist-packages"}}
     return [*sorted(folders), *map(Path, _SYSTEM_FILES), Path(sys.prefix, "pyvenv.cfg"), PACKAGE]
-
-
-def _limit_resources(memory: int) -> None:
-    # Windows has no such module.
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, _MOST_FILE_BYTES),
-    ):
-        _, ceiling = resource.getrlimit(kind)
-        allowed = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-        try:
-            resource.setrlimit(kind, (allowed, allowed))
-        except (ValueError, OSError):
-            _log.warning("This system does not limit the memory of a process.")
 
 
 def _drop_capabilities() -> None:

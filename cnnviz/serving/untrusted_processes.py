@@ -142,11 +142,7 @@ class UntrustedProcess:
             self._send(REQUEST_LENGTH.pack(len(request)) + request, end)
             return read_answer(lambda buffer: self._receive(buffer, end), kind)
         except TimeoutError as error:
-            raise WorkerError(
-                f"The network gave no answer within {seconds} seconds, so it was stopped. "
-                "Nothing of yours is lost.",
-                again=False,
-            ) from error
+            raise WorkerError.too_late(seconds) from error
         # A pipe that was closed, here or there.
         except (EOFError, OSError, ValueError) as error:
             raise WorkerError(

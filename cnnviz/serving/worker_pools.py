@@ -91,11 +91,7 @@ class WorkerPool:
                 "A new one is being started; nothing of yours is lost."
             ) from error
         except TimeoutError as error:
-            raise WorkerError(
-                f"The network gave no answer within {seconds} seconds, so it was stopped. "
-                "Nothing of yours is lost.",
-                again=False,
-            ) from error
+            raise WorkerError.too_late(seconds) from error
 
     def close(self) -> None:
         """Kills the processes, and deletes their temporary files."""
