@@ -21,10 +21,13 @@ from pydantic import (
 )
 
 from cnnviz.errors import CardError
+from cnnviz.storage import read_small_file
 
 Text = Annotated[str, Field(min_length=1)]
 MAX_SIDE = 4096
 MAX_NAME = 256
+# 65,536 classes with long names take half of it.
+MAX_CARD_BYTES = 32 << 20
 
 
 # The preprocessing that a person may pick by name: fields of ``Preprocessing``.
@@ -217,7 +220,7 @@ def read_card(path: str | Path) -> ModelCard:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_small_file(path, MAX_CARD_BYTES).decode())
     except OSError as error:
         raise CardError(f"The card {path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -49,3 +49,19 @@ def write_whole(path: Path, data: bytes) -> None:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", full=error.errno in _FULL
         ) from error
+
+
+def read_small_file(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most so many.
+
+    Raises:
+        OSError: it cannot be read, is larger, or is no regular file: to read a pipe would block
+            for ever, and a device has no end.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most >> 20} MB")
+    return data

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cnnviz import cards
 from cnnviz.cards import ModelCard, card_path, read_card, write_card
 from cnnviz.errors import CardError
 
@@ -248,3 +250,18 @@ def test_a_card_that_cannot_be_opened_is_refused_by_name(tmp_path: Path) -> None
         read_card(tmp_path / "none.json")
     with pytest.raises(CardError, match="cannot be read"):
         read_card(tmp_path)
+
+
+def test_a_card_that_is_a_pipe_or_has_no_end_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(CardError, match=r"pipe\.json cannot be read: it is no file"):
+        read_card(tmp_path / "pipe.json")
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    with pytest.raises(CardError, match="it is no file"):
+        read_card(tmp_path / "device.json")
+    (tmp_path / "large.json").write_bytes(bytes((1 << 20) + 1))
+    monkeypatch.setattr(cards, "MAX_CARD_BYTES", 1 << 20)
+    with pytest.raises(CardError, match="it has more than 1 MB"):
+        read_card(tmp_path / "large.json")

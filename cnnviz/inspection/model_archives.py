@@ -5,6 +5,7 @@ A ``.keras`` file is a ZIP archive as well: one that holds the model's own parts
 
 from __future__ import annotations
 
+import codecs
 import struct
 import tempfile
 import zipfile
@@ -136,4 +137,14 @@ def _read_labels(members: zipfile.ZipFile) -> str:
         return ""
     archive.check_member(found[0])
     with refusing("damaged-archive"):
-        return members.read(found[0]).decode("utf-8-sig", "replace")
+        return decode_labels(members.read(found[0]))
+
+
+def decode_labels(data: bytes) -> str:
+    """The text of a ``labels.txt``: UTF-8, UTF-16 with its mark, or else Windows-1252."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")

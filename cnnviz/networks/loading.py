@@ -25,12 +25,13 @@ from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, write_sanitised
 from cnnviz.inspection.limited import sanitised
 from cnnviz.inspection.limits import MAX_LABELS_BYTES
-from cnnviz.inspection.model_archives import ModelInside, model_inside
+from cnnviz.inspection.model_archives import ModelInside, decode_labels, model_inside
 from cnnviz.networks import keras2_activations as keras2_activations  # registers them
 from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.checks import check_built, check_card, check_model
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import describe_model, walk
+from cnnviz.storage import read_small_file
 
 _log = logging.getLogger(__name__)
 
@@ -187,8 +188,7 @@ def _with_card_beside(path: Path, model: keras.Model, labels: str, preset: str |
 def _labels_beside(path: Path) -> str:
     """The text of the ``labels.txt`` in a model's folder; "" if there is no such file."""
     try:
-        with labels_path(path).open("rb") as file:
-            return file.read(MAX_LABELS_BYTES).decode("utf-8-sig", "replace")
+        return decode_labels(read_small_file(labels_path(path), MAX_LABELS_BYTES))
     except OSError:
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from PIL import Image, ImageOps
 import cnnviz
 from cnnviz.cards import read_class_names, write_card
 from cnnviz.errors import RefusedModelError
+from cnnviz.inspection.model_archives import decode_labels
+from cnnviz.networks import loading
 
 # Keras saves a model with a call that NumPy 2 deprecates.
 pytestmark = [
@@ -135,3 +138,13 @@ def test_several_models_are_named(archive: Path, tmp_path: Path) -> None:
         "converted_keras.zip is refused. The ZIP file holds several models: keep one, or give its "
         "file by itself. It holds keras_model.h5, old/second\ufffd.h5."
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_text_of_labels_is_read_in_the_encodings_of_windows(encoding: str) -> None:
+    assert decode_labels("0 café\n1 Hühner\n".encode(encoding)) == "0 café\n1 Hühner\n"
+
+
+def test_labels_that_are_a_pipe_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.txt")
+    assert loading._labels_beside(tmp_path / "model.keras") == ""
