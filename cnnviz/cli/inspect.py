@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnviz.cards import read_class_names
-from cnnviz.cli.terminal import clear_errors
+from cnnviz.cli.terminal import clear_errors, printable
 from cnnviz.errors import RefusedModelError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def inspect(
         typer.echo(json.dumps(facts))
     else:
         for line in _lines(facts):
-            typer.echo(line)
+            typer.echo(printable(line))
     if not facts["accepted"]:
         raise typer.Exit(1)
 

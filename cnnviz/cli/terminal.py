@@ -32,7 +32,12 @@ _LISTED_FAILURES = 20
 
 def say(text: str) -> None:
     """Writes a line to stderr: everything that is not a result."""
-    typer.echo(text, err=True)
+    typer.echo("\n".join(map(printable, text.split("\n"))), err=True)
+
+
+def printable(text: str) -> str:
+    """A text without line breaks, terminal codes and bytes that are no text, as names may hold."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> None:
@@ -72,8 +77,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, tuple):
         return " × ".join(str(size) for size in value if size is not None)
-    # A file's name may hold line breaks, terminal codes or bytes that are no text.
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in value or "")
+    return printable(value or "")
 
 
 def progress(
@@ -97,7 +101,7 @@ def finish(failures: dict[str, str], complete_list: str = "") -> None:
         return
     say(f"Failed: {len(failures):,}")
     for name, message in islice(failures.items(), _LISTED_FAILURES if complete_list else None):
-        say(f"  {name}: {message}")
+        say(f"  {printable(name)}: {message}")
     if complete_list and len(failures) > _LISTED_FAILURES:
         say(f"  … and {len(failures) - _LISTED_FAILURES:,} more: {complete_list}.")
     raise typer.Exit(1)

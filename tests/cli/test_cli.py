@@ -338,6 +338,7 @@ def test_other_commands_take_pictures_of_data_sets(
         ("scaled.npy#0", r"holds no pictures.*\(2, 9, 9\) of type float32"),
         ("scaled.npy#x/0", "holds one array, without a name"),
         ("pickled.npz#0", "no array of pictures.*of type object"),
+        ("columns.npz#0", "x_test of columns.npz is in Fortran order: save numpy.ascontiguous"),
         ("cut.npy#1", "is damaged"),
         ("text.npz#1", "is damaged"),
         ("long.npy#0", "one side is more than 20 times"),
@@ -349,6 +350,7 @@ def test_what_is_no_picture_of_a_data_set(digits: Path, name: str, message: str)
     np.savez(folder / "labels.npz", y=np.arange(3))
     np.save(folder / "scaled.npy", np.zeros((2, 9, 9), np.float32))
     np.savez(folder / "pickled.npz", x=np.array([{}], dtype=object))
+    np.savez(folder / "columns.npz", x_test=np.zeros((2, 9, 9), np.uint8, "F"))
     np.save(folder / "long.npy", np.zeros((1, 2, 50), np.uint8))
     np.save(folder / "cut.npy", np.zeros((2, 9, 9), np.uint8))
     (folder / "cut.npy").write_bytes((folder / "cut.npy").read_bytes()[:-1])
@@ -1141,6 +1143,17 @@ def test_inspect_lists_the_class_names_in_an_archive(tmp_path: Path) -> None:
         archive.writestr("labels.txt", "\n".join(names))
     assert lines(run("inspect", path, "--json"))[0]["labels"] == ["red [31m", *"bcdefg"]
     assert "\nlabels: 7 (red [31m, b, c, d, e, …)\n" in run("inspect", path).stdout
+
+
+def test_names_of_files_reach_the_terminal_without_its_codes(
+    averaged: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "red\x1b[31m\a\n.keras"
+    path.write_bytes(b"no model")
+    assert "red\ufffd[31m\ufffd\ufffd.keras (8 bytes): refused" in run("inspect", path).stdout
+    failed = run("predict", averaged, tmp_path / "red\x1b[31m\n.jpg")
+    assert "red\ufffd[31m\ufffd.jpg: " in failed.stderr
+    assert "\x1b[31m" not in failed.stderr
 
 
 def test_inspect_names_the_reason_of_a_refusal(tmp_path: Path) -> None:
