@@ -148,8 +148,8 @@ REASONS: Final = {
     # The weights.
     "damaged-weights": "The weights cannot be read: save the model anew.",
     "odd-hdf5": (
-        "The weights use a form of HDF5 that Keras never writes: open the file in Keras and save "
-        "the model anew."
+        "The weights are in a newer form of HDF5, which Keras writes only for names with letters "
+        "outside ASCII: give the layers plain names, or save the model anew with Keras."
     ),
     "weights-only": (
         "The file holds weights and no layers: save the whole model with model.save(), not with "

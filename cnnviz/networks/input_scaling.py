@@ -126,7 +126,8 @@ def _run(node: Any, given: list[_Values], walk: _Walk) -> list[_Values | None]:
         runs.append(keras.tree.flatten(run_in_inference(operation, args, kwargs)))
     outputs: list[_Values | None] = [list(values) for values in zip(*runs, strict=True)]
     if not all(_is_linear(values) for values in outputs if values is not None):
-        walk.ends.extend(given)
+        # What a curve takes, such as a logarithm, need not be what networks take.
+        walk.ends.extend(values for values in given if _fitting_scaling(values) == "none")
         return []
     return outputs
 

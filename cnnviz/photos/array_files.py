@@ -97,7 +97,7 @@ def read_array_picture(reference: ArrayReference) -> NDArray[np.uint8]:
 
 def _read(file: IO[bytes], title: str, number: int) -> NDArray[np.uint8]:
     """One picture of the array in an open ``.npy`` file."""
-    shape, dtype = _header(file)
+    shape, by_columns, dtype = _header(file)
     if not _holds_pictures(shape, dtype):
         raise PhotoError(
             f"{title} holds no pictures: they are (N, height, width) or (N, height, width, 1 or "
@@ -107,6 +107,12 @@ def _read(file: IO[bytes], title: str, number: int) -> NDArray[np.uint8]:
     if number >= shape[0]:
         raise PhotoError(
             f"{title} has no picture {number:,}: it holds {shape[0]:,}, counted from 0.", "number"
+        )
+    # The values of one picture are all over such an array.
+    if by_columns:
+        raise PhotoError(
+            f"{title} is in Fortran order: save numpy.ascontiguousarray of it, and name that file.",
+            "array",
         )
     check_size(shape[2], shape[1])
     size = math.prod(shape[1:])
@@ -118,18 +124,19 @@ def _read(file: IO[bytes], title: str, number: int) -> NDArray[np.uint8]:
     return picture[..., 0] if shape[3:] == (1,) else picture
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """The shape and type of an array in an open ``.npy`` file, which then is at its values."""
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """The header of an open ``.npy`` file, which then is at the values.
+
+    Returns:
+        The shape, whether the first axis changes fastest (Fortran order), and the type.
+    """
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(np.lib.format.read_magic(file))
     if read is None:
         raise ValueError
-    shape, by_columns, dtype = read(file)
-    if by_columns:
-        raise ValueError
-    return shape, dtype
+    return read(file)
 
 
 def _holds_pictures(shape: tuple[int, ...], dtype: np.dtype) -> bool:
@@ -142,7 +149,7 @@ def _first_with_pictures(archive: zipfile.ZipFile, title: str) -> str:
     held = []
     for name in sorted(names, key=lambda name: name != _PREFERRED):
         with _open_member(archive, title, name) as member:
-            shape, dtype = _header(member)
+            shape, _, dtype = _header(member)
         if _holds_pictures(shape, dtype):
             return name
         held.append(f"{name} {shape} of type {dtype}")

@@ -165,6 +165,12 @@ def test_where_it_cannot_be_told_there_is_no_answer(name: str, photo: np.ndarray
     assert cnnviz.filters(made, "conv").kernels.shape[3] == 4
 
 
+def test_a_logarithm_does_not_show_which_pixels_it_takes() -> None:
+    """Plus one it looks as if it took −1 to 1; of what takes 0 to 255 as they are, it does."""
+    assert find_scaling(network(lambda x: ops.log(x + 1))) is None
+    assert find_scaling(network(lambda x: ops.tanh(x / 127.5 - 1))) == "none"
+
+
 def test_a_preset_gives_the_answer_of_pixels_scaled_by_hand(photo: np.ndarray) -> None:
     model = network(UNKNOWN["nothing"])
     by_hand = {

@@ -46,7 +46,7 @@ _SPLITS: tuple[tuple[str, Split], ...] = (("train", "training"), ("test", "test"
 
 def is_array_file(source: str | Path) -> bool:
     """Whether a path names an ``.npz`` file, as ``prepare_pixels`` takes it."""
-    return Path(source).suffix.lower() == ".npz"
+    return Path(source).suffix.lower() == ".npz" and not Path(source).is_dir()
 
 
 def prepare_pixels(

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import DataError, PhotoError
-from cnnviz.photos.checks import MAX_BYTES
+from cnnviz.photos.checks import MAX_BYTES, check_bytes
 from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.training.data.layouts import Listing, is_split_name, sort_photos
 from cnnviz.training.data.zip_names import CodePage, read_names
@@ -202,6 +202,7 @@ def _read_file(path: Path) -> bytes:
         # Reading a pipe would block forever.
         if not path.is_file():
             raise FileNotFoundError
+        check_bytes(path.stat().st_size)
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
