@@ -9,7 +9,12 @@ variable                        meaning                                      def
                                 are
 ``CNNVIZ_WORKERS``              worker processes that hold networks          1
 ``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
-``CNNVIZ_THREADS``              threads of TensorFlow in each worker         0 (its own choice)
+``CNNVIZ_THREADS``              threads that run a network in each worker    0 (all processors)
+``CNNVIZ_CACHE``                folder with the networks as LiteRT runs      the user's own
+                                them, made from the models
+``CNNVIZ_TENSORFLOW``           ``lazy``: TensorFlow starts with the first   ``lazy``
+                                question that needs it; ``eager``: with the
+                                server
 ``CNNVIZ_CACHE_MB``             memory of the web server for answers of the  128
                                 networks that may be asked for again, MB
 ``CNNVIZ_UPLOADS``              ``on`` or ``off``: whether people may bring  on where the server
@@ -66,6 +71,8 @@ class Settings:
     workers: int
     networks: int
     threads: int
+    cache: Path | None
+    eager_tensorflow: bool
     cache_mb: int
     uploads: bool | None
     training: bool | None
@@ -82,7 +89,8 @@ def read_settings() -> Settings:
     """Reads the environment.
 
     Raises:
-        CnnvizError: a number is not a whole number or too small, a switch neither on nor off.
+        CnnvizError: a number is not a whole number or too small, a switch neither on nor off, a
+            choice none of those that there are.
     """
     return Settings(
         models=Path(os.environ.get("CNNVIZ_MODELS") or ROOT / "models"),
@@ -90,6 +98,8 @@ def read_settings() -> Settings:
         workers=_whole_number("CNNVIZ_WORKERS", default=1, least=1),
         networks=_whole_number("CNNVIZ_NETWORKS", default=4, least=1),
         threads=_whole_number("CNNVIZ_THREADS", default=0, least=0),
+        cache=Path(cache) if (cache := os.environ.get("CNNVIZ_CACHE")) else None,
+        eager_tensorflow=_choice("CNNVIZ_TENSORFLOW", ("lazy", "eager")) == "eager",
         cache_mb=_whole_number("CNNVIZ_CACHE_MB", default=128, least=1),
         uploads=_switch("CNNVIZ_UPLOADS"),
         training=_switch("CNNVIZ_TRAINING"),
@@ -138,9 +148,17 @@ def warn_of_deprecated(old: str, new: str) -> None:
     )
 
 
+def _choice(name: str, choices: tuple[str, ...]) -> str:
+    """One of some words; the first where the variable is not set."""
+    text = os.environ.get(name, "").strip().lower() or choices[0]
+    if text not in choices:
+        raise CnnvizError(
+            f"The environment variable {name} must be {' or '.join(choices)}; it is {text!r}."
+        )
+    return text
+
+
 def _switch(name: str) -> bool | None:
     """on or off; None where the variable is not set."""
     text = os.environ.get(name, "").strip().lower()
-    if text not in {"", "on", "off"}:
-        raise CnnvizError(f"The environment variable {name} must be on or off; it is {text!r}.")
-    return None if text == "" else text == "on"
+    return None if text == "" else _choice(name, ("on", "off")) == "on"

@@ -53,7 +53,7 @@ CORE: dict[str, list[str]] = {
         "tests/test_every_network.py",
     ],
     "cnnviz/networks/predictions.py": ["tests/networks/test_predictions.py"],
-    "cnnviz/networks/structure.py": ["tests/networks/test_structure.py"],
+    "cnnviz/networks/keras_models.py": ["tests/networks/test_structure.py"],
     "cnnviz/networks/tracing.py": ["tests/networks/test_tracing.py", "tests/test_every_network.py"],
 }
 

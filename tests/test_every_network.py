@@ -24,7 +24,7 @@ from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.attribution.outlines import prepare
 from cnnviz.errors import LayerError
 from cnnviz.networks import passes
-from cnnviz.networks.structure import describe_model, find, walk
+from cnnviz.networks.keras_models import describe_model, find, walk
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Filters
 

@@ -18,6 +18,8 @@ VALUES = {
     "CNNVIZ_WORKERS": ("2", 2),
     "CNNVIZ_NETWORKS": ("5", 5),
     "CNNVIZ_THREADS": (" 4 ", 4),
+    "CNNVIZ_CACHE": ("/data/cache", Path("/data/cache")),
+    "CNNVIZ_TENSORFLOW": (" Eager", True),
     "CNNVIZ_CACHE_MB": ("64", 64),
     "CNNVIZ_UPLOADS": (" Off", False),
     "CNNVIZ_TRAINING": ("ON ", True),
@@ -30,12 +32,13 @@ VALUES = {
     "CNNVIZ_UNTRUSTED_GB": ("8", 8),
 }
 SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING", "CNNVIZ_METRICS")
-FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_REPLAY")
+CHOICES = ("CNNVIZ_TENSORFLOW",)
+FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_CACHE", "CNNVIZ_REPLAY")
 DEPRECATED = {
     "CNNVIZ_GUESTS": ("CNNVIZ_UNTRUSTED_PROCESSES", "untrusted_processes"),
     "CNNVIZ_GUEST_GB": ("CNNVIZ_UNTRUSTED_GB", "untrusted_gb"),
 }
-NUMBERS = [name for name in VALUES if name not in {*FOLDERS, *SWITCHES}]
+NUMBERS = [name for name in VALUES if name not in {*CHOICES, *FOLDERS, *SWITCHES}]
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,8 @@ def test_without_variables_the_defaults_hold() -> None:
         workers=1,
         networks=4,
         threads=0,
+        cache=None,
+        eager_tensorflow=False,
         cache_mb=128,
         uploads=None,
         training=None,

@@ -20,7 +20,7 @@ def outline(network: Network) -> Outline:
         network.card,
         network.layers,
         network.structure.input_shape,
-        network.model.count_params(),
+        network.parameters[0],
         methods(network),
         facts.head.features,
         facts.head.last_spatial,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
-
 from cnnviz.cards import (
     PRESETS,
     ModelCard,
@@ -14,7 +12,6 @@ from cnnviz.cards import (
     Training,
     numbered_labels,
 )
-from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.structure import ModelStructure, Shape
 
 _DESCRIPTION = (
@@ -28,8 +25,8 @@ _SUBCLASSED = (
 
 
 def infer_card(
-    model: keras.Model,
     structure: ModelStructure,
+    scaling: str | None,
     title: str,
     output: str | None = None,
     names: Sequence[str] = (),
@@ -37,8 +34,8 @@ def infer_card(
     """The most likely card, with the preprocessing that the model's first operations show.
 
     Args:
-        model: the model.
-        structure: its structure.
+        structure: of the model.
+        scaling: what ``input_scaling.find_scaling`` found; None where that is not known.
         title: the card's title.
         output: name of the selected output; the first with class scores if None.
         names: the class names of ``labels.txt``; numbers take their place where they do not fit.
@@ -62,9 +59,8 @@ def infer_card(
             f"for {len(labels)} classes."
         )
     # A subclassed model gets no photo, so the card need not be completed.
-    scaling = find_scaling(model) or "unknown" if structure.has_graph else "none"
-    steps: dict[str, str] = {"scaling": scaling}
-    if scaling == "unknown" and _is_teachable_machine(structure):
+    steps: dict[str, str] = {"scaling": scaling or "unknown" if structure.has_graph else "none"}
+    if steps["scaling"] == "unknown" and _is_teachable_machine(structure):
         steps = PRESETS["teachable-machine"]
         sentences.append("Its layers and its preprocessing are those of Teachable Machine.")
     _, height, width, channels = sizes

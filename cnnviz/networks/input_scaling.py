@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.networks.structure import graph_of, run_in_inference
+from cnnviz.networks.keras_models import graph_of, run_in_inference
 
 Scaling = Literal["none", "unit", "tf"]
 

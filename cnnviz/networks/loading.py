@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING
 
 from cnnviz.cards import (
     ModelCard,
@@ -26,14 +22,17 @@ from cnnviz.inspection.gate import Inspection, write_sanitised
 from cnnviz.inspection.limited import sanitised
 from cnnviz.inspection.limits import MAX_LABELS_BYTES
 from cnnviz.inspection.model_archives import ModelInside, decode_labels, model_inside
-from cnnviz.networks import keras2_activations as keras2_activations  # registers them
+from cnnviz.networks import conversions
+from cnnviz.networks.card_checks import check_card
 from cnnviz.networks.card_inference import infer_card
-from cnnviz.networks.checks import check_built, check_card, check_model
-from cnnviz.networks.network import Network
-from cnnviz.networks.structure import describe_model, walk
+from cnnviz.networks.conversions import Converted
+from cnnviz.networks.keras_start import start_keras
+from cnnviz.networks.network import ModelSource, Network
+from cnnviz.shipped_models import fingerprint_of, shipped
 from cnnviz.storage import read_small_file
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import keras
 
 
 def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = None) -> Network:
@@ -42,6 +41,8 @@ def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = 
     An inferred card has the class names of a ``labels.txt`` beside the model, if there is one.
     Keras opens only a sanitised copy of the file, without anything that a network for pictures
     does not need; a process with limits reads the file and writes the copy: see ``inspection``.
+    Of a shipped or trusted model that was converted for LiteRT (see ``conversions``), Keras opens
+    the file only when something needs that.
 
     Args:
         path: a ``.keras`` or ``.h5`` file, or a ZIP archive with one of these, and perhaps a
@@ -59,11 +60,61 @@ def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = 
     path = Path(path)
     if not path.exists():
         raise ModelError(f"There is no model file at {path}.")
+    converted = load_converted(path, trusted=trusted, preset=preset)
+    return converted or load_with_keras(path, trusted=trusted, preset=preset)
+
+
+def load_converted(
+    path: Path, *, trusted: bool = False, preset: str | None = None
+) -> Network | None:
+    """The network of a shipped or trusted model that was converted; None of any other.
+
+    Raises:
+        ModelError: the file cannot be read.
+        CardError: as in ``load_model``.
+    """
+    if not path.is_file():
+        return None
+    try:
+        fingerprint = fingerprint_of(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
+    if not trusted and fingerprint not in shipped().values():
+        return None
+    beside = card_beside(path)
+    converted = conversions.find(path, fingerprint, beside)
+    if not isinstance(converted, Converted):
+        return None
+    facts = converted.facts
+
+    def load() -> keras.Model:
+        network = load_with_keras(path, trusted=trusted, preset=preset)
+        if network.fingerprint != fingerprint:
+            raise ModelError(f"{path.name} was changed while it was in use. Load it again.")
+        return network.model
+
+    card = beside
+    if card is None:
+        names = read_class_names(_labels_beside(path))
+        card = infer_card(facts.structure, facts.scaling, path.stem, names=names)
+    if preset is not None:
+        card = with_preset(card, preset)
+    check_card(facts.structure, card, card_path(path).name)
+    source = ModelSource(load)
+    return Network(source, card, facts.structure, path, fingerprint, converted)
+
+
+def load_with_keras(path: Path, *, trusted: bool = False, preset: str | None = None) -> Network:
+    """``load_model``, for TensorFlow to run the network."""
+    start_keras()
+    from cnnviz.networks.keras_files import open_copy, open_file
+
     if trusted and path.is_file():
         with _unpacked(path) as inside:
-            return _with_card_beside(path, _load(inside.path, path.name), inside.labels, preset)
+            model = open_file(inside.path, path.name)
+            return _with_card_beside(path, model, inside.labels, preset)
     with _refusing_by_name(path), sanitised(path) as (inspection, copy):
-        model = _load_copy(copy, path.name)
+        model = open_copy(copy, path.name)
     return _with_card_beside(path, model, inspection.labels, preset)
 
 
@@ -82,11 +133,13 @@ def load_inspected(
         ModelError: Keras cannot load it, or cnnviz cannot show it.
         CardError: the card beside it has a wrong field or does not fit the model.
     """
+    from cnnviz.networks.keras_files import open_copy
+
     path = Path(path)
     with _refusing_by_name(path), tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
         copy = Path(folder) / f"model{inspection.suffix}"
         write_sanitised(path, inspection, copy)
-        model = _load_copy(copy, path.name)
+        model = open_copy(copy, path.name)
     # Card and fingerprint belong to the whole file, not to a model inside it.
     if inspection.inner:
         return _make(model, None, path, preset=preset)
@@ -108,12 +161,15 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
         LayerError: there is no model of that name inside.
         ModelError: Keras cannot load it, or cnnviz cannot show it.
     """
+    start_keras()
+    from cnnviz.networks.keras_files import open_copy
+
     path = Path(path)
     with _refusing_by_name(path), sanitised(path, inner=True) as (inspection, copy):
         name = inspection.config["config"]["name"]
         if layer not in {None, name}:
             raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
-        model = _load_copy(copy, path.name)
+        model = open_copy(copy, path.name)
     return _make(model, None, path)
 
 
@@ -147,15 +203,20 @@ def _make(
     fingerprint: str = "",
     names: Sequence[str] = (),
 ) -> Network:
+    from cnnviz.networks.checks import check_built, check_model
+    from cnnviz.networks.input_scaling import find_scaling
+    from cnnviz.networks.keras_models import describe_model
+
     check_built(model)
     structure = describe_model(model)
     check_model(model, structure)
     if card is None:
-        card = infer_card(model, structure, path.stem if path else model.name, names=names)
+        title = path.stem if path else model.name
+        card = infer_card(structure, find_scaling(model), title, names=names)
     if preset is not None:
         card = with_preset(card, preset)
     check_card(structure, card, card_path(path).name if path else repr(card.title))
-    return Network(model, card, structure, path, fingerprint)
+    return Network(ModelSource(lambda: model), card, structure, path, fingerprint)
 
 
 def with_card(original: Network, card: ModelCard) -> Network:
@@ -177,12 +238,16 @@ def _with_card_beside(path: Path, model: keras.Model, labels: str, preset: str |
         labels: the text of the ``labels.txt`` in the file, if it is an archive.
         preset: as in ``load_model``.
     """
-    beside = card_path(path)
-    card = read_card(beside) if beside.exists() else None
-    with path.open("rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    card = card_beside(path)
+    fingerprint = fingerprint_of(path)
     names = read_class_names(labels or _labels_beside(path)) if card is None else ()
     return _make(model, card, path, preset=preset, fingerprint=fingerprint, names=names)
+
+
+def card_beside(path: Path) -> ModelCard | None:
+    """The card beside a model's file, if there is one."""
+    beside = card_path(path)
+    return read_card(beside) if beside.exists() else None
 
 
 def _labels_beside(path: Path) -> str:
@@ -207,34 +272,3 @@ def _refusing_by_name(path: Path) -> Iterator[None]:
         yield
     except RefusedModelError as error:
         raise RefusedModelError(f"{path.name} is refused. {error}", error.code) from error
-
-
-def _load_copy(copy: Path, name: str) -> keras.Model:
-    """The model of a sanitised copy; ``name`` is that of the file, for messages."""
-    settings = _keras_settings()
-    model = _load(copy, name)
-    if _keras_settings() != settings:
-        raise ModelError(f"{name} changed Keras's own settings while it was loaded.")
-    for _, layer in walk(model):
-        # Keras 3.15 gives such a layer inside another model a mean of 0 and a variance of 1.
-        if isinstance(layer, keras.layers.Normalization) and layer.built:
-            layer.finalize_state()
-    return model
-
-
-def _keras_settings() -> tuple[Any, ...]:
-    config = keras.config
-    policy = keras.dtype_policies.serialize(config.dtype_policy())
-    return config.floatx(), config.epsilon(), config.image_data_format(), str(policy)
-
-
-def _load(path: Path, name: str) -> keras.Model:
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever a malformed file makes it raise, with paths and code in the text.
-    except Exception as error:
-        _log.warning("Keras could not load %s", name, exc_info=error)
-        raise ModelError(
-            f"{name} cannot be loaded as a Keras model: the file is damaged, was saved by "
-            "an incompatible version, or needs code of its own."
-        ) from error

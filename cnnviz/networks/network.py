@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras
-
 from cnnviz.cards import ModelCard
-from cnnviz.networks.structure import ModelStructure, damaged_layers
+from cnnviz.networks.keras_start import start_keras
+from cnnviz.networks.structure import ModelStructure
+from cnnviz.networks.values import View
 from cnnviz.results import LayerInfo
 
 if TYPE_CHECKING:
+    import keras
+
+    from cnnviz.networks.conversions import Converted
     from cnnviz.networks.engines.tensorflow import CompiledPass, PassKey
+
+
+class ModelSource:
+    """A Keras model that may be loaded only when something needs it."""
+
+    def __init__(self, load: Callable[[], keras.Model]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._model: keras.Model | None = None
+
+    def get(self) -> keras.Model:
+        """The model.
+
+        Raises:
+            CnnvizError: the model cannot be loaded, or this process refuses to import Keras.
+        """
+        with self._lock:
+            if self._model is None:
+                start_keras()
+                self._model = self._load()
+            return self._model
 
 
 @dataclass(frozen=True)
@@ -23,20 +49,30 @@ class Network:
     """A Keras model with what is known about it; ``cnnviz.network`` makes one.
 
     Attributes:
-        model: the model, which cnnviz reads and never changes.
+        source: gives the model.
         card: labels, preprocessing and origin.
         structure: layers, shapes and outputs of the model.
         path: the file that it was loaded from, None for a model made in memory.
         fingerprint: SHA-256 of that file in hexadecimal, "" for a model made in memory.
+        converted: the same network for LiteRT; None where TensorFlow runs it.
     """
 
-    model: keras.Model
+    source: ModelSource = field(repr=False)
     card: ModelCard
     structure: ModelStructure = field(compare=False, repr=False)
     path: Path | None = None
     fingerprint: str = ""
+    converted: Converted | None = field(default=None, compare=False, repr=False)
     # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
     compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model, which cnnviz reads and never changes.
+
+        That of a converted network is loaded when this is first read.
+        """
+        return self.source.get()
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -46,6 +82,8 @@ class Network:
     @functools.cached_property
     def parameters(self) -> tuple[int, int]:
         """The number of parameters, and of those that a training would change."""
+        if self.converted is not None:
+            return self.converted.facts.parameters
         of_all, trainable = (
             sum(math.prod(weight.shape) for weight in weights)
             for weights in (self.model.weights, self.model.trainable_weights)
@@ -55,6 +93,10 @@ class Network:
     @functools.cached_property
     def damaged(self) -> tuple[str, ...]:
         """Paths of the layers that hold a weight that is NaN or infinite."""
+        if self.converted is not None:
+            return self.converted.facts.damaged
+        from cnnviz.networks.keras_models import damaged_layers
+
         return damaged_layers(self.model)
 
     @property
@@ -72,3 +114,9 @@ class Network:
         if self.outputs:
             self.structure.class_count(self.card.output)
         return self.card.output or next(iter(self.outputs), None)
+
+    @property
+    def view(self) -> View:
+        """The part of the card that a run of the network depends on."""
+        size = self.card.preprocessing
+        return self.output, size.height, size.width, size.channels

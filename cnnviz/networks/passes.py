@@ -1,18 +1,24 @@
 """Runs of a network: outputs of layers, and gradients of a class's score.
 
-Callers name layers and get arrays; how the network is run is decided here alone.
+Callers name layers and get arrays; what runs the network is decided here alone. LiteRT gives the
+outputs of a network that was converted for it, TensorFlow everything else.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.networks.engines import tensorflow
+from cnnviz.networks import linear_heads
+from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.values import GraphFacts, PassValues
+
+_log = logging.getLogger(__name__)
 
 
 def forward(
@@ -29,7 +35,7 @@ def forward(
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return tensorflow.forward(network, inputs, frozenset(layers))
+    return _engine(network, "forward").forward(network, inputs, frozenset(layers))
 
 
 def backward(
@@ -53,7 +59,15 @@ def backward(
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return tensorflow.backward(network, inputs, frozenset(layers), target)
+    paths = frozenset(layers)
+    if _is_converted(network):
+        head = facts(network).head
+        if linear_heads.weighs(head, paths):
+            values = forward(network, inputs, paths)
+            known = linear_heads.with_gradients(network, head, values, target)
+            if known is not None:
+                return known
+    return _tensorflow(network, "backward").backward(network, inputs, paths, target)
 
 
 def facts(network: Network) -> GraphFacts:
@@ -63,7 +77,9 @@ def facts(network: Network) -> GraphFacts:
         LayerError: the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return tensorflow.facts(network)
+    if network.converted is not None and _is_converted(network):
+        return network.converted.facts.graph
+    return _tensorflow(network, "facts").facts(network)
 
 
 def prepare(network: Network, layers: Iterable[str]) -> None:
@@ -73,4 +89,27 @@ def prepare(network: Network, layers: Iterable[str]) -> None:
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    tensorflow.compiled_pass(network, frozenset(layers))
+    _engine(network, "prepare").prepare(network, frozenset(layers))
+
+
+def _is_converted(network: Network) -> bool:
+    """Whether the network was converted, for the part of the card that it has now."""
+    return network.converted is not None and network.converted.view == network.view
+
+
+def _engine(network: Network, question: str) -> ModuleType:
+    if not _is_converted(network):
+        return _tensorflow(network, question)
+    # Only where it is used: the package is not there on every system.
+    from cnnviz.networks.engines import litert
+
+    _log.debug("LiteRT answers: %s of %s", question, network.card.title)
+    return litert
+
+
+def _tensorflow(network: Network, question: str) -> ModuleType:
+    start_keras()
+    from cnnviz.networks.engines import tensorflow
+
+    _log.debug("TensorFlow answers: %s of %s", question, network.card.title)
+    return tensorflow

@@ -16,13 +16,9 @@ from typing import Any
 import keras
 
 from cnnviz.errors import LayerError
+from cnnviz.networks.keras_models import graph_of, run_in_inference
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import (
-    free_name,
-    graph_of,
-    run_in_inference,
-    without_call_numbers,
-)
+from cnnviz.networks.structure import free_name, without_call_numbers
 
 
 @dataclass(frozen=True, eq=False)

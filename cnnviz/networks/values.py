@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from cnnviz.arrays import Floats
 
+# The part of a card that a run depends on: output, height, width, channels.
+View = tuple[str | None, int, int, int]
+
 
 @dataclass(frozen=True)
 class Head:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from cnnviz.cards import card_path, labels_path
 from cnnviz.errors import ModelError
-from cnnviz.settings import PACKAGE, read_settings
-
-# The models that the project ships, in the format of the command sha256sum.
-CHECKSUMS = PACKAGE / "shipped_models.sha256"
+from cnnviz.settings import read_settings
+from cnnviz.shipped_models import fingerprint_of, shipped
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,4 @@ def model_file(path: str | Path) -> ModelFile:
 def _is_shipped(path: str, _modified: int, _size: int) -> bool:
     """Whether a file equals one that the project ships; the file is read again if it changed."""
     expected = shipped().get(Path(path).name)
-    if expected is None:
-        return False
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == expected
-
-
-@functools.cache
-def shipped() -> dict[str, str]:
-    """The SHA-256 of each model that the project ships, by its file's name."""
-    lines = CHECKSUMS.read_text(encoding="ascii").splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
+    return expected is not None and fingerprint_of(Path(path)) == expected

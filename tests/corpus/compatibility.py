@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import cnnviz
-from cnnviz.networks.structure import find
+from cnnviz.networks.keras_models import find
 from cnnviz.photos.preprocessing import network_input
 
 from . import builders, photos

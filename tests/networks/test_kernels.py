@@ -11,7 +11,7 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import LayerError
-from cnnviz.networks.structure import find
+from cnnviz.networks.keras_models import find
 
 Tiny = Callable[[str], Any]
 

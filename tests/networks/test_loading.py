@@ -18,9 +18,9 @@ from corpus import networks as n
 import cnnviz
 from cnnviz.cards import write_card
 from cnnviz.errors import CardError, LayerError, ModelError, RefusedModelError
-from cnnviz.networks import loading
+from cnnviz.networks import keras_models
+from cnnviz.networks.keras_models import describe_model
 from cnnviz.networks.loading import with_card
-from cnnviz.networks.structure import describe_model
 
 Tiny = Callable[[str], Any]
 
@@ -117,7 +117,7 @@ def test_the_structure_is_worked_out_once_per_load(
     tiny("channels_first").model.save(tmp_path / "net.keras")
     calls: list[Any] = []
     monkeypatch.setattr(
-        loading, "describe_model", lambda model: calls.append(model) or describe_model(model)
+        keras_models, "describe_model", lambda model: calls.append(model) or describe_model(model)
     )
     network = cnnviz.load_model(tmp_path / "net.keras")
     cnnviz.outline(network)

@@ -283,9 +283,9 @@ def test_a_card_names_an_output_and_its_labels_fit_that_one(fresh: Any) -> None:
         fresh("several_outputs", output="moods")
     with pytest.raises(CardError, match="no output 'moods'"):
         cnnviz.predict(choose(network, "moods", ["calm", "wild"]), np.zeros((4, 4, 3), np.uint8))
-    inferred = infer_card(network.model, network.structure, "x")
+    inferred = infer_card(network.structure, None, "x")
     assert inferred.labels == ["class 0", "class 1", "class 2"]
-    assert infer_card(network.model, network.structure, "x", "mood").labels == [
+    assert infer_card(network.structure, None, "x", "mood").labels == [
         "class 0",
         "class 1",
     ]

@@ -13,7 +13,8 @@ import pytest
 
 import cnnviz
 from cnnviz.errors import CardError, LayerError
-from cnnviz.networks.structure import channels_last_shape, describe_model, find, walk
+from cnnviz.networks.keras_models import describe_model, find, walk
+from cnnviz.networks.structure import channels_last_shape
 
 Tiny = Callable[[str], Any]
 

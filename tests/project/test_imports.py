@@ -32,6 +32,16 @@ WITHOUT_TENSORFLOW = (
 )
 # And what the server's process never loads all the same.
 WORKERS_ONLY = ("cnnviz.inspection",)
+# What answers questions about a converted network.
+ON_LITERT = (
+    "cnnviz.attribution.explanations",
+    "cnnviz.attribution.outlines",
+    "cnnviz.networks.engines.litert",
+    "cnnviz.networks.feature_maps",
+    "cnnviz.networks.kernels",
+    "cnnviz.networks.loading",
+    "cnnviz.networks.predictions",
+)
 HEAVY = {"h5py", "keras", "ray", "tensorflow"}
 
 # Libraries by file or folder, the longest path that fits; NumPy may be imported in all of cnnviz.
@@ -47,6 +57,9 @@ LIBRARIES = {
     "cnnviz/figures": {"PIL", "plotly"},
     "cnnviz/inspection": {"h5py"},
     "cnnviz/networks": {"keras", "tensorflow"},
+    "cnnviz/networks/conversions.py": {"platformdirs", "pydantic"},
+    "cnnviz/networks/engines": {"ai_edge_litert", "keras", "tensorflow"},
+    "cnnviz/networks/weights.py": {"h5py"},
     "cnnviz/photos": {"PIL", "pillow_heif"},
     "cnnviz/serving": {"loky", "pydantic", "tensorflow"},
     "cnnviz/training": {"keras", "tensorflow"},
@@ -233,6 +246,12 @@ def loaded_after(names: list[str]) -> set[str]:
 def test_importing_the_package_is_light() -> None:
     heavy = {"tensorflow", "keras", "streamlit", "plotly", "PIL", "numpy"}
     assert loaded_after(["cnnviz"]) & heavy == set()
+
+
+def test_what_answers_about_converted_networks_loads_neither_keras_nor_tensorflow() -> None:
+    loaded = loaded_after([*ON_LITERT])
+    assert {"ai_edge_litert", "h5py"} <= loaded
+    assert loaded & {"tensorflow", "keras"} == set()
 
 
 def test_the_web_process_loads_no_network_library() -> None:

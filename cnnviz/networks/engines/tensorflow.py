@@ -17,10 +17,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import CnnvizError, LayerError, ModelError
+from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.networks.heads import features, logits, makers, read_head
+from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import find
+from cnnviz.networks.structure import gives_no_array
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls, record
 from cnnviz.networks.values import GraphFacts, PassValues
 
@@ -96,6 +97,11 @@ def backward(
     """See ``passes.backward``."""
     compiled = compiled_pass(network, layers, gradients=True)
     return _as_arrays(compiled.run(inputs, np.int32(-1 if target is None else target)), layers)
+
+
+def prepare(network: Network, layers: frozenset[str]) -> None:
+    """See ``passes.prepare``."""
+    compiled_pass(network, layers)
 
 
 def compiled_pass(
@@ -224,10 +230,7 @@ def _forward(network: Network, inputs: Any, layers: frozenset[str]) -> tuple[Any
     for path in sorted(layers):
         if not hasattr(outputs.get(path), "shape"):
             find(network.model, path)
-            raise LayerError(
-                f"The layer {path!r} gives no array of its own when the network runs: it is "
-                "never run, or gives several. Choose another."
-            )
+            raise gives_no_array(path)
     values = {
         "output": output,
         "layers": {path: outputs[path] for path in layers},

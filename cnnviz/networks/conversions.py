@@ -1,0 +1,254 @@
+"""Networks converted for LiteRT, kept in the user's cache folder by the content of the model.
+
+An entry is three files: a description in JSON, and two networks: one that gives the scores and the
+last maps, and one that gives the maps of every layer, in which nothing can be left out and which
+therefore needs more time and memory. The description is written last and has the SHA-256 of the
+other two, so an entry is complete or it is none. ``engines.conversion`` makes them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+from pydantic import TypeAdapter
+
+from cnnviz.cards import ModelCard
+from cnnviz.networks.structure import ModelStructure
+from cnnviz.networks.values import GraphFacts, View
+from cnnviz.networks.weights import LayerWeights, StoredWeights
+from cnnviz.settings import read_settings
+from cnnviz.shipped_models import fingerprint_of
+from cnnviz.storage import UNFINISHED, write_whole
+
+# To be raised when what is in an entry, or how it is made, changes.
+_FORMAT = 1
+# What made an entry, and what runs it: another version of any of them makes another entry.
+_PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
+# All entries together; the one that was used longest ago goes first.
+_MAX_BYTES = 4 << 30
+# A file that another process still writes is younger.
+_ABANDONED_SECONDS = 3600
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiteNetwork:
+    """One file for LiteRT.
+
+    Attributes:
+        sha256: of the file.
+        size: of the file, in bytes.
+        input: index of the tensor for the picture (1, h, w, C).
+        values: index of the tensor of each value: ``output``, ``logits`` and ``features`` as in
+            ``PassValues``, where there are such.
+        layers: the same of each layer's output, by its path.
+        memory: bytes that all these tensors take.
+    """
+
+    sha256: str
+    size: int
+    input: int
+    values: dict[str, int]
+    layers: dict[str, int]
+    memory: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model, so that neither Keras nor TensorFlow must open it.
+
+    Attributes:
+        structure: layers, shapes and outputs.
+        parameters: how many there are, and how many of them a training would change.
+        damaged: paths of the layers that hold a weight that is not a number.
+        scaling: what ``input_scaling.find_scaling`` found.
+        inputs: paths of the layers whose output is the picture itself.
+        weights: where the weights of convolutions and of the last dense layer are in the file.
+        graph: how the network ends, and which convolution made which maps.
+    """
+
+    structure: ModelStructure
+    parameters: tuple[int, int]
+    damaged: tuple[str, ...]
+    scaling: str | None
+    inputs: tuple[str, ...]
+    weights: dict[str, StoredWeights]
+    graph: GraphFacts
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The description of an entry.
+
+    Attributes:
+        view: the part of the card that it was made for.
+        facts: what is known of the model.
+        scores: the network that gives the scores and the last maps.
+        maps: the network that gives the output of every layer.
+    """
+
+    view: View
+    facts: ModelFacts
+    scores: LiteNetwork
+    maps: LiteNetwork
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The description of a model that cannot be converted, so that it is not tried again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A conversion and its files.
+
+    Attributes:
+        view: the part of the card that it was made for.
+        facts: what is known of the model.
+        scores: the file and the network that gives the scores and the last maps.
+        maps: the file and the network that gives the output of every layer.
+        model: the file of the model itself.
+        kept: weights of the last dense layer, once they were read.
+    """
+
+    view: View
+    facts: ModelFacts
+    scores: tuple[Path, LiteNetwork]
+    maps: tuple[Path, LiteNetwork]
+    model: Path
+    kept: dict[str, LayerWeights] = field(default_factory=dict, compare=False, repr=False)
+
+
+def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Refusal | None:
+    """The conversion of a model file, if there is one that is whole.
+
+    Args:
+        path: the model's file.
+        fingerprint: its SHA-256.
+        card: the card beside it; None without one.
+
+    Returns:
+        The conversion, the reason why there cannot be one, or None: also where LiteRT is not
+        installed, which has no package for some systems.
+    """
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        return None
+    name = _name(fingerprint, card)
+    description = folder() / f"{name}.json"
+    try:
+        text = description.read_bytes()
+        found = _descriptions().validate_json(text)
+        if isinstance(found, Refusal):
+            return found
+        networks = found.scores, found.maps
+        files = [_file(name, network.sha256) for network in networks]
+        if [fingerprint_of(file) for file in files] != [network.sha256 for network in networks]:
+            raise ValueError("a file is not the one that the description names")
+        # The time of its last use; in a folder that cannot be written nothing is ever removed.
+        with suppress(OSError):
+            description.touch()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("The conversion of %s in the cache is not used: %s", path.name, error)
+        return None
+    scores, maps = zip(files, networks, strict=True)
+    return Converted(found.view, found.facts, scores, maps, path)
+
+
+def store(
+    fingerprint: str, card: ModelCard | None, conversion: Conversion, scores: bytes, maps: bytes
+) -> None:
+    """Writes an entry, and removes old ones where all together are too large.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    name = _name(fingerprint, card)
+    # Two processes may make the same entry: named by their content, no file replaces another one.
+    write_whole(_file(name, conversion.scores.sha256), scores)
+    write_whole(_file(name, conversion.maps.sha256), maps)
+    _describe(name, conversion)
+    _remove_old(keep=name)
+
+
+def refuse(fingerprint: str, card: ModelCard | None, reason: str) -> None:
+    """Notes that a model cannot be converted, until the versions change.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    _describe(_name(fingerprint, card), Refusal(reason))
+
+
+def folder() -> Path:
+    """The folder of the entries."""
+    return read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
+
+
+@functools.cache
+def _descriptions() -> TypeAdapter[Conversion | Refusal]:
+    return TypeAdapter(Conversion | Refusal)
+
+
+def _name(fingerprint: str, card: ModelCard | None) -> str:
+    """The name of an entry's files without their endings."""
+    view = None
+    if card is not None:
+        size = card.preprocessing
+        view = [card.output, size.height, size.width, size.channels]
+    made_with = json.dumps([_FORMAT, _versions(), view])
+    return f"{fingerprint[:40]}-{hashlib.sha256(made_with.encode()).hexdigest()[:16]}"
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _file(name: str, sha256: str) -> Path:
+    return folder() / f"{name}.{sha256[:16]}.tflite"
+
+
+def _describe(name: str, description: Conversion | Refusal) -> None:
+    write_whole(folder() / f"{name}.json", _descriptions().dump_json(description))
+
+
+def _remove_old(keep: str) -> None:
+    """Removes the entries that were used longest ago until the others fit, and what was abandoned.
+
+    Another process may remove the same ones at the same time.
+    """
+    with suppress(OSError):
+        descriptions = {file.stem: file for file in folder().glob("*.json")}
+        files: dict[str, list[Path]] = {name: [] for name in descriptions}
+        for file in (*folder().glob("*.tflite"), *folder().glob(UNFINISHED)):
+            name = file.name.partition(".")[0]
+            if name in files:
+                files[name].append(file)
+            elif time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
+                file.unlink(missing_ok=True)
+        sizes = {name: sum(file.stat().st_size for file in files[name]) for name in files}
+        for name in sorted(files, key=lambda name: descriptions[name].stat().st_mtime):
+            if sum(sizes.values()) > _MAX_BYTES and name != keep:
+                del sizes[name]
+                # The description first: without it the others are no entry.
+                for file in (descriptions[name], *files[name]):
+                    file.unlink(missing_ok=True)

@@ -1,0 +1,288 @@
+"""Converts a network for LiteRT, and proves that the result gives what TensorFlow gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats
+from cnnviz.errors import ModelError
+from cnnviz.networks import conversions
+from cnnviz.networks.conversions import Conversion, Converted, LiteNetwork, ModelFacts
+from cnnviz.networks.engines import litert, tensorflow
+from cnnviz.networks.heads import features, logits
+from cnnviz.networks.input_scaling import find_scaling
+from cnnviz.networks.loading import card_beside, load_with_keras
+from cnnviz.networks.network import Network
+from cnnviz.networks.tracing import channels_last, record
+from cnnviz.networks.values import GraphFacts, PassValues
+from cnnviz.networks.weights import LayerWeights, layer_weights, stored_weights
+from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.preprocessing import network_view, scale_pixels
+from cnnviz.photos.samples import samples
+
+# The largest difference from TensorFlow's output, as a share of that output's largest value.
+TOLERANCE = 1e-4
+# The most probable classes, which must be the same and in the same order for every sample.
+_TOP = 5
+# What the converter takes for a file that holds all weights; larger ones it cannot write.
+_MAX_PARAMETERS = 400_000_000
+
+# Names of the values of a pass that are no layers.
+_VALUES = ("output", "logits", "features")
+
+_log = logging.getLogger(__name__)
+
+
+class NotConvertedError(ModelError):
+    """A network that LiteRT cannot run, or not as TensorFlow does; the text says why."""
+
+
+def convert(network: Network, folder: Path) -> Converted:
+    """Writes a network as two files for LiteRT, and compares all that they give.
+
+    Args:
+        network: a network that TensorFlow runs.
+        folder: for the files; a model made in memory is saved there, too.
+
+    Returns:
+        The conversion, with the files in ``folder``.
+
+    Raises:
+        NotConvertedError: LiteRT cannot run the network, or gives something else than TensorFlow.
+        LayerError: the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    graph = tensorflow.facts(network)
+    if network.parameters[0] > _MAX_PARAMETERS:
+        raise NotConvertedError("it has too many parameters for one file")
+    if network.model.inputs[0].shape[0] not in {None, 1}:
+        raise NotConvertedError("it takes several pictures at once")
+    path = network.path
+    if path is None:
+        path = folder / "model.keras"
+        network.model.save(path)
+    head = graph.head
+    last = {path for path in (head.features, head.flattened, head.last_spatial) if path}
+    try:
+        maps = _write(network, graph, None, folder / "maps.tflite")
+        scores = _write(network, graph, last, folder / "scores.tflite")
+    except NotConvertedError:
+        raise
+    # The converter raises whatever its parts raise, with code and paths in the text.
+    except Exception as error:
+        _log.info("LiteRT's converter failed on %s", network.card.title, exc_info=error)
+        raise NotConvertedError(f"LiteRT cannot run it ({type(error).__name__})") from error
+    converted = Converted(
+        network.view, _describe(network, graph, path, maps[1]), scores, maps, path
+    )
+    _prove(network, converted)
+    return converted
+
+
+def convert_file(path: Path, *, trusted: bool = False) -> None:
+    """Converts a saved model and keeps the result, or the reason why there is none, in the cache.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file.
+        trusted: as in ``load_model``.
+
+    Raises:
+        NotConvertedError: LiteRT cannot run the network, or gives something else than TensorFlow.
+        StorageError: the folder of the cache cannot be written, or the disk is full.
+        ModelError: the model cannot be loaded, or TensorFlow cannot run it.
+        LayerError: the network is a subclassed model.
+    """
+    network = load_with_keras(path, trusted=trusted)
+    beside = card_beside(path)
+    with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
+        try:
+            converted = convert(network, Path(folder))
+        except NotConvertedError as error:
+            conversions.refuse(network.fingerprint, beside, str(error))
+            raise
+        scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
+    conversions.store(network.fingerprint, beside, description(converted), scores, maps)
+
+
+def description(converted: Converted) -> Conversion:
+    """What is stored of a conversion beside its two files."""
+    return Conversion(converted.view, converted.facts, converted.scores[1], converted.maps[1])
+
+
+def _write(
+    network: Network, graph: GraphFacts, layers: set[str] | None, file: Path
+) -> tuple[Path, LiteNetwork]:
+    """Converts the pass that gives the scores and the outputs of some layers; of all if None."""
+    names: dict[str, str] = {}
+
+    @tf.function(autograph=False)
+    def run(picture: Any) -> dict[str, Any]:
+        with tf.name_scope("network"):
+            tensors = _tensors(network, graph, picture, layers)
+            different = {id(tensor): f"t{i:05d}" for i, tensor in enumerate(tensors.values())}
+            names.update({name: different[id(tensor)] for name, tensor in tensors.items()})
+            by_id = {id(tensor): tensor for tensor in tensors.values()}
+            return {name: tf.cast(by_id[key], tf.float32) for key, name in different.items()}
+
+    holder = tf.Module()
+    holder.run = run
+    # The converter writes the weights of what the module holds.
+    holder.weights = [variable.value for variable in network.model.variables]
+    picture = tf.TensorSpec((1, *network.view[1:]), tf.float32)
+    function = run.get_concrete_function(picture)
+    data = tf.lite.TFLiteConverter.from_concrete_functions([function], holder).convert()
+    file.write_bytes(data)
+    runner = Interpreter(str(file)).get_signature_runner()
+    (input_details,) = runner.get_input_details().values()
+    outputs = runner.get_output_details()
+    indices = {name: int(outputs[key]["index"]) for name, key in names.items()}
+    shapes = {int(one["index"]): one["shape"] for one in outputs.values()}
+    return file, LiteNetwork(
+        hashlib.sha256(data).hexdigest(),
+        len(data),
+        int(input_details["index"]),
+        {name: index for name, index in indices.items() if name in _VALUES},
+        {name[1:]: index for name, index in indices.items() if name not in _VALUES},
+        sum(4 * int(np.prod(shape)) for shape in shapes.values()),
+    )
+
+
+def _tensors(
+    network: Network, graph: GraphFacts, picture: Any, layers: set[str] | None
+) -> dict[str, Any]:
+    """The values of a pass by their names, and the outputs of layers by ``/`` and their path."""
+    output, calls = record(network, picture)
+    values = {
+        "output": output,
+        "logits": logits(calls, output, graph.head),
+        "features": features(calls, graph.head),
+    }
+    tensors = {name: tensor for name, tensor in values.items() if tensor is not None}
+    for call in calls:
+        wanted = call.path and (layers is None or call.path in layers)
+        # What only passes the picture on is not computed; see `_inputs`.
+        if wanted and hasattr(call.output, "shape") and call.output is not picture:
+            tensors[f"/{call.path}"] = channels_last(call.output, call.channels_first)
+    return tensors
+
+
+def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork) -> ModelFacts:
+    """What is known of the model beside its outputs."""
+    wanted: dict[str, LayerWeights] = {}
+    convolutions = [layer.path for layer in network.layers if layer.kernel_shape]
+    for layer in dict.fromkeys([*convolutions, *filter(None, [graph.head.dense])]):
+        weights = layer_weights(network, layer)
+        if weights is not None:
+            wanted[layer] = weights
+    try:
+        weights_in_file = stored_weights(path, wanted)
+    except (LookupError, OSError) as error:
+        raise NotConvertedError(f"its weights cannot be read from the file: {error}") from error
+    return ModelFacts(
+        network.structure,
+        network.parameters,
+        network.damaged,
+        find_scaling(network.model),
+        _inputs(network, maps),
+        weights_in_file,
+        graph,
+    )
+
+
+def _inputs(network: Network, maps: LiteNetwork) -> tuple[str, ...]:
+    """The layers whose output is the picture itself, such as the first one of every network."""
+    paths: list[str] = []
+
+    @tf.function(autograph=False)
+    def run(picture: Any) -> Any:
+        with tf.name_scope("network"):
+            output, calls = record(network, picture)
+        paths.extend(call.path for call in calls if call.output is picture)
+        return output
+
+    run.get_concrete_function(tf.TensorSpec((1, *network.view[1:]), tf.float32))
+    return tuple(path for path in dict.fromkeys(paths) if path not in maps.layers)
+
+
+# --- Proof ------------------------------------------------------------------------------------
+
+
+def _prove(network: Network, converted: Converted) -> None:
+    """Compares both files with TensorFlow.
+
+    Raises:
+        NotConvertedError: an output of noise, a photo or a black picture differs by more than
+            ``TOLERANCE``, or the first classes of a sample are others.
+    """
+    lite = dataclasses.replace(network, converted=converted)
+    photos = [network_view(open_photo(sample.path), _steps(network)) for sample in samples()]
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, photos[0].shape, np.uint8)
+    everything = frozenset(converted.maps[1].layers) | frozenset(converted.facts.inputs)
+    last = frozenset(converted.scores[1].layers)
+    for pixels in (noise, photos[0], np.zeros_like(noise)):
+        picture = _input(network, pixels)
+        expected = tensorflow.forward(network, picture, everything)
+        _compare(expected, litert.forward(lite, picture, everything))
+        _compare(expected, litert.forward(lite, picture, last))
+    for pixels in photos:
+        picture = _input(network, pixels)
+        ours, theirs = (
+            values.output[0] if values.logits is None else values.logits[0]
+            for values in (
+                litert.forward(lite, picture, frozenset()),
+                tensorflow.forward(network, picture, frozenset()),
+            )
+        )
+        if not np.array_equal(_best(ours), _best(theirs)):
+            raise NotConvertedError("the most probable classes of a sample are others")
+
+
+def _steps(network: Network) -> Any:
+    steps = network.card.preprocessing
+    # With any scaling both engines must give the same.
+    return steps if steps.scaling != "unknown" else steps.model_copy(update={"scaling": "unit"})
+
+
+def _input(network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return scale_pixels(pixels, _steps(network).scaling)[None]
+
+
+def _best(scores: Floats) -> NDArray[np.intp]:
+    return np.argsort(-scores, kind="stable")[:_TOP]
+
+
+def _compare(expected: PassValues, given: PassValues) -> None:
+    pairs = [(path, expected.layers[path], maps) for path, maps in given.layers.items()]
+    for name in _VALUES:
+        theirs, ours = getattr(expected, name), getattr(given, name)
+        if (theirs is None) is not (ours is None):
+            raise NotConvertedError(f"there are no {name} in one of both")
+        if theirs is not None:
+            pairs.append((f"the {name}", theirs, ours))
+    for name, theirs, ours in pairs:
+        if theirs.shape != ours.shape:
+            raise NotConvertedError(f"{name} has the shape {ours.shape}, not {theirs.shape}")
+        difference = disagreement(theirs, ours)
+        if not difference <= TOLERANCE:
+            raise NotConvertedError(f"{name} differs by {difference:.1e} of its largest value")
+
+
+def disagreement(expected: Floats, given: Floats) -> float:
+    """The largest difference as a share of the largest value; NaN where one is not a number."""
+    if not expected.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        difference = float(np.abs(given - expected).max())
+    largest = float(np.abs(expected).max())
+    return difference / largest if largest else (0.0 if difference == 0 else np.inf)

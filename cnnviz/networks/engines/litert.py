@@ -1,0 +1,151 @@
+"""Runs a converted network with LiteRT: scores and outputs of layers, in half of TensorFlow's time.
+
+It has no gradients. An interpreter runs one photo at a time and in one thread at a time, so every
+thread takes a free one, or makes one, which takes some tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats
+from cnnviz.networks.conversions import Converted, LiteNetwork
+from cnnviz.networks.network import Network
+from cnnviz.networks.structure import gives_no_array, no_such_layer
+from cnnviz.networks.values import PassValues
+from cnnviz.settings import read_settings
+
+# What the free interpreters may hold: the maps of all layers of EfficientNet-Lite0 take 76 MB.
+_MAX_IDLE_BYTES = 320 << 20
+
+
+@dataclass(frozen=True)
+class _Idle:
+    """A free interpreter; ``memory`` is about how many bytes it holds."""
+
+    file: Path
+    threads: int
+    memory: int
+    interpreter: Any
+
+
+_lock = threading.Lock()
+# The one that was used last at the end.
+_idle: list[_Idle] = []
+
+
+def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str]) -> PassValues:
+    """See ``passes.forward``; the network was converted."""
+    converted = _converted(network)
+    pictures = set(converted.facts.inputs) & layers
+    computed = layers - pictures
+    scores = converted.scores[1]
+    if computed <= scores.layers.keys():
+        file, lite = converted.scores
+    else:
+        file, lite = converted.maps
+        _check_layers(network, computed - lite.layers.keys())
+    wanted = lite.values | {f"/{path}": lite.layers[path] for path in computed}
+    values = _run_all(file, lite, inputs, wanted)
+    return PassValues(
+        values["output"],
+        values.get("logits"),
+        values.get("features"),
+        {path: inputs if path in pictures else values[f"/{path}"] for path in layers},
+    )
+
+
+def prepare(network: Network, _layers: frozenset[str]) -> None:
+    """Makes the interpreter for scores, so that the first answer is quick.
+
+    That of the layers' maps holds much memory and is quickly made when it is needed.
+    """
+    with _interpreter(*_converted(network).scores, processors()):
+        pass
+
+
+def processors() -> int:
+    """The number of threads that run networks: the setting, else that of the processors."""
+    return read_settings().threads or len(_affinity())
+
+
+def _converted(network: Network) -> Converted:
+    if network.converted is None:
+        raise ValueError(f"Expected a converted network. Received: {network.card.title}.")
+    return network.converted
+
+
+def _affinity() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _check_layers(network: Network, missing: frozenset[str]) -> None:
+    """Raises ``LayerError`` for a layer that gives no array, or that does not exist."""
+    for path in sorted(missing):
+        paths = [layer.path for layer in network.layers]
+        raise gives_no_array(path) if path in paths else no_such_layer(path, paths)
+
+
+def _run_all(
+    file: Path, lite: LiteNetwork, inputs: NDArray[np.float32], wanted: dict[str, int]
+) -> dict[str, Floats]:
+    """The values (N, ...) of tensors for pictures (N, h, w, C): several at a time in threads."""
+    if len(inputs) == 1:
+        return _run(file, lite, inputs, wanted, processors())
+    one_thread = functools.partial(_run, file, lite, wanted=wanted, threads=1)
+    results = list(_threads().map(one_thread, np.split(inputs, len(inputs))))
+    return {name: np.concatenate([values[name] for values in results]) for name in wanted}
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(processors(), "litert")
+
+
+def _run(
+    file: Path,
+    lite: LiteNetwork,
+    inputs: NDArray[np.float32],
+    wanted: dict[str, int],
+    threads: int,
+) -> dict[str, Floats]:
+    """The values (1, ...) of tensors for one picture (1, h, w, C)."""
+    with _interpreter(file, lite, threads) as interpreter:
+        interpreter.set_tensor(lite.input, np.ascontiguousarray(inputs, np.float32))
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in wanted.items()}
+
+
+@contextmanager
+def _interpreter(file: Path, lite: LiteNetwork, threads: int) -> Iterator[Any]:
+    """A free interpreter of a file, which nobody else uses meanwhile."""
+    with _lock:
+        found = next(
+            (one for one in reversed(_idle) if (one.file, one.threads) == (file, threads)), None
+        )
+        if found is not None:
+            _idle.remove(found)
+    if found is None:
+        interpreter = Interpreter(str(file), num_threads=threads)
+        interpreter.allocate_tensors()
+        # The weights twice: as they are in the file, and as the processor wants them.
+        found = _Idle(file, threads, 2 * lite.size + lite.memory, interpreter)
+    yield found.interpreter
+    with _lock:
+        _idle.append(found)
+        while sum(one.memory for one in _idle) > _MAX_IDLE_BYTES and len(_idle) > 1:
+            del _idle[0]

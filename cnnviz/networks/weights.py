@@ -1,0 +1,143 @@
+"""The weights of a layer, from the Keras model or from the file of a converted one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from cnnviz.arrays import Floats
+from cnnviz.networks.structure import no_such_layer, without_call_numbers
+
+if TYPE_CHECKING:
+    from cnnviz.networks.network import Network
+
+# The member of a .keras file with the weights.
+_WEIGHTS = "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """The names of a layer's weights in a model's HDF5 file; as in ``LayerWeights``."""
+
+    kernel: str
+    bias: str | None = None
+    pointwise: str | None = None
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of a convolution or a dense layer as Keras stores them, float32.
+
+    Attributes:
+        kernel: of a separable convolution, that of its depthwise part.
+        bias: (C_out,); None where there is none.
+        pointwise: of a separable convolution; else None.
+    """
+
+    kernel: Floats
+    bias: Floats | None = None
+    pointwise: Floats | None = None
+
+
+def layer_weights(network: Network, path: str) -> LayerWeights | None:
+    """The weights of a layer; None of one without a kernel.
+
+    Raises:
+        LayerError: there is no such layer.
+        ModelError: the network's file cannot be read any more.
+    """
+    converted = network.converted
+    if converted is None:
+        from cnnviz.networks.keras_models import find
+
+        return model_weights(find(network.model, path))
+    name = without_call_numbers(path)
+    if name not in {layer.path for layer in network.layers}:
+        raise no_such_layer(path, [layer.path for layer in network.layers])
+    stored = converted.facts.weights.get(name)
+    if stored is None:
+        return None
+    if name in converted.kept:
+        return converted.kept[name]
+    with open_weights(converted.model) as file:
+
+        def read(dataset: str | None) -> Floats | None:
+            return None if dataset is None else np.asarray(file[dataset], np.float32)
+
+        kernel = np.asarray(file[stored.kernel], np.float32)
+        weights = LayerWeights(kernel, read(stored.bias), read(stored.pointwise))
+    # Every map of a class needs them again.
+    if name == converted.facts.graph.head.dense:
+        converted.kept[name] = weights
+    return weights
+
+
+def model_weights(layer: Any) -> LayerWeights | None:
+    """The weights of a Keras layer; None of one without a kernel."""
+    kernel = getattr(layer, "depthwise_kernel", None)
+    if kernel is None:
+        kernel = getattr(layer, "kernel", None)
+    if kernel is None:
+        return None
+    return LayerWeights(
+        np.asarray(kernel, np.float32),
+        *(
+            None if weight is None else np.asarray(weight, np.float32)
+            for weight in (layer.bias, getattr(layer, "pointwise_kernel", None))
+        ),
+    )
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[h5py.File]:
+    """The weights in a model's file, ``.keras`` or ``.h5``, of somebody whom one trusts.
+
+    Raises:
+        OSError: the file is not there, or is none of these.
+    """
+    if not zipfile.is_zipfile(path):
+        with h5py.File(path) as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        data = io.BytesIO(archive.read(_WEIGHTS))
+    with h5py.File(data) as file:
+        yield file
+
+
+def stored_weights(path: Path, wanted: dict[str, LayerWeights]) -> dict[str, StoredWeights]:
+    """Finds the weights of layers in a model's file by their values.
+
+    Raises:
+        LookupError: the file does not hold them as they are.
+    """
+    datasets: dict[tuple[int, ...], list[tuple[str, Floats]]] = {}
+    with open_weights(path) as file:
+
+        def add(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+                datasets.setdefault(item.shape, []).append((name, np.asarray(item, np.float32)))
+
+        file.visititems(add)
+
+    def find(values: Floats) -> str:
+        for name, candidate in datasets.get(values.shape, []):
+            if np.array_equal(candidate, values):
+                return name
+        raise LookupError("the weights of a layer are not in the file as they are")
+
+    def find_any(values: Floats | None) -> str | None:
+        return None if values is None else find(values)
+
+    return {
+        path: StoredWeights(find(layer.kernel), find_any(layer.bias), find_any(layer.pointwise))
+        for path, layer in wanted.items()
+    }

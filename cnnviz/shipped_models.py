@@ -1,0 +1,25 @@
+"""The models that the project ships, recognised by their content."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from cnnviz.settings import PACKAGE
+
+# In the format of the command sha256sum.
+CHECKSUMS = PACKAGE / "shipped_models.sha256"
+
+
+@functools.cache
+def shipped() -> dict[str, str]:
+    """The SHA-256 of each model that the project ships, by its file's name."""
+    lines = CHECKSUMS.read_text(encoding="ascii").splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def fingerprint_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
