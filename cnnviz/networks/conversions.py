@@ -74,7 +74,8 @@ class ModelFacts:
         damaged: paths of the layers that hold a weight that is not a number.
         scaling: what ``input_scaling.find_scaling`` found.
         inputs: paths of the layers whose output is the picture itself.
-        weights: where the weights of convolutions and of the last dense layer are in the file.
+        weights: where the weights of convolutions, and of the dense layers at the end, are in the
+            file.
         graph: how the network ends, and which convolution made which maps.
     """
 
@@ -121,7 +122,7 @@ class Converted:
         scores: the file and the network that gives the scores and the last maps.
         maps: the file and the network that gives the output of every layer.
         model: the file of the model itself.
-        kept: weights of the last dense layer, once they were read.
+        kept: weights of the dense layers at the end, once they were read.
     """
 
     view: View

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls
-from cnnviz.networks.values import Head
+from cnnviz.networks.values import DenseStep, Head
 
 # Operations that leave values as they are in inference mode.
 _IDENTITY_KINDS = (
@@ -81,10 +81,10 @@ def read_head(calls: list[Call], output: Any) -> Head:
         return Head(activation, None, calls[maps].path, last_spatial)
     if not _gives_scores(scores, output):
         return Head(activation, None, None, last_spatial)
-    flattened, hidden = _flattened_maps(calls[:index], scores.inputs[0])
+    flattened, hidden, steps = _flattened_maps(calls[:index], scores.inputs[0])
     index = _producer(calls[:index], scores.inputs[0], _RESHAPING_KINDS)
     if index is None or not _averages_maps(calls, index):
-        return Head(activation, scores.path, None, last_spatial, flattened, hidden)
+        return Head(activation, scores.path, None, last_spatial, flattened, hidden, steps)
     maps = _producer(calls[:index], calls[index].inputs[0])
     if maps is None or _channels(calls[maps]) != scores.operation.kernel.shape[-2]:
         return Head(activation, scores.path, None, last_spatial)
@@ -302,13 +302,16 @@ def _averages_maps(calls: list[Call], index: int) -> bool:
     return type(operation).__name__ == "Mean" and axis in (sides, list(sides))
 
 
-def _flattened_maps(calls: list[Call], tensor: Any) -> tuple[str | None, bool]:
+def _flattened_maps(
+    calls: list[Call], tensor: Any
+) -> tuple[str | None, bool, tuple[DenseStep, ...]]:
     """The maps that are flattened into dense layers, of which the last takes a tensor.
 
     Returns:
-        Their path, None where there are none; and whether other layers lie between.
+        Their path, None where there are none; whether other layers lie between; and these
+        layers, as in ``Head``.
     """
-    hidden = False
+    hidden: list[Call] = []
     while (index := _producer(calls, tensor)) is not None:
         call = calls[index]
         kind = type(call.operation).__name__
@@ -319,10 +322,33 @@ def _flattened_maps(calls: list[Call], tensor: Any) -> tuple[str | None, bool]:
             maps = _producer(calls[:index], tensor)
             if maps is None or _sides(calls[maps]) == (1, 1):
                 break
-            return calls[maps].path, hidden
-        hidden = hidden or kind in _HIDDEN_KINDS
+            return calls[maps].path, bool(hidden), _dense_steps(hidden[::-1])
+        if kind in _HIDDEN_KINDS:
+            hidden.append(call)
         calls = calls[:index]
-    return None, False
+    return None, False, ()
+
+
+def _dense_steps(calls: list[Call]) -> tuple[DenseStep, ...]:
+    """The calls as steps; () if one is neither a dense layer nor a ReLU right after one."""
+    steps: list[DenseStep] = []
+    for call in calls:
+        is_dense = type(call.operation) is keras.layers.Dense
+        if is_dense and _activation(call.operation) in {"linear", "relu"}:
+            steps.append(DenseStep(call.path, call.path, _is_relu(call.operation)))
+        elif _is_relu(call.operation) and steps:
+            steps[-1] = DenseStep(steps[-1].dense, call.path, relu=True)
+        else:
+            return ()
+    return tuple(steps)
+
+
+def _is_relu(operation: Any) -> bool:
+    """Whether an operation ends in max(0, x), without a slope, a limit or a threshold."""
+    if isinstance(operation, keras.layers.ReLU):
+        limits = (operation.max_value, operation.negative_slope, operation.threshold)
+        return limits == (None, 0, 0)
+    return type(operation).__name__ == "Relu" or _activation(operation) == "relu"
 
 
 def _class_maps(calls: list[Call], index: int, of_probabilities: bool) -> int | None:

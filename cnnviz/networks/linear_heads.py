@@ -1,8 +1,9 @@
-"""Gradients where one dense layer weighs each cell of the maps: they are that layer's weights.
+"""Gradients at the maps that a network averages or flattens into its last dense layers.
 
-Of a network that averages its last maps straight into its dense layer, or flattens them into it,
-the score of a class is a weighted sum of the cells of these maps. The gradient of the score is
-then the same for every photo, and no backward pass is needed.
+Where one dense layer weighs each cell of these maps, the score of a class is a weighted sum of the
+cells, and its gradient are the weights: the same for every photo. Where dense layers with a ReLU
+lie between, the gradient is a product of their weights, without the units that are zero for the
+photo. So no backward pass through the network is needed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ _ACTIVATIONS = ("linear", "sigmoid", "softmax")
 
 
 def weighs(head: Head, layers: frozenset[str]) -> bool:
-    """Whether the gradients of these layers' outputs are known from the weights alone."""
-    return head.activation in _ACTIVATIONS and all(head.weighs(path) for path in layers)
+    """Whether the gradients of these layers' outputs are known from weights and hidden units."""
+    flattened = {head.flattened} if head.steps or not head.hidden else set()
+    return head.activation in _ACTIVATIONS and layers <= {head.features, *flattened} - {None}
+
+
+def needed(head: Head, layers: frozenset[str]) -> frozenset[str]:
+    """The layers whose outputs ``with_gradients`` takes."""
+    return layers | {step.output for step in head.steps}
 
 
 def with_gradients(
@@ -34,7 +41,7 @@ def with_gradients(
     Args:
         network: the network.
         head: how it ends, one that ``weighs`` the layers.
-        values: of a forward pass, with the layers.
+        values: of a forward pass, with the layers that are ``needed``.
         target: as in ``passes.backward``.
 
     Returns:
@@ -51,32 +58,51 @@ def with_gradients(
         logits = np.hstack([-logits, logits])
     targets = likely if target is None else np.full(len(likely), target)
     scores = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
+    hidden = {step.output for step in head.steps}
+    layers = {path: maps for path, maps in values.layers.items() if path not in hidden}
     gradients = {
-        path: np.stack([_gradient(network, head, path, maps.shape[1:], one) for one in targets])
-        for path, maps in values.layers.items()
+        path: np.stack(
+            [
+                _gradient(network, head, path, values, number, int(one))
+                for number, one in enumerate(targets)
+            ]
+        )
+        for path in layers
     }
-    return dataclasses.replace(values, scores=scores, gradients=gradients)
+    return dataclasses.replace(values, layers=layers, scores=scores, gradients=gradients)
 
 
 def _gradient(
-    network: Network, head: Head, path: str, shape: tuple[int, ...], target: int
+    network: Network, head: Head, path: str, values: PassValues, number: int, target: int
 ) -> Floats:
-    """The gradient (h, w, K) of a class's score with respect to maps of that shape."""
-    height, width, channels = shape
-    kernel = None
-    if head.dense is not None:
-        weights = layer_weights(network, head.dense)
-        if weights is None:
-            raise ValueError(f"Expected a layer with weights. Received: {head.dense}.")
-        kernel = weights.kernel.reshape(-1, weights.kernel.shape[-1])
-    # A single unit has the weights of the second class; those of the first are their opposite.
-    sign = np.float32(1)
-    if kernel is not None and kernel.shape[1] == 1:
-        sign, target = np.float32(1 if target else -1), 0
-    if path == head.flattened:
-        column = kernel[:, target] if kernel is not None else np.zeros(height * width * channels)
-        if without_call_numbers(path) in network.structure.channels_first:
-            column = column.reshape(channels, height, width).transpose(1, 2, 0)
-        return sign * column.reshape(shape)
-    column = np.eye(channels, dtype=np.float32)[target] if kernel is None else kernel[:, target]
-    return np.broadcast_to(sign * column / np.float32(height * width), shape)
+    """The gradient (h, w, K) of a class's score with respect to the maps of one photo."""
+    height, width, channels = shape = values.layers[path].shape[1:]
+    if head.dense is None:
+        # Each of the maps belongs to one class.
+        column = np.eye(channels, dtype=np.float32)[target]
+    else:
+        column = _column(_kernel(network, head.dense), target)
+    if path == head.features:
+        return np.broadcast_to(column / np.float32(height * width), shape)
+    for step in reversed(head.steps):
+        if step.relu:
+            column = column * (values.layers[step.output][number] > 0)
+        column = _kernel(network, step.dense) @ column
+    if without_call_numbers(path) in network.structure.channels_first:
+        return column.reshape(channels, height, width).transpose(1, 2, 0)
+    return column.reshape(shape)
+
+
+def _kernel(network: Network, path: str) -> Floats:
+    """The weights (inputs, outputs) of a dense layer, or of the 1×1 convolution in its place."""
+    weights = layer_weights(network, path)
+    if weights is None:
+        raise ValueError(f"Expected a layer with weights. Received: {path}.")
+    return weights.kernel.reshape(-1, weights.kernel.shape[-1])
+
+
+def _column(kernel: Floats, target: int) -> Floats:
+    """The weights (inputs,) of a class; a single unit has those of the second of two classes."""
+    if kernel.shape[1] > 1:
+        return kernel[:, target]
+    return kernel[:, 0] if target else -kernel[:, 0]

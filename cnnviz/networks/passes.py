@@ -63,7 +63,7 @@ def backward(
     if _is_converted(network):
         head = facts(network).head
         if linear_heads.weighs(head, paths):
-            values = forward(network, inputs, paths)
+            values = forward(network, inputs, linear_heads.needed(head, paths))
             known = linear_heads.with_gradients(network, head, values, target)
             if known is not None:
                 return known

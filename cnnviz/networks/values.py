@@ -11,6 +11,21 @@ View = tuple[str | None, int, int, int]
 
 
 @dataclass(frozen=True)
+class DenseStep:
+    """A dense layer between flattened maps and the dense layer that gives the scores.
+
+    Attributes:
+        dense: its path.
+        output: path of the layer that gives its result, after the activation.
+        relu: whether the activation is a ReLU; else there is none.
+    """
+
+    dense: str
+    output: str
+    relu: bool
+
+
+@dataclass(frozen=True)
 class Head:
     """How a network ends.
 
@@ -26,6 +41,8 @@ class Head:
         flattened: path of the maps that are flattened into dense layers, of which ``dense`` is
             the last; None where the network ends otherwise.
         hidden: whether there are other layers between that flatten and ``dense``.
+        steps: these layers, the first one first; () where they are not dense layers with a ReLU or
+            without an activation alone.
     """
 
     activation: str
@@ -34,6 +51,13 @@ class Head:
     last_spatial: str | None
     flattened: str | None = None
     hidden: bool = False
+    steps: tuple[DenseStep, ...] = ()
+
+    @property
+    def dense_layers(self) -> tuple[str, ...]:
+        """Paths of ``dense`` and of the steps before it."""
+        last = () if self.dense is None else (self.dense,)
+        return (*(step.dense for step in self.steps), *last)
 
     def weighs(self, path: str) -> bool:
         """Whether each cell of these maps has one weight in the score of a class, fixed by it."""

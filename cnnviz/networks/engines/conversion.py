@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import ModelError
-from cnnviz.networks import conversions
+from cnnviz.networks import conversions, linear_heads
 from cnnviz.networks.conversions import Conversion, Converted, LiteNetwork, ModelFacts
 from cnnviz.networks.engines import litert, tensorflow
 from cnnviz.networks.heads import features, logits
@@ -72,7 +72,8 @@ def convert(network: Network, folder: Path) -> Converted:
         path = folder / "model.keras"
         network.model.save(path)
     head = graph.head
-    last = {path for path in (head.features, head.flattened, head.last_spatial) if path}
+    steps = [step.output for step in head.steps]
+    last = {path for path in (head.features, head.flattened, head.last_spatial, *steps) if path}
     try:
         maps = _write(network, graph, None, folder / "maps.tflite")
         scores = _write(network, graph, last, folder / "scores.tflite")
@@ -180,7 +181,7 @@ def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork
     """What is known of the model beside its outputs."""
     wanted: dict[str, LayerWeights] = {}
     convolutions = [layer.path for layer in network.layers if layer.kernel_shape]
-    for layer in dict.fromkeys([*convolutions, *filter(None, [graph.head.dense])]):
+    for layer in dict.fromkeys([*convolutions, *graph.head.dense_layers]):
         weights = layer_weights(network, layer)
         if weights is not None:
             wanted[layer] = weights
@@ -235,6 +236,7 @@ def _prove(network: Network, converted: Converted) -> None:
         expected = tensorflow.forward(network, picture, everything)
         _compare(expected, litert.forward(lite, picture, everything))
         _compare(expected, litert.forward(lite, picture, last))
+    _prove_gradients(network, lite, _input(network, photos[0]))
     for pixels in photos:
         picture = _input(network, pixels)
         ours, theirs = (
@@ -246,6 +248,19 @@ def _prove(network: Network, converted: Converted) -> None:
         )
         if not np.array_equal(_best(ours), _best(theirs)):
             raise NotConvertedError("the most probable classes of a sample are others")
+
+
+def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float32]) -> None:
+    """Compares the gradients that the weights alone give."""
+    head = tensorflow.facts(network).head
+    paths = {path for path in (head.features, head.flattened) if path}
+    for layers in (frozenset({path}) for path in paths):
+        if not linear_heads.weighs(head, layers):
+            continue
+        values = litert.forward(lite, picture, linear_heads.needed(head, layers))
+        known = linear_heads.with_gradients(lite, head, values, None)
+        if known is not None:
+            _compare(tensorflow.backward(network, picture, layers, None), known)
 
 
 def _steps(network: Network) -> Any:
@@ -264,6 +279,10 @@ def _best(scores: Floats) -> NDArray[np.intp]:
 
 def _compare(expected: PassValues, given: PassValues) -> None:
     pairs = [(path, expected.layers[path], maps) for path, maps in given.layers.items()]
+    pairs += [
+        (f"the gradient at {path}", expected.gradients[path], gradient)
+        for path, gradient in given.gradients.items()
+    ]
     for name in _VALUES:
         theirs, ours = getattr(expected, name), getattr(given, name)
         if (theirs is None) is not (ours is None):
