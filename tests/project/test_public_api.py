@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -100,8 +101,11 @@ def _types_in(hint: Any) -> set[type]:
 
 @pytest.mark.parametrize("name", cnnviz.__all__)
 def test_what_a_function_takes_and_a_type_holds_is_public(name: str) -> None:
-    # A network's compiled passes are for cnnviz itself; some modules import types lazily.
-    extra = {"CompiledPass": object, "PassKey": object, "Bytes": Bytes, "Floats": Floats}
+    # How a network is loaded and run is for cnnviz itself; some modules import types lazily.
+    extra = {
+        **dict.fromkeys(("CompiledPass", "Converted", "ModelSource", "PassKey"), object),
+        **{"Bytes": Bytes, "Floats": Floats, "keras": keras},
+    }
     hints = get_type_hints(getattr(cnnviz, name), localns=extra)
     types = set().union(*map(_types_in, hints.values()))
     named = {one.__name__ for one in types if one.__module__.startswith("cnnviz.")}
