@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.methods import contrast_picture as contrast_picture
     from cnnviz.attribution.outlines import outline as outline
+    from cnnviz.attribution.stages import explain_stages as explain_stages
     from cnnviz.batch.pipeline import explain_many as explain_many
     from cnnviz.cards import Accuracy as Accuracy
     from cnnviz.cards import Confusion as Confusion
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import ClassTerms as ClassTerms
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Filters as Filters
     from cnnviz.results import LayerInfo as LayerInfo
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
+    from cnnviz.results import StagedExplanation as StagedExplanation
+    from cnnviz.results import StageMaps as StageMaps
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.training.data.manifest import Prepared as Prepared
     from cnnviz.training.data.manifest import Row as Row
@@ -80,6 +84,7 @@ _MODULES = {
     "CardError": "errors",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
+    "ClassTerms": "results",
     "CnnvizError": "errors",
     "Confusion": "cards",
     "DataError": "errors",
@@ -102,6 +107,8 @@ _MODULES = {
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
+    "StageMaps": "results",
+    "StagedExplanation": "results",
     "StorageError": "errors",
     "SuggestedLayers": "cards",
     "TargetError": "errors",
@@ -115,6 +122,7 @@ _MODULES = {
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
     "explain_many": "batch.pipeline",
+    "explain_stages": "attribution.stages",
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
     "find_box": "attribution.localization",

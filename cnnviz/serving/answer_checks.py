@@ -11,7 +11,15 @@ import numpy as np
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
-from cnnviz.results import Explanation, Filters, LayerInfo, Outline, Prediction, WeightStatistics
+from cnnviz.results import (
+    Explanation,
+    Filters,
+    LayerInfo,
+    Outline,
+    Prediction,
+    StagedExplanation,
+    WeightStatistics,
+)
 
 if TYPE_CHECKING:
     from cnnviz.serving.worker_process import WorkerCall
@@ -30,6 +38,8 @@ def fits_together(result: Any) -> bool:
                 and all(one.target in prediction.labels for one in maps)
                 and all(one.method in METHODS for one in maps)
             )
+        case StagedExplanation():
+            return _staged_fits(result)
         case Filters():
             return _filters_fit(result)
         case Outline():
@@ -47,6 +57,9 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
         case "explain":
             # Without classes, the predicted one is explained.
             return len(result.maps) == max(1, len(question.args[1]))
+        case "explain_stages":
+            targets = question.args[1]
+            return not targets or len(result.explanation.maps) == len(targets)
         case "filters":
             return bool(result.layer == question.args[0])
     return True
@@ -63,6 +76,23 @@ def _prediction_fits(prediction: Prediction) -> bool:
         scores.append(prediction.logits)
     count = len(prediction.labels)
     return count > 0 and all(one.shape == (count,) and np.isfinite(one).all() for one in scores)
+
+
+def _staged_fits(staged: StagedExplanation) -> bool:
+    terms = staged.terms
+    classes = [one.target for one in staged.explanation.maps]
+    return (
+        fits_together(staged.explanation)
+        and all(
+            _is_filled(stage.maps, 3)
+            and stage.maps.shape[2] == len(stage.order)
+            and all(0 <= channel < stage.channels for channel in stage.order)
+            for stage in staged.stages
+        )
+        and all(_is_filled(units, 1) for units in staged.units)
+        and (not terms or [one.target for one in terms] == classes)
+        and all(len(one.order) == len(one.terms) for one in terms)
+    )
 
 
 def _filters_fit(filters: Filters) -> bool:

@@ -25,13 +25,14 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, Prediction
+from cnnviz.results import Explanation, Filters, Outline, Prediction, StagedExplanation
 from cnnviz.serving.answer_checks import fits_together
 
 # What each function that can be called returns.
 RESULTS: dict[str, Any] = {
     "activations": dict[str, Floats],
     "explain": Explanation,
+    "explain_stages": StagedExplanation,
     "filters": Filters,
     "outline": Outline,
     "predict": Prediction,

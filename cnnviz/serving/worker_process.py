@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from cnnviz.inspection.gate import Inspection
     from cnnviz.networks.network import Network
 
-Function = Literal["activations", "explain", "filters", "outline", "predict", "prepare"]
+Function = Literal[
+    "activations", "explain", "explain_stages", "filters", "outline", "predict", "prepare"
+]
 
 # The functions that can be called in a worker, and the module of each.
 _FUNCTIONS: dict[Function, str] = {
     "activations": "networks.feature_maps",
     "explain": "attribution.explanations",
+    "explain_stages": "attribution.stages",
     "filters": "networks.kernels",
     "outline": "attribution.outlines",
     "predict": "networks.predictions",

@@ -23,7 +23,7 @@ from cnnviz.settings import read_settings
 if TYPE_CHECKING:
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, Prediction
+    from cnnviz.results import Explanation, Filters, Outline, Prediction, StagedExplanation
     from cnnviz.serving.model_files import ModelFile
 
 _log = logging.getLogger(__name__)
@@ -106,6 +106,21 @@ def explain(
     """
     options = {"method": method, "layer": layer}
     return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
+
+
+def explain_stages(
+    model: ModelFile,
+    photo: PhotoInput,
+    targets: Sequence[str | int] = (),
+    card: ModelCard | None = None,
+) -> StagedExplanation:
+    """``cnnviz.explain_stages`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``cnnviz.explain_stages``.
+    """
+    return call(WorkerCall("explain_stages", model, card, (photo, tuple(targets))))
 
 
 def call(question: WorkerCall, seconds: float | None = None) -> Any:

@@ -26,7 +26,14 @@ from cnnviz.errors import (
     StorageError,
     WorkerError,
 )
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, Prediction
+from cnnviz.results import (
+    ClassActivationMap,
+    Explanation,
+    Filters,
+    Outline,
+    Prediction,
+    StagedExplanation,
+)
 from cnnviz.serving import answers
 from cnnviz.serving.answer_checks import answers_question
 from cnnviz.serving.answers import (
@@ -280,6 +287,24 @@ def test_an_explanation_has_maps_of_classes_that_there_are() -> None:
         assert refused(wrong, Prediction)
         assert refused(replace(prediction, logits=np.array(scores)), Prediction)
         assert refused(Explanation(wrong, (one,)), Explanation)
+
+
+def test_stages_have_maps_of_channels_that_there_are(tiny: Any, photo: np.ndarray) -> None:
+    good = cnnviz.explain_stages(tiny("flat"), photo)
+    assert not refused(good, StagedExplanation)
+    stage, *others = good.stages
+    for changes in (
+        {"stages": (replace(stage, maps=stage.maps[..., :1]), *others)},
+        {"stages": (replace(stage, maps=stage.maps[:0]), *others)},
+        {"stages": (replace(stage, channels=1), *others)},
+        {"units": (np.zeros((2, 2), np.float32),)},
+        {"terms": good.terms[1:]},
+        {"terms": (replace(good.terms[0], order=()), *good.terms[1:])},
+        {"explanation": replace(good.explanation, maps=())},
+    ):
+        assert refused(replace(good, **changes), StagedExplanation), changes.keys()
+    question = WorkerCall("explain_stages", ModelFile("m.keras", 0, 0, 0), args=(None, ("a",)))
+    assert not answers_question(question, good)
 
 
 def test_filters_have_statistics_of_each_filter(tiny: Any) -> None:

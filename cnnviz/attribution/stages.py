@@ -1,0 +1,123 @@
+"""A photo's way through a network: its strongest maps at a few layers, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnviz.arrays import Floats
+from cnnviz.attribution.explanations import explain
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
+from cnnviz.networks.stages import choose_stages
+from cnnviz.networks.values import Head, PassValues
+from cnnviz.networks.weights import layer_weights
+from cnnviz.photos.preprocessing import PhotoInput, network_input
+from cnnviz.results import ClassTerms, StagedExplanation, StageMaps
+
+# Maps that are shown of each of at most five stages: they get smaller and more numerous.
+MAPS = (3, 5, 18, 42, 72)
+# Classes whose maps come along, so that another one can be shown at once.
+CLASSES = 5
+# Terms of a class's score that are listed by themselves.
+TERMS = 12
+
+
+def explain_stages(
+    network: Network, photo: PhotoInput, targets: Sequence[str | int] = ()
+) -> StagedExplanation:
+    """The strongest maps of a few layers for a photo (H, W, 3), and the maps of some classes.
+
+    The layers are those of ``choose_stages``. The strongest maps are those with the largest
+    standard deviation over the photo: by peak, a limited activation such as ReLU6 gives ties, and
+    flat maps come first.
+
+    Args:
+        network: the network.
+        photo: (H, W, 3) uint8.
+        targets: classes to explain; the five most probable ones if empty.
+
+    Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
+        TargetError: there is no such class.
+        LayerError: the network is a subclassed model, or has no layer with maps.
+        ModelError: the network's answer is not a number, or TensorFlow cannot run it.
+    """
+    facts = passes.facts(network)
+    head = facts.head
+    paths = choose_stages(network.layers, facts.makers, head)
+    units = [step.output for step in head.steps]
+    inputs = network_input(photo, network.card.preprocessing)
+    values = passes.forward(network, inputs, [*paths, *units])
+    kinds = {layer.path: layer.kind for layer in network.layers}
+    counts = MAPS[: len(paths)]
+    stages = tuple(
+        _strongest(path, kinds[path], values.layers[path][0], count)
+        for path, count in zip(paths, counts, strict=True)
+    )
+    explanation = explain(network, photo, targets)
+    if not targets:
+        likely = [score.label for score in explanation.prediction.top(CLASSES)]
+        explanation = explain(network, photo, likely)
+    classes = [cam.target for cam in explanation.maps]
+    terms = _terms(network, head, values, [network.card.labels.index(one) for one in classes])
+    return StagedExplanation(
+        stages,
+        tuple(values.layers[path][0] for path in units),
+        explanation,
+        terms,
+    )
+
+
+def _strongest(path: str, kind: str, maps: Floats, count: int) -> StageMaps:
+    """The ``count`` maps (h, w, k) of a layer (h, w, K) that vary most."""
+    deviations = maps.std(axis=(0, 1))
+    order = np.argsort(-deviations, kind="stable")[:count]
+    limits = float(maps.min()), float(maps.max())
+    shown = np.ascontiguousarray(maps[..., order])
+    return StageMaps(path, kind, maps.shape[-1], tuple(map(int, order)), shown, limits)
+
+
+def _terms(
+    network: Network, head: Head, values: PassValues, targets: list[int]
+) -> tuple[ClassTerms, ...]:
+    """What each channel or unit before the last dense layer adds to the scores of classes.
+
+    Returns:
+        () where the scores are no such sums, or no logits.
+    """
+    logits = values.logits
+    if head.dense is None or logits is None:
+        return ()
+    if head.features is not None and values.features is not None:
+        inputs = values.features[0].mean(axis=(0, 1), dtype=np.float64)
+    elif head.steps:
+        inputs = values.layers[head.steps[-1].output][0].astype(np.float64)
+    else:
+        return ()
+    weights = layer_weights(network, head.dense)
+    if weights is None:
+        return ()
+    kernel = weights.kernel.reshape(len(inputs), -1).astype(np.float64)
+    bias = np.zeros(kernel.shape[1]) if weights.bias is None else weights.bias
+    if kernel.shape[1] == 1:
+        # One unit stands for two classes.
+        kernel, bias = np.hstack([-kernel, kernel]), np.hstack([-bias, bias])
+    return tuple(
+        _class_terms(network.card.labels[target], inputs * kernel[:, target], float(bias[target]))
+        for target in targets
+    )
+
+
+def _class_terms(label: str, products: Floats, bias: float) -> ClassTerms:
+    order = np.argsort(-np.abs(products), kind="stable")[:TERMS]
+    rest = float(np.delete(products, order).sum())
+    return ClassTerms(
+        label,
+        tuple(map(int, order)),
+        tuple(map(float, products[order])),
+        rest,
+        bias,
+        float(products.sum()) + bias,
+    )
