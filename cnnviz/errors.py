@@ -79,6 +79,18 @@ class WorkerError(CnnvizError):
         )
 
 
+class TensorFlowNeededError(CnnvizError):
+    """A process without TensorFlow was asked what only TensorFlow can answer; nobody is shown it.
+
+    Attributes:
+        convertible: whether it could have answered, had the model been converted.
+    """
+
+    def __init__(self, message: str, *, convertible: bool = False) -> None:
+        super().__init__(message)
+        self.convertible = convertible
+
+
 class RefusedModelError(ModelError):
     """A model file is not safe to open, or not one that cnnviz can show.
 

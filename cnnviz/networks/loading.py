@@ -65,9 +65,19 @@ def load_model(path: str | Path, *, trusted: bool = False, preset: str | None = 
 
 
 def load_converted(
-    path: Path, *, trusted: bool = False, preset: str | None = None
+    path: Path,
+    *,
+    trusted: bool = False,
+    preset: str | None = None,
+    fingerprint: str | None = None,
 ) -> Network | None:
     """The network of a shipped or trusted model that was converted; None of any other.
+
+    Args:
+        path: as in ``load_model``.
+        trusted: as in ``load_model``.
+        preset: as in ``load_model``.
+        fingerprint: SHA-256 of the file where it is known; else it is computed.
 
     Raises:
         ModelError: the file cannot be read.
@@ -76,7 +86,7 @@ def load_converted(
     if not path.is_file():
         return None
     try:
-        fingerprint = fingerprint_of(path)
+        fingerprint = fingerprint or fingerprint_of(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
     if not trusted and fingerprint not in shipped().values():

@@ -52,10 +52,11 @@ _LENGTH = struct.Struct(">Q")
 _TYPES = {"float16", "float32", "float64"}
 
 # The errors that functions raise for people, by name; the attributes of some, with their types.
+_INTERNAL = (errors.TensorFlowNeededError, errors.WorkerError)
 _ERRORS = {
     name: kind
     for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, CnnvizError) and kind is not errors.WorkerError
+    if isinstance(kind, type) and issubclass(kind, CnnvizError) and kind not in _INTERNAL
 }
 _ATTRIBUTES: dict[str, dict[str, type]] = {
     "PhotoError": {"code": str},

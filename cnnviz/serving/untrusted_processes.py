@@ -47,6 +47,8 @@ class UntrustedProcess:
     """
 
     untrusted = True
+    # The first answer waits for the inspection of the file, too: the pages say that.
+    starts_tensorflow = False
 
     def __init__(self, settings: Settings, model: ModelFile) -> None:
         """Starts the process.

@@ -1,20 +1,23 @@
 """Pools of worker processes, and which of them runs a model.
 
-Trusted models share one pool; the checkpoints of trainings share another one, so that they do not
-evict the networks that everybody uses; loky runs the processes of both. A model that is not trusted
-has one process of its own, confined for good before it opens the file, so that not even a crash in
-native code affects another model. A pool whose process dies is discarded, and the next call opens
-a new one.
+Trusted models share two pools: one of light processes, which answer with LiteRT about networks that
+were converted, and one with TensorFlow for everything else. The checkpoints of trainings share
+another one with TensorFlow, so that they do not evict the networks that everybody uses; loky runs
+the processes of all three. A model that is not trusted has one process of its own, confined for
+good before it opens the file, so that not even a crash in native code affects another model. A pool
+whose process dies is discarded, and the next call opens a new one.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +35,10 @@ from cnnviz.serving.untrusted_processes import UntrustedProcess
 from cnnviz.serving.worker_process import WorkerCall, initialise
 from cnnviz.settings import Settings, check_tensorflow, read_settings
 
-# The names of the pools of trusted models; that of an untrusted model is its path.
+# The names of the pools of trusted models, the first one of light processes; that of an untrusted
+# model is its path.
 SHARED = "shared"
+TENSORFLOW = "tensorflow"
 CHECKPOINTS = "checkpoints"
 
 # A call takes a small part of this; one that takes longer is stuck. The time in the queue counts,
@@ -52,10 +57,11 @@ class WorkerPool:
     """The processes that run trusted models.
 
     Attributes:
-        name: ``SHARED`` or ``CHECKPOINTS``.
+        name: ``SHARED``, ``TENSORFLOW`` or ``CHECKPOINTS``.
         folder: for their temporary files; deleted with the pool.
         executor: runs the processes.
         waiting: how many callers wait for an answer.
+        is_prepared: whether it was given the models to prepare; see ``workers.start``.
     """
 
     untrusted = False
@@ -63,13 +69,20 @@ class WorkerPool:
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self.waiting = 0
+        self.is_prepared = False
+        self._has_answered = False
         self.folder = temporary_folders.make("workers")
         self.executor = ProcessPoolExecutor(
-            settings.workers if name == SHARED else 1,
+            1 if name == CHECKPOINTS else settings.workers,
             initializer=initialise,
-            initargs=(settings, os.getpid(), self.folder.name),
+            initargs=(settings, os.getpid(), self.folder.name, name == SHARED),
             env={"TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": self.folder.name},
         )
+
+    @property
+    def starts_tensorflow(self) -> bool:
+        """Whether its next answer has to wait for the import of TensorFlow."""
+        return self.name != SHARED and not self._has_answered
 
     def answer(self, question: WorkerCall, seconds: float | None = None) -> Any:
         """What a process answers.
@@ -84,7 +97,7 @@ class WorkerPool:
         """
         seconds = SECONDS if seconds is None else seconds
         try:
-            return self.executor.submit(worker_process.answer, question).result(seconds)
+            return self.submit(question).result(seconds)
         except GONE as error:
             raise WorkerError(
                 "The process that runs the networks stopped before it answered. "
@@ -92,6 +105,20 @@ class WorkerPool:
             ) from error
         except TimeoutError as error:
             raise WorkerError.too_late(seconds) from error
+
+    def submit(self, question: WorkerCall) -> Future[Any]:
+        """The answer of a process, once there is one.
+
+        Raises:
+            BrokenProcessPool, ShutdownExecutorError: as in ``GONE``.
+        """
+        future: Future[Any] = self.executor.submit(worker_process.answer, question)
+        future.add_done_callback(self._note_answer)
+        return future
+
+    def _note_answer(self, done: Future[Any]) -> None:
+        if not done.cancelled() and not isinstance(done.exception(), GONE):
+            self._has_answered = True
 
     def close(self) -> None:
         """Kills the processes, and deletes their temporary files."""
@@ -110,19 +137,23 @@ def running() -> list[WorkerPool | UntrustedProcess]:
 
 
 def find(model: ModelFile) -> WorkerPool | UntrustedProcess | None:
-    """The pool of a model, or None if it is not open."""
+    """The pool that is asked first about a model, or None if it is not open."""
     with _lock:
         return _pools.get(_name(model))
 
 
-def open_pool(model: ModelFile) -> WorkerPool | UntrustedProcess:
-    """The pool of a model, which is opened if necessary.
+def open_pool(model: ModelFile, *, tensorflow: bool = False) -> WorkerPool | UntrustedProcess:
+    """A pool for a model, which is opened if necessary.
+
+    Args:
+        model: the model.
+        tensorflow: whether it must be one with TensorFlow; else it is the one to ask first.
 
     Raises:
         CnnvizError: TensorFlow is not installed.
         WorkerError: the model is not trusted, and all processes for such models are in use.
     """
-    name = _name(model)
+    name = _name(model, tensorflow=tensorflow)
     with _lock:
         pool = _pools.get(name)
         # A confined process can read the file, and the card, that were there when it started.
@@ -131,20 +162,26 @@ def open_pool(model: ModelFile) -> WorkerPool | UntrustedProcess:
             pool = None
         if pool is None:
             check_tensorflow()
-            pool = _pools[name] = _started(read_settings(), model)
+            pool = _pools[name] = _started(read_settings(), model, name)
         _pools.move_to_end(name)
         return pool
 
 
 @contextmanager
-def waiting_for(model: ModelFile) -> Iterator[WorkerPool | UntrustedProcess]:
-    """The pool of a model, which is not closed for another model while the caller waits.
+def waiting_for(
+    model: ModelFile, *, tensorflow: bool = False
+) -> Iterator[WorkerPool | UntrustedProcess]:
+    """A pool for a model, which is not closed for another model while the caller waits.
+
+    Args:
+        model: the model.
+        tensorflow: as for ``open_pool``.
 
     Raises:
         WorkerError: the model is not trusted, and all processes for such models are in use.
     """
     with _lock:
-        pool = open_pool(model)
+        pool = open_pool(model, tensorflow=tensorflow)
         pool.waiting += 1
     try:
         yield pool
@@ -170,10 +207,17 @@ def discard(pool: WorkerPool | UntrustedProcess) -> None:
     threading.Thread(target=pool.close, daemon=True).start()
 
 
-def _name(model: ModelFile) -> str:
+def has_litert() -> bool:
+    """Whether LiteRT is installed, which has no package for some systems."""
+    return importlib.util.find_spec("ai_edge_litert") is not None
+
+
+def _name(model: ModelFile, *, tensorflow: bool = False) -> str:
     if not model.trusted:
         return model.path
-    return CHECKPOINTS if model.checkpoint else SHARED
+    if model.checkpoint:
+        return CHECKPOINTS
+    return TENSORFLOW if tensorflow or not has_litert() else SHARED
 
 
 def _close_surplus(most: int) -> None:
@@ -194,11 +238,11 @@ def _close_surplus(most: int) -> None:
         discard(pool)
 
 
-def _started(settings: Settings, model: ModelFile) -> WorkerPool | UntrustedProcess:
+def _started(settings: Settings, model: ModelFile, name: str) -> WorkerPool | UntrustedProcess:
     protect_memory()
     _warn_of_weak_protection()
     if model.trusted:
-        return WorkerPool(settings, _name(model))
+        return WorkerPool(settings, name)
     _close_surplus(settings.untrusted_processes)
     return UntrustedProcess(settings, model)
 

@@ -1,12 +1,15 @@
 """What runs inside a worker process: it loads networks, keeps some, and answers calls on them.
 
-`worker_pools` starts these processes and `workers` submits the calls. Both import this module in
-the calling process, so TensorFlow and all that needs it are imported inside functions.
+A light process has only networks that were converted for LiteRT, and never imports TensorFlow: what
+needs that it refuses, for a process with TensorFlow to answer. `worker_pools` starts these
+processes and `workers` submits the calls. Both import this module in the calling process, so
+TensorFlow and all that needs it are imported inside functions.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import importlib
 import logging
@@ -14,10 +17,10 @@ import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cnnviz.cards import ModelCard, card_path, labels_path
-from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.errors import CnnvizError, ModelError, TensorFlowNeededError
 from cnnviz.processes import follow
 from cnnviz.sandbox.confinement import confine, protect_memory
 from cnnviz.serving.model_files import ModelFile
@@ -47,9 +50,12 @@ _log = logging.getLogger(__name__)
 # The networks in memory, the one that was used last at the end.
 _networks: OrderedDict[ModelFile, Network] = OrderedDict()
 _most_networks = 1
+_is_light = False
 # The same with the cards that people set in the app: they take little more than the cards.
 _with_cards: OrderedDict[tuple[ModelFile, str], Network] = OrderedDict()
 _MOST_CARDS = 8
+# Models of a light process that cannot be converted.
+_refused: set[ModelFile] = set()
 # The verdict on the model of an untrusted process.
 _inspected: dict[ModelFile, Inspection] = {}
 
@@ -73,23 +79,30 @@ class WorkerCall:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def initialise(settings: Settings, parent: int, folder: str) -> None:
+def initialise(settings: Settings, parent: int, folder: str, light: bool) -> None:
     """Prepares a new process for trusted models.
 
     Args:
         settings: limits.
         parent: the id of the process that started this one, which ends together with it.
         folder: of its temporary files, which is deleted when the parent ends.
+        light: whether it is to do without TensorFlow.
     """
     from loky import process_executor
 
-    global _most_networks
+    global _is_light, _most_networks
+    _is_light = light
     _most_networks = settings.networks
     # loky would end a process that has grown by 300 MB, as one does that loads a large network.
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
     protect_memory()
     follow(parent, folder)
-    import_tensorflow(settings.threads)
+    if light:
+        from cnnviz.networks.keras_start import around_start
+
+        around_start(_refuse_tensorflow)
+    else:
+        import_tensorflow(settings.threads)
 
 
 def initialise_untrusted(memory: int, parent: int, folder: str, model: ModelFile) -> None:
@@ -150,7 +163,8 @@ def answer(call: WorkerCall) -> Any:
     """Carries out a call; the model is loaded if it is not in memory.
 
     Raises:
-        CnnvizError: whatever goes wrong, so that the caller can read it without TensorFlow.
+        TensorFlowNeededError: this process is light, and cannot answer.
+        CnnvizError: whatever else goes wrong, so that the caller can read it without TensorFlow.
     """
     try:
         network = _network(call.model, call.card)
@@ -163,6 +177,10 @@ def answer(call: WorkerCall) -> Any:
     # An error of TensorFlow's could not be read without TensorFlow.
     except Exception as error:  # noqa: BLE001
         _log.exception("%s failed on %s", call.function, call.model.path)
+        if _is_light:
+            # The files of the conversion may have been deleted: it is looked for anew.
+            _forget(call.model)
+            raise TensorFlowNeededError(f"LiteRT failed on {call.model.path}.") from None
         raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
         ) from None
@@ -228,19 +246,24 @@ def _loaded(model: ModelFile) -> Network:
     if model in _networks:
         _networks.move_to_end(model)
         return _networks[model]
+    # Without a conversion nothing is evicted for it.
+    network = load_converted(model) if _is_light else None
     while len(_networks) >= _most_networks:
-        evicted = next(iter(_networks))
-        del _networks[evicted]
-        # They share the evicted network's model.
-        for key in [key for key in _with_cards if key[0] == evicted]:
-            del _with_cards[key]
-    _networks[model] = load(model)
+        _forget(next(iter(_networks)))
+    _networks[model] = network or load(model)
     # loky collects garbage after a call. What stays is frozen, so that it is not scanned each
     # time; what was frozen before and has been evicted is scanned once more to be freed.
     gc.unfreeze()
     gc.collect()
     gc.freeze()
     return _networks[model]
+
+
+def _forget(model: ModelFile) -> None:
+    """Frees a network, with those that have other cards: they share its model."""
+    _networks.pop(model, None)
+    for key in [key for key in _with_cards if key[0] == model]:
+        del _with_cards[key]
 
 
 def load(model: ModelFile) -> Network:
@@ -250,8 +273,53 @@ def load(model: ModelFile) -> Network:
         ModelError: the file is not there any more, or cannot be loaded.
         RefusedModelError: the file has changed since it was inspected.
     """
-    from cnnviz.networks.loading import load_inspected, load_model
+    from cnnviz.networks.loading import load_inspected, load_model, load_with_keras
 
-    if model.trusted:
-        return load_model(model.path, trusted=True)
-    return load_inspected(model.path, _inspected[model])
+    if not model.trusted:
+        return load_inspected(model.path, _inspected[model])
+    path = Path(model.path)
+    if model.checkpoint and path.exists():
+        return load_with_keras(path, trusted=True)
+    network = load_model(path, trusted=True)
+    # Of a network that was converted, this process is asked only what needs its Keras model.
+    _ = network.model
+    return network
+
+
+def load_converted(model: ModelFile) -> Network:
+    """Loads a trusted model that was converted, also since the last question about it.
+
+    Raises:
+        TensorFlowNeededError: it was not converted.
+        ModelError: the file cannot be read.
+        CardError: the card beside it has a wrong field or does not fit the model.
+    """
+    from cnnviz.networks import conversions, loading
+
+    path = Path(model.path)
+    needed = f"{path.name} was not converted for LiteRT."
+    if model in _refused:
+        raise TensorFlowNeededError(needed)
+    try:
+        fingerprint = _fingerprint(model.path, model.modified, model.size)
+    except OSError as error:
+        raise ModelError(f"There is no model file at {path}.") from error
+    network = loading.load_converted(path, trusted=True, fingerprint=fingerprint)
+    if network is not None:
+        return network
+    found = conversions.find(path, fingerprint, loading.card_beside(path))
+    if isinstance(found, conversions.Refusal):
+        _refused.add(model)
+    raise TensorFlowNeededError(needed, convertible=model not in _refused)
+
+
+@functools.lru_cache(maxsize=64)
+def _fingerprint(path: str, _modified: int, _size: int) -> str:
+    """The SHA-256 of a file, which is read again only if it changed."""
+    from cnnviz.shipped_models import fingerprint_of
+
+    return fingerprint_of(Path(path))
+
+
+def _refuse_tensorflow() -> NoReturn:
+    raise TensorFlowNeededError("This process does without TensorFlow.")

@@ -1,23 +1,25 @@
 """Questions about networks, answered by worker processes: the caller never imports TensorFlow.
 
 Each function here is one of the public API that takes a network, with a model file in place of
-the network. `worker_pools` decides which process answers.
+the network. `worker_pools` decides which process is asked first; what needs TensorFlow, and is
+refused by a process without it, goes on to one with it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import WorkerError
-from cnnviz.serving import worker_pools
+from cnnviz.errors import TensorFlowNeededError, WorkerError
+from cnnviz.serving import background_conversion, worker_pools
 from cnnviz.serving.worker_pools import WorkerPool
-from cnnviz.serving.worker_process import Function, WorkerCall, answer
+from cnnviz.serving.worker_process import Function, WorkerCall
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
-# The pool that was given the models to load and compile.
-_prepared: WorkerPool | None = None
+_before_tensorflow: ContextVar[Callable[[], None]] = ContextVar("before_tensorflow")
 
 
 def outline(model: ModelFile, card: ModelCard | None = None) -> Outline:
@@ -134,34 +135,48 @@ def call(question: WorkerCall, seconds: float | None = None) -> Any:
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: whatever the function raises.
     """
-    with worker_pools.waiting_for(question.model) as pool:
-        try:
-            return pool.answer(question, seconds)
-        except WorkerError:
-            worker_pools.discard(pool)
-            raise
+    try:
+        return _ask(question, seconds)
+    except TensorFlowNeededError as error:
+        needed = error
+    result = _ask(question, seconds, tensorflow=True)
+    if needed.convertible:
+        background_conversion.convert(question.model)
+    return result
+
+
+@contextmanager
+def announcing_tensorflow(announce: Callable[[], None]) -> Iterator[None]:
+    """Has a function called before a question of this thread waits for TensorFlow to start."""
+    token = _before_tensorflow.set(announce)
+    try:
+        yield
+    finally:
+        _before_tensorflow.reset(token)
 
 
 def start(models: Sequence[ModelFile]) -> None:
     """Starts the shared workers, and has one load and compile some models, in this order.
 
+    Those with TensorFlow are started only where the settings say so, or LiteRT is not installed.
     Returns at once, and does nothing more until the processes have been replaced. Of more
     models than a worker keeps it takes the first ones, so that none evicts another. The
     steps are submitted one by one, so that a visitor's call never waits for more than one
     of them.
     """
+    settings = read_settings()
     trusted = [model for model in models if model.trusted]
-    kept = trusted[: read_settings().networks]
+    kept = trusted[: settings.networks]
     functions: tuple[Function, ...] = ("outline", "prepare")
     steps = [WorkerCall(function, model) for model in kept for function in functions]
     if not steps:
         return
-    global _prepared
     with _lock:
-        pool = worker_pools.open_pool(kept[0])
-        if isinstance(pool, WorkerPool) and pool is not _prepared:
-            _prepared = pool
-            _submit_next(pool, steps)
+        for tensorflow in (False, True) if settings.eager_tensorflow else (False,):
+            pool = worker_pools.open_pool(kept[0], tensorflow=tensorflow)
+            if isinstance(pool, WorkerPool) and not pool.is_prepared:
+                pool.is_prepared = True
+                _submit_next(pool, steps)
 
 
 def shutdown() -> None:
@@ -170,17 +185,28 @@ def shutdown() -> None:
         worker_pools.discard(pool)
 
 
+def _ask(question: WorkerCall, seconds: float | None, *, tensorflow: bool = False) -> Any:
+    with worker_pools.waiting_for(question.model, tensorflow=tensorflow) as pool:
+        if pool.starts_tensorflow:
+            _before_tensorflow.get(lambda: None)()
+        try:
+            return pool.answer(question, seconds)
+        except WorkerError:
+            worker_pools.discard(pool)
+            raise
+
+
 def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
     step = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:
         if done.cancelled() or isinstance(done.exception(), worker_pools.GONE):
             return
-        if done.exception() is not None:
+        if not isinstance(done.exception(), TensorFlowNeededError | None):
             _log.warning("Could not prepare %s: %s", step.model.path, done.exception())
         if steps[1:]:
             # The server may be ending.
             with suppress(*worker_pools.GONE):
                 _submit_next(pool, steps[1:])
 
-    pool.executor.submit(answer, step).add_done_callback(go_on)
+    pool.submit(step).add_done_callback(go_on)

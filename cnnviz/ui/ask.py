@@ -7,7 +7,8 @@ together hold at most ``CNNVIZ_CACHE_MB``; what was used longest ago is removed 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import streamlit as st
@@ -82,15 +83,32 @@ def _retried(question: Callable[[str], Answer], text: str) -> Answer:
     return question("Starting a new process, which takes a few seconds")
 
 
+@contextmanager
+def _waiting(text: str) -> Iterator[None]:
+    """Says what the page waits for: TensorFlow, once that has to be started."""
+    with ExitStack() as shown:
+
+        def show(text: str) -> None:
+            shown.close()
+            shown.enter_context(st.spinner(f"{text} …", show_time=True))
+
+        def show_start() -> None:
+            show("Starting TensorFlow for this question, which takes some seconds")
+
+        show(text)
+        with workers.announcing_tensorflow(show_start):
+            yield
+
+
 @st.cache_data(show_spinner=False)
 def _outline(model: ModelFile, card: ModelCard | None, _text: str) -> Outline:
-    with st.spinner(f"{_text} …", show_time=True):
+    with _waiting(_text):
         return workers.outline(model, card)
 
 
 @st.cache_data(show_spinner=False)
 def _filters(model: ModelFile, layer: str, _text: str) -> Filters:
-    with st.spinner(f"{_text} …", show_time=True):
+    with _waiting(_text):
         return workers.filters(model, layer)
 
 
@@ -104,7 +122,7 @@ def _activations(
     _text: str,
 ) -> Floats:
     seen = view(_photo, outline(model, card).card.preprocessing)
-    with st.spinner(f"{_text} …", show_time=True):
+    with _waiting(_text):
         return workers.activations(model, seen, (layer,), card)[layer]
 
 
@@ -120,7 +138,7 @@ def _explanation(
     _text: str,
 ) -> Explanation:
     seen = view(_photo, outline(model, card).card.preprocessing)
-    with st.spinner(f"{_text} …", show_time=True):
+    with _waiting(_text):
         return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
 
 

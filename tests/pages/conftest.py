@@ -23,7 +23,7 @@ from streamlit.testing.v1 import AppTest, app_test
 from cnnviz.cards import write_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
-from cnnviz.serving import worker_pools
+from cnnviz.serving import background_conversion, worker_pools
 from cnnviz.settings import ROOT
 
 # A shipped network takes seconds to load and to compile.
@@ -175,6 +175,17 @@ def numbers(packed: Any) -> np.ndarray:
     values = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
     shape = packed.get("shape")
     return values.reshape([int(size) for size in shape.split(",")]) if shape else values
+
+
+@pytest.fixture(scope="module", autouse=True)
+def converted(converted_models: Path) -> None:
+    """The workers of all these tests have the shipped models converted."""
+
+
+@pytest.fixture(autouse=True)
+def no_conversions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of a test's own folder are not converted beside the tests that follow."""
+    monkeypatch.setattr(background_conversion, "convert", lambda model: None)
 
 
 @pytest.fixture(scope="session")

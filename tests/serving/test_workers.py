@@ -1,4 +1,4 @@
-"""Workers: real processes, some of which are killed. Most tests of this file share one."""
+"""Workers: real processes, some of which are killed. Most tests of this file share a light one."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from corpus import models
 from helpers import ByValue, running_in, wait_until
 
 import cnnviz
+from cnnviz import shipped_models
 from cnnviz.attribution.outlines import outline
 from cnnviz.cards import ModelCard, card_path, changed, read_card, write_card
 from cnnviz.errors import (
@@ -36,13 +37,15 @@ from cnnviz.errors import (
     ModelError,
     RefusedModelError,
     TargetError,
+    TensorFlowNeededError,
     WorkerError,
 )
 from cnnviz.inspection import gate
-from cnnviz.networks import loading
+from cnnviz.networks import conversions, loading
 from cnnviz.results import Filters
 from cnnviz.serving import (
     answers,
+    background_conversion,
     temporary_folders,
     untrusted_processes,
     worker_pools,
@@ -52,6 +55,7 @@ from cnnviz.serving import (
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import read_settings
+from cnnviz.shipped_models import fingerprint_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
@@ -60,14 +64,34 @@ LAYERS = ("conv1", "conv2")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+def convert(path: Path) -> None:
+    """Has light workers answer about a model."""
+    # Workers import this file.
+    from cnnviz.networks.engines.conversion import convert_file
+
+    convert_file(path, trusted=True)
+
+
 @pytest.fixture(scope="module")
-def folder(tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with four saved models."""
+def save(tiny: Callable[[str], Any]) -> Callable[..., Path]:
+    """Saves a small network with its card."""
+
+    def save(name: str, folder: Path) -> Path:
+        network, path = tiny(name), folder / f"{name}.keras"
+        network.model.save(path)
+        write_card(network.card, card_path(path))
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def folder(save: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four saved models, of which the last one was not converted."""
     folder = tmp_path_factory.mktemp("saved")
-    for name in ("flat", "two_classes", "nested_functional", "dense_after_flatten"):
-        network = tiny(name)
-        network.model.save(folder / f"{name}.keras")
-        write_card(network.card, folder / f"{name}.json")
+    for name in ("flat", "two_classes", "nested_functional"):
+        convert(save(name, folder))
+    save("dense_after_flatten", folder)
     return folder
 
 
@@ -97,12 +121,48 @@ def anew() -> Iterator[None]:
     workers.shutdown()
 
 
-def in_process(model: ModelFile, function: Callable[[], Any]) -> Any:
-    """What a function returns that runs in the process of a trusted model."""
-    return worker_pools.open_pool(model).executor.submit(function).result(60)
+def in_process(model: ModelFile, function: Callable[[], Any], **which: Any) -> Any:
+    """What a function returns that runs in a process of a trusted model, the light one first."""
+    return worker_pools.open_pool(model, **which).executor.submit(function).result(60)
+
+
+def pools() -> set[str]:
+    """The names of the pools that are open."""
+    return {pool.name for pool in worker_pools.running()}
 
 
 # --- Answers ----------------------------------------------------------------------------------
+
+
+def _loaded_libraries() -> set[str]:
+    """Runs inside a worker: what it should do without where it can."""
+    heavy = {"keras", "pandas", "plotly", "pyarrow", "streamlit", "tensorflow"}
+    return heavy & {name.partition(".")[0] for name in sys.modules}
+
+
+def test_a_light_worker_answers_while_tensorflow_starts_for_another_question(
+    flat: ModelFile, photo: np.ndarray
+) -> None:
+    workers.shutdown()
+    announced: list[str] = []
+
+    def ask_for_gradients() -> Any:
+        with workers.announcing_tensorflow(lambda: announced.append("TensorFlow")):
+            return workers.explain(flat, photo, ("dog",), method="grad-cam", layer="conv1")
+
+    assert workers.explain(flat, photo, ("dog",)).maps[0].method == "cam"
+    assert len(workers.filters(flat, "conv1").kernels) == 3
+    assert pools() == {worker_pools.SHARED}
+    with ThreadPoolExecutor(1) as other:
+        gradients = other.submit(ask_for_gradients)
+        assert wait_until(lambda: announced)
+        assert workers.predict(flat, photo).labels == ("cat", "dog", "owl")
+        assert not gradients.done()
+        assert gradients.result().maps[0].layer == "conv1"
+    assert in_process(flat, _loaded_libraries) == set()
+    # The next one need not wait for that.
+    ask_for_gradients()
+    assert announced == ["TensorFlow"]
 
 
 @pytest.mark.parametrize("name", ["flat", "nested_functional", "dense_after_flatten"])
@@ -193,6 +253,83 @@ def test_a_file_that_was_replaced_is_another_model(
     assert workers.outline(named).card.labels == ["cats", "dogs"]
 
 
+# --- What needs TensorFlow --------------------------------------------------------------------
+
+
+def test_a_conversion_that_is_made_later_is_found(
+    save: Callable[..., Path], tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_convert: list[ModelFile] = []
+    monkeypatch.setattr(background_conversion, "convert", to_convert.append)
+    model = trusted(save("free_size", tmp_path))
+    before = workers.predict(model, photo)
+    assert to_convert == [model]
+    assert "free_size" not in in_process(model, _kept)
+    convert(Path(model.path))
+    after = workers.predict(model, photo)
+    assert in_process(model, _kept)[-1] == "free_size"
+    # Gradients and another size need TensorFlow, and no other conversion.
+    workers.explain(model, photo, method="grad-cam", layer="conv1")
+    card = read_card(card_path(model.path))
+    steps = card.preprocessing.model_copy(update={"width": 20, "height": 16})
+    larger = changed(card, preprocessing=steps)
+    maps = workers.activations(model, photo, LAYERS, larger)
+    assert maps["conv1"].shape == (16, 20, 4)
+    expected = loading.with_card(cnnviz.load_model(model.path), larger)
+    for layer, values in cnnviz.activations(expected, photo, LAYERS).items():
+        np.testing.assert_allclose(maps[layer], values, atol=1e-5)
+    assert to_convert == [model]
+    np.testing.assert_allclose(after.probabilities, before.probabilities, atol=1e-6)
+    # Without its files TensorFlow answers again, and the conversion is made anew.
+    for file in conversions.folder().glob(f"{fingerprint_of(Path(model.path))[:40]}*.tflite"):
+        file.unlink()
+    maps = workers.activations(model, photo, LAYERS)
+    assert list(maps) == list(LAYERS)
+    assert "free_size" not in in_process(model, _kept)
+    assert workers.predict(model, photo).labels == after.labels
+    assert to_convert == [model, model]
+
+
+def test_what_cannot_be_converted_is_looked_up_once(
+    save: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs in this process."""
+    model = trusted(save("many_sigmoids", tmp_path))
+    read: list[Path] = []
+
+    def fingerprint(path: Path) -> str:
+        read.append(path)
+        return fingerprint_of(path)
+
+    monkeypatch.setattr(shipped_models, "fingerprint_of", fingerprint)
+    for _ in range(2):
+        with pytest.raises(TensorFlowNeededError) as needed:
+            worker_process.load_converted(model)
+        assert needed.value.convertible
+    conversions.refuse(fingerprint_of(Path(model.path)), read_card(card_path(model.path)), "why")
+    with pytest.raises(TensorFlowNeededError) as needed:
+        worker_process.load_converted(model)
+    assert not needed.value.convertible
+    monkeypatch.setattr(conversions, "find", pytest.fail)
+    with pytest.raises(TensorFlowNeededError) as needed:
+        worker_process.load_converted(model)
+    assert not needed.value.convertible
+    assert read == [Path(model.path)]
+
+
+def test_a_checkpoint_has_a_process_of_its_own_and_no_conversion(
+    folder: Path, flat: ModelFile, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loaded in this process."""
+    checkpoint = replace(flat, checkpoint=True)
+    monkeypatch.setattr(conversions, "find", pytest.fail)
+    assert worker_process.load(checkpoint).converted is None
+    names = {worker_pools.open_pool(checkpoint, tensorflow=is_second).name for is_second in (0, 1)}
+    assert names == {worker_pools.CHECKPOINTS}
+    with pytest.raises(ModelError, match="There is no model file"):
+        worker_process.load(replace(checkpoint, path=str(folder / "gone.keras")))
+
+
 # --- Errors -----------------------------------------------------------------------------------
 
 
@@ -274,7 +411,7 @@ def test_a_call_to_a_pool_that_is_being_discarded_gets_an_error(
     worker_pools.discard(discarded)
     with monkeypatch.context() as patch:
         # As for a caller who had been given the pool just before.
-        patch.setattr(worker_pools, "open_pool", lambda model: discarded)
+        patch.setattr(worker_pools, "open_pool", lambda *_, **__: discarded)
         with pytest.raises(WorkerError):
             workers.predict(flat, photo)
     assert worker_pools.open_pool(flat) is not discarded
@@ -382,22 +519,47 @@ def test_a_start_prepares_every_model_that_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CNNVIZ_NETWORKS", "4")
-    damaged = tmp_path / "damaged.keras"
-    damaged.write_bytes(b"not a model")
+    not_converted = trusted(folder / "dense_after_flatten.keras")
     gone = replace(flat, path=str(tmp_path / "gone.keras"))
     other, fifth = (
         trusted(folder / f"{name}.keras") for name in ("two_classes", "nested_functional")
     )
     with caplog.at_level(logging.WARNING):
-        workers.start([trusted(damaged), gone, flat, other, fifth])
-        # It has returned before the first step, which waits for TensorFlow's import.
+        workers.start([not_converted, gone, flat, other, fifth])
+        # It has returned before the first step, which waits for the process to start.
         assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
         # A worker keeps four: the fifth would evict the first.
         assert wait_until(lambda: in_process(flat, _kept) == ["flat", other.name])
         assert not wait_until(lambda: in_process(flat, _kept)[-1] == fifth.name, 1)
-    assert "Could not prepare" in caplog.text
-    assert "damaged.keras" in caplog.text
-    assert "gone.keras" in caplog.text
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert all("Could not prepare" in line and "gone.keras" in line for line in lines)
+    # TensorFlow waits for the first question that needs it.
+    assert pools() == {worker_pools.SHARED}
+
+
+@pytest.mark.parametrize(
+    ("setting", "litert", "expected"),
+    [
+        ("eager", True, {worker_pools.SHARED, worker_pools.TENSORFLOW}),
+        ("lazy", False, {worker_pools.TENSORFLOW}),
+    ],
+    ids=["eager", "without LiteRT"],
+)
+@pytest.mark.usefixtures("anew")
+def test_where_tensorflow_starts_with_the_server_its_worker_is_prepared(
+    flat: ModelFile,
+    setting: str,
+    litert: bool,
+    expected: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CNNVIZ_TENSORFLOW", setting)
+    monkeypatch.setattr(worker_pools, "has_litert", lambda: litert)
+    workers.start([flat])
+    assert pools() == expected
+    for pool in worker_pools.running():
+        assert len(pool.executor._pending_work_items) == 1
 
 
 def test_a_second_start_changes_nothing(flat: ModelFile) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
@@ -77,7 +76,8 @@ def convert(network: Network, folder: Path) -> Converted:
     try:
         maps = _write(network, graph, None, folder / "maps.tflite")
         scores = _write(network, graph, last, folder / "scores.tflite")
-    except NotConvertedError:
+    # A full disk says nothing of the network.
+    except (NotConvertedError, OSError, MemoryError):
         raise
     # The converter raises whatever its parts raise, with code and paths in the text.
     except Exception as error:
@@ -143,7 +143,7 @@ def _write(
     function = run.get_concrete_function(picture)
     data = tf.lite.TFLiteConverter.from_concrete_functions([function], holder).convert()
     file.write_bytes(data)
-    runner = Interpreter(str(file)).get_signature_runner()
+    runner = litert.open_interpreter(file, 1).get_signature_runner()
     (input_details,) = runner.get_input_details().values()
     outputs = runner.get_output_details()
     indices = {name: int(outputs[key]["index"]) for name, key in names.items()}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,10 @@ class _Idle:
 _lock = threading.Lock()
 # The one that was used last at the end.
 _idle: list[_Idle] = []
+# What LiteRT prints once in a process; it has no setting for that.
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+_greeting_lock = threading.Lock()
+_has_greeted = False
 
 
 def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str]) -> PassValues:
@@ -140,8 +145,7 @@ def _interpreter(file: Path, lite: LiteNetwork, threads: int) -> Iterator[Any]:
         if found is not None:
             _idle.remove(found)
     if found is None:
-        interpreter = Interpreter(str(file), num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter = open_interpreter(file, threads)
         # The weights twice: as they are in the file, and as the processor wants them.
         found = _Idle(file, threads, 2 * lite.size + lite.memory, interpreter)
     yield found.interpreter
@@ -149,3 +153,38 @@ def _interpreter(file: Path, lite: LiteNetwork, threads: int) -> Iterator[Any]:
         _idle.append(found)
         while sum(one.memory for one in _idle) > _MAX_IDLE_BYTES and len(_idle) > 1:
             del _idle[0]
+
+
+def open_interpreter(file: Path, threads: int) -> Interpreter:
+    """A new interpreter of a file, whose tensors have their memory."""
+    global _has_greeted
+    interpreter = Interpreter(str(file), num_threads=threads)
+    if _has_greeted:
+        interpreter.allocate_tensors()
+        return interpreter
+    with _greeting_lock, _without_line(_GREETING):
+        interpreter.allocate_tensors()
+        _has_greeted = True
+    return interpreter
+
+
+@contextmanager
+def _without_line(line: bytes) -> Iterator[None]:
+    """Keeps a line of a library from standard error, and passes on what else is printed."""
+    with ExitStack() as opened:
+        try:
+            printed = opened.enter_context(tempfile.TemporaryFile())
+            original = os.dup(2)
+        except OSError:
+            # There is no folder for it, or no standard error.
+            yield
+            return
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            printed.seek(0)
+            if rest := printed.read().replace(line, b"", 1):
+                os.write(2, rest)
