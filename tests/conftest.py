@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import builders, oracles, photos
+from filelock import FileLock
 from hypothesis import settings
+
+from cnnviz.settings import ROOT
 
 # The same examples in every run, and no limit on how long one may take.
 settings.register_profile("cnnviz", derandomize=True, deadline=None)
@@ -41,6 +47,25 @@ LONGEST = (
 )
 
 
+# Converts the shipped models into the folder of the variable CNNVIZ_CACHE.
+CONVERT = """
+from cnnviz.networks.engines.conversion import convert_file
+from cnnviz.settings import ROOT
+
+for path in sorted((ROOT / "models").glob("*.keras")):
+    convert_file(path, trusted=True)
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test, and no process that a test starts, uses the cache of the person who runs them."""
+    # The processes of pytest-xdist have the environment of the one that starts them.
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="cnnviz-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["CNNVIZ_CACHE"] = str(Path(folder.name) / "cache")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes, one process runs all tests of a file, and one all browser tests."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -56,6 +81,31 @@ def _rank(path: Path) -> int:
     relative = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
     ranks = (rank for rank, start in enumerate(LONGEST) if relative.startswith(start))
     return next(ranks, len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def converted_folder() -> Path:
+    """A folder with the conversions of the shipped models, made once for all processes.
+
+    It takes 25 seconds; without it each server that a test starts needs some more seconds.
+    """
+    folder = Path(os.environ["CNNVIZ_CACHE"]).with_name("converted")
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            # Renamed when it is complete: after a failure the next process tries again.
+            part = folder.with_suffix(".part")
+            environment = os.environ | {"CNNVIZ_CACHE": str(part)}
+            subprocess.run([sys.executable, "-c", CONVERT], cwd=ROOT, env=environment, check=True)
+            part.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted_models(converted_folder: Path) -> Iterator[Path]:
+    """For the tests of a file, and the processes that they start: the shipped models converted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(converted_folder))
+        yield converted_folder
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,14 @@ MARKUP = [
 ]
 
 
+@pytest.fixture(scope="package", autouse=True)
+def converted(converted_folder: Path) -> Iterator[None]:
+    """The servers of all these tests have the shipped models converted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(converted_folder))
+        yield
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if find_browser() is None:

@@ -177,6 +177,11 @@ def numbers(packed: Any) -> np.ndarray:
     return values.reshape([int(size) for size in shape.split(",")]) if shape else values
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted(converted_models: Path) -> None:
+    """The workers of all these tests have the shipped models converted."""
+
+
 @pytest.fixture(scope="session")
 def save() -> Callable[[Any, Path], None]:
     """Saves a Keras model."""
