@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cnnviz.networks.conversions import Conversion, Converted, LiteNetwork, Mode
 from cnnviz.networks.engines import litert, tensorflow
 from cnnviz.networks.heads import features, logits
 from cnnviz.networks.input_scaling import find_scaling
+from cnnviz.networks.keras_models import walk
 from cnnviz.networks.loading import card_beside, load_with_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.tracing import channels_last, record
@@ -36,6 +38,9 @@ TOLERANCE = 1e-4
 _TOP = 5
 # What the converter takes for a file that holds all weights; larger ones it cannot write.
 _MAX_PARAMETERS = 400_000_000
+
+# An operation that LiteRT lacks, in the converter's message.
+_MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 # Names of the values of a pass that are no layers.
 _VALUES = ("output", "logits", "features")
@@ -65,8 +70,9 @@ def convert(network: Network, folder: Path) -> Converted:
     graph = tensorflow.facts(network)
     if network.parameters[0] > _MAX_PARAMETERS:
         raise NotConvertedError("it has too many parameters for one file")
-    if network.model.inputs[0].shape[0] not in {None, 1}:
-        raise NotConvertedError("it takes several pictures at once")
+    kinds = {layer.compute_dtype for _, layer in walk(network.model)} - {"float32"}
+    if kinds:
+        raise NotConvertedError(f"it computes in {', '.join(sorted(kinds))}")
     path = network.path
     if path is None:
         path = folder / "model.keras"
@@ -75,17 +81,15 @@ def convert(network: Network, folder: Path) -> Converted:
     steps = [step.output for step in head.steps]
     last = {path for path in (head.features, head.flattened, head.last_spatial, *steps) if path}
     try:
-        maps = _write(network, graph, None, folder / "maps.tflite")
-        scores = _write(network, graph, last, folder / "scores.tflite")
-    except NotConvertedError:
-        raise
+        maps, pictures = _write(network, graph, None, folder / "maps.tflite")
+        scores, _ = _write(network, graph, last, folder / "scores.tflite")
     # The converter raises whatever its parts raise, with code and paths in the text.
     except Exception as error:
         _log.info("LiteRT's converter failed on %s", network.card.title, exc_info=error)
-        raise NotConvertedError(f"LiteRT cannot run it ({type(error).__name__})") from error
-    converted = Converted(
-        network.view, _describe(network, graph, path, maps[1]), scores, maps, path
-    )
+        missing = sorted(set(_MISSING.findall(str(error)))) or [type(error).__name__]
+        raise NotConvertedError(f"LiteRT cannot run it: {', '.join(missing)}") from error
+    facts = _describe(network, graph, path, pictures)
+    converted = Converted(network.view, facts, scores, maps, path)
     _prove(network, converted)
     return converted
 
@@ -122,40 +126,47 @@ def description(converted: Converted) -> Conversion:
 
 def _write(
     network: Network, graph: GraphFacts, layers: set[str] | None, file: Path
-) -> tuple[Path, LiteNetwork]:
-    """Converts the pass that gives the scores and the outputs of some layers; of all if None."""
-    names: dict[str, str] = {}
+) -> tuple[tuple[Path, LiteNetwork], tuple[str, ...]]:
+    """Converts the pass that gives the scores and the outputs of some layers; of all if None.
+
+    Returns:
+        The file, and the layers among them whose output is the picture itself, such as the first
+        one of every network: nothing computes these.
+    """
+    order: dict[str, int] = {}
+    pictures: list[str] = []
 
     @tf.function(autograph=False)
-    def run(picture: Any) -> dict[str, Any]:
+    def run(picture: Any) -> list[Any]:
         with tf.name_scope("network"):
             tensors = _tensors(network, graph, picture, layers)
-            different = {id(tensor): f"t{i:05d}" for i, tensor in enumerate(tensors.values())}
-            names.update({name: different[id(tensor)] for name, tensor in tensors.items()})
-            by_id = {id(tensor): tensor for tensor in tensors.values()}
-            return {name: tf.cast(by_id[key], tf.float32) for key, name in different.items()}
+            pictures.extend(name for name in tensors if tensors[name] is picture)
+            computed = {name: tensors[name] for name in tensors if name not in pictures}
+            # The same tensor may be the output of several layers.
+            different = {id(tensor): tensor for tensor in computed.values()}
+            positions = {key: position for position, key in enumerate(different)}
+            order.update({name: positions[id(tensor)] for name, tensor in computed.items()})
+            return [tf.cast(tensor, tf.float32) for tensor in different.values()]
 
-    holder = tf.Module()
-    holder.run = run
-    # The converter writes the weights of what the module holds.
-    holder.weights = [variable.value for variable in network.model.variables]
-    picture = tf.TensorSpec((1, *network.view[1:]), tf.float32)
-    function = run.get_concrete_function(picture)
-    data = tf.lite.TFLiteConverter.from_concrete_functions([function], holder).convert()
+    function = run.get_concrete_function(tf.TensorSpec((1, *network.view[1:]), tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network.model)
+    # By way of a saved model it takes three times as long, and forgets the outputs' order.
+    converter.experimental_lower_to_saved_model = False
+    data = converter.convert()
     file.write_bytes(data)
-    runner = Interpreter(str(file)).get_signature_runner()
-    (input_details,) = runner.get_input_details().values()
-    outputs = runner.get_output_details()
-    indices = {name: int(outputs[key]["index"]) for name, key in names.items()}
-    shapes = {int(one["index"]): one["shape"] for one in outputs.values()}
-    return file, LiteNetwork(
+    interpreter = Interpreter(str(file))
+    (input_details,) = interpreter.get_input_details()
+    outputs = interpreter.get_output_details()
+    indices = {name: int(outputs[position]["index"]) for name, position in order.items()}
+    lite = LiteNetwork(
         hashlib.sha256(data).hexdigest(),
         len(data),
         int(input_details["index"]),
         {name: index for name, index in indices.items() if name in _VALUES},
         {name[1:]: index for name, index in indices.items() if name not in _VALUES},
-        sum(4 * int(np.prod(shape)) for shape in shapes.values()),
+        sum(4 * int(np.prod(one["shape"])) for one in outputs),
     )
+    return (file, lite), tuple(name[1:] for name in pictures)
 
 
 def _tensors(
@@ -171,13 +182,16 @@ def _tensors(
     tensors = {name: tensor for name, tensor in values.items() if tensor is not None}
     for call in calls:
         wanted = call.path and (layers is None or call.path in layers)
-        # What only passes the picture on is not computed; see `_inputs`.
-        if wanted and hasattr(call.output, "shape") and call.output is not picture:
+        if wanted and call.output is picture:
+            tensors[f"/{call.path}"] = picture
+        elif wanted and hasattr(call.output, "shape"):
             tensors[f"/{call.path}"] = channels_last(call.output, call.channels_first)
     return tensors
 
 
-def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork) -> ModelFacts:
+def _describe(
+    network: Network, graph: GraphFacts, path: Path, pictures: tuple[str, ...]
+) -> ModelFacts:
     """What is known of the model beside its outputs."""
     wanted: dict[str, LayerWeights] = {}
     convolutions = [layer.path for layer in network.layers if layer.kernel_shape]
@@ -194,25 +208,10 @@ def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork
         network.parameters,
         network.damaged,
         find_scaling(network.model),
-        _inputs(network, maps),
+        pictures,
         weights_in_file,
         graph,
     )
-
-
-def _inputs(network: Network, maps: LiteNetwork) -> tuple[str, ...]:
-    """The layers whose output is the picture itself, such as the first one of every network."""
-    paths: list[str] = []
-
-    @tf.function(autograph=False)
-    def run(picture: Any) -> Any:
-        with tf.name_scope("network"):
-            output, calls = record(network, picture)
-        paths.extend(call.path for call in calls if call.output is picture)
-        return output
-
-    run.get_concrete_function(tf.TensorSpec((1, *network.view[1:]), tf.float32))
-    return tuple(path for path in dict.fromkeys(paths) if path not in maps.layers)
 
 
 # --- Proof ------------------------------------------------------------------------------------
