@@ -35,7 +35,7 @@ MARKUP = [
 
 
 @pytest.fixture(scope="package", autouse=True)
-def converted(converted_folder: Path) -> Iterator[None]:
+def with_conversions(converted_folder: Path) -> Iterator[None]:
     """The servers of all these tests have the shipped models converted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNVIZ_CACHE", str(converted_folder))

@@ -178,7 +178,7 @@ def numbers(packed: Any) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def converted(converted_models: Path) -> None:
+def with_conversions(converted_models: Path) -> None:
     """The workers of all these tests have the shipped models converted."""
 
 

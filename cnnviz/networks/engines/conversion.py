@@ -25,6 +25,7 @@ from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.keras_models import walk
 from cnnviz.networks.loading import card_beside, load_with_keras
 from cnnviz.networks.network import Network
+from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.tracing import channels_last, record
 from cnnviz.networks.values import GraphFacts, PassValues
 from cnnviz.networks.weights import LayerWeights, layer_weights, stored_weights
@@ -70,6 +71,8 @@ def convert(network: Network, folder: Path) -> Converted:
     graph = tensorflow.facts(network)
     if network.parameters[0] > _MAX_PARAMETERS:
         raise NotConvertedError("it has too many parameters for one file")
+    if network.damaged:
+        raise NotConvertedError("weights of it are not numbers")
     kinds = {layer.compute_dtype for _, layer in walk(network.model)} - {"float32"}
     if kinds:
         raise NotConvertedError(f"it computes in {', '.join(sorted(kinds))}")
@@ -89,9 +92,8 @@ def convert(network: Network, folder: Path) -> Converted:
         missing = sorted(set(_MISSING.findall(str(error)))) or [type(error).__name__]
         raise NotConvertedError(f"LiteRT cannot run it: {', '.join(missing)}") from error
     facts = _describe(network, graph, path, pictures)
-    converted = Converted(network.view, facts, scores, maps, path)
-    _prove(network, converted)
-    return converted
+    converted = Converted(network.view, facts, scores, maps, path, 0)
+    return dataclasses.replace(converted, difference=_prove(network, converted))
 
 
 def convert_file(path: Path, *, trusted: bool = False) -> None:
@@ -113,6 +115,7 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
         try:
             converted = convert(network, Path(folder))
         except NotConvertedError as error:
+            _log.warning("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
             conversions.refuse(network.fingerprint, beside, str(error))
             raise
         scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
@@ -121,7 +124,8 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
 
 def description(converted: Converted) -> Conversion:
     """What is stored of a conversion beside its two files."""
-    return Conversion(converted.view, converted.facts, converted.scores[1], converted.maps[1])
+    networks = converted.scores[1], converted.maps[1]
+    return Conversion(converted.view, converted.facts, *networks, converted.difference)
 
 
 def _write(
@@ -198,7 +202,7 @@ def _describe(
     for layer in dict.fromkeys([*convolutions, *graph.head.dense_layers]):
         weights = layer_weights(network, layer)
         if weights is not None:
-            wanted[layer] = weights
+            wanted[without_call_numbers(layer)] = weights
     try:
         weights_in_file = stored_weights(path, wanted)
     except (LookupError, OSError) as error:
@@ -217,8 +221,11 @@ def _describe(
 # --- Proof ------------------------------------------------------------------------------------
 
 
-def _prove(network: Network, converted: Converted) -> None:
+def _prove(network: Network, converted: Converted) -> float:
     """Compares both files with TensorFlow.
+
+    Returns:
+        The largest difference, as a share of an output's largest value.
 
     Raises:
         NotConvertedError: an output of noise, a photo or a black picture differs by more than
@@ -230,12 +237,14 @@ def _prove(network: Network, converted: Converted) -> None:
     noise = random.integers(0, 256, photos[0].shape, np.uint8)
     everything = frozenset(converted.maps[1].layers) | frozenset(converted.facts.inputs)
     last = frozenset(converted.scores[1].layers)
+    differences = [_prove_gradients(network, lite, _input(network, photos[0]))]
     for pixels in (noise, photos[0], np.zeros_like(noise)):
         picture = _input(network, pixels)
         expected = tensorflow.forward(network, picture, everything)
-        _compare(expected, litert.forward(lite, picture, everything))
-        _compare(expected, litert.forward(lite, picture, last))
-    _prove_gradients(network, lite, _input(network, photos[0]))
+        differences += [
+            _compare(expected, litert.forward(lite, picture, layers))
+            for layers in (everything, last)
+        ]
     for pixels in photos:
         picture = _input(network, pixels)
         ours, theirs = (
@@ -247,10 +256,12 @@ def _prove(network: Network, converted: Converted) -> None:
         )
         if not np.array_equal(_best(ours), _best(theirs)):
             raise NotConvertedError("the most probable classes of a sample are others")
+    return max(differences)
 
 
-def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float32]) -> None:
-    """Compares the gradients that the weights alone give."""
+def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float32]) -> float:
+    """Compares the gradients that the weights alone give; returns the largest difference."""
+    largest = 0.0
     head = tensorflow.facts(network).head
     paths = {path for path in (head.features, head.flattened) if path}
     for layers in (frozenset({path}) for path in paths):
@@ -259,7 +270,9 @@ def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float3
         values = litert.forward(lite, picture, linear_heads.needed(head, layers))
         known = linear_heads.with_gradients(lite, head, values, None)
         if known is not None:
-            _compare(tensorflow.backward(network, picture, layers, None), known)
+            expected = tensorflow.backward(network, picture, layers, None)
+            largest = max(largest, _compare(expected, known))
+    return largest
 
 
 def _steps(network: Network) -> Any:
@@ -276,7 +289,9 @@ def _best(scores: Floats) -> NDArray[np.intp]:
     return np.argsort(-scores, kind="stable")[:_TOP]
 
 
-def _compare(expected: PassValues, given: PassValues) -> None:
+def _compare(expected: PassValues, given: PassValues) -> float:
+    """The largest difference; see ``_prove``."""
+    largest = 0.0
     pairs = [(path, expected.layers[path], maps) for path, maps in given.layers.items()]
     pairs += [
         (f"the gradient at {path}", expected.gradients[path], gradient)
@@ -294,6 +309,8 @@ def _compare(expected: PassValues, given: PassValues) -> None:
         difference = disagreement(theirs, ours)
         if not difference <= TOLERANCE:
             raise NotConvertedError(f"{name} differs by {difference:.1e} of its largest value")
+        largest = max(largest, difference)
+    return largest
 
 
 def disagreement(expected: Floats, given: Floats) -> float:
