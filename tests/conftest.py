@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,10 +111,41 @@ def converted_models(converted_folder: Path) -> Iterator[Path]:
         yield converted_folder
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that are marked with ``engines`` run once with each engine."""
+    marked = metafunc.definition.get_closest_marker("engines")
+    if marked and "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", ["tensorflow", "litert"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def tiny() -> Callable[[str], Any]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """What runs the networks of ``tiny``."""
+    return getattr(request, "param", "tensorflow")
+
+
+@pytest.fixture(scope="session")
+def tiny(engine: str, lite: Callable[[str], Any]) -> Callable[[str], Any]:
     """The network of a builder by its name; built once in a session."""
-    return builders.network
+    return builders.network if engine == "tensorflow" else lite
+
+
+@pytest.fixture(scope="session")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """The network of a builder by its name, as LiteRT runs it; converted once in a session."""
+
+    @functools.cache
+    def convert(name: str) -> Any:
+        from cnnviz.networks.engines import conversion
+
+        network = builders.network(name)
+        with warnings.catch_warnings():
+            # Keras saves with a call that NumPy 2 deprecates.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            converted = conversion.convert(network, tmp_path_factory.mktemp(name))
+        return dataclasses.replace(network, converted=converted)
+
+    return convert
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from cnnviz.shipped_models import fingerprint_of
 from cnnviz.storage import UNFINISHED, write_whole
 
 # To be raised when what is in an entry, or how it is made, changes.
-_FORMAT = 1
+_FORMAT = 2
 # What made an entry, and what runs it: another version of any of them makes another entry.
 _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
 # All entries together; the one that was used longest ago goes first.
@@ -40,6 +40,10 @@ _MAX_BYTES = 4 << 30
 _ABANDONED_SECONDS = 3600
 
 _log = logging.getLogger(__name__)
+
+
+class LostConversionError(Exception):
+    """A file of a conversion is gone, or cannot be opened any more."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,14 @@ class Conversion:
         facts: what is known of the model.
         scores: the network that gives the scores and the last maps.
         maps: the network that gives the output of every layer.
+        difference: the largest one from TensorFlow, as a share of an output's largest value.
     """
 
     view: View
     facts: ModelFacts
     scores: LiteNetwork
     maps: LiteNetwork
+    difference: float
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ class Converted:
         scores: the file and the network that gives the scores and the last maps.
         maps: the file and the network that gives the output of every layer.
         model: the file of the model itself.
+        difference: as in ``Conversion``.
         kept: weights of the dense layers at the end, once they were read.
     """
 
@@ -130,6 +137,7 @@ class Converted:
     scores: tuple[Path, LiteNetwork]
     maps: tuple[Path, LiteNetwork]
     model: Path
+    difference: float
     kept: dict[str, LayerWeights] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -150,9 +158,11 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
     name = _name(fingerprint, card)
     description = folder() / f"{name}.json"
     try:
-        text = description.read_bytes()
-        found = _descriptions().validate_json(text)
+        if not description.exists():
+            return None
+        found = _descriptions().validate_json(description.read_bytes())
         if isinstance(found, Refusal):
+            _log.info("TensorFlow runs %s: %s", path.name, found.reason)
             return found
         networks = found.scores, found.maps
         files = [_file(name, network.sha256) for network in networks]
@@ -161,13 +171,11 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
         # The time of its last use; in a folder that cannot be written nothing is ever removed.
         with suppress(OSError):
             description.touch()
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError) as error:
         _log.warning("The conversion of %s in the cache is not used: %s", path.name, error)
         return None
     scores, maps = zip(files, networks, strict=True)
-    return Converted(found.view, found.facts, scores, maps, path)
+    return Converted(found.view, found.facts, scores, maps, path, found.difference)
 
 
 def store(
@@ -238,8 +246,8 @@ def _remove_old(keep: str) -> None:
     Another process may remove the same ones at the same time.
     """
     with suppress(OSError):
-        descriptions = {file.stem: file for file in folder().glob("*.json")}
-        files: dict[str, list[Path]] = {name: [] for name in descriptions}
+        # The description first: without it the others are no entry.
+        files = {file.stem: [file] for file in folder().glob("*.json")}
         for file in (*folder().glob("*.tflite"), *folder().glob(UNFINISHED)):
             name = file.name.partition(".")[0]
             if name in files:
@@ -247,9 +255,8 @@ def _remove_old(keep: str) -> None:
             elif time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
                 file.unlink(missing_ok=True)
         sizes = {name: sum(file.stat().st_size for file in files[name]) for name in files}
-        for name in sorted(files, key=lambda name: descriptions[name].stat().st_mtime):
+        for name in sorted(files, key=lambda name: files[name][0].stat().st_mtime):
             if sum(sizes.values()) > _MAX_BYTES and name != keep:
                 del sizes[name]
-                # The description first: without it the others are no entry.
-                for file in (descriptions[name], *files[name]):
+                for file in files[name]:
                     file.unlink(missing_ok=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.networks import linear_heads
+from cnnviz.networks.conversions import LostConversionError
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.values import GraphFacts, PassValues
@@ -35,7 +37,7 @@ def forward(
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    return _engine(network, "forward").forward(network, inputs, frozenset(layers))
+    return _ask(network, "forward", inputs, frozenset(layers))
 
 
 def backward(
@@ -89,7 +91,7 @@ def prepare(network: Network, layers: Iterable[str]) -> None:
         LayerError: a path does not exist or is never run.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    _engine(network, "prepare").prepare(network, frozenset(layers))
+    _ask(network, "prepare", frozenset(layers))
 
 
 def _is_converted(network: Network) -> bool:
@@ -97,14 +99,18 @@ def _is_converted(network: Network) -> bool:
     return network.converted is not None and network.converted.view == network.view
 
 
-def _engine(network: Network, question: str) -> ModuleType:
-    if not _is_converted(network):
-        return _tensorflow(network, question)
-    # Only where it is used: the package is not there on every system.
-    from cnnviz.networks.engines import litert
+def _ask(network: Network, question: str, *arguments: Any) -> Any:
+    """The answer of LiteRT where it has one, else TensorFlow's."""
+    if _is_converted(network):
+        # Only where it is used: the package is not there on every system.
+        from cnnviz.networks.engines import litert
 
-    _log.debug("LiteRT answers: %s of %s", question, network.card.title)
-    return litert
+        try:
+            _log.debug("LiteRT answers: %s of %s", question, network.card.title)
+            return getattr(litert, question)(network, *arguments)
+        except LostConversionError as error:
+            _log.warning("The conversion of %s is not used: %s", network.card.title, error)
+    return getattr(_tensorflow(network, question), question)(network, *arguments)
 
 
 def _tensorflow(network: Network, question: str) -> ModuleType:

@@ -75,7 +75,7 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
         kernel = np.asarray(file[stored.kernel], np.float32)
         weights = LayerWeights(kernel, read(stored.bias), read(stored.pointwise))
     # Every map of a class needs them again.
-    if name in converted.facts.graph.head.dense_layers:
+    if path in converted.facts.graph.head.dense_layers:
         converted.kept[name] = weights
     return weights
 

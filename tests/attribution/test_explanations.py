@@ -16,6 +16,9 @@ from cnnviz.errors import LayerError, TargetError
 
 Tiny = Callable[[str], Any]
 
+# TensorFlow and LiteRT give the same.
+pytestmark = pytest.mark.engines
+
 
 # --- Conformance ----------------------------------------------------------------------------
 

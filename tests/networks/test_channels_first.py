@@ -34,6 +34,7 @@ def test_the_same_layers_with_the_same_shapes(tiny: Tiny, first: str, last: str)
 
 
 @pair
+@pytest.mark.engines
 def test_the_same_answers_activations_and_filters(
     tiny: Tiny, photo: np.ndarray, first: str, last: str
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_same_answers_activations_and_filters(
 
 
 @pair
+@pytest.mark.engines
 @pytest.mark.parametrize("method", ["cam", "contrastive-cam", "grad-cam"])
 def test_the_same_maps(tiny: Tiny, photo: np.ndarray, first: str, last: str, method: str) -> None:
     layers = [None] if method != "grad-cam" else [None, "block/conv", "joined"]
@@ -70,6 +72,7 @@ def test_the_same_maps(tiny: Tiny, photo: np.ndarray, first: str, last: str, met
         assert actual.layer == expected.layer
 
 
+@pytest.mark.engines
 def test_the_plain_model_agrees(tiny: Tiny, photo: np.ndarray) -> None:
     """Not only its twin, but the model itself, run by Keras with channels first."""
     network = tiny("channels_first")
@@ -93,6 +96,7 @@ def test_maps_as_wide_as_there_are_filters_are_those_of_predict(photo: np.ndarra
     np.testing.assert_allclose(cnnviz.predict(network, photo).probabilities, expected, atol=1e-6)
 
 
+@pytest.mark.engines
 def test_layers_whose_layout_changes_inside_give_channels_last(
     tiny: Tiny, photo: np.ndarray, eager_outputs: Any
 ) -> None:

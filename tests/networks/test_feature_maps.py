@@ -34,6 +34,7 @@ def naive_convolution(image: np.ndarray, kernels: np.ndarray, bias: np.ndarray) 
     return result
 
 
+@pytest.mark.engines
 def test_a_convolution_by_nested_loops(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("flat")
     kernels, bias = network.model.get_layer("conv1").get_weights()
@@ -45,6 +46,7 @@ def test_a_convolution_by_nested_loops(tiny: Tiny, photo: np.ndarray) -> None:
     np.testing.assert_allclose(actual["pool"], pooled, atol=1e-5)
 
 
+@pytest.mark.engines
 def test_the_filters_that_are_shown_are_those_that_made_the_maps(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
@@ -72,6 +74,7 @@ def test_the_inner_layers_of_every_nested_model_are_reached(tiny: Tiny) -> None:
         assert len(cnnviz.activations(network, pixels, reached)) == len(reached) > 0
 
 
+@pytest.mark.engines
 def test_the_order_is_the_requested_one_and_a_vector_has_one_axis(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_channel_that_is_zero_everywhere_is_dead(fresh: Any, photo: np.ndarray
     assert len(ranking.dead) < 4
 
 
+@pytest.mark.engines
 def test_an_unknown_layer_names_near_ones(tiny: Tiny, photo: np.ndarray) -> None:
     with pytest.raises(LayerError, match="no layer 'Conv1'. Near it: conv1"):
         cnnviz.activations(tiny("flat"), photo, ["conv2", "Conv1"])

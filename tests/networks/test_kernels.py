@@ -15,6 +15,9 @@ from cnnviz.networks.keras_models import find
 
 Tiny = Callable[[str], Any]
 
+# TensorFlow and LiteRT give the same.
+pytestmark = pytest.mark.engines
+
 
 def weights_of(network: Any, path: str) -> list[np.ndarray]:
     return find(network.model, path).get_weights()
@@ -67,8 +70,8 @@ def test_a_convolution_without_biases_has_none(tiny: Tiny) -> None:
     assert cnnviz.filters(tiny("convolutions"), "dilated").biases is None
 
 
-def test_half_precision_weights_are_given_as_float32(tiny: Tiny) -> None:
-    filters = cnnviz.filters(tiny("mixed_precision"), "conv1")
+def test_half_precision_weights_are_given_as_float32(fresh: Any) -> None:
+    filters = cnnviz.filters(fresh("mixed_precision"), "conv1")
     assert filters.kernels.dtype == np.float32
 
 

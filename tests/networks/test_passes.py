@@ -34,6 +34,7 @@ def traces(network: Any) -> list[list[int]]:
 # --- The same answers as the plain model ----------------------------------------------------
 
 
+@pytest.mark.engines
 def test_the_output_of_a_photo_does_not_depend_on_the_rest_of_the_batch(tiny: Tiny) -> None:
     network = tiny("flat")
     batch = np.random.default_rng(0).random((3, 12, 12, 3), np.float32)
@@ -147,14 +148,16 @@ def test_an_unknown_layer_is_refused_and_nothing_is_kept(
     assert run(network, inputs, ["conv1"]).layers["conv1"].any()
 
 
-def test_a_call_that_never_happens_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(LayerError, match="'again#2' gives no array of its own"):
-        passes.prepare(tiny("shared_layer"), ["again#2"])
-
-
-def test_several_outputs_are_refused_with_a_message(tiny: Tiny) -> None:
-    with pytest.raises(LayerError, match="'pyramid' gives no array of its own"):
-        passes.prepare(tiny("two_outputs_inside"), ["pyramid"])
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("name", "layer"), [("shared_layer", "again#2"), ("two_outputs_inside", "pyramid")]
+)
+def test_a_call_that_never_happens_and_several_outputs_are_refused(
+    tiny: Tiny, photo: np.ndarray, name: str, layer: str
+) -> None:
+    network = tiny(name)
+    with pytest.raises(LayerError, match=f"'{layer}' gives no array of its own"):
+        passes.forward(network, inputs_of(network, photo), [layer])
 
 
 def test_a_picture_that_is_too_small_for_the_layers_is_refused_with_a_message() -> None:

@@ -89,6 +89,7 @@ def test_an_output_that_is_no_number_is_an_error(tiny: Tiny, wrong: float) -> No
 # --- A photo --------------------------------------------------------------------------------
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("name", ["softmax_operation", "float32_tail", "flattened_scores"])
 def test_probabilities_do_not_go_through_a_softmax_twice(
     tiny: Tiny, photo: np.ndarray, name: str
@@ -100,6 +101,7 @@ def test_probabilities_do_not_go_through_a_softmax_twice(
     np.testing.assert_allclose(actual.logits, expected.logits, atol=1e-6)
 
 
+@pytest.mark.engines
 def test_an_average_of_probabilities_stays_one(
     tiny: Tiny, photo: np.ndarray, eager_outputs: Any
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_custom_layer_works_inside_a_functional_model(
 # --- Other kinds of layers ------------------------------------------------------------------
 
 
+@pytest.mark.engines
 def test_attention_and_dense_layers_are_listed_and_give_their_rows(
     tiny: Tiny, photo: np.ndarray
 ) -> None:

@@ -21,6 +21,7 @@ def inputs_of(network: Any, photo: np.ndarray) -> np.ndarray:
     return network_input(photo, network.card.preprocessing)
 
 
+@pytest.mark.engines
 def test_augmentation_has_no_effect_in_inference(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("augmented")
     inputs = inputs_of(network, photo)
@@ -30,6 +31,7 @@ def test_augmentation_has_no_effect_in_inference(tiny: Tiny, photo: np.ndarray) 
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.engines
 def test_the_calls_of_a_shared_layer_have_different_outputs(
     tiny: Tiny, photo: np.ndarray, eager_outputs: Any
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from cnnviz.networks.conversions import Conversion, Converted, LiteNetwork, Mode
 from cnnviz.networks.engines import litert, tensorflow
 from cnnviz.networks.heads import features, logits
 from cnnviz.networks.input_scaling import find_scaling
+from cnnviz.networks.keras_models import walk
 from cnnviz.networks.loading import card_beside, load_with_keras
 from cnnviz.networks.network import Network
+from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.tracing import channels_last, record
 from cnnviz.networks.values import GraphFacts, PassValues
 from cnnviz.networks.weights import LayerWeights, layer_weights, stored_weights
@@ -35,6 +38,9 @@ TOLERANCE = 1e-4
 _TOP = 5
 # What the converter takes for a file that holds all weights; larger ones it cannot write.
 _MAX_PARAMETERS = 400_000_000
+
+# An operation that LiteRT lacks, in the converter's message.
+_MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 # Names of the values of a pass that are no layers.
 _VALUES = ("output", "logits", "features")
@@ -64,8 +70,11 @@ def convert(network: Network, folder: Path) -> Converted:
     graph = tensorflow.facts(network)
     if network.parameters[0] > _MAX_PARAMETERS:
         raise NotConvertedError("it has too many parameters for one file")
-    if network.model.inputs[0].shape[0] not in {None, 1}:
-        raise NotConvertedError("it takes several pictures at once")
+    if network.damaged:
+        raise NotConvertedError("weights of it are not numbers")
+    kinds = {layer.compute_dtype for _, layer in walk(network.model)} - {"float32"}
+    if kinds:
+        raise NotConvertedError(f"it computes in {', '.join(sorted(kinds))}")
     path = network.path
     if path is None:
         path = folder / "model.keras"
@@ -74,20 +83,19 @@ def convert(network: Network, folder: Path) -> Converted:
     steps = [step.output for step in head.steps]
     last = {path for path in (head.features, head.flattened, head.last_spatial, *steps) if path}
     try:
-        maps = _write(network, graph, None, folder / "maps.tflite")
-        scores = _write(network, graph, last, folder / "scores.tflite")
+        maps, pictures = _write(network, graph, None, folder / "maps.tflite")
+        scores, _ = _write(network, graph, last, folder / "scores.tflite")
     # A full disk says nothing of the network.
     except (NotConvertedError, OSError, MemoryError):
         raise
     # The converter raises whatever its parts raise, with code and paths in the text.
     except Exception as error:
         _log.info("LiteRT's converter failed on %s", network.card.title, exc_info=error)
-        raise NotConvertedError(f"LiteRT cannot run it ({type(error).__name__})") from error
-    converted = Converted(
-        network.view, _describe(network, graph, path, maps[1]), scores, maps, path
-    )
-    _prove(network, converted)
-    return converted
+        missing = sorted(set(_MISSING.findall(str(error)))) or [type(error).__name__]
+        raise NotConvertedError(f"LiteRT cannot run it: {', '.join(missing)}") from error
+    facts = _describe(network, graph, path, pictures)
+    converted = Converted(network.view, facts, scores, maps, path, 0)
+    return dataclasses.replace(converted, difference=_prove(network, converted))
 
 
 def convert_file(path: Path, *, trusted: bool = False) -> None:
@@ -109,6 +117,7 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
         try:
             converted = convert(network, Path(folder))
         except NotConvertedError as error:
+            _log.warning("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
             conversions.refuse(network.fingerprint, beside, str(error))
             raise
         scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
@@ -117,45 +126,53 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
 
 def description(converted: Converted) -> Conversion:
     """What is stored of a conversion beside its two files."""
-    return Conversion(converted.view, converted.facts, converted.scores[1], converted.maps[1])
+    networks = converted.scores[1], converted.maps[1]
+    return Conversion(converted.view, converted.facts, *networks, converted.difference)
 
 
 def _write(
     network: Network, graph: GraphFacts, layers: set[str] | None, file: Path
-) -> tuple[Path, LiteNetwork]:
-    """Converts the pass that gives the scores and the outputs of some layers; of all if None."""
-    names: dict[str, str] = {}
+) -> tuple[tuple[Path, LiteNetwork], tuple[str, ...]]:
+    """Converts the pass that gives the scores and the outputs of some layers; of all if None.
+
+    Returns:
+        The file, and the layers among them whose output is the picture itself, such as the first
+        one of every network: nothing computes these.
+    """
+    order: dict[str, int] = {}
+    pictures: list[str] = []
 
     @tf.function(autograph=False)
-    def run(picture: Any) -> dict[str, Any]:
+    def run(picture: Any) -> list[Any]:
         with tf.name_scope("network"):
             tensors = _tensors(network, graph, picture, layers)
-            different = {id(tensor): f"t{i:05d}" for i, tensor in enumerate(tensors.values())}
-            names.update({name: different[id(tensor)] for name, tensor in tensors.items()})
-            by_id = {id(tensor): tensor for tensor in tensors.values()}
-            return {name: tf.cast(by_id[key], tf.float32) for key, name in different.items()}
+            pictures.extend(name for name in tensors if tensors[name] is picture)
+            computed = {name: tensors[name] for name in tensors if name not in pictures}
+            # The same tensor may be the output of several layers.
+            different = {id(tensor): tensor for tensor in computed.values()}
+            positions = {key: position for position, key in enumerate(different)}
+            order.update({name: positions[id(tensor)] for name, tensor in computed.items()})
+            return [tf.cast(tensor, tf.float32) for tensor in different.values()]
 
-    holder = tf.Module()
-    holder.run = run
-    # The converter writes the weights of what the module holds.
-    holder.weights = [variable.value for variable in network.model.variables]
-    picture = tf.TensorSpec((1, *network.view[1:]), tf.float32)
-    function = run.get_concrete_function(picture)
-    data = tf.lite.TFLiteConverter.from_concrete_functions([function], holder).convert()
+    function = run.get_concrete_function(tf.TensorSpec((1, *network.view[1:]), tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network.model)
+    # By way of a saved model it takes three times as long, and forgets the outputs' order.
+    converter.experimental_lower_to_saved_model = False
+    data = converter.convert()
     file.write_bytes(data)
-    runner = litert.open_interpreter(file, 1).get_signature_runner()
-    (input_details,) = runner.get_input_details().values()
-    outputs = runner.get_output_details()
-    indices = {name: int(outputs[key]["index"]) for name, key in names.items()}
-    shapes = {int(one["index"]): one["shape"] for one in outputs.values()}
-    return file, LiteNetwork(
+    interpreter = litert.open_interpreter(file, 1)
+    (input_details,) = interpreter.get_input_details()
+    outputs = interpreter.get_output_details()
+    indices = {name: int(outputs[position]["index"]) for name, position in order.items()}
+    lite = LiteNetwork(
         hashlib.sha256(data).hexdigest(),
         len(data),
         int(input_details["index"]),
         {name: index for name, index in indices.items() if name in _VALUES},
         {name[1:]: index for name, index in indices.items() if name not in _VALUES},
-        sum(4 * int(np.prod(shape)) for shape in shapes.values()),
+        sum(4 * int(np.prod(one["shape"])) for one in outputs),
     )
+    return (file, lite), tuple(name[1:] for name in pictures)
 
 
 def _tensors(
@@ -171,20 +188,23 @@ def _tensors(
     tensors = {name: tensor for name, tensor in values.items() if tensor is not None}
     for call in calls:
         wanted = call.path and (layers is None or call.path in layers)
-        # What only passes the picture on is not computed; see `_inputs`.
-        if wanted and hasattr(call.output, "shape") and call.output is not picture:
+        if wanted and call.output is picture:
+            tensors[f"/{call.path}"] = picture
+        elif wanted and hasattr(call.output, "shape"):
             tensors[f"/{call.path}"] = channels_last(call.output, call.channels_first)
     return tensors
 
 
-def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork) -> ModelFacts:
+def _describe(
+    network: Network, graph: GraphFacts, path: Path, pictures: tuple[str, ...]
+) -> ModelFacts:
     """What is known of the model beside its outputs."""
     wanted: dict[str, LayerWeights] = {}
     convolutions = [layer.path for layer in network.layers if layer.kernel_shape]
     for layer in dict.fromkeys([*convolutions, *graph.head.dense_layers]):
         weights = layer_weights(network, layer)
         if weights is not None:
-            wanted[layer] = weights
+            wanted[without_call_numbers(layer)] = weights
     try:
         weights_in_file = stored_weights(path, wanted)
     except (LookupError, OSError) as error:
@@ -194,32 +214,20 @@ def _describe(network: Network, graph: GraphFacts, path: Path, maps: LiteNetwork
         network.parameters,
         network.damaged,
         find_scaling(network.model),
-        _inputs(network, maps),
+        pictures,
         weights_in_file,
         graph,
     )
 
 
-def _inputs(network: Network, maps: LiteNetwork) -> tuple[str, ...]:
-    """The layers whose output is the picture itself, such as the first one of every network."""
-    paths: list[str] = []
-
-    @tf.function(autograph=False)
-    def run(picture: Any) -> Any:
-        with tf.name_scope("network"):
-            output, calls = record(network, picture)
-        paths.extend(call.path for call in calls if call.output is picture)
-        return output
-
-    run.get_concrete_function(tf.TensorSpec((1, *network.view[1:]), tf.float32))
-    return tuple(path for path in dict.fromkeys(paths) if path not in maps.layers)
-
-
 # --- Proof ------------------------------------------------------------------------------------
 
 
-def _prove(network: Network, converted: Converted) -> None:
+def _prove(network: Network, converted: Converted) -> float:
     """Compares both files with TensorFlow.
+
+    Returns:
+        The largest difference, as a share of an output's largest value.
 
     Raises:
         NotConvertedError: an output of noise, a photo or a black picture differs by more than
@@ -231,12 +239,14 @@ def _prove(network: Network, converted: Converted) -> None:
     noise = random.integers(0, 256, photos[0].shape, np.uint8)
     everything = frozenset(converted.maps[1].layers) | frozenset(converted.facts.inputs)
     last = frozenset(converted.scores[1].layers)
+    differences = [_prove_gradients(network, lite, _input(network, photos[0]))]
     for pixels in (noise, photos[0], np.zeros_like(noise)):
         picture = _input(network, pixels)
         expected = tensorflow.forward(network, picture, everything)
-        _compare(expected, litert.forward(lite, picture, everything))
-        _compare(expected, litert.forward(lite, picture, last))
-    _prove_gradients(network, lite, _input(network, photos[0]))
+        differences += [
+            _compare(expected, litert.forward(lite, picture, layers))
+            for layers in (everything, last)
+        ]
     for pixels in photos:
         picture = _input(network, pixels)
         ours, theirs = (
@@ -248,10 +258,12 @@ def _prove(network: Network, converted: Converted) -> None:
         )
         if not np.array_equal(_best(ours), _best(theirs)):
             raise NotConvertedError("the most probable classes of a sample are others")
+    return max(differences)
 
 
-def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float32]) -> None:
-    """Compares the gradients that the weights alone give."""
+def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float32]) -> float:
+    """Compares the gradients that the weights alone give; returns the largest difference."""
+    largest = 0.0
     head = tensorflow.facts(network).head
     paths = {path for path in (head.features, head.flattened) if path}
     for layers in (frozenset({path}) for path in paths):
@@ -260,7 +272,9 @@ def _prove_gradients(network: Network, lite: Network, picture: NDArray[np.float3
         values = litert.forward(lite, picture, linear_heads.needed(head, layers))
         known = linear_heads.with_gradients(lite, head, values, None)
         if known is not None:
-            _compare(tensorflow.backward(network, picture, layers, None), known)
+            expected = tensorflow.backward(network, picture, layers, None)
+            largest = max(largest, _compare(expected, known))
+    return largest
 
 
 def _steps(network: Network) -> Any:
@@ -277,7 +291,9 @@ def _best(scores: Floats) -> NDArray[np.intp]:
     return np.argsort(-scores, kind="stable")[:_TOP]
 
 
-def _compare(expected: PassValues, given: PassValues) -> None:
+def _compare(expected: PassValues, given: PassValues) -> float:
+    """The largest difference; see ``_prove``."""
+    largest = 0.0
     pairs = [(path, expected.layers[path], maps) for path, maps in given.layers.items()]
     pairs += [
         (f"the gradient at {path}", expected.gradients[path], gradient)
@@ -295,6 +311,8 @@ def _compare(expected: PassValues, given: PassValues) -> None:
         difference = disagreement(theirs, ours)
         if not difference <= TOLERANCE:
             raise NotConvertedError(f"{name} differs by {difference:.1e} of its largest value")
+        largest = max(largest, difference)
+    return largest
 
 
 def disagreement(expected: Floats, given: Floats) -> float:

@@ -22,9 +22,9 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.networks.conversions import Converted, LiteNetwork
+from cnnviz.networks.conversions import Converted, LiteNetwork, LostConversionError
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import gives_no_array, no_such_layer
+from cnnviz.networks.structure import gives_no_array, no_such_layer, without_call_numbers
 from cnnviz.networks.values import PassValues
 from cnnviz.settings import read_settings
 
@@ -34,9 +34,16 @@ _MAX_IDLE_BYTES = 320 << 20
 
 @dataclass(frozen=True)
 class _Idle:
-    """A free interpreter; ``memory`` is about how many bytes it holds."""
+    """A free interpreter.
 
-    file: Path
+    Attributes:
+        sha256: of the file that it runs.
+        threads: how many it uses.
+        memory: about how many bytes it holds.
+        interpreter: LiteRT's.
+    """
+
+    sha256: str
     threads: int
     memory: int
     interpreter: Any
@@ -52,7 +59,12 @@ _has_greeted = False
 
 
 def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str]) -> PassValues:
-    """See ``passes.forward``; the network was converted."""
+    """See ``passes.forward``; the network was converted.
+
+    Raises:
+        LayerError: a path does not exist or is never run.
+        LostConversionError: somebody has removed the files.
+    """
     converted = _converted(network)
     pictures = set(converted.facts.inputs) & layers
     computed = layers - pictures
@@ -102,7 +114,8 @@ def _check_layers(network: Network, missing: frozenset[str]) -> None:
     """Raises ``LayerError`` for a layer that gives no array, or that does not exist."""
     for path in sorted(missing):
         paths = [layer.path for layer in network.layers]
-        raise gives_no_array(path) if path in paths else no_such_layer(path, paths)
+        exists = without_call_numbers(path) in paths
+        raise gives_no_array(path) if exists else no_such_layer(path, paths)
 
 
 def _run_all(
@@ -139,15 +152,17 @@ def _run(
 def _interpreter(file: Path, lite: LiteNetwork, threads: int) -> Iterator[Any]:
     """A free interpreter of a file, which nobody else uses meanwhile."""
     with _lock:
-        found = next(
-            (one for one in reversed(_idle) if (one.file, one.threads) == (file, threads)), None
-        )
+        key = lite.sha256, threads
+        found = next((one for one in reversed(_idle) if (one.sha256, one.threads) == key), None)
         if found is not None:
             _idle.remove(found)
     if found is None:
-        interpreter = open_interpreter(file, threads)
+        try:
+            interpreter = open_interpreter(file, threads)
+        except ValueError as error:
+            raise LostConversionError(f"{file} cannot be opened") from error
         # The weights twice: as they are in the file, and as the processor wants them.
-        found = _Idle(file, threads, 2 * lite.size + lite.memory, interpreter)
+        found = _Idle(lite.sha256, threads, 2 * lite.size + lite.memory, interpreter)
     yield found.interpreter
     with _lock:
         _idle.append(found)

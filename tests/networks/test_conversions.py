@@ -1,0 +1,499 @@
+"""The cache of converted networks: what is used, what is refused, and what ends in between."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from corpus import builders
+
+import cnnviz
+from cnnviz.cards import read_card, write_card
+from cnnviz.errors import ModelError, StorageError
+from cnnviz.networks import conversions, loading, weights
+from cnnviz.networks.conversions import Converted, Refusal, find, store
+from cnnviz.networks.engines import conversion, tensorflow
+from cnnviz.networks.engines.conversion import NotConvertedError, convert_file
+from cnnviz.networks.keras_models import find as find_layer
+from cnnviz.settings import ROOT
+from cnnviz.shipped_models import fingerprint_of
+from cnnviz.storage import UNFINISHED
+
+# Keras saves a model with a call that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, its card and the cache with its conversion."""
+    folder = tmp_path_factory.mktemp("made")
+    network = builders.network("flat")
+    network.model.save(folder / "flat.keras")
+    write_card(network.card, folder / "flat.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(folder / "cache"))
+        convert_file(folder / "flat.keras", trusted=True)
+    return folder
+
+
+@pytest.fixture
+def model(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a model that was converted, with a cache of one test alone."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "flat.keras"
+
+
+@pytest.fixture
+def without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load a model with Keras is an error."""
+    monkeypatch.setattr(loading, "load_with_keras", lambda *_, **__: pytest.fail("Keras was used"))
+
+
+def found(path: Path) -> Converted | Refusal | None:
+    return find(path, fingerprint_of(path), loading.card_beside(path))
+
+
+def entry(path: Path) -> tuple[conversions.Conversion, bytes, bytes]:
+    """What is stored of a model that was converted."""
+    converted = found(path)
+    assert isinstance(converted, Converted)
+    files = (converted.scores[0].read_bytes(), converted.maps[0].read_bytes())
+    return conversion.description(converted), *files
+
+
+def store_again(path: Path, whole: tuple[conversions.Conversion, bytes, bytes]) -> None:
+    store(fingerprint_of(path), loading.card_beside(path), *whole)
+
+
+# --- Used -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_a_trusted_model_that_was_converted_is_loaded_without_keras(
+    model: Path, photo: np.ndarray
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    original = builders.network("flat")
+    assert (network.card, network.structure) == (original.card, original.structure)
+    assert (network.parameters, network.damaged) == (original.parameters, ())
+    assert 0 < network.converted.difference < 1e-5
+    expected = cnnviz.explain(original, photo, ["owl"])
+    actual = cnnviz.explain(network, photo, ["owl"])
+    np.testing.assert_allclose(
+        actual.prediction.probabilities, expected.prediction.probabilities, rtol=0, atol=1e-5
+    )
+    scale = np.abs(expected.maps[0].values).max()
+    np.testing.assert_allclose(
+        actual.maps[0].values, expected.maps[0].values, rtol=0, atol=1e-5 * scale
+    )
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_a_shipped_model_needs_no_trust(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "shipped", lambda: {"flat.keras": fingerprint_of(model)})
+    assert cnnviz.load_model(model).converted is not None
+
+
+def test_a_model_that_is_not_trusted_is_not_looked_up(model: Path) -> None:
+    assert cnnviz.load_model(model).converted is None
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_without_a_card_the_inferred_one_is_the_same(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = entry(model)
+    model.with_suffix(".json").unlink()
+    store_again(model, whole)
+    expected = cnnviz.network(builders.network("flat").model, preset="unit").card
+    card = cnnviz.load_model(model, trusted=True, preset="unit").card
+    assert card == expected.model_copy(update={"title": "flat"})
+
+
+def test_the_cache_is_where_the_variable_or_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "mine"))
+    assert conversions.folder() == tmp_path / "mine"
+    monkeypatch.delenv("CNNVIZ_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert conversions.folder().is_relative_to(tmp_path)
+    assert conversions.folder().name == "cnnviz"
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_a_model_that_was_replaced_meanwhile_is_named(
+    model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
+) -> None:
+    """Its gradients would be those of another network."""
+    network = cnnviz.load_model(model, trusted=True)
+    other = builders.fresh("flat")
+    monkeypatch.setattr(
+        loading, "load_with_keras", lambda *_, **__: replace(other, fingerprint="another")
+    )
+    with pytest.raises(ModelError, match=r"flat.keras was changed while it was in use"):
+        cnnviz.class_activation_map(network, photo, layer="conv1")
+
+
+# --- Keys -----------------------------------------------------------------------------------
+
+
+def test_another_model_or_another_part_of_the_card_is_another_entry(model: Path) -> None:
+    card = read_card(model.with_suffix(".json"))
+    fingerprint = fingerprint_of(model)
+
+    def has(fingerprint: str = fingerprint, **changes: Any) -> bool:
+        return find(model, fingerprint, card.model_copy(update=changes)) is not None
+
+    def steps(**changes: Any) -> Any:
+        return card.preprocessing.model_copy(update=changes)
+
+    assert has()
+    assert has(title="Another", labels=["a", "b", "c"], preprocessing=steps(scaling="none"))
+    assert not has(fingerprint[::-1])
+    assert not has(output="scores")
+    assert not has(preprocessing=steps(height=14))
+    assert not has(preprocessing=steps(width=14))
+    assert not has(preprocessing=steps(channels=1))
+    assert find(model, fingerprint, None) is None
+
+
+@pytest.mark.parametrize("package", ["ai-edge-litert", "keras", "tensorflow"])
+def test_what_another_version_made_is_not_used(
+    model: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    versions = dict(conversions._versions())
+    assert {"ai-edge-litert", "keras"} < set(versions)
+    monkeypatch.setattr(conversions, "_versions", lambda: versions | {package: "0.1"})
+    assert found(model) is None
+    monkeypatch.setattr(conversions, "_versions", lambda: versions)
+    assert found(model) is not None
+
+
+def test_without_litert_there_is_no_conversion(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversions.importlib.util, "find_spec", lambda _: None)
+    assert found(model) is None
+    assert cnnviz.load_model(model, trusted=True).converted is None
+
+
+# --- Damaged entries ------------------------------------------------------------------------
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def name_another_file(file: Path) -> None:
+    text = json.loads(file.read_text())
+    text["scores"]["sha256"] = f"/../../flat.{'0' * 56}"
+    file.write_text(json.dumps(text))
+
+
+SPOILT: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "a truncated network": ("*.tflite", truncate),
+    "a flipped bit": ("*.tflite", flip),
+    "an empty network": ("*.tflite", lambda file: file.write_bytes(b"")),
+    "a missing network": ("*.tflite", Path.unlink),
+    "half a description": ("*.json", truncate),
+    "an empty description": ("*.json", lambda file: file.write_bytes(b"")),
+    "another description": ("*.json", lambda file: file.write_text('{"scores": []}')),
+    "a description of another file": ("*.json", name_another_file),
+    "a missing description": ("*.json", Path.unlink),
+}
+
+
+@pytest.mark.parametrize(("pattern", "spoil"), SPOILT.values(), ids=SPOILT)
+def test_a_damaged_entry_is_not_used_and_made_again(
+    model: Path, caplog: pytest.LogCaptureFixture, pattern: str, spoil: Callable[[Path], Any]
+) -> None:
+    whole = entry(model)
+    spoil(next(conversions.folder().glob(pattern)))
+    with caplog.at_level(logging.WARNING):
+        assert found(model) is None
+    missing = (pattern, spoil) == ("*.json", Path.unlink)
+    said = "The conversion of flat.keras in the cache is not used" in caplog.text
+    assert said is not missing
+    assert cnnviz.load_model(model, trusted=True).converted is None
+    store_again(model, whole)
+    assert entry(model) == whole
+
+
+# --- Killed, twice at once, full and read-only ----------------------------------------------
+
+# Stores an entry as `convert_file` does. A second argument names where it stops and waits.
+STORE = """
+import pickle, sys, time
+from pathlib import Path
+from cnnviz.networks import conversions
+
+def wait(*_):
+    print("waiting", flush=True)
+    time.sleep(600)
+
+arguments, stop = pickle.load(sys.stdin.buffer)
+if stop == "in a file":
+    Path.replace = wait
+if stop == "before the description":
+    conversions._describe = wait
+for _ in range(1 if stop else 30):
+    conversions.store(*arguments)
+"""
+
+
+def start_store(model: Path, *whole: Any, stop: str = "") -> subprocess.Popen[bytes]:
+    import pickle
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", STORE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    arguments = (fingerprint_of(model), loading.card_beside(model), *whole)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((arguments, stop)))
+    process.stdin.close()
+    return process
+
+
+@pytest.mark.parametrize("stop", ["in a file", "before the description"])
+def test_a_conversion_that_is_killed_leaves_no_entry(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    whole = entry(model)
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "another"))
+    process = start_store(model, *whole, stop=stop)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"waiting\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    left = list(conversions.folder().iterdir())
+    assert len(left) == (1 if stop == "in a file" else 2)
+    assert found(model) is None
+    # What it left is removed when it is old enough to belong to nobody.
+    for file in left:
+        os.utime(file, (time.time() - 7200,) * 2)
+    store_again(model, whole)
+    assert entry(model) == whole
+    assert not list(conversions.folder().glob(UNFINISHED))
+    assert len(list(conversions.folder().iterdir())) == 3
+
+
+def test_two_processes_may_store_an_entry_at_once(model: Path) -> None:
+    """Even where the converter does not write the same bytes twice."""
+    description, scores, maps = entry(model)
+    other = replace(description, scores=description.maps)
+    processes = [
+        start_store(model, *whole) for whole in ((description, scores, maps), (other, maps, maps))
+    ]
+    seen = set()
+    while any(process.poll() is None for process in processes):
+        seen.add(entry(model)[0].scores.sha256)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert seen <= {description.scores.sha256, other.scores.sha256}
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("problem", ["full disk", "no folder"])
+def test_where_nothing_can_be_stored_the_answer_still_comes(
+    model: Path, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    whole = entry(model)
+    if problem == "full disk":
+        monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "another"))
+
+        def fill(self: Path, data: bytes) -> int:
+            if self.match(UNFINISHED):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with self.open("wb") as file:
+                return file.write(data)
+
+        monkeypatch.setattr(Path, "write_bytes", fill)
+    else:
+        monkeypatch.setenv("CNNVIZ_CACHE", str(model / "cache"))
+    with pytest.raises(StorageError, match=r"tflite cannot be written") as error:
+        store_again(model, whole)
+    assert error.value.full is (problem == "full disk")
+    network = cnnviz.load_model(model, trusted=True)
+    assert network.converted is None
+    assert cnnviz.predict(network, photo).label in builders.LABELS
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_an_entry_is_used_in_a_folder_that_cannot_be_written(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert cnnviz.load_model(model, trusted=True).converted is not None
+
+
+# --- Bounded --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def entries(model: Path) -> Callable[[], list[str]]:
+    """Names the entries in the cache: of models "a", "b" and "c", of which "a" is the oldest."""
+    whole = entry(model)
+    shutil.rmtree(conversions.folder())
+    for age, name in enumerate("cba"):
+        store(name * 64, None, *whole)
+        (description,) = conversions.folder().glob(f"{name}*.json")
+        os.utime(description, (time.time() - 100 * (age + 1),) * 2)
+
+    def names() -> list[str]:
+        files = [file.name[0] for file in conversions.folder().iterdir()]
+        assert all(files.count(name) == 3 for name in files)
+        return sorted(set(files))
+
+    return names
+
+
+def test_the_entries_that_were_used_longest_ago_go_first(
+    model: Path, entries: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (conversion.description(one := find(model, "a" * 64, None)), b"", b"")
+    files = [file.read_bytes() for file, _ in (one.scores, one.maps)]
+    # To find "a" was to use it: "b" is the oldest now.
+    size = sum(file.stat().st_size for file in conversions.folder().glob("a*"))
+    monkeypatch.setattr(conversions, "_MAX_BYTES", 3 * size)
+    assert entries() == ["a", "b", "c"]
+    store("d" * 64, None, whole[0], *files)
+    assert entries() == ["a", "c", "d"]
+    monkeypatch.setattr(conversions, "_MAX_BYTES", 1)
+    store("e" * 64, None, whole[0], *files)
+    assert entries() == ["e"]
+
+
+# --- Refused --------------------------------------------------------------------------------
+
+
+def differ_by(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets TensorFlow's output of a layer be another one, by a share of its largest value."""
+    forward = tensorflow.forward
+
+    def other(*args: Any) -> Any:
+        values = forward(*args)
+        if "pool" in values.layers:
+            maps = values.layers["pool"].copy()
+            maps[0, 0, 0, 0] += share * np.abs(maps).max()
+            values.layers["pool"] = maps
+        return values
+
+    monkeypatch.setattr(tensorflow, "forward", other)
+
+
+def test_a_conversion_that_differs_is_refused_and_the_reason_kept(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(conversions.folder())
+    with pytest.MonkeyPatch.context() as patch:
+        differ_by(1.1e-4, patch)
+        with pytest.raises(NotConvertedError, match=r"pool differs by 1.1e-04 of its largest"):
+            convert_file(model, trusted=True)
+    reason = "pool differs by 1.1e-04 of its largest value"
+    assert f"TensorFlow runs flat.keras, LiteRT does not: {reason}" in caplog.text
+    assert found(model) == Refusal(reason)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert cnnviz.load_model(model, trusted=True).converted is None
+    assert f"TensorFlow runs flat.keras: {reason}" in caplog.text
+    # Half of the tolerance is none.
+    differ_by(0.5e-4, monkeypatch)
+    convert_file(model, trusted=True)
+    converted = found(model)
+    assert isinstance(converted, Converted)
+    assert converted.difference == pytest.approx(0.5e-4, rel=0.01)
+
+
+def test_a_conversion_whose_first_classes_are_others_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two of them lie closer together than the outputs may differ."""
+    forward = tensorflow.forward
+
+    def swap(network: Any, inputs: Any, layers: frozenset[str]) -> Any:
+        values = forward(network, inputs, layers)
+        return values if layers else replace(values, logits=values.logits[:, ::-1])
+
+    monkeypatch.setattr(tensorflow, "forward", swap)
+    with pytest.raises(NotConvertedError, match="the most probable classes of a sample are others"):
+        conversion.convert(builders.network("flat"), model.parent)
+
+
+def test_an_operation_that_litert_lacks_is_named_and_left_to_tensorflow(
+    tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "cache"))
+    image = keras.Input((6, 6, 3))
+    maps = keras.ops.erfinv(keras.layers.Conv2D(4, 3, activation="sigmoid")(image) * 0.9)
+    x = keras.layers.GlobalAveragePooling2D()(maps)
+    path = tmp_path / "odd.keras"
+    keras.Model(image, keras.layers.Dense(2, "softmax")(x)).save(path)
+    with pytest.raises(NotConvertedError, match="^LiteRT cannot run it: Erfinv$"):
+        convert_file(path, trusted=True)
+    assert found(path) == Refusal("LiteRT cannot run it: Erfinv")
+    network = cnnviz.load_model(path, trusted=True, preset="unit")
+    assert network.converted is None
+    assert cnnviz.predict(network, photo).probabilities.sum() == pytest.approx(1)
+
+
+def test_weights_that_are_no_numbers_are_left_to_tensorflow(tmp_path: Path) -> None:
+    network = builders.fresh("flat")
+    kernel = network.model.get_layer("conv2").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(NotConvertedError, match="weights of it are not numbers"):
+        conversion.convert(network, tmp_path)
+
+
+# --- Weights --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_weights_in_the_file_are_those_of_the_model(tmp_path: Path, suffix: str) -> None:
+    network = builders.network("convolutions")
+    path = tmp_path / f"model{suffix}"
+    network.model.save(path)
+    layers = [layer.path for layer in network.layers if layer.kernel_shape]
+    assert len(layers) == 4
+    wanted = {layer: weights.layer_weights(network, layer) for layer in [*layers, "scores"]}
+    stored = weights.stored_weights(path, wanted)
+    with weights.open_weights(path) as file:
+        for layer, where in stored.items():
+            expected = find_layer(network.model, layer).get_weights()
+            names = [name for name in (where.kernel, where.pointwise, where.bias) if name]
+            assert len(names) == len(expected)
+            for name, values in zip(names, expected, strict=True):
+                np.testing.assert_array_equal(np.asarray(file[name]), values)
+
+
+def test_weights_that_are_not_in_the_file_are_an_error(made: Path) -> None:
+    network = builders.network("two_classes")
+    wanted = {"scores": weights.layer_weights(network, "scores")}
+    with pytest.raises(LookupError, match="not in the file"):
+        weights.stored_weights(made / "flat.keras", wanted)

@@ -1,0 +1,212 @@
+"""LiteRT as an engine: threads, memory, lost files, and what it leaves to TensorFlow.
+
+Its answers about every small network are checked in `test_every_network.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import cnnviz
+from cnnviz.errors import LayerError
+from cnnviz.networks import passes
+from cnnviz.networks.engines import conversion, litert, tensorflow
+from cnnviz.networks.network import ModelSource
+
+Lite = Callable[[str], Any]
+
+# Keras saves a model with a call that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def pictures(count: int) -> np.ndarray:
+    return np.random.default_rng(count).random((count, 12, 12, 3), np.float32)
+
+
+def alone(network: Any) -> Any:
+    """The converted network, where an answer of TensorFlow is an error."""
+
+    def refuse() -> Any:
+        pytest.fail("TensorFlow was asked")
+
+    return replace(network, source=ModelSource(refuse), compiled={})
+
+
+@pytest.fixture
+def no_interpreters(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The free interpreters: none at first."""
+    idle: list[Any] = []
+    monkeypatch.setattr(litert, "_idle", idle)
+    return idle
+
+
+# --- Answers --------------------------------------------------------------------------------
+
+
+def test_a_batch_is_answered_photo_by_photo(lite: Lite) -> None:
+    network, batch = alone(lite("flat")), pictures(5)
+    together = passes.forward(network, batch, ["conv1", "scores", "image"])
+    for number, picture in enumerate(batch):
+        one = passes.forward(network, picture[None], ["conv1", "scores"])
+        np.testing.assert_array_equal(together.output[number], one.output[0])
+        np.testing.assert_array_equal(together.logits[number], one.logits[0])
+        for path in ("conv1", "scores"):
+            np.testing.assert_array_equal(together.layers[path][number], one.layers[path][0])
+    np.testing.assert_array_equal(together.layers["image"], batch)
+
+
+@pytest.mark.parametrize("name", ["dense_after_flatten", "one_sigmoid", "flat"])
+def test_the_gradients_of_a_batch_are_those_of_tensorflow(lite: Lite, name: str) -> None:
+    """Of each photo by its own class, and by the hidden units that are not zero for it."""
+    batch = pictures(8) * np.linspace(-4, 4, 8, dtype=np.float32)[:, None, None, None]
+    network = lite(name)
+    expected = tensorflow.backward(network, batch, frozenset({"conv2"}), None)
+    assert len(np.unique(expected.scores)) == 8
+    actual = passes.backward(alone(network), batch, ["conv2"])
+    assert list(actual.layers) == ["conv2"]
+    for ours, theirs in (
+        (actual.scores, expected.scores),
+        (actual.gradients["conv2"], expected.gradients["conv2"]),
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_gradients_of_maps_that_are_flattened_with_channels_first(tmp_path: Path) -> None:
+    how = {"data_format": "channels_first"}
+    image = keras.Input((3, 6, 8))
+    x = keras.layers.Conv2D(4, 3, **how, activation="relu", name="conv")(image)
+    x = keras.layers.Dense(5, "relu")(keras.layers.Flatten()(x))
+    keras.utils.set_random_seed(2)
+    model = keras.Model(image, keras.layers.Dense(3, "softmax")(x))
+    network = cnnviz.network(model, preset="unit")
+    converted = replace(network, converted=conversion.convert(network, tmp_path))
+    picture = np.random.default_rng(0).random((1, 6, 8, 3), np.float32)
+    for target in (None, 0, 2):
+        expected = tensorflow.backward(network, picture, frozenset({"conv"}), target)
+        actual = passes.backward(alone(converted), picture, ["conv"], target)
+        assert actual.gradients["conv"].shape == (1, 4, 6, 4)
+        assert np.abs(expected.gradients["conv"]).max() > 1e-3
+        np.testing.assert_allclose(
+            actual.gradients["conv"], expected.gradients["conv"], rtol=0, atol=1e-6
+        )
+
+
+def test_an_unknown_layer_is_named_as_tensorflow_does(lite: Lite) -> None:
+    for network in (alone(lite("flat")), replace(lite("flat"), converted=None)):
+        with pytest.raises(LayerError, match="no layer 'conv9'. Near it: conv"):
+            passes.forward(network, pictures(1), ["conv1", "conv9"])
+
+
+# --- What TensorFlow answers ----------------------------------------------------------------
+
+
+def test_gradients_before_the_end_are_tensorflow_s(lite: Lite, photo: np.ndarray) -> None:
+    network = replace(lite("flat"), compiled={})
+    cnnviz.class_activation_map(network, photo, "cat", layer="conv1")
+    assert [key[:2] for key in network.compiled] == [(True, frozenset({"conv1"}))]
+
+
+def test_another_output_or_size_than_the_converted_one_is_tensorflow_s(
+    lite: Lite, photo: np.ndarray
+) -> None:
+    for name, changes in (
+        ("several_outputs", {"output": "mood", "labels": ["calm", "wild"]}),
+        ("free_size", {"preprocessing": {"height": 10, "width": 14}}),
+    ):
+        network = lite(name)
+        if steps := changes.get("preprocessing"):
+            changes = {"preprocessing": network.card.preprocessing.model_copy(update=steps)}
+        card = network.card.model_copy(update=changes)
+        other = replace(network, card=card, compiled={})
+        expected = cnnviz.predict(replace(other, converted=None, compiled={}), photo)
+        actual = cnnviz.predict(other, photo)
+        np.testing.assert_array_equal(actual.probabilities, expected.probabilities)
+        assert other.compiled
+        # A title, labels or values of pixels are no reason.
+        renamed = network.card.model_copy(update={"title": "Another"})
+        cnnviz.predict(alone(replace(network, card=renamed)), photo)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no network")])
+def test_a_file_that_is_lost_is_no_reason_not_to_answer(
+    lite: Lite,
+    tmp_path: Path,
+    no_interpreters: list[Any],
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[Path], Any],
+) -> None:
+    """As where somebody empties the cache of a running server."""
+    network = lite("flat")
+    file, scores = network.converted.scores
+    copy = Path(shutil.copy(file, tmp_path))
+    spoil(copy)
+    lost = replace(
+        network, converted=replace(network.converted, scores=(copy, scores)), compiled={}
+    )
+    with caplog.at_level(logging.WARNING):
+        actual = passes.forward(lost, pictures(1)).output
+    assert lost.compiled
+    assert f"The conversion of {network.card.title} is not used" in caplog.text
+    expected = passes.forward(alone(network), pictures(1)).output
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    assert len(no_interpreters) == 1
+
+
+# --- Threads and memory ---------------------------------------------------------------------
+
+
+def test_eight_threads_get_the_answers_of_one(lite: Lite, no_interpreters: list[Any]) -> None:
+    network, batch = alone(lite("flat")), pictures(8)
+    paths = ["conv1", "scores"]
+    expected = [passes.forward(network, picture[None], paths) for picture in batch]
+
+    def run(number: int) -> passes.PassValues:
+        return passes.forward(network, batch[number % 8][None], paths)
+
+    with ThreadPoolExecutor(8) as threads:
+        for number, actual in enumerate(threads.map(run, range(160))):
+            np.testing.assert_array_equal(actual.output, expected[number % 8].output)
+            for path in paths:
+                np.testing.assert_array_equal(
+                    actual.layers[path], expected[number % 8].layers[path]
+                )
+    assert 1 <= len(no_interpreters) <= 8
+
+
+def test_free_interpreters_hold_only_so_much_memory(
+    lite: Lite, no_interpreters: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used_last() -> list[str]:
+        return [one.sha256 for one in no_interpreters]
+
+    names = ("flat", "one_sigmoid", "grey")
+    files = {name: lite(name).converted.scores[1].sha256 for name in names}
+    # To compare it with TensorFlow, each was run before.
+    no_interpreters.clear()
+    for name in (*names, "flat"):
+        litert.prepare(lite(name), frozenset())
+    assert used_last() == [files[name] for name in ("one_sigmoid", "grey", "flat")]
+    two = sum(one.memory for one in no_interpreters[1:])
+    monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", two)
+    litert.prepare(lite("flat"), frozenset())
+    assert used_last() == [files["grey"], files["flat"]]
+    # One is kept, however large: without it every answer would make it anew.
+    monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", 0)
+    litert.prepare(lite("grey"), frozenset())
+    assert used_last() == [files["grey"]]
+
+
+def test_the_memory_of_an_interpreter_is_not_underestimated(lite: Lite) -> None:
+    _, maps = lite("wide").converted.maps
+    values = passes.forward(alone(lite("wide")), np.zeros((1, 8, 14, 3), np.float32), maps.layers)
+    assert maps.memory >= sum(array.nbytes for array in values.layers.values())
