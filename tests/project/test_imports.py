@@ -61,6 +61,7 @@ DYNAMIC_IMPORTS = {
     "cnnviz/cli/terminal.py",
     "cnnviz/serving/worker_process.py",
     "cnnviz/training/data/pixels.py",
+    "cnnviz/ui/page_imports.py",
 }
 
 
@@ -233,6 +234,12 @@ def loaded_after(names: list[str]) -> set[str]:
 def test_importing_the_package_is_light() -> None:
     heavy = {"tensorflow", "keras", "streamlit", "plotly", "PIL", "numpy"}
     assert loaded_after(["cnnviz"]) & heavy == set()
+
+
+def test_the_server_answers_before_it_imports_the_pages() -> None:
+    # Pillow and Plotly are Streamlit's.
+    for_pages = {"loky", "numpy", "pandas", "pyarrow", "pydantic"}
+    assert loaded_after(["app", "cnnviz.ui.__main__"]) & for_pages == set()
 
 
 def test_the_web_process_loads_no_network_library() -> None:
