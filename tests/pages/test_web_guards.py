@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from cnnviz.ui import uploaders
 from cnnviz.ui.web import start, uploads
 from cnnviz.ui.web.frames import check_frame
 from cnnviz.ui.web.headers import content_policy
+from cnnviz.ui.web.scripts import preload_header
 from cnnviz.ui.web.uploads import Budget, UploadGuard
 
 MEGABYTE = 1 << 20
@@ -30,6 +32,23 @@ def test_the_policy_names_the_inline_script_by_its_hash() -> None:
     assert scripts == f"script-src 'self' blob: 'sha256-{digest}'"
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_scripts_of_parts_are_named_with_what_they_import(tmp_path: Path) -> None:
+    scripts = tmp_path / "static" / "js"
+    scripts.mkdir(parents=True)
+    (tmp_path / "index.html").write_text('<script src="./static/js/index.1.js"></script>')
+    for name, code in {
+        "index.1.js": 'const late = () => import("./Html.2.js")',
+        "Html.2.js": 'import{a}from"./index.1.js";import{b}from"./purify.es.3.js";import"./x.4.js"',
+        "purify.es.3.js": "export{Html}from`./Html.2.js`",
+        "x.4.js": 'import("./PlotlyChart.5.js")',
+        "PlotlyChart.5.js": "",
+    }.items():
+        (scripts / name).write_text(code)
+    names = ["Html.2.js", "purify.es.3.js", "x.4.js"]
+    links = [f"<./static/js/{name}>; rel=modulepreload" for name in names]
+    assert preload_header(tmp_path) == ", ".join(links)
 
 
 @pytest.mark.parametrize(
