@@ -15,10 +15,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from cnnviz.ui import uploaders
+from cnnviz.ui.web import scripts as page_scripts
 from cnnviz.ui.web import start, uploads
 from cnnviz.ui.web.frames import check_frame
 from cnnviz.ui.web.headers import content_policy
-from cnnviz.ui.web.scripts import preload_header
+from cnnviz.ui.web.scripts import ScriptGuard, preload_header
 from cnnviz.ui.web.uploads import Budget, UploadGuard
 
 MEGABYTE = 1 << 20
@@ -49,6 +50,21 @@ def test_scripts_of_parts_are_named_with_what_they_import(tmp_path: Path) -> Non
     names = ["Html.2.js", "purify.es.3.js", "x.4.js"]
     links = [f"<./static/js/{name}>; rel=modulepreload" for name in names]
     assert preload_header(tmp_path) == ", ".join(links)
+
+
+def test_plotly_waits_for_the_other_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        order.append(scope["path"])
+
+    async def other_first(_: float) -> None:
+        await guard({"type": "http", "path": "/static/js/Html.2.js"}, None, None)
+
+    monkeypatch.setattr(page_scripts.asyncio, "sleep", other_first)
+    guard: Any = ScriptGuard(app)
+    asyncio.run(guard({"type": "http", "path": "/static/js/PlotlyChart.1.js"}, None, None))
+    assert order == ["/static/js/Html.2.js", "/static/js/PlotlyChart.1.js"]
 
 
 @pytest.mark.parametrize(

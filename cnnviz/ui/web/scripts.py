@@ -1,18 +1,26 @@
-"""Streamlit's scripts that every page needs, named to the browser with the page itself.
+"""The order in which a browser gets Streamlit's scripts.
 
 Streamlit's page names what it needs to start. The scripts of its parts are requested when the first
-of each is drawn, and theirs when they have come.
+of each is drawn, and what they import after that: those that every page needs are named with the
+page. Plotly's comes last, since it keeps the browser busy.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 # The parts that the sidebar and the styles of every page are made of, by the names of their files.
 _PARTS = ("Checkbox", "FileUploader", "Html", "ImageList", "Selectbox")
 _NAMED = re.compile(r"static/js/([\w.-]+\.js)")
 _IMPORTED = re.compile(r"(?:from|import)[\"'`]\./([\w.-]+\.js)[\"'`]")
+_PLOTLY = "/static/js/PlotlyChart."
+# Seconds. React fills in placeholders 0.3 s after it has drawn them, and requests this script with
+# them. Its start takes most of a second: the sidebar would have to wait for that.
+_PLOTLY_WAITS = 0.25
 
 
 def preload_header(static: Path) -> str:
@@ -31,3 +39,16 @@ def preload_header(static: Path) -> str:
             found[name] = None
             waiting += _IMPORTED.findall((folder / name).read_text(encoding="utf-8"))
     return ", ".join(f"<./static/js/{name}>; rel=modulepreload" for name in sorted(found))
+
+
+class ScriptGuard:
+    """Has Plotly's script wait until the rest of a new page is drawn."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request or a connection, as ASGI defines it."""
+        if scope["type"] == "http" and _PLOTLY in scope["path"]:
+            await asyncio.sleep(_PLOTLY_WAITS)
+        await self._app(scope, receive, send)

@@ -17,6 +17,7 @@ from cnnviz.ui import page_imports
 from cnnviz.ui.web import uploads
 from cnnviz.ui.web.frames import FrameGuard
 from cnnviz.ui.web.headers import HeaderGuard, HostGuard, PathGuard
+from cnnviz.ui.web.scripts import ScriptGuard
 
 
 def middleware() -> list[Middleware]:
@@ -28,6 +29,7 @@ def middleware() -> list[Middleware]:
         Middleware(PathGuard, closed=closed),
         Middleware(uploads.UploadGuard),
         Middleware(FrameGuard),
+        Middleware(ScriptGuard),
     ]
 
 
