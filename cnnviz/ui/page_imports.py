@@ -8,7 +8,7 @@ import pkgutil
 import threading
 import time
 
-from cnnviz.ui import page_parts
+from cnnviz.settings import PACKAGE
 
 # The first page, which most people open first.
 _FIRST = ("cnnviz.ui.shell", "cnnviz.ui.page_parts.explore")
@@ -26,7 +26,8 @@ def _import_all() -> None:
         for name in _FIRST:
             importlib.import_module(name)
         time.sleep(_PAUSE)
-        for module in pkgutil.walk_packages(page_parts.__path__, f"{page_parts.__name__}."):
+        folder = str(PACKAGE / "ui" / "page_parts")
+        for module in pkgutil.walk_packages([folder], "cnnviz.ui.page_parts."):
             importlib.import_module(module.name)
     finally:
         gc.enable()
