@@ -6,36 +6,40 @@ Times are those of the page's own clock. It starts when the mouse button goes do
 browser has the file. It stops after the frame in which the new picture is laid out and decoded:
 what runs right after a frame's callbacks runs once it is painted. Every layer and every photo is
 requested only once, so that no answer is read from a cache. The first page is opened on a server
-that has just been started, with a new browser profile.
+that has just been started, with a new browser profile. So is, in the same round, a Streamlit app
+of one line: less than that no app on Streamlit can take.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from playwright.sync_api import Browser, FilePayload, Page
 
 from benchmarks.measuring import phone_photo, print_table
 from cnnviz.cards import read_card
 from cnnviz.settings import ROOT
-from scripts.browse import Server, chromium, running_app, settle
+from scripts.browse import Server, chromium, running_app, running_server, settle
 
 MODEL = "imagenet_efficientnet_lite0"
-# The project's goals, in seconds, on two cores.
-SHELL, LAYER, PHOTO, OPACITY = 1.5, 0.5, 1.0, 0.1
+# The project's goals, in seconds, on two cores; the second is a ratio.
+SHELL, TO_HELLO, EXPLAINED, LAYER, PHOTO, OPACITY = 1.5, 1.7, 2.5, 0.5, 1.0, 0.1
 
 _TOOLS = """
 window.begun = 0;
 for (const event of ['pointerdown', 'change']) {
   document.addEventListener(event, () => { window.begun = performance.now(); }, true);
 }
-// The time at which all elements that `find` returns have been painted.
+// The time at which all that `find` returns, elements or pictures' addresses, has been painted.
 window.watch = find => {
   const frame = () => new Promise(requestAnimationFrame);
   const afterwards = () => new Promise(done => {
@@ -43,12 +47,13 @@ window.watch = find => {
     channel.port1.onmessage = done;
     channel.port2.postMessage(0);
   });
-  window.painted = (async () => {
-    let elements;
-    while (!(elements = find())) await frame();
-    await Promise.all(elements.filter(part => part.tagName === 'image').map(part => {
+  return (async () => {
+    let parts;
+    while (!(parts = find())) await frame();
+    const sources = parts.map(part => part.tagName === 'image' ? part.href.baseVal : part);
+    await Promise.all(sources.filter(source => typeof source === 'string').map(source => {
       const picture = new Image();
-      picture.src = part.href.baseVal;
+      picture.src = source;
       return picture.decode();
     }));
     await frame();
@@ -69,50 +74,85 @@ _SHELL = """() => {
     .map(name => document.querySelector(`[data-testid="${name}"]`));
   return parts.every(part => part) ? parts : null;
 }"""
-_OVERLAY = "() => window.pictures('overlay', 2)"
+_HEADING = """() => {
+  const heading = document.querySelector('[data-testid="stHeading"]');
+  return heading ? [heading] : null;
+}"""
+_SENTENCE = """() => {
+  const sentence = document.querySelector('[data-testid="stHeading"] h3');
+  return sentence ? [sentence] : null;
+}"""
+_CHART = "() => window.pictures('overlay', 2)"
+# The pictures that are shown until Plotly has drawn its own, or those; and the sentence.
+_EXPLAINED = f"""() => {{
+  const box = document.querySelector('.st-key-overlay');
+  const sentence = ({_SENTENCE})();
+  if (!box || !sentence) return null;
+  const styles = ['::before', '::after'].map(part => getComputedStyle(box, part))
+    .filter(style => style.visibility === 'visible' && parseFloat(style.width) > 0)
+    .filter(style => style.backgroundImage.startsWith('url("data:'));
+  const early = styles.map(style => style.backgroundImage.slice(5, -2));
+  const pictures = early.length === 2 ? early : ({_CHART})();
+  return pictures ? [...sentence, ...pictures] : null;
+}}"""
+# What is timed on a first visit.
+_PARTS = {"shell": _SHELL, "sentence": _SENTENCE, "explained": _EXPLAINED, "chart": _CHART}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: seconds of each round, and the goal."""
+    """One line of the table: the values of each round, and the goal."""
 
     name: str
-    seconds: list[float]
+    values: list[float]
     goal: float | None = None
+    unit: str = " s"
 
     def cells(self) -> tuple[str, ...]:
         """The line's texts."""
-        median = statistics.median(self.seconds)
-        times = (f"{median:.2f} s", f"{max(self.seconds):.2f} s", str(len(self.seconds)))
+        median = statistics.median(self.values)
+        texts = [f"{value:.2f}{self.unit}" for value in (median, max(self.values))]
         if self.goal is None:
-            return (self.name, *times, "–", "")
-        return (
-            self.name,
-            *times,
-            f"≤ {self.goal} s",
-            "reached" if median <= self.goal else "missed",
-        )
+            return (self.name, *texts, str(len(self.values)), "–", "")
+        reached = "reached" if median <= self.goal else "missed"
+        return (self.name, *texts, str(len(self.values)), f"≤ {self.goal}{self.unit}", reached)
 
 
 def first_visit(browser: Browser) -> list[Row]:
-    """A new server and a new browser profile: the shell, then the first explained photo."""
+    """New servers and new browser profiles: an app of one line, then the first explained photo."""
+    floor = hello(browser)
     page = new_page(browser)
-    page.add_init_script(f"window.watch({_SHELL})")
+    watched = ", ".join(f"{name}: window.watch({find})" for name, find in _PARTS.items())
+    page.add_init_script(f"window.first = {{{watched}}}")
     with running_app() as server:
         page.goto(server.url)
-        shell = on_the_clock(page, page.evaluate("window.painted"))
-        page.evaluate(f"window.watch({_OVERLAY})")
-        explained = on_the_clock(page, page.evaluate("window.painted"))
+        at = {name: on_the_clock(page, page.evaluate(f"window.first.{name}")) for name in _PARTS}
         page.context.close()
+    ready, whole = server.answered, at["explained"] - server.started
     return [
-        Row(
-            "first visit: shell painted, after the server answers", [shell - server.answered], SHELL
-        ),
-        Row(
-            "first visit: photo explained, after the server answers", [explained - server.answered]
-        ),
-        Row("first visit: photo explained, after the command", [explained - server.started]),
+        Row("command → the heading of an app of one line", [floor]),
+        Row("command → first explained photo", [whole]),
+        Row("their ratio", [whole / floor], TO_HELLO, unit=""),
+        Row("command → the server answers", [ready - server.started]),
+        Row("the server answers → shell painted", [at["shell"] - ready], SHELL),
+        Row("the server answers → the network's sentence", [at["sentence"] - ready]),
+        Row("the server answers → explained photo", [at["explained"] - ready], EXPLAINED),
+        Row("the server answers → its chart with all buttons", [at["chart"] - ready]),
     ]
+
+
+def hello(browser: Browser) -> float:
+    """Seconds from the command to the painted heading of an app of one line."""
+    page = new_page(browser)
+    page.add_init_script(f"window.painted = window.watch({_HEADING})")
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "hello.py"
+        script.write_text('import streamlit as st; st.title("Hello")\n', encoding="utf-8")
+        with running_server(["streamlit", "run", script.name], script.parent) as server:
+            page.goto(server.url)
+            painted = on_the_clock(page, page.evaluate("window.painted"))
+            page.context.close()
+    return painted - server.started
 
 
 def changes_of_layer(page: Page, server: Server, rounds: int) -> Row:
@@ -180,7 +220,7 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
 
 def timed(page: Page, find: str, act: Callable[[], object]) -> float:
     """Seconds from the start of an action to its painted result."""
-    page.evaluate(f"window.watch({find})")
+    page.evaluate(f"window.painted = window.watch({find}), null")
     act()
     return float(page.evaluate("window.painted.then(end => end - window.begun)")) / 1000
 
@@ -223,7 +263,7 @@ def main() -> None:
         print(f"Chromium {browser.version}, {os.cpu_count()} cores, network {MODEL}\n")
         visits = [first_visit(browser) for _ in range(rounds)]
         rows = [
-            Row(same[0].name, [row.seconds[0] for row in same], same[0].goal)
+            dataclasses.replace(same[0], values=[row.values[0] for row in same])
             for same in zip(*visits, strict=True)
         ]
         with running_app() as server:

@@ -11,7 +11,7 @@ scene = shell.enter(
     "The network names it, and the second picture shows where in the photo it found the evidence.",
     runs_photo=True,
 )
-sentence = st.container()
+sentence = explore.place_of_sentence()
 left, right = st.columns(2, gap="large")
 with left:
     # The photo is drawn before the network is loaded, which takes seconds.

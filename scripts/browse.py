@@ -98,17 +98,36 @@ def running_app(port: int = 0, **environment: str) -> Iterator[Server]:
     Raises:
         RuntimeError: it did not answer within a minute.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
+    with running_server(["cnnviz.ui"], ROOT, port, **environment) as server:
+        yield server
+
+
+@contextmanager
+def running_server(
+    module: list[str], folder: Path, port: int = 0, **environment: str
+) -> Iterator[Server]:
+    """Starts a server of Streamlit, and ends it again.
+
+    Args:
+        module: the module that starts it, and its arguments.
+        folder: where it is started, with Streamlit's configuration if there is one.
+        port: its port; 0 means any free port.
+        environment: variables to add to its environment.
+
+    Raises:
+        RuntimeError: it did not answer within a minute.
+    """
+    with tempfile.TemporaryDirectory() as own:
+        log = Path(own) / "log"
         port = port or free_port()
         started = time.time()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "cnnviz.ui"),
+                    *(sys.executable, "-m", *module),
                     *("--server.port", str(port), "--server.headless", "true"),
                 ],
-                cwd=ROOT,
+                cwd=folder,
                 env=os.environ | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -61,6 +61,26 @@ def keeps_cells_square(figure: go.Figure) -> bool:
     return any("scaleanchor" in axis for name, axis in layout.items() if name.startswith("yaxis"))
 
 
+def css_pictures(figure: go.Figure) -> list[str]:
+    """CSS for boxes that show the pictures of a figure as Plotly places them, the lowest first.
+
+    A browser takes most of a second to start Plotly's script, and shows these until then. For
+    pictures of this package that fill their axes.
+    """
+    layout = figure.to_dict()["layout"]
+    margin = layout["margin"]
+    plot_height = layout["height"] - margin["t"] - margin["b"]
+    boxes = []
+    for one in layout["images"]:
+        ratio = one["sizex"] / one["sizey"]
+        boxes.append(
+            f"margin: {margin['t']}px 0 0 {margin['l']}px; aspect-ratio: {ratio:.6f}; "
+            f"width: min(100% - {margin['l'] + margin['r']}px, {plot_height * ratio:.2f}px); "
+            f"opacity: {one['opacity']}; background: url('{one['source']}') 0 0 / 100% 100%"
+        )
+    return boxes
+
+
 @dataclass
 class Drawing:
     """A figure under construction: plain dictionaries, as plotly.js takes them.

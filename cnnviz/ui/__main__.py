@@ -1,13 +1,13 @@
 """Starts the app: ``python -m cnnviz.ui [--replay FOLDER] [options of "streamlit run"]``.
 
-The worker processes start first, so that TensorFlow is imported while the server starts. The
-pages' plotting modules are imported before the server answers, so that no visitor waits for them.
+The worker processes start first, so that they are ready as early as possible. Then the server
+starts with what it needs to answer; what the pages need is imported while a browser loads its
+scripts, see `page_imports`.
 """
 
 import argparse
 import ctypes
 import gc
-import importlib
 import os
 import signal
 import sys
@@ -29,18 +29,14 @@ def main() -> None:
     map_large_arrays()
     use_one_blas_thread()
     options = take_replay(sys.argv[1:])
+    # Nothing that is imported is garbage. `page_imports` switches it on again.
+    gc.disable()
     from cnnviz.serving import temporary_folders, workers
     from cnnviz.ui.sidebar import library
 
     temporary_folders.delete_leftovers()
     workers.start(library.models())
-    importlib.import_module("pandas")
-    importlib.import_module("cnnviz.figures.grids")
     from streamlit.web import cli
-
-    # What has been imported stays: the garbage collector need not scan it again.
-    gc.collect()
-    gc.freeze()
 
     limits = [*cache_limit(), *upload_limit(options)]
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *limits, *options]
@@ -76,7 +72,7 @@ def upload_limit(options: list[str]) -> list[str]:
 
     The configuration file has the limit for photos, which is smaller.
     """
-    from cnnviz.ui.sidebar.own_models import LOCAL
+    from cnnviz.ui.web.uploads import LOCAL
 
     # As Streamlit does: an option overrides a variable, and that overrides the configuration.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -12,7 +12,7 @@ from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.exports import npy
-from cnnviz.figures.frame import CHART_CONFIG, css_height, keeps_cells_square
+from cnnviz.figures.frame import CHART_CONFIG, css_height, css_pictures, keeps_cells_square
 from cnnviz.figures.photos import map_overlay
 from cnnviz.results import ClassActivationMap, LayerInfo
 from cnnviz.ui import choices
@@ -42,7 +42,7 @@ def chart(
         on_click: called after a click on one of its points.
         above_in_columns: pixels of padding above it while columns are side by side.
     """
-    name = file_stem(key).replace(".", "-")
+    name = _css_name(key)
     if above_in_columns:
         st.html(
             f"<style>@media not all and {NARROW} {{.st-key-{name} "
@@ -66,6 +66,24 @@ def chart(
             on_select=on_click or "ignore",
             selection_mode="points",
         )
+
+
+def picture_chart(figure: go.Figure, key: str, *, above_in_columns: int = 0) -> None:
+    """Draws a figure of at most two pictures as ``chart`` does, and the pictures before Plotly."""
+    name = f".st-key-{_css_name(key)}"
+    # A change of the figure, too, shows the new pictures until it is drawn anew. They stay a moment
+    # longer, behind it, until the browser has decoded Plotly's own.
+    rules = [
+        f"{name} {{position: relative; z-index: 0}}",
+        f"{name}::before, {name}::after {{position: absolute; z-index: -1}}",
+        f"{name}:has(.imagelayer image)::before, {name}:has(.imagelayer image)::after "
+        "{visibility: hidden; transition: visibility 0s 0.5s}",
+        f"{name} [data-testid=stSkeleton] {{visibility: hidden}}",
+    ]
+    for place, picture in zip(("before", "after"), css_pictures(figure), strict=False):
+        rules.append(f"{name}::{place} {{content: ''; {picture}}}")
+    st.html(f"<style>{' '.join(rules)}</style>")
+    chart(figure, key, above_in_columns=above_in_columns)
 
 
 def clicked(figure: go.Figure, key: str) -> str | None:
@@ -109,7 +127,7 @@ def overlay(
         signed=signed,
         narrow=narrow,
     )
-    chart(figure, key)
+    picture_chart(figure, key)
 
 
 def unit(cam: ClassActivationMap) -> str:
@@ -176,6 +194,11 @@ def file_stem(*names: str) -> str:
     """A file name of letters, digits, dots and dashes, from names of any kind."""
     text = "-".join(names)
     return "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in text)
+
+
+def _css_name(key: str) -> str:
+    """The name of a chart's container in its CSS class."""
+    return file_stem(key).replace(".", "-")
 
 
 def about(scene: Scene) -> None:

@@ -8,6 +8,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from scripts.browse import settle
+
+# What Plotly has drawn is as clear as glass, and what was there before shows again.
+_WITHOUT_PLOTLY = """
+.js-plotly-plot {opacity: 0}
+[class*=st-key]::before, [class*=st-key]::after {
+  visibility: visible !important;
+  transition: none !important;
+}
+"""
 # The first pictures of a camera, a false one's too, are black.
 _VIDEO_RUNS = """() => {
   const video = document.querySelector('video');
@@ -75,6 +85,20 @@ def test_a_telephone_shows_the_map_right_after_the_photo(tab: Any) -> None:
     tab.page.get_by_test_id("stExpandSidebarButton").click()
     # Where it could be clicked: in sight, at rest, and with nothing over it.
     tab.page.locator(".st-key-uploaded-photo").get_by_role("button").first.click(trial=True)
+
+
+def test_the_pictures_are_there_before_plotly_and_do_not_move(tab: Any) -> None:
+    tab.open("/?sample=chelsea")
+    for width in (1400, 420):
+        tab.page.set_viewport_size({"width": width, "height": 900})
+        settle(tab.page)
+        for key in ("photo", "overlay"):
+            expected = tab.pixels(key).astype(int)
+            tab.page.add_style_tag(content=_WITHOUT_PLOTLY)
+            actual = tab.pixels(key)
+            tab.page.evaluate("document.head.lastElementChild.remove()")
+            # Plotly's are smaller by a fraction of a pixel.
+            assert np.abs(actual - expected).mean() < 4, (width, key)
 
 
 def _picture(tab: Any, key: str) -> dict[str, float]:

@@ -26,7 +26,7 @@ from cnnviz.drawing import overlay
 from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.curves import learning_curve
-from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height
+from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
 from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure, picture
@@ -241,6 +241,20 @@ def numbers(part: dict[str, Any]) -> Any:
     if "shape" in part:
         array = array.reshape([int(size) for size in part["shape"].split(",")])
     return json.loads(json.dumps(array.tolist()), parse_constant=str)
+
+
+def test_pictures_are_css_at_the_place_of_plotlys() -> None:
+    # 480 pixels wide at most, so 120 high; below the margin of the title, and of the colour bar.
+    shown = picture(some_photo(300, 1200))
+    (box,) = css_pictures(photo_figure(shown, title="A photo"))
+    assert box == (
+        "margin: 34px 0 0 2px; aspect-ratio: 4.000000; width: min(100% - 4px, 480.00px); "
+        f"opacity: 1; background: url('{shown.source}') 0 0 / 100% 100%"
+    )
+    cam = a_cam(some_maps(7, 7, 1)[..., 0])
+    below, above = css_pictures(map_overlay(shown, cam, CROP, title="A map", unit="u"))
+    assert below == box.replace("34px", f"{34 + BAR_SPACE}px")
+    assert above.startswith(below.split("opacity")[0] + "opacity: 0.7; background: url('data:")
 
 
 @pytest.mark.parametrize("size", [(28, 20), (300, 1200)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from cnnviz.ui import uploaders
+from cnnviz.ui.web import scripts as page_scripts
 from cnnviz.ui.web import start, uploads
 from cnnviz.ui.web.frames import check_frame
 from cnnviz.ui.web.headers import content_policy
+from cnnviz.ui.web.scripts import ScriptGuard, preload_header
 from cnnviz.ui.web.uploads import Budget, UploadGuard
 
 MEGABYTE = 1 << 20
@@ -30,6 +33,38 @@ def test_the_policy_names_the_inline_script_by_its_hash() -> None:
     assert scripts == f"script-src 'self' blob: 'sha256-{digest}'"
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_scripts_of_parts_are_named_with_what_they_import(tmp_path: Path) -> None:
+    scripts = tmp_path / "static" / "js"
+    scripts.mkdir(parents=True)
+    (tmp_path / "index.html").write_text('<script src="./static/js/index.1.js"></script>')
+    for name, code in {
+        "index.1.js": 'const late = () => import("./Html.2.js")',
+        "Html.2.js": 'import{a}from"./index.1.js";import{b}from"./purify.es.3.js";import"./x.4.js"',
+        "purify.es.3.js": "export{Html}from`./Html.2.js`",
+        "x.4.js": 'import("./PlotlyChart.5.js")',
+        "PlotlyChart.5.js": "",
+    }.items():
+        (scripts / name).write_text(code)
+    names = ["Html.2.js", "purify.es.3.js", "x.4.js"]
+    links = [f"<./static/js/{name}>; rel=modulepreload" for name in names]
+    assert preload_header(tmp_path) == ", ".join(links)
+
+
+def test_plotly_waits_for_the_other_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        order.append(scope["path"])
+
+    async def other_first(_: float) -> None:
+        await guard({"type": "http", "path": "/static/js/Html.2.js"}, None, None)
+
+    monkeypatch.setattr(page_scripts.asyncio, "sleep", other_first)
+    guard: Any = ScriptGuard(app)
+    asyncio.run(guard({"type": "http", "path": "/static/js/PlotlyChart.1.js"}, None, None))
+    assert order == ["/static/js/Html.2.js", "/static/js/PlotlyChart.1.js"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,25 @@ print(len(os.listdir("/proc/self/task")))
     assert counted.stdout == "1\n"
 
 
+def test_what_pages_import_is_there_before_they_are_visited() -> None:
+    code = """
+import ast, gc, sys
+from pathlib import Path
+gc.disable()
+from cnnviz.ui import page_imports
+page_imports._PAUSE = 0
+page_imports._import_all()
+nodes = [node for path in Path("pages").glob("*.py") for node in ast.parse(path.read_text()).body]
+names = {f"{node.module}.{one.name}" for node in nodes if isinstance(node, ast.ImportFrom)
+         for one in node.names}
+print(len(names) > 8, names - set(sys.modules), gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True set() True True\n"
+
+
 @pytest.mark.parametrize("words", [["--replay", "a folder"], ["--replay=a folder"]])
 def test_a_replay_is_taken_out_of_the_command(
     monkeypatch: pytest.MonkeyPatch, words: list[str]

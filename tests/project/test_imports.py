@@ -73,6 +73,7 @@ DYNAMIC_IMPORTS = {
     "cnnviz/__init__.py",
     "cnnviz/serving/worker_process.py",
     "cnnviz/training/data/pixels.py",
+    "cnnviz/ui/page_imports.py",
 }
 
 
@@ -251,6 +252,12 @@ def test_what_answers_about_converted_networks_loads_neither_keras_nor_tensorflo
     loaded = loaded_after([*ON_LITERT])
     assert {"ai_edge_litert", "h5py"} <= loaded
     assert loaded & {"tensorflow", "keras"} == set()
+
+
+def test_the_server_answers_before_it_imports_the_pages() -> None:
+    # Pillow and Plotly are Streamlit's.
+    for_pages = {"loky", "numpy", "pandas", "pyarrow", "pydantic"}
+    assert loaded_after(["app", "cnnviz.ui.__main__"]) & for_pages == set()
 
 
 def test_the_web_process_loads_no_network_library() -> None:

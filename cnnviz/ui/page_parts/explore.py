@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.attribution.descriptions import describe
 from cnnviz.figures.bars import confidence_bars
@@ -14,12 +15,24 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 _MOST_SCORES = 5
+# The sentence's usual lines in a wide window, in one of medium width, and on a telephone.
+_SENTENCE_STYLE = f"""
+.st-key-sentence {{min-height: 36px}}
+@media (max-width: 1200px) {{.st-key-sentence {{min-height: 60px}}}}
+@media {parts.NARROW} {{.st-key-sentence {{min-height: 84px}}}}
+"""
+
+
+def place_of_sentence() -> DeltaGenerator:
+    """The space of the sentence, so that the photo below it stays where it is when that comes."""
+    st.html(f"<style>{_SENTENCE_STYLE}</style>")
+    return st.container(key="sentence")
 
 
 def photo(scene: Scene) -> None:
     """The photo by itself, at the height of the map beside it, which has a colour bar above."""
     figure = photo_figure(scene.photo.shown, title="The photo")
-    parts.chart(figure, "photo", above_in_columns=BAR_SPACE)
+    parts.picture_chart(figure, "photo", above_in_columns=BAR_SPACE)
 
 
 def sentence(scene: Scene, explanation: Explanation) -> None:

@@ -22,10 +22,10 @@ from cnnviz.storage import HDF5_SIGNATURE, replace_file
 from cnnviz.ui import ask, uploaders
 from cnnviz.ui.sidebar import network_choice
 from cnnviz.ui.text import plain
+from cnnviz.ui.web.uploads import LOCAL
 
 # On this server's disk at once, of all sessions; the one used longest ago is deleted.
 MOST_FILES = 8
-LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from cnnviz.ui.web.scripts import preload_header
+
 # The health address is asked by programs on the server's own machine, and says nothing else.
 _HEALTH = "/_stcore/health"
-_INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
+_STATIC = Path(streamlit.__file__).parent / "static"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -50,21 +52,26 @@ def content_policy(index: str) -> str:
 
 
 class HeaderGuard:
-    """Adds the headers that limit what a browser does with an answer."""
+    """Adds the headers that limit what a browser does with an answer, and what it loads early."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        index = (_STATIC / "index.html").read_text(encoding="utf-8")
         self._headers = {
-            "Content-Security-Policy": content_policy(_INDEX.read_text(encoding="utf-8")),
+            "Content-Security-Policy": content_policy(index),
             "X-Content-Type-Options": "nosniff",
         }
+        self._preload = {"Link": preload_header(_STATIC)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request or a connection, as ASGI defines it."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.update(self._preload)
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -1,4 +1,4 @@
-"""What surrounds Streamlit's server: the guards of its requests, and the browser at the start."""
+"""What surrounds Streamlit's server: the guards of its requests, and what happens at the start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from streamlit import cli_util
 from streamlit.web.server import server_util
 
 from cnnviz.settings import read_settings
+from cnnviz.ui import page_imports
 from cnnviz.ui.web import uploads
 from cnnviz.ui.web.frames import FrameGuard
 from cnnviz.ui.web.headers import HeaderGuard, HostGuard, PathGuard
+from cnnviz.ui.web.scripts import ScriptGuard
 
 
 def middleware() -> list[Middleware]:
@@ -27,12 +29,13 @@ def middleware() -> list[Middleware]:
         Middleware(PathGuard, closed=closed),
         Middleware(uploads.UploadGuard),
         Middleware(FrameGuard),
+        Middleware(ScriptGuard),
     ]
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """Frees the files of ended sessions, and opens the app in the person's browser, if any.
+    """Imports the pages, frees files of ended sessions, and opens the person's browser, if any.
 
     Streamlit opens it only for an app that is a script alone.
     """
@@ -42,6 +45,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         address = st.get_option("browser.serverAddress")
         url = server_util.get_url(server_util.get_display_address(address))
         asyncio.get_running_loop().call_soon(cli_util.open_browser, url)
+    page_imports.start()
     freeing = asyncio.create_task(_free_ended_sessions())
     yield
     freeing.cancel()

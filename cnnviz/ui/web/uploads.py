@@ -24,6 +24,9 @@ _MEGABYTE = 1 << 20
 # What a file costs besides its bytes and names, so that empty ones are not free.
 _RECORD = 4096
 
+# Addresses at which only this machine reaches a server.
+LOCAL = {"localhost", "127.0.0.1", "::1"}
+
 # Why the last upload of a session was refused, until its page has said so.
 _refusals: dict[str, str] = {}
 
