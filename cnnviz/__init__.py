@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.localization import find_box as find_box
+    from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.methods import contrast_picture as contrast_picture
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.batch.pipeline import explain_many as explain_many
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cnnviz.errors import StorageError as StorageError
     from cnnviz.errors import TargetError as TargetError
     from cnnviz.errors import TrainingError as TrainingError
+    from cnnviz.networks.arithmetic import trace_value as trace_value
     from cnnviz.networks.channels import ChannelRanking as ChannelRanking
     from cnnviz.networks.channels import rank_channels as rank_channels
     from cnnviz.networks.feature_maps import activations as activations
@@ -60,7 +62,12 @@ if TYPE_CHECKING:
     from cnnviz.results import Outline as Outline
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
+    from cnnviz.results import ReceptiveField as ReceptiveField
     from cnnviz.results import Score as Score
+    from cnnviz.results import TraceInput as TraceInput
+    from cnnviz.results import TraceStep as TraceStep
+    from cnnviz.results import TraceTerm as TraceTerm
+    from cnnviz.results import ValueTrace as ValueTrace
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.training.data.manifest import Prepared as Prepared
     from cnnviz.training.data.manifest import Row as Row
@@ -99,15 +106,20 @@ _MODULES = {
     "Prediction": "results",
     "Prepared": "training.data.manifest",
     "Preprocessing": "cards",
+    "ReceptiveField": "results",
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
     "StorageError": "errors",
     "SuggestedLayers": "cards",
     "TargetError": "errors",
+    "TraceInput": "results",
+    "TraceStep": "results",
+    "TraceTerm": "results",
     "Training": "cards",
     "TrainingError": "errors",
     "TrainingStatus": "training.runs",
+    "ValueTrace": "results",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
@@ -130,6 +142,8 @@ _MODULES = {
     "rank_channels": "networks.channels",
     "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
+    "trace_class_map": "attribution.map_traces",
+    "trace_value": "networks.arithmetic",
     "train": "training.loop",
 }
 
