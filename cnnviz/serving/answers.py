@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, Prediction
+from cnnviz.results import Explanation, Filters, Outline, Prediction, ValueTrace
 from cnnviz.serving.answer_checks import fits_together
 
 # What each function that can be called returns.
@@ -36,6 +36,8 @@ RESULTS: dict[str, Any] = {
     "outline": Outline,
     "predict": Prediction,
     "prepare": type(None),
+    "trace_class_map": ValueTrace,
+    "trace_value": ValueTrace,
 }
 
 # What one answer may take in the process of the server: VGG16's largest maps have 13 MB.

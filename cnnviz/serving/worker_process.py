@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from cnnviz.inspection.gate import Inspection
     from cnnviz.networks.network import Network
 
-Function = Literal["activations", "explain", "filters", "outline", "predict", "prepare"]
+Function = Literal[
+    "activations",
+    "explain",
+    "filters",
+    "outline",
+    "predict",
+    "prepare",
+    "trace_class_map",
+    "trace_value",
+]
 
 # The functions that can be called in a worker, and the module of each.
 _FUNCTIONS: dict[Function, str] = {
@@ -37,6 +46,8 @@ _FUNCTIONS: dict[Function, str] = {
     "outline": "attribution.outlines",
     "predict": "networks.predictions",
     "prepare": "attribution.outlines",
+    "trace_class_map": "attribution.map_traces",
+    "trace_value": "networks.arithmetic",
 }
 
 _log = logging.getLogger(__name__)

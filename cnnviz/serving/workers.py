@@ -23,7 +23,7 @@ from cnnviz.settings import read_settings
 if TYPE_CHECKING:
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, Prediction
+    from cnnviz.results import Explanation, Filters, Outline, Prediction, ValueTrace
     from cnnviz.serving.model_files import ModelFile
 
 _log = logging.getLogger(__name__)
@@ -106,6 +106,45 @@ def explain(
     """
     options = {"method": method, "layer": layer}
     return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
+
+
+def trace_value(
+    model: ModelFile,
+    photo: PhotoInput,
+    layer: str,
+    row: int,
+    column: int,
+    channel: int,
+    card: ModelCard | None = None,
+) -> ValueTrace:
+    """``cnnviz.trace_value`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``cnnviz.trace_value``.
+    """
+    return call(WorkerCall("trace_value", model, card, (photo, layer, row, column, channel)))
+
+
+def trace_class_map(
+    model: ModelFile,
+    photo: PhotoInput,
+    row: int,
+    column: int,
+    target: str | int | None = None,
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+    card: ModelCard | None = None,
+) -> ValueTrace:
+    """``cnnviz.trace_class_map`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``cnnviz.trace_class_map``.
+    """
+    options = {"method": method, "layer": layer}
+    return call(WorkerCall("trace_class_map", model, card, (photo, row, column, target), options))
 
 
 def call(question: WorkerCall, seconds: float | None = None) -> Any:
