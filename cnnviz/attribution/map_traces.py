@@ -50,7 +50,8 @@ def trace_class_map(
         PhotoError: the photo is not (H, W, 3) uint8.
         TargetError: there is no such class, method, row or column, or the method does not fit.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
-        ModelError: the network's answer is not a number, or TensorFlow cannot run it.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size; or, without a
+            target, its answer is not a number.
     """
     index = predict(network, photo).index if target is None else class_index(network, target)
     chosen = _choose(network, method, layer)
