@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.localization import find_box as find_box
+    from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.methods import contrast_picture as contrast_picture
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.attribution.stages import explain_stages as explain_stages
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cnnviz.errors import StorageError as StorageError
     from cnnviz.errors import TargetError as TargetError
     from cnnviz.errors import TrainingError as TrainingError
+    from cnnviz.networks.arithmetic import trace_value as trace_value
     from cnnviz.networks.channels import ChannelRanking as ChannelRanking
     from cnnviz.networks.channels import rank_channels as rank_channels
     from cnnviz.networks.feature_maps import activations as activations
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
-    from cnnviz.results import ClassTerms as ClassTerms
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Filters as Filters
     from cnnviz.results import LayerInfo as LayerInfo
@@ -63,9 +64,15 @@ if TYPE_CHECKING:
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
-    from cnnviz.results import StagedExplanation as StagedExplanation
-    from cnnviz.results import StageMaps as StageMaps
     from cnnviz.results import WeightStatistics as WeightStatistics
+    from cnnviz.traces import ClassTerms as ClassTerms
+    from cnnviz.traces import ReceptiveField as ReceptiveField
+    from cnnviz.traces import StagedExplanation as StagedExplanation
+    from cnnviz.traces import StageMaps as StageMaps
+    from cnnviz.traces import TraceInput as TraceInput
+    from cnnviz.traces import TraceStep as TraceStep
+    from cnnviz.traces import TraceTerm as TraceTerm
+    from cnnviz.traces import ValueTrace as ValueTrace
     from cnnviz.training.data.manifest import Prepared as Prepared
     from cnnviz.training.data.manifest import Row as Row
     from cnnviz.training.data.manifest import read_prepared as read_prepared
@@ -84,7 +91,7 @@ _MODULES = {
     "CardError": "errors",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
-    "ClassTerms": "results",
+    "ClassTerms": "traces",
     "CnnvizError": "errors",
     "Confusion": "cards",
     "DataError": "errors",
@@ -104,17 +111,22 @@ _MODULES = {
     "Prediction": "results",
     "Prepared": "training.data.manifest",
     "Preprocessing": "cards",
+    "ReceptiveField": "traces",
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
-    "StageMaps": "results",
-    "StagedExplanation": "results",
+    "StageMaps": "traces",
+    "StagedExplanation": "traces",
     "StorageError": "errors",
     "SuggestedLayers": "cards",
     "TargetError": "errors",
+    "TraceInput": "traces",
+    "TraceStep": "traces",
+    "TraceTerm": "traces",
     "Training": "cards",
     "TrainingError": "errors",
     "TrainingStatus": "training.runs",
+    "ValueTrace": "traces",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
@@ -138,6 +150,8 @@ _MODULES = {
     "rank_channels": "networks.channels",
     "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
+    "trace_class_map": "attribution.map_traces",
+    "trace_value": "networks.arithmetic",
     "train": "training.loop",
 }
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Region, resize
+from cnnviz.arrays import Floats, Region, resize
 from cnnviz.cards import Preprocessing
+from cnnviz.results import Box
+
+# How far Pillow's filters reach, in pixels of the result or of the photo, whichever are larger.
+_REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+# Pillow keeps a filter's weights as integers of so many steps: smaller weights are none.
+_WEIGHT_STEPS = 1 << 22
 
 
 def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region:
@@ -61,3 +69,87 @@ def place_on_photo(
     Crop and scaling are undone; photo pixels that the network never saw are NaN.
     """
     return resize(values, height, width, seen_region(height, width, preprocessing))
+
+
+def photo_pixels(box: Box, height: int, width: int, preprocessing: Preprocessing) -> Box | None:
+    """The pixels of a photo that go into some pixels of the network's input.
+
+    Args:
+        box: in pixels of the network's input.
+        height: of the photo.
+        width: of the photo.
+        preprocessing: how the photo becomes the network's input.
+
+    Returns:
+        All that the filter of the scaling reads for them; None where they are in the borders of a
+        padded photo.
+    """
+    seen = seen_region(height, width, preprocessing)
+    across, down = preprocessing.width, preprocessing.height
+    if preprocessing.fit == "pad":
+        left, top, across, down = padded_position(height, width, preprocessing)
+        seen = Region(0, 0, width, height)
+        box = Box(
+            max(box.left - left, 0),
+            max(box.top - top, 0),
+            min(box.right - left, across),
+            min(box.bottom - top, down),
+        )
+        if box.left >= box.right or box.top >= box.bottom:
+            return None
+    filter_name = preprocessing.interpolation
+    columns = _Scaling(seen.left, seen.width, across, width, filter_name)
+    rows = _Scaling(seen.top, seen.height, down, height, filter_name)
+    return Box(
+        columns.read(box.left)[0],
+        rows.read(box.top)[0],
+        columns.read(box.right - 1)[1],
+        rows.read(box.bottom - 1)[1],
+    )
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """How Pillow scales one axis of a picture.
+
+    Attributes:
+        start: the first pixel that is scaled; may be a fraction.
+        length: how many are scaled.
+        count: pixels of the result.
+        size: pixels of the picture, some of which may lie outside of what is scaled.
+        interpolation: a key of ``_REACH``.
+    """
+
+    start: float
+    length: float
+    count: int
+    size: int
+    interpolation: str
+
+    def read(self, pixel: int) -> tuple[int, int]:
+        """The first pixel that goes into a pixel of the result, and the first beyond them."""
+        # Pillow has the edges in single precision.
+        start, end = float(np.float32(self.start)), float(np.float32(self.start + self.length))
+        step = (end - start) / self.count
+        centre = start + (pixel + 0.5) * step
+        if self.interpolation == "nearest":
+            return int(centre), int(centre) + 1
+        wide = max(step, 1.0)
+        reach = _REACH[self.interpolation] * wide
+        first = max(int(centre - reach + 0.5), 0)
+        beyond = min(int(centre + reach + 0.5), self.size)
+        weights = _filter(self.interpolation, (np.arange(first, beyond) - centre + 0.5) / wide)
+        counts = np.flatnonzero(np.rint(weights / weights.sum() * _WEIGHT_STEPS))
+        return first + int(counts[0]), first + int(counts[-1]) + 1
+
+
+def _filter(interpolation: str, distance: Floats) -> Floats:
+    """The weights of Pillow's filters at some distances, in pixels, from the centre."""
+    x = np.abs(distance)
+    if interpolation == "bilinear":
+        return np.maximum(1 - x, 0)
+    if interpolation == "lanczos":
+        return np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))

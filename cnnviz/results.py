@@ -200,65 +200,6 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class StageMaps:
-    """maps (h, w, k): the maps of a layer that vary most over a photo, the strongest first.
-
-    Attributes:
-        path: the layer's path.
-        kind: the layer's class.
-        channels: how many maps the layer has.
-        order: the channels of the maps.
-        maps: float32, raw.
-        limits: the smallest and the largest value of all the layer's maps.
-    """
-
-    path: str
-    kind: str
-    channels: int
-    order: tuple[int, ...]
-    maps: Floats
-    limits: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ClassTerms:
-    """What the score of a class is the sum of: input × weight of the last dense layer.
-
-    Attributes:
-        target: the class.
-        order: the channels, or units, with the largest terms, the largest absolute value first.
-        terms: what each of them adds.
-        rest: what all others add together.
-        bias: of the class.
-        score: the sum of all: the class's logit.
-    """
-
-    target: str
-    order: tuple[int, ...]
-    terms: tuple[float, ...]
-    rest: float
-    bias: float
-    score: float
-
-
-@dataclass(frozen=True)
-class StagedExplanation:
-    """A photo's way through a network.
-
-    Attributes:
-        stages: the strongest maps of a few layers, from the photo to the last maps.
-        units: the outputs (n,) of the dense layers between the maps and the scores.
-        explanation: the prediction, and a map for each of some classes.
-        terms: of the same classes; () where their scores are no sums of the last inputs.
-    """
-
-    stages: tuple[StageMaps, ...]
-    units: tuple[Floats, ...]
-    explanation: Explanation
-    terms: tuple[ClassTerms, ...]
-
-
-@dataclass(frozen=True)
 class Box:
     """A rectangle of whole pixels of a photo; ``right`` and ``bottom`` are the first beyond it."""
 

@@ -6,9 +6,12 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnviz.cards import Preprocessing
-from cnnviz.geometry import place_on_photo, seen_region
+from cnnviz.geometry import photo_pixels, place_on_photo, seen_region
+from cnnviz.photos.preprocessing import picture_view
+from cnnviz.results import Box
 
 
 def test_the_region_of_a_crop_is_centred() -> None:
@@ -21,3 +24,33 @@ def test_a_map_is_placed_on_the_cropped_part_alone() -> None:
     crop = Preprocessing(height=8, width=8, fit="crop")
     placed = place_on_photo(np.array([[1.0]]), 2, 4, crop)
     np.testing.assert_array_equal(placed, [[np.nan, 1, 1, np.nan]] * 2)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(37, 53), (9, 8), (12, 12), (5, 31)])
+def test_the_pixels_that_are_scaled_are_those_that_pillow_reads(
+    interpolation: str, fit: str, size: tuple[int, int]
+) -> None:
+    """A row of the photo that is one, all others zero, shows in the rows that read it."""
+    height, width = size
+    how = Preprocessing(height=12, width=10, channels=1, interpolation=interpolation, fit=fit)
+    # Numbers in place of bytes, which would round small shares away.
+    shares = np.zeros((height, 12))
+    for row in range(height):
+        picture = np.zeros(size, np.float32)
+        picture[row] = 1
+        shares[row] = _numbers(picture, how)[:, 5]
+    # Pillow rounds shares below a step of its integers away.
+    reads = np.abs(shares) > 2.0**-23
+    for first, end in ((0, 1), (4, 5), (6, 9), (11, 12), (0, 12)):
+        found = photo_pixels(Box(5, first, 6, end), height, width, how)
+        rows = np.flatnonzero(reads[:, first:end].any(axis=1))
+        expected = (rows[0], rows[-1] + 1) if len(rows) else None
+        assert (found and (found.top, found.bottom)) == expected
+
+
+def _numbers(picture: np.ndarray, how: Preprocessing) -> np.ndarray:
+    image = Image.fromarray(picture)
+    image.convert = lambda _: image  # type: ignore[method-assign,assignment]
+    return picture_view(image, how)[..., 0]

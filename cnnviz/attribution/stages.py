@@ -14,7 +14,7 @@ from cnnviz.networks.stages import choose_stages
 from cnnviz.networks.values import Head, PassValues
 from cnnviz.networks.weights import layer_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.results import ClassTerms, StagedExplanation, StageMaps
+from cnnviz.traces import ClassTerms, StagedExplanation, StageMaps
 
 # Maps that are shown of each of at most five stages: they get smaller and more numerous.
 MAPS = (3, 5, 18, 42, 72)

@@ -22,7 +22,7 @@ import typer
 
 import cnnviz
 from cnnviz.cards import card_path, card_text, changed
-from cnnviz.cli import explain, inspect, training
+from cnnviz.cli import explain, inspect, trace, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -120,6 +120,7 @@ def _predictions(
 
 app.command()(explain.explain)
 app.command()(inspect.inspect)
+app.command()(trace.trace)
 
 
 @app.command()

@@ -31,6 +31,7 @@ class Call:
         inputs: the tensors that it was called with.
         output: its result: a tensor, or several.
         channels_first: whether maps in the output are (N, C, h, w).
+        arguments: all that it was called with in order, constants among them.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Call:
     inputs: tuple[Any, ...]
     output: Any
     channels_first: bool = False
+    arguments: tuple[Any, ...] = ()
 
 
 def record(network: Network, inputs: Any) -> tuple[Any, list[Call]]:
@@ -105,7 +107,7 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
                 output = run_in_inference(operation, args, kwargs)
             arguments = keras.tree.flatten((args, kwargs))
             tensors = tuple(item for item in arguments if hasattr(item, "shape"))
-            calls.append(Call(path, operation, tensors, output))
+            calls.append(Call(path, operation, tensors, output, arguments=tuple(arguments)))
             return output
 
         return call

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnnviz.arrays import Floats
+from cnnviz.networks.topology import Topology
 
 # The part of a card that a run depends on: output, height, width, channels.
 View = tuple[str | None, int, int, int]
@@ -73,11 +74,13 @@ class GraphFacts:
         makers: for a layer with maps, the path of the convolution that made its channels.
         batch_size: how many photos may be run at once, so that all their values together are no
             more than one photo of the largest network may have; 16 at most.
+        topology: the calls of the network, as plain data.
     """
 
     head: Head
     makers: dict[str, str]
     batch_size: int
+    topology: Topology
 
 
 @dataclass(frozen=True)

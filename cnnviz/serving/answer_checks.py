@@ -11,15 +11,8 @@ import numpy as np
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
-from cnnviz.results import (
-    Explanation,
-    Filters,
-    LayerInfo,
-    Outline,
-    Prediction,
-    StagedExplanation,
-    WeightStatistics,
-)
+from cnnviz.results import Explanation, Filters, LayerInfo, Outline, Prediction, WeightStatistics
+from cnnviz.traces import StagedExplanation, ValueTrace
 
 if TYPE_CHECKING:
     from cnnviz.serving.worker_process import WorkerCall
@@ -44,6 +37,8 @@ def fits_together(result: Any) -> bool:
             return _filters_fit(result)
         case Outline():
             return _outline_fits(result)
+        case ValueTrace():
+            return _trace_fits(result)
     return True
 
 
@@ -62,6 +57,14 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
             return not targets or len(result.explanation.maps) == len(targets)
         case "filters":
             return bool(result.layer == question.args[0])
+        case "trace_value":
+            cell = (result.layer, result.row, result.column, result.channel)
+            return bool(result.target is None and cell == question.args[1:])
+        case "trace_class_map":
+            _, row, column, target = question.args
+            is_map = result.target is not None and len(result.shape) == 2
+            asked = target is None or target in {result.target, result.channel}
+            return bool(is_map and asked and (row, column) == (result.row, result.column))
     return True
 
 
@@ -120,6 +123,20 @@ def _outline_fits(outline: Outline) -> bool:
         and len(outline.methods) > 0
         and METHODS.keys() >= set(outline.methods)
         and all(count > 0 for count in outline.outputs.values())
+    )
+
+
+def _trace_fits(trace: ValueTrace) -> bool:
+    return (
+        len(trace.shape) in (1, 2, 3)
+        and all(side > 0 for side in trace.shape)
+        and len(trace.field.size) == 2
+        and all(len(one.shape) == 3 for one in trace.inputs)
+        and {term.layer for term in trace.terms} <= {one.layer for one in trace.inputs}
+        and all(
+            term.inputs.shape == term.weights.shape == (len(term.rows), len(term.columns))
+            for term in trace.terms
+        )
     )
 
 

@@ -25,8 +25,9 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, Prediction, StagedExplanation
+from cnnviz.results import Explanation, Filters, Outline, Prediction
 from cnnviz.serving.answer_checks import fits_together
+from cnnviz.traces import StagedExplanation, ValueTrace
 
 # What each function that can be called returns.
 RESULTS: dict[str, Any] = {
@@ -37,6 +38,8 @@ RESULTS: dict[str, Any] = {
     "outline": Outline,
     "predict": Prediction,
     "prepare": type(None),
+    "trace_class_map": ValueTrace,
+    "trace_value": ValueTrace,
 }
 
 # What one answer may take in the process of the server: VGG16's largest maps have 13 MB.

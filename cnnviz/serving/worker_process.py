@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from cnnviz.networks.network import Network
 
 Function = Literal[
-    "activations", "explain", "explain_stages", "filters", "outline", "predict", "prepare"
+    "activations",
+    "explain",
+    "explain_stages",
+    "filters",
+    "outline",
+    "predict",
+    "prepare",
+    "trace_class_map",
+    "trace_value",
 ]
 
 # The functions that can be called in a worker, and the module of each.
@@ -43,6 +51,8 @@ _FUNCTIONS: dict[Function, str] = {
     "outline": "attribution.outlines",
     "predict": "networks.predictions",
     "prepare": "attribution.outlines",
+    "trace_class_map": "attribution.map_traces",
+    "trace_value": "networks.arithmetic",
 }
 
 _log = logging.getLogger(__name__)

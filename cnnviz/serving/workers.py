@@ -25,8 +25,9 @@ from cnnviz.settings import read_settings
 if TYPE_CHECKING:
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, Prediction, StagedExplanation
+    from cnnviz.results import Explanation, Filters, Outline, Prediction
     from cnnviz.serving.model_files import ModelFile
+    from cnnviz.traces import StagedExplanation, ValueTrace
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +123,45 @@ def explain_stages(
         CnnvizError: as ``cnnviz.explain_stages``.
     """
     return call(WorkerCall("explain_stages", model, card, (photo, tuple(targets))))
+
+
+def trace_value(
+    model: ModelFile,
+    photo: PhotoInput,
+    layer: str,
+    row: int,
+    column: int,
+    channel: int,
+    card: ModelCard | None = None,
+) -> ValueTrace:
+    """``cnnviz.trace_value`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``cnnviz.trace_value``.
+    """
+    return call(WorkerCall("trace_value", model, card, (photo, layer, row, column, channel)))
+
+
+def trace_class_map(
+    model: ModelFile,
+    photo: PhotoInput,
+    row: int,
+    column: int,
+    target: str | int | None = None,
+    *,
+    method: str | None = None,
+    layer: str | None = None,
+    card: ModelCard | None = None,
+) -> ValueTrace:
+    """``cnnviz.trace_class_map`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``cnnviz.trace_class_map``.
+    """
+    options = {"method": method, "layer": layer}
+    return call(WorkerCall("trace_class_map", model, card, (photo, row, column, target), options))
 
 
 def call(question: WorkerCall, seconds: float | None = None) -> Any:

@@ -380,6 +380,49 @@ def test_a_pattern_without_a_photo_is_named(averaged: Path, photos: Path) -> Non
     assert f"{photos / 'x*.png'}: There is no photo here." in result.stderr
 
 
+# --- trace --------------------------------------------------------------------------------------
+
+
+def test_trace_prints_the_sum_and_what_follows(averaged: Path, photos: Path) -> None:
+    cell = ("conv", "--row", 2, "--column", 5, "--channel", 3)
+    printed = run("trace", averaged, photos / "b.png", *cell).stdout
+    network = cnnviz.load_model(averaged)
+    trace = cnnviz.trace_value(network, cnnviz.open_photo(photos / "b.png"), "conv", 2, 5, 3)
+    first, second, third, *others = printed.splitlines()
+    assert first.startswith("conv (Conv2D), row 2, column 5, channel 3: ")
+    assert second == "It sees 3 × 3 of 10 × 10 pixels: columns 5 to 7, rows 2 to 4"
+    assert third.startswith("On the photo: columns ")
+    # Three colours, with the products of three rows each; bias, sum, activation.
+    assert [line[:4] for line in others[::4]][:3] == [f"{trace.inputs[0].layer}, channel 0"[:4]] * 3
+    assert others[1].count("×") == others[1].count("=") == 1
+    assert others[-1].startswith("conv, relu: max(")
+    as_json = json.loads(run("trace", averaged, photos / "b.png", *cell, "--json").stdout)
+    assert as_json["value"] == trace.value
+    assert as_json["terms"][1]["weights"] == trace.terms[1].weights.tolist()
+
+
+def test_trace_of_a_class_map_is_channel_times_weight(averaged: Path, photos: Path) -> None:
+    cell = ("--row", 2, "--column", 5, "--class", "dog")
+    printed = run("trace", averaged, photos / "b.png", *cell).stdout.splitlines()
+    assert printed[0].startswith("conv (Conv2D), row 2, column 5, the map of 'dog': ")
+    assert sum(line.startswith("conv, channel ") for line in printed) == 4
+
+
+def test_trace_takes_a_layer_or_a_class(averaged: Path, photos: Path) -> None:
+    for choice in ((), ("conv",), ("--channel", 1), ("--channel", 1, "--class", "dog")):
+        cell = ("--row", 2, "--column", 5, *choice)
+        result = run("trace", averaged, photos / "b.png", *cell)
+        assert result.exit_code == 2
+        assert "a layer with --channel" in result.stderr
+
+
+def test_trace_names_the_cells_that_there_are(averaged: Path, photos: Path) -> None:
+    cell = ("conv", "--row", 8, "--column", 5, "--channel", 3)
+    result = run("trace", averaged, photos / "b.png", *cell)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "has 8 rows, counted from 0" in result.stderr
+
+
 # --- explain ------------------------------------------------------------------------------------
 
 

@@ -26,14 +26,7 @@ from cnnviz.errors import (
     StorageError,
     WorkerError,
 )
-from cnnviz.results import (
-    ClassActivationMap,
-    Explanation,
-    Filters,
-    Outline,
-    Prediction,
-    StagedExplanation,
-)
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, Prediction
 from cnnviz.serving import answers
 from cnnviz.serving.answer_checks import answers_question
 from cnnviz.serving.answers import (
@@ -47,6 +40,7 @@ from cnnviz.serving.answers import (
 )
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.worker_process import WorkerCall
+from cnnviz.traces import StagedExplanation, ValueTrace
 
 
 def reader(data: bytes) -> Callable[[memoryview], None]:
@@ -372,6 +366,53 @@ def test_filters_are_of_the_layer_that_was_asked_for(tiny: Any) -> None:
     filters, model = cnnviz.filters(tiny("flat"), "conv1"), ModelFile("m.keras", 0, 0, 0)
     assert answers_question(WorkerCall("filters", model, args=("conv1",)), filters)
     assert not answers_question(WorkerCall("filters", model, args=("conv2",)), filters)
+
+
+def test_a_trace_has_patches_of_its_cells(tiny: Any, photo: np.ndarray) -> None:
+    good = cnnviz.trace_value(tiny("flat"), photo, "conv2", 1, 2, 3)
+    read = through(good, ValueTrace)
+    assert replace(read, terms=()) == replace(good, terms=())
+    for one, other in zip(read.terms, good.terms, strict=True):
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+    term = good.terms[0]
+    for changes in (
+        {"shape": ()},
+        {"shape": (6, 0, 5)},
+        {"inputs": ()},
+        {"inputs": (replace(good.inputs[0], shape=(6, 6)),)},
+        {"field": replace(good.field, size=(12,))},
+        {"terms": (replace(term, rows=term.rows[1:]),)},
+        {"terms": (replace(term, weights=term.weights[:2]),)},
+        {"terms": (replace(term, layer="other"),)},
+    ):
+        assert refused(replace(good, **changes), ValueTrace), changes
+
+
+def test_a_trace_is_of_the_cell_that_was_asked_for(tiny: Any, photo: np.ndarray) -> None:
+    model = ModelFile("m.keras", 0, 0, 0)
+    network = tiny("flat")
+    trace = cnnviz.trace_value(network, photo, "conv2", 1, 2, 1)
+    of_map = cnnviz.trace_class_map(network, photo, 1, 2, "dog")
+    for cell, right in (
+        (("conv2", 1, 2, 1), True),
+        (("conv1", 1, 2, 1), False),
+        (("conv2", 0, 2, 1), False),
+        (("conv2", 1, 2, 4), False),
+    ):
+        question = WorkerCall("trace_value", model, args=(photo, *cell))
+        assert answers_question(question, trace) == right
+        assert not answers_question(question, of_map)
+    for place, right in (
+        ((1, 2, "dog"), True),
+        ((1, 2, 1), True),
+        ((1, 2, None), True),
+        ((1, 2, "cat"), False),
+        ((1, 2, 0), False),
+        ((2, 1, "dog"), False),
+    ):
+        question = WorkerCall("trace_class_map", model, args=(photo, *place))
+        assert answers_question(question, of_map) == right
+        assert not answers_question(question, trace)
 
 
 def test_random_damage_gives_an_answer_or_an_error(tiny: Any, photo: np.ndarray) -> None:

@@ -199,6 +199,13 @@ def test_a_worker_answers_as_the_public_api_does(
         assert (one.method, one.layer) == (alone.method, alone.layer)
         np.testing.assert_allclose(one.values, alone.values, atol=1e-4)
 
+    traced = workers.trace_value(model, photo, convolution, 2, 3, 1)
+    alone = cnnviz.trace_value(network, photo, convolution, 2, 3, 1)
+    assert (traced.field, traced.inputs) == (alone.field, alone.inputs)
+    assert traced.result == pytest.approx(alone.result, abs=1e-5)
+    of_map = workers.trace_class_map(model, photo, 2, 3, "owl")
+    assert of_map.value == pytest.approx(answer.maps[0].values[2, 3], abs=1e-4)
+
     assert workers.outline(model) == outline(network)
 
 
@@ -579,6 +586,8 @@ def test_an_untrusted_model_has_its_own_process_and_the_same_answers(
     untrusted = model_file(folder / "flat.keras")
     there, here = workers.predict(untrusted, photo), workers.predict(flat, photo)
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
+    traces = [workers.trace_value(one, photo, "conv2", 1, 2, 3) for one in (untrusted, flat)]
+    assert traces[0].result == pytest.approx(traces[1].result, rel=1e-5)
     pool = worker_pools.open_pool(untrusted)
     temporary = Path(pool.folder.name)
     assert temporary.name.startswith(f"cnnviz-untrusted-{os.getpid()}-")

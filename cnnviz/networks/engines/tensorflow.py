@@ -22,6 +22,7 @@ from cnnviz.networks.heads import features, logits, makers, read_head
 from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import gives_no_array
+from cnnviz.networks.topology_reader import read_topology
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls, record
 from cnnviz.networks.values import GraphFacts, PassValues
 
@@ -168,7 +169,12 @@ def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]
         if not graph_facts:
             batch_size = _batch_size(network, _check_size(calls))
             graph_facts.append(
-                GraphFacts(read_head(calls, values["output"]), makers(calls), batch_size)
+                GraphFacts(
+                    read_head(calls, values["output"]),
+                    makers(calls),
+                    batch_size,
+                    read_topology(calls),
+                )
             )
         channels_first = {call.path: call.channels_first for call in calls}
         for maps in (values["layers"], values.get("gradients", {})):

@@ -1,0 +1,240 @@
+"""The receptive field of a value: exactly the pixels of the network's input that it depends on.
+
+From the value's own cell the cells that are needed are followed back, call by call. Branches that
+give other channels than those that are needed do not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.networks.pointwise import (
+    MERGING,
+    activation_is_known,
+    acts_alone,
+    mixes_channels,
+)
+from cnnviz.networks.topology import Node, Topology
+from cnnviz.networks.windows import (
+    CROPPINGS,
+    PADDINGS,
+    POOLINGS,
+    REARRANGING,
+    UPSAMPLINGS,
+    WINDOWED,
+    rearranged,
+    windows,
+)
+
+# (h, w), or (K,).
+Mask = NDArray[Any]
+
+GLOBAL_POOLINGS = (
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+)
+# Operations that may take a mean, sum, … over all cells of a map.
+REDUCTIONS = ("Amax", "Amin", "Max", "Mean", "Min", "Sum")
+
+# Every value depends on all cells and channels of the inputs.
+_MIXING = frozenset(
+    [
+        "AdditiveAttention",
+        "Attention",
+        "Bidirectional",
+        "GRU",
+        "GroupNormalization",
+        "GroupQueryAttention",
+        "LSTM",
+        "LayerNormalization",
+        "MultiHeadAttention",
+    ]
+)
+# They keep the channels apart.
+_CHANNELWISE = (
+    *GLOBAL_POOLINGS,
+    *REDUCTIONS,
+    *POOLINGS,
+    *PADDINGS,
+    *CROPPINGS,
+    *UPSAMPLINGS,
+)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What of a call's output is needed: those channels of those cells.
+
+    Attributes:
+        cells: (h, w).
+        channels: (K,).
+    """
+
+    cells: Mask
+    channels: Mask
+
+    def joined(self, other: Needed | None) -> Needed:
+        """What is needed by either."""
+        if other is None:
+            return self
+        return Needed(self.cells | other.cells, self.channels | other.channels)
+
+
+def receptive_field(
+    topology: Topology, path: str, row: int, column: int, channel: int | None
+) -> tuple[Mask, bool]:
+    """The pixels (h, w) of the network's input that one value depends on.
+
+    Args:
+        topology: of the network.
+        path: of a call whose shape is known.
+        row: of the value.
+        column: of the value.
+        channel: of the value; None for all of a cell's.
+
+    Returns:
+        The pixels; and whether they are exact. Where an operation on the way is not understood
+        they are all that it could read.
+    """
+    height, width, channels = topology.nodes[path].grid or (1, 1, 1)
+    cells, chosen = np.zeros((height, width), bool), np.zeros(channels, bool)
+    cells[row, column] = True
+    chosen[slice(None) if channel is None else channel] = True
+    needed = {path: Needed(cells, chosen)}
+    exact = True
+    for node in reversed(topology.nodes.values()):
+        if node.path not in needed or node.path == topology.source:
+            continue
+        wanted = needed.pop(node.path)
+        understood = _read(topology, node, wanted)
+        exact = exact and (understood is not None or not node.inputs)
+        reads = understood if understood is not None else _all_of(topology, node)
+        for given, part in zip(node.inputs, reads, strict=True):
+            if part.cells.any() and part.channels.any():
+                needed[given] = part.joined(needed.get(given))
+    height, width, _ = topology.nodes[topology.source].grid or (1, 1, 1)
+    found = needed.get(topology.source)
+    return (np.zeros((height, width), bool) if found is None else found.cells), exact
+
+
+def _all_of(topology: Topology, node: Node) -> list[Needed]:
+    grids = [each.grid or (1, 1, 1) for each in topology.inputs(node)]
+    return [Needed(np.ones(grid[:2], bool), np.ones(grid[2], bool)) for grid in grids]
+
+
+def _read(topology: Topology, node: Node, wanted: Needed) -> list[Needed] | None:
+    """What a call needs of each of its inputs; None where that is not understood."""
+    sources = topology.inputs(node)
+    if node.grid is None or any(source.grid is None for source in sources):
+        return None
+    if mixes_channels(node):
+        wanted = Needed(wanted.cells, np.ones_like(wanted.channels))
+    if acts_alone(node, topology):
+        return [wanted]
+    if node.settings is None or not sources or not activation_is_known(node):
+        return None
+    if node.kind in MERGING:
+        return _broadcast(sources, wanted)
+    if node.kind == "Concatenate":
+        return _joined(node, sources, wanted)
+    if node.kind in _MIXING:
+        return _all_of(topology, node)
+    if len(sources) > 1:
+        return None
+    (source,) = sources
+    height, width, channels = source.grid or (1, 1, 1)
+    if node.kind in WINDOWED:
+        return _windowed(node, source, wanted)
+    if node.kind == "Dense":
+        return [Needed(wanted.cells, np.ones(channels, bool))]
+    if node.kind in GLOBAL_POOLINGS or reduces_cells(node, source):
+        return [Needed(np.ones((height, width), bool), _channels(node, source, wanted.channels))]
+    if node.kind in REARRANGING:
+        return _rearranged(node, source, wanted)
+    return None
+
+
+def _windowed(node: Node, source: Node, wanted: Needed) -> list[Needed] | None:
+    pair = windows(node, source)
+    if pair is None:
+        return None
+    rows, columns = pair
+    height, width, _ = source.grid or (1, 1, 1)
+    cells = columns.needed(rows.needed(wanted.cells, height).T, width).T
+    return [Needed(cells, _channels(node, source, wanted.channels))]
+
+
+def reduces_cells(node: Node, source: Node) -> bool:
+    """Whether a mean, sum, … is taken over all cells of the maps, for each channel by itself."""
+    if node.kind not in REDUCTIONS:
+        return False
+    axis = (node.settings or {}).get("axis")
+    axes = axis if isinstance(axis, list) else [axis]
+    if source.shape is None or source.grid is None:
+        return False
+    spatial = {0, 1} if len(source.shape) == 3 else {0}
+    reduced = {source.axis(each) if isinstance(each, int) else None for each in axes}
+    return node.grid == (1, 1, source.grid[2]) and reduced == spatial
+
+
+def _channels(node: Node, source: Node, wanted: Mask) -> Mask:
+    """The channels of the input that some channels of the output need."""
+    _, _, given = source.grid or (1, 1, 1)
+    if node.kind in _CHANNELWISE and len(wanted) == given:
+        return wanted
+    if node.kind in {"DepthwiseConv1D", "DepthwiseConv2D"} and len(wanted) % given == 0:
+        # Each channel gives as many in a row.
+        return np.logical_or.reduce(wanted.reshape(given, -1), axis=1)
+    groups = (node.settings or {}).get("groups", 1)
+    if node.kind in {"Conv1D", "Conv2D"} and given % groups == 0 and len(wanted) % groups == 0:
+        return np.repeat(np.logical_or.reduce(wanted.reshape(groups, -1), axis=1), given // groups)
+    return np.ones(given, bool)
+
+
+def _broadcast(sources: list[Node], wanted: Needed) -> list[Needed] | None:
+    """What a sum, product, … needs of its inputs, some of which may be one cell or channel."""
+    needs = []
+    for source in sources:
+        cells, channels = wanted.cells, wanted.channels
+        height, width, count = source.grid or (1, 1, 1)
+        if height == 1:
+            cells = np.logical_or.reduce(cells, axis=0, keepdims=True)
+        if width == 1:
+            cells = np.logical_or.reduce(cells, axis=1, keepdims=True)
+        if count == 1:
+            channels = np.logical_or.reduce(channels, keepdims=True)
+        if (*cells.shape, len(channels)) != source.grid:
+            return None
+        needs.append(Needed(cells, channels))
+    return needs
+
+
+def _joined(node: Node, sources: list[Node], wanted: Needed) -> list[Needed] | None:
+    axis = node.axis((node.settings or {}).get("axis", -1))
+    if axis is None:
+        return None
+    needs, start = [], 0
+    for source in sources:
+        end = start + (source.grid or (1, 1, 1))[axis]
+        part = [slice(None)] * 3
+        part[axis] = slice(start, end)
+        needs.append(Needed(wanted.cells[part[0], part[1]], wanted.channels[part[2]]))
+        start = end
+    return needs
+
+
+def _rearranged(node: Node, source: Node, wanted: Needed) -> list[Needed] | None:
+    places = rearranged(node, source)
+    height, width, count = source.grid or (1, 1, 1)
+    if places is None:
+        return None
+    flat = places[wanted.cells][:, wanted.channels]
+    needed: Mask = np.zeros((height, width, count), bool)
+    needed.reshape(-1)[flat] = True
+    return [Needed(np.logical_or.reduce(needed, axis=2), np.logical_or.reduce(needed, axis=(0, 1)))]
