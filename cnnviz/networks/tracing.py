@@ -9,7 +9,7 @@ twice, and the tensors show how the network ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +42,15 @@ class Call:
     arguments: tuple[Any, ...] = ()
 
 
-def record(network: Network, inputs: Any) -> tuple[Any, list[Call]]:
+def record(
+    network: Network, inputs: Any, stand_ins: Mapping[Any, Callable[[Any], Any]] | None = None
+) -> tuple[Any, list[Call]]:
     """Runs a network in inference mode and records every call, nested ones included.
 
     Args:
         network: the network; its model is Sequential or functional.
         inputs: its input tensor, (N, h, w, C), also where the model takes (N, C, h, w).
+        stand_ins: for a layer that takes one tensor, a function that is run in its place.
 
     Returns:
         The selected output (N, C), and the calls in order; a nested model follows its own
@@ -63,7 +66,7 @@ def record(network: Network, inputs: Any) -> tuple[Any, list[Call]]:
         if source in structure.channels_first:
             inputs = keras.ops.transpose(inputs, (0, 3, 1, 2))
     calls: list[Call] = []
-    outputs = keras.tree.flatten(_run(model, inputs, "", calls, set()))
+    outputs = keras.tree.flatten(_run(model, inputs, "", calls, set(), stand_ins or {}))
     calls = [
         replace(call, channels_first=without_call_numbers(call.path) in structure.channels_first)
         for call in calls
@@ -87,7 +90,14 @@ def channels_last(tensor: Any, channels_first: bool) -> Any:
     return tensor
 
 
-def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken: set[str]) -> Any:
+def _run(
+    model: keras.Model,
+    inputs: Any,
+    prefix: str,
+    calls: list[Call],
+    taken: set[str],
+    stand_ins: Mapping[Any, Callable[[Any], Any]],
+) -> Any:
     """Runs the graph of a model and appends to ``calls``; ``taken`` holds the paths in use."""
     graph = graph_of(model)
     if graph is None:
@@ -100,13 +110,15 @@ def _run(model: keras.Model, inputs: Any, prefix: str, calls: list[Call], taken:
     def recording(operation: Any) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             path = _take_path(prefix + operation.name, taken)
-            if isinstance(operation, keras.Model):
-                image = args[0] if args else kwargs["inputs"]
-                output = _run(operation, image, path + "/", calls, taken)
-            else:
-                output = run_in_inference(operation, args, kwargs)
             arguments = keras.tree.flatten((args, kwargs))
             tensors = tuple(item for item in arguments if hasattr(item, "shape"))
+            if isinstance(operation, keras.Model):
+                image = args[0] if args else kwargs["inputs"]
+                output = _run(operation, image, path + "/", calls, taken, stand_ins)
+            elif operation in stand_ins:
+                output = stand_ins[operation](*tensors)
+            else:
+                output = run_in_inference(operation, args, kwargs)
             calls.append(Call(path, operation, tensors, output, arguments=tuple(arguments)))
             return output
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cnnviz.errors import LayerError
+from cnnviz.networks.engines.gradients import quick_gradients
 from cnnviz.networks.gradients import layer_gradients
 from cnnviz.photos.preprocessing import network_input
 
@@ -114,6 +115,50 @@ def test_without_a_logit_the_output_itself_is_explained(tiny: Tiny, photo: np.nd
     p = np.exp(logits) / np.exp(logits).sum()
     expected = 0.5 * p[2] * (kernel[:, 2] - kernel @ p) / 25
     np.testing.assert_allclose(result.gradients[0], np.broadcast_to(expected, (5, 5, 4)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (1, {}),
+        (1, {"padding": "same"}),
+        (1, {"strides": 2}),
+        (3, {}),
+        (3, {"padding": "same", "strides": 2}),
+        (3, {"padding": "same", "dilation_rate": 2}),
+        ((1, 3), {}),
+    ],
+)
+def test_the_gradients_of_a_convolution_are_tensorflow_s_own(
+    kernel: Any, options: dict[str, Any]
+) -> None:
+    """Also the kernel's: in a model it may be computed from a layer's output."""
+    import keras
+    import tensorflow as tf
+
+    rng = np.random.default_rng(3)
+    sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+    maps, kernels = (
+        tf.constant(rng.normal(size=shape), tf.float32) for shape in ((2, 7, 8, 3), (*sides, 3, 4))
+    )
+
+    def convolve(maps: Any, kernels: Any) -> Any:
+        return tf.square(keras.ops.conv(maps, kernels, **options))
+
+    @tf.function(autograph=False)
+    def quick(maps: Any, kernels: Any) -> Any:
+        with quick_gradients(maps.graph):
+            output = convolve(maps, kernels)
+        return tf.gradients(output, [maps, kernels])
+
+    with tf.GradientTape() as tape:
+        tape.watch([maps, kernels])
+        output = convolve(maps, kernels)
+    for result, expected in zip(
+        quick(maps, kernels), tape.gradient(output, [maps, kernels]), strict=True
+    ):
+        assert np.abs(expected).max() > 1
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_layers_after_the_score_have_no_gradient(tiny: Tiny, photo: np.ndarray) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from corpus import builders
 
 import cnnviz
 from cnnviz.errors import LayerError, ModelError
 from cnnviz.networks import passes
-from cnnviz.networks.engines import tensorflow
+from cnnviz.networks.engines import folding, tensorflow
 from cnnviz.networks.engines.tensorflow import compiled_pass
+from cnnviz.networks.loading import with_card
 from cnnviz.photos.preprocessing import network_input
+
+# NumPy 2 warns of how Keras 3.15 copies a variable that is saved.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Tiny = Callable[[str], Any]
 
@@ -126,11 +133,166 @@ def test_eight_threads_share_one_compiled_function(
 def test_a_model_in_memory_may_be_trained_between_two_questions(
     fresh: Any, photo: np.ndarray
 ) -> None:
-    network = fresh("flat")
+    """Nothing of it may be folded: the copies would not change with the weights."""
+    network = fresh("nested_functional")
     before = cnnviz.predict(network, photo).logits
-    dense = network.model.layers[-1]
+    *_, dense = network.model.layers
     dense.bias.assign_add([1.0] * dense.units)
     np.testing.assert_allclose(cnnviz.predict(network, photo).logits, before + 1, atol=1e-5)
+    gradients = passes.backward(network, inputs_of(network, photo), ["conv"], 0).gradients["conv"]
+    for name in ("left", "right"):
+        norm = network.model.get_layer(name).get_layer("norm")
+        norm.gamma.assign(norm.gamma * 3)
+        norm.beta.assign(norm.beta * 3)
+    inputs = inputs_of(network, photo)
+    after = passes.backward(network, inputs, ["conv"], 0)
+    np.testing.assert_allclose(after.output, network.model(inputs), atol=1e-6)
+    assert np.abs(after.gradients["conv"] - gradients).max() > 0.1 * np.abs(gradients).max()
+
+
+# --- Folded batch normalizations ------------------------------------------------------------
+
+# Of the model below, by the name of the convolution.
+FOLDED = ["plain", "biased", "several", "separable", "grouped", "pointwise"]
+NOT_FOLDED = ["rectified", "read_twice"]
+
+
+def normalised_convolutions() -> Any:
+    """Each kind of convolution with a batch normalization after it, and its output after that."""
+    layers = keras.layers
+
+    def normalised(layer: Any, x: Any, **options: Any) -> Any:
+        x = layers.BatchNormalization(name=f"{layer.name}_norm", **options)(layer(x))
+        return layers.ReLU(6, name=f"{layer.name}_act")(x)
+
+    same = {"padding": "same"}
+    image = keras.Input((12, 12, 3), name="image")
+    x = normalised(layers.Conv2D(4, 3, strides=2, use_bias=False, name="plain", **same), image)
+    x = normalised(layers.Conv2D(4, 3, name="biased", **same), x, epsilon=0.1)
+    several = layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False, name="several", **same)
+    x = normalised(several, x, scale=False)
+    separable = layers.SeparableConv2D(6, 3, name="separable", **same)
+    x = normalised(separable, x, center=False)
+    x = normalised(layers.Conv2D(6, 3, groups=2, name="grouped", **same), x)
+    x = normalised(layers.Conv2D(6, 1, use_bias=False, name="pointwise"), x) + x
+    x = normalised(layers.Conv2D(6, 1, activation="relu", name="rectified"), x)
+    twice = layers.Conv2D(6, 3, name="read_twice", **same)(x)
+    x = layers.BatchNormalization(name="read_twice_norm")(twice) + twice
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    return keras.Model(image, layers.Dense(3, "softmax", name="scores")(x))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same network in memory, where nothing is folded, and from a file."""
+    model = builders.fill(normalised_convolutions())
+    path = tmp_path_factory.mktemp("models") / "normalised.keras"
+    model.save(path)
+    in_memory = cnnviz.network(model, builders.make_card(model))
+    from_file = with_card(cnnviz.load_model(path, trusted=True), in_memory.card)
+    return in_memory, from_file
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    return np.random.default_rng(5).normal(0, 2, (2, 12, 12, 3)).astype(np.float32)
+
+
+def kinds(network: Any, layers: list[str], *, with_gradients: bool = False) -> Counter[str]:
+    """The operations in a compiled pass."""
+    function = compiled_pass(network, frozenset(layers), with_gradients=with_gradients).by_size[1]
+    return Counter(operation.type for operation in function.graph.get_operations())
+
+
+def assert_close(left: Any, right: Any) -> None:
+    """Within 1e-5 of the largest value."""
+    np.testing.assert_allclose(left, right, rtol=0, atol=1e-5 * np.nanmax(np.abs(right)))
+
+
+def test_convolutions_that_only_a_normalization_reads_are_folded(twins: Any) -> None:
+    in_memory, from_file = twins
+    assert compiled_pass(in_memory, frozenset()).pairs == ()
+    kept = compiled_pass(from_file, frozenset())
+    assert [pair.convolution.name for pair in kept.pairs] == FOLDED
+    assert all(pair.between == {pair.convolution.name} for pair in kept.pairs)
+    assert kinds(in_memory, [])["Rsqrt"] == len(FOLDED + NOT_FOLDED)
+    assert kinds(from_file, [])["Rsqrt"] == len(NOT_FOLDED)
+
+
+@pytest.mark.parametrize("asked", [[], FOLDED[::2], FOLDED[1::2]])
+def test_folded_passes_give_the_values_of_the_model(
+    twins: Any, batch: np.ndarray, asked: list[str]
+) -> None:
+    """Also at a convolution that is asked for, which is then not folded."""
+    in_memory, from_file = twins
+    paths = [info.path for info in in_memory.layers]
+    layers = [path for path in paths if path not in FOLDED or path in asked]
+    expected = passes.backward(in_memory, batch, paths, 1)
+    values = passes.backward(from_file, batch, layers, 1)
+    kept = compiled_pass(from_file, frozenset(layers), with_gradients=True)
+    assert_close(values.output, in_memory.model(batch))
+    assert_close(values.logits, expected.logits)
+    assert_close(values.scores, expected.scores)
+    for path in layers:
+        assert_close(values.layers[path], expected.layers[path])
+        assert_close(values.gradients[path], expected.gradients[path])
+    normalizations = len(NOT_FOLDED) + len(asked)
+    assert kinds(from_file, layers, with_gradients=True)["Rsqrt"] == normalizations
+    assert list(kept.by_size) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["nested_functional", "rescaled"])
+def test_small_networks_are_folded_and_agree(fresh: Any, photo: np.ndarray, name: str) -> None:
+    in_memory = fresh(name)
+    # As if it came from a file.
+    network = dataclasses.replace(in_memory, path=Path("model.keras"), compiled={})
+    inputs, (pair, *_) = inputs_of(network, photo), compiled_pass(network, frozenset()).pairs
+    last = str(passes.facts(network).head.last_spatial)
+    for path in (last, *pair.between):
+        values, expected = (passes.backward(one, inputs, [path], 1) for one in (network, in_memory))
+        assert_close(values.layers[path], expected.layers[path])
+        assert_close(values.gradients[path], expected.gradients[path])
+
+
+def test_all_passes_of_a_network_share_the_folded_kernels(twins: Any, photo: np.ndarray) -> None:
+    network = dataclasses.replace(twins[1], compiled={})
+    for layer in ("plain_act", "biased_act"):
+        cnnviz.class_activation_map(network, photo, method="grad-cam", layer=layer)
+    first, *others = network.compiled.values()
+    assert others
+    assert len(first.folded) == len(FOLDED)
+    assert all(kept.folded is first.folded for kept in others)
+
+
+def test_a_network_whose_kernels_are_too_large_is_run_without_folding(
+    twins: Any, batch: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(folding, "MAX_FOLDED_BYTES", 1000)
+    network = dataclasses.replace(twins[1], compiled={})
+    for layers in ([], ["plain_act"], ["biased_act"]):
+        output = passes.forward(network, batch, layers).output
+    assert_close(output, twins[0].model(batch))
+    assert kinds(network, [])["Rsqrt"] == len(FOLDED + NOT_FOLDED)
+    (warning,) = (one.message for one in caplog.records if one.name == folding.__name__)
+    assert "a copy of the kernels would take 0 MB" in warning
+
+
+def test_nothing_of_a_damaged_network_is_folded(
+    tmp_path: Path, batch: np.ndarray, caplog: Any
+) -> None:
+    model = builders.fill(normalised_convolutions())
+    model.get_layer("biased_norm").moving_variance.assign([-1, 1, 1, 1])
+    model.save(tmp_path / "damaged.keras")
+    network = cnnviz.load_model(tmp_path / "damaged.keras", trusted=True, preset="unit")
+    values = passes.forward(network, batch, ["biased_act"])
+    expected = passes.forward(cnnviz.network(model, network.card), batch, ["biased_act"])
+    assert np.isnan(values.layers["biased_act"]).any()
+    assert_close(values.layers["biased_act"], expected.layers["biased_act"])
+    assert_close(values.output, expected.output)
+    passes.prepare(network, ["plain_act"])
+    assert kinds(network, [])["Rsqrt"] == len(FOLDED + NOT_FOLDED)
+    (warning,) = (one.message for one in caplog.records if one.name == folding.__name__)
+    assert warning.endswith("not finite: ['biased_norm']")
 
 
 # --- Errors ---------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Runs a network with TensorFlow: every layer's output, and gradients of a class's score.
 
-A pass is compiled once for a set of layers, and kept with the network.
+A pass is compiled once for a set of layers, and kept with the network. Where that network comes
+from a file, its batch normalizations are folded into the convolutions before them: see `folding`. A
+model in memory may be trained between two questions, so its passes read its variables.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.networks.engines import folding, gradients
+from cnnviz.networks.engines.folding import Folded, Pair
 from cnnviz.networks.heads import features, logits, makers, read_head
 from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
@@ -61,11 +66,15 @@ class CompiledPass:
 
     Attributes:
         facts: what tracing showed.
+        pairs: the convolutions and batch normalizations that may be folded.
+        folded: what has been folded of them; all passes of the network share it.
         by_size: the compiled function for each number of photos in a batch.
         trace: makes that function for another number of photos.
     """
 
     facts: GraphFacts
+    pairs: tuple[Pair, ...] = field(repr=False)
+    folded: dict[Pair, Folded | None] = field(repr=False)
     by_size: dict[int, Any] = field(repr=False)
     trace: Callable[[int], Any] = field(repr=False)
 
@@ -96,7 +105,7 @@ def backward(
     network: Network, inputs: NDArray[np.float32], layers: frozenset[str], target: int | None
 ) -> PassValues:
     """See ``passes.backward``."""
-    compiled = compiled_pass(network, layers, gradients=True)
+    compiled = compiled_pass(network, layers, with_gradients=True)
     return _as_arrays(compiled.run(inputs, np.int32(-1 if target is None else target)), layers)
 
 
@@ -106,7 +115,7 @@ def prepare(network: Network, layers: frozenset[str]) -> None:
 
 
 def compiled_pass(
-    network: Network, layers: frozenset[str], *, gradients: bool = False
+    network: Network, layers: frozenset[str], *, with_gradients: bool = False
 ) -> CompiledPass:
     """The pass for these layers: compiled once, then kept with the network.
 
@@ -121,7 +130,7 @@ def compiled_pass(
         kept = network.compiled
         view = _view(network)
         covering = [
-            key for key in kept if (key[0], key[2]) == (gradients, view) and layers <= key[1]
+            key for key in kept if (key[0], key[2]) == (with_gradients, view) and layers <= key[1]
         ]
         if covering:
             key = min(covering, key=lambda key: len(key[1]))
@@ -130,10 +139,10 @@ def compiled_pass(
             return kept[key]
         if len(kept) >= _MAX_KEPT:
             del kept[next(iter(kept))]
-        kept[gradients, layers, view] = _compile(
-            network, _backward if gradients else _forward, layers
+        kept[with_gradients, layers, view] = _compile(
+            network, layers, with_gradients=with_gradients
         )
-        return kept[gradients, layers, view]
+        return kept[with_gradients, layers, view]
 
 
 def _view(network: Network) -> View:
@@ -157,14 +166,41 @@ def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
     )
 
 
-def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]) -> CompiledPass:
+def _compile(network: Network, layers: frozenset[str], *, with_gradients: bool) -> CompiledPass:
+    """A pass in which all batch normalizations are folded that can be.
+
+    What they are is seen in the first pass of a network, which is then traced once more.
+    """
+    view = _view(network)
+    known = next((kept for key, kept in network.compiled.items() if key[2] == view), None)
+    unfolded = known or _trace(network, layers, {}, with_gradients=with_gradients)
+    shared = next((kept.folded for kept in network.compiled.values()), unfolded.folded)
+    folded = folding.usable(unfolded.pairs, layers, shared)
+    if known is None and not folded:
+        return unfolded
+    compiled = _trace(network, layers, folded, with_gradients=with_gradients)
+    return dataclasses.replace(compiled, folded=shared)
+
+
+def _trace(
+    network: Network,
+    layers: frozenset[str],
+    folded: dict[Pair, Folded],
+    *,
+    with_gradients: bool,
+) -> CompiledPass:
     graph_facts: list[GraphFacts] = []
+    pairs: list[Pair] = []
 
     @tf.function(autograph=False)
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
         # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
-        with tf.name_scope("network"):
-            values, calls = trace(network, inputs, layers, *target)
+        with (
+            tf.name_scope("network"),
+            gradients.quick_gradients(inputs.graph),
+            folding.folding(folded) as stand_ins,
+        ):
+            values, calls = _forward(network, inputs, layers, stand_ins)
         # The first trace is for one photo; another one for a batch of them.
         if not graph_facts:
             batch_size = _batch_size(network, _check_size(calls))
@@ -176,6 +212,11 @@ def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]
                     read_topology(calls),
                 )
             )
+            # A model in memory may be trained before the pass is run again.
+            if network.path:
+                pairs.extend(folding.pairs(calls, values["output"]))
+        if with_gradients:
+            values |= _gradients(values, *target)
         channels_first = {call.path: call.channels_first for call in calls}
         for maps in (values["layers"], values.get("gradients", {})):
             maps.update({path: channels_last(maps[path], channels_first[path]) for path in maps})
@@ -183,7 +224,7 @@ def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]
 
     def trace_for(size: int) -> Any:
         photos = tf.TensorSpec((size, *_view(network)[1:]), tf.float32)
-        target = [tf.TensorSpec((), tf.int32)] if trace is _backward else []
+        target = [tf.TensorSpec((), tf.int32)] if with_gradients else []
         return run.get_concrete_function(photos, *target)
 
     try:
@@ -197,7 +238,7 @@ def _compile(network: Network, trace: Callable[..., Any], layers: frozenset[str]
             f"TensorFlow cannot run this network on a picture of {_view(network)[1:]} (height, "
             "width, channels): the picture may be too small or too large for its layers."
         ) from error
-    return CompiledPass(graph_facts[0], by_size, trace_for)
+    return CompiledPass(graph_facts[0], tuple(pairs), {}, by_size, trace_for)
 
 
 def _check_size(calls: list[Call]) -> int:
@@ -229,8 +270,13 @@ def _batch_size(network: Network, values: int) -> int:
     return max(1, min(MAX_BATCH_SIZE, MAX_VALUES // max(values, 1)))
 
 
-def _forward(network: Network, inputs: Any, layers: frozenset[str]) -> tuple[Any, list[Call]]:
-    output, calls = record(network, inputs)
+def _forward(
+    network: Network,
+    inputs: Any,
+    layers: frozenset[str],
+    stand_ins: dict[Any, Callable[[Any], Any]],
+) -> tuple[dict[str, Any], list[Call]]:
+    output, calls = record(network, inputs, stand_ins)
     head = read_head(calls, output)
     outputs = {call.path: call.output for call in calls}
     for path in sorted(layers):
@@ -246,21 +292,19 @@ def _forward(network: Network, inputs: Any, layers: frozenset[str]) -> tuple[Any
     return {name: value for name, value in values.items() if value is not None}, calls
 
 
-def _backward(
-    network: Network, inputs: Any, layers: frozenset[str], target: Any
-) -> tuple[Any, list[Call]]:
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        values, calls = _forward(network, inputs, layers)
-        answers = values.get("logits", values["output"])
-        likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
-        if answers.shape[1] == 1:
-            linear = values.get("logits") is values["output"]
-            likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
-            opposite = -answers if "logits" in values else 1 - answers
-            answers = tf.concat([opposite, answers], axis=1)
-        scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
-    gradients = tape.gradient(
-        scores, values["layers"], unconnected_gradients=tf.UnconnectedGradients.ZERO
+def _gradients(values: dict[str, Any], target: Any) -> dict[str, Any]:
+    """The score of a class, and its gradients with respect to the layers' outputs."""
+    answers = values.get("logits", values["output"])
+    likely = tf.argmax(values["output"], axis=1, output_type=tf.int32)
+    if answers.shape[1] == 1:
+        linear = values.get("logits") is values["output"]
+        likely = tf.cast(values["output"][:, 0] > (0.0 if linear else 0.5), tf.int32)
+        opposite = -answers if "logits" in values else 1 - answers
+        answers = tf.concat([opposite, answers], axis=1)
+    scores = tf.gather(answers, tf.where(target < 0, likely, target), axis=1, batch_dims=1)
+    layers = values["layers"]
+    # A tape would also trace the gradients of all weights, and of the layers before these.
+    of_layers = tf.gradients(
+        scores, list(layers.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return {**values, "scores": scores, "gradients": gradients}, calls
+    return {"scores": scores, "gradients": dict(zip(layers, of_layers, strict=True))}
