@@ -35,7 +35,7 @@ def main() -> None:
     temporary_folders.delete_leftovers()
     workers.start(library.models())
     importlib.import_module("pandas")
-    importlib.import_module("cnnviz.figures.grids")
+    importlib.import_module("cnnviz.figures.maps")
     from streamlit.web import cli
 
     # What has been imported stays: the garbage collector need not scan it again.
