@@ -34,10 +34,11 @@ test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no tra
 mutants: $(VENV)/.dev  ## plant faults in the core modules, and count those test-fast catches
 	$(BIN)/python -m scripts.mutants $(MUTANTS)
 
-lint: $(VENV)/.dev  ## style of Python files and Dockerfile, imports, security of the app's code
+lint: $(VENV)/.dev  ## style of Python and JavaScript, Dockerfile, imports, security of the code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+	$(BIN)/oxlint --deny-warnings cnnviz/ui/components
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --recursive app.py pages cnnviz
 

@@ -21,35 +21,6 @@ class Region:
     height: float
 
 
-@dataclass(frozen=True)
-class Mosaic:
-    """Channels side by side in one array: values (rows*(h+gap)-gap, columns*(w+gap)-gap).
-
-    The gaps, and the cells after the last channel, hold NaN.
-
-    Attributes:
-        values: the tiled array, float32.
-        columns: channels in a row.
-        cell: (h, w) of one channel.
-        gap: empty cells between two channels.
-        count: number of channels.
-    """
-
-    values: Floats
-    columns: int
-    cell: tuple[int, int]
-    gap: int
-    count: int
-
-    def centres(self) -> tuple[Floats, Floats]:
-        """x (K,) and y (K,) of each channel's centre, in cells of ``values``."""
-        index = np.arange(self.count)
-        height, width = self.cell
-        x = (index % self.columns) * (width + self.gap) + (width - 1) / 2
-        y = (index // self.columns) * (height + self.gap) + (height - 1) / 2
-        return x, y
-
-
 def normalise(values: Floats, axis: tuple[int, ...] | None = None) -> Floats:
     """Scales an array to 0 to 1 by its smallest and largest value; same shape, float32.
 
@@ -147,21 +118,23 @@ def _interpolation(cells: int, pixels: int, start: float, length: float) -> Floa
     return weights
 
 
-def tile(channels: Floats, columns: int, gap: int = 1) -> Mosaic:
-    """Arranges the channels of (h, w, K) in rows, from the top left, as one ``Mosaic``."""
+def tile(channels: Floats, columns: int, gap: int = 1) -> NDArray[np.float32]:
+    """Channels (h, w, K) side by side: (rows*(h+gap)-gap, columns*(w+gap)-gap) float32.
+
+    The gaps, and the cells after the last channel, hold NaN.
+
+    Args:
+        channels: the maps.
+        columns: channels in a row.
+        gap: empty cells between two channels.
+    """
     height, width, count = channels.shape
     rows = -(-count // columns)
-    padded = np.full((rows * columns, height + gap, width + gap), np.nan, np.float32)
-    padded[:count, :height, :width] = np.moveaxis(channels, -1, 0)
-    grid = padded.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
-    values = grid.reshape(rows * (height + gap), columns * (width + gap))
-    return Mosaic(
-        values[: values.shape[0] - gap, : values.shape[1] - gap],
-        columns,
-        (height, width),
-        gap,
-        count,
-    )
+    mosaic = np.full((rows * (height + gap), columns * (width + gap)), np.nan, np.float32)
+    for index in range(count):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        mosaic[top : top + height, left : left + width] = channels[..., index]
+    return mosaic[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
 
 
 def steps(values: Floats, low: float, high: float, count: int = 256) -> Bytes:

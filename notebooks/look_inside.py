@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 import cnnviz
-from cnnviz.arrays import rectify
+from cnnviz.arrays import rectify, tile
 from cnnviz.figures.bars import confidence_bars
-from cnnviz.figures.grids import channel_grid
+from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import map_overlay
 from cnnviz.photos.samples import samples
 from cnnviz.settings import read_settings
@@ -78,14 +78,11 @@ print(f"{c_out} filters of {kh} × {kw} × {c_in}")
 # One scale for the whole layer: the lowest weight is 0, the highest is 1.
 scaled = cnnviz.scale_filters(filters.kernels, "layer")
 
-channel_grid(
-    scaled[:, :, 0, :],
+# Side by side, 16 in a row.
+heatmap(
+    tile(scaled[:, :, 0, :], columns=16),
     title="Weights of conv1 for the red channel",
     unit="scaled weight",
-    names=[f"#{index}" for index in range(c_out)],
-    hovers=[
-        f"filter {index}, norm {norm:.3g}" for index, norm in enumerate(filters.per_filter.norm)
-    ],
     colours="gray",
 )
 
@@ -99,13 +96,11 @@ maps = cnnviz.activations(network, photo, ["relu2"])["relu2"]
 strongest = cnnviz.rank_channels(maps).order("mean")[:12]
 print(f"relu2: {maps.shape}, strongest channels: {', '.join(map(str, strongest))}")
 
-channel_grid(
-    maps[..., strongest],
+heatmap(
+    tile(maps[..., strongest], columns=4),
     title="The 12 strongest channels of relu2",
     unit="activation",
-    names=[f"#{channel}" for channel in strongest],
-    hovers=[f"channel {channel}" for channel in strongest],
-    colours="inferno",
+    colours="teal",
 )
 
 # %% [markdown]

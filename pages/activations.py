@@ -20,7 +20,7 @@ layers = activations.pick_layers(scene, spatial)
 look = activations.pick_look()
 # All grids first: a person who adds a layer waits for its grid.
 draw_channels = [
-    activations.draw_grid(scene, layer, look, main=layer is layers[0]) for layer in layers
+    activations.draw_grid(scene, layer, look, position) for position, layer in enumerate(layers)
 ]
 for draw_channel in draw_channels:
     draw_channel()

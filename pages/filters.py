@@ -29,10 +29,10 @@ with colour_column:
 
 grid, detail = st.columns([3, 2], gap="large")
 with grid:
-    figure = filters.grid(scene, weights, channel, scaling, colours)
-    clicked = parts.clicked(figure, f"filters:{layer}")
-with detail:
+    clicked = filters.grid(scene, weights, channel, scaling, colours, key="all filters")
+with detail, st.container(key="beside the grid"):
     number = filters.pick_filter(scene, weights, clicked)
+    filters.outline(scene, weights, number, "all filters")
     filters.one_filter(scene, weights, number, channel)
 filters.downloads(weights)
 parts.about(scene)

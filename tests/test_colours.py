@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnviz.colours import BLANK, DIVERGING, SEQUENTIAL, overlay_table, plotly_scale, table
+from cnnviz.colours import (
+    BLANK,
+    DIVERGING,
+    SEQUENTIAL,
+    on_page,
+    overlay_table,
+    plotly_scale,
+    table,
+)
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -16,11 +24,41 @@ def lightness(rgb: np.ndarray) -> np.ndarray:
     return 116 * np.cbrt(np.maximum(luminance, 1e-4)) - 16
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL)
-def test_sequential_scales_get_lighter_all_the_way(name: str) -> None:
+@pytest.mark.parametrize("name", [*SEQUENTIAL, "teal on dark"])
+def test_sequential_scales_get_lighter_or_darker_all_the_way(name: str) -> None:
     values = lightness(table(name).astype(float))
-    assert np.all(np.diff(values) > -0.5)
-    assert values[-1] - values[0] > 60
+    steps = np.diff(values) * np.sign(values[-1] - values[0])
+    assert np.all(steps > -0.5)
+    assert abs(values[-1] - values[0]) > 60
+
+
+@pytest.mark.parametrize(
+    ("name", "stops"),
+    [
+        ("teal", "eef3f5 b9dcdc 66b3b9 237f95 114a6b 0a2140"),
+        ("teal on dark", "18222b 17465c 1a7286 3ea39d 86ceb0 dcf3cd"),
+        ("blue-orange", "2a63d6 e8640a"),
+        ("blue-orange on dark", "5b97ff ff8a2b"),
+    ],
+)
+def test_the_project_s_own_scales_pass_through_their_stops(name: str, stops: str) -> None:
+    colours = table(name)
+    places = np.linspace(0, 255, len(stops.split())).astype(int)
+    assert [bytes(colours[at]).hex() for at in places] == stops.split()
+
+
+def test_colours_between_the_stops_are_mixed_in_oklab() -> None:
+    """Half of white and #e8640a, by the published sums in both directions."""
+    half = table("blue-orange")[[191, 192]].astype(float).mean(axis=0)
+    np.testing.assert_allclose(half, [249.7, 180.8, 149.0], atol=1)
+    np.testing.assert_array_equal(table("blue-orange")[127:129], [[254, 254, 255], [255, 254, 254]])
+
+
+def test_a_dark_page_has_tables_of_its_own() -> None:
+    assert on_page("teal", dark=True) == "teal on dark"
+    assert on_page("teal", dark=False) == "teal"
+    assert on_page("viridis", dark=True) == "viridis"
+    assert lightness(table("blue-orange on dark").astype(float))[127] < 10
 
 
 @pytest.mark.parametrize("name", DIVERGING)

@@ -6,11 +6,10 @@ import base64
 import io
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.arrays import Bytes, Floats, steps
+from cnnviz.arrays import Bytes
 from cnnviz.colours import BLANK, plotly_scale, table
 from cnnviz.drawing import Shading
 from cnnviz.figures.frame import TEXT, plain_text
@@ -50,15 +49,6 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             "ticks": "",
         },
     }
-
-
-def grid_picture(values: Floats, shading: Shading) -> str:
-    """Maps (h, w) as a PNG picture of 255 colours and, where they are NaN, nothing."""
-    colours = table(shading.colours)[np.rint(np.linspace(0, 255, 255)).astype(int)]
-    opaque = np.column_stack([colours, np.full(255, 255, np.uint8)])
-    indices = steps(values, *shading.limits, 255) + 1
-    indices[np.isnan(values)] = 0
-    return palette_png(indices, np.vstack([np.zeros((1, 4), np.uint8), opaque]))
 
 
 def palette_png(indices: Bytes, colours: Bytes) -> str:

@@ -30,10 +30,13 @@ _PAGES = {
 }
 
 # Columns below one another need less distance than columns side by side. A list of options ignores
-# the mouse for at least 300 ms after it has scrolled, so that a click on an option is lost.
+# the mouse for at least 300 ms after it has scrolled, so that a click on an option is lost. A
+# viewer's selection is a message only. What is beside a grid stays in sight while that is scrolled.
 _STYLE = f"""
 @media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}
 [role=listbox] > [role=presentation] {{pointer-events: auto !important}}
+[class*=st-key-selection-of] {{display: none}}
+.stColumn:has([class*=st-key-beside]) {{position: sticky; top: 4rem; align-self: flex-start}}
 """
 
 # What the sidebar of this run of the app has chosen. The sidebar's widgets belong to the script,

@@ -14,9 +14,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from cnnviz.arrays import blend
@@ -27,7 +24,6 @@ from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.curves import learning_curve
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
-from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure, picture
 from cnnviz.figures.stages import Stage, architecture
@@ -69,12 +65,6 @@ def a_cam(values: Any, target: str = "cat", **fields: Any) -> ClassActivationMap
     return ClassActivationMap(values, "cam", "conv", target, **{"score": 1.0, "bias": 0.0} | fields)
 
 
-def grid(maps: np.ndarray, colours: str = "viridis", **options: Any) -> go.Figure:
-    labels = [f"#{k}" for k in range(maps.shape[-1])]
-    options = {"title": "Maps", "unit": "activation", "names": labels, "hovers": labels} | options
-    return channel_grid(maps, colours=colours, **options)
-
-
 def stages() -> list[Stage]:
     """A small network of two convolutions."""
     return [
@@ -94,10 +84,6 @@ def pixels_of(source: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
 
 
-def click_points(figure: go.Figure) -> go.Scatter:
-    return next(trace for trace in figure.data if trace.type == "scatter" and trace.customdata)
-
-
 def marks_with_scale(figure: go.Figure) -> Any:
     """The marks that carry the colour scale and its bar."""
     return next(t.marker for t in of_type(figure, "scatter") if t.marker.colorbar.ticktext)
@@ -112,11 +98,6 @@ def of_type(figure: go.Figure, kind: str) -> list[Any]:
 ODD = np.array([[np.nan, np.inf], [-np.inf, 1.0]], np.float32)
 ODD.setflags(write=False)
 FIGURES: dict[str, Callable[[str], go.Figure]] = {
-    "grid": lambda title: grid(some_maps(5, 5, 7), title=title, unit=title),
-    "grid of constants": lambda title: grid(np.full((3, 3, 2), 4.0), title=title),
-    "grid of zeros": lambda title: grid(np.zeros((1, 1, 1)), "balance", title=title),
-    "grid with holes": lambda title: grid(np.repeat(ODD[..., None], 3, axis=-1), title=title),
-    "grid of nothing": lambda title: grid(np.full((2, 2, 2), np.nan), title=title),
     "heatmap": lambda title: heatmap(
         some_maps(3, 4, 1)[..., 0],
         title=title,
@@ -289,181 +270,6 @@ def test_css_height_follows_the_width(make: Callable[[str], go.Figure]) -> None:
         assert space[1] + 30 >= expected
 
 
-# --- channel_grid ---------------------------------------------------------------------------
-
-
-def tile_around(
-    figure: go.Figure, channel: int, height: int, width: int
-) -> tuple[np.ndarray, tuple[float, float]]:
-    """The picture's pixels (height, width, 4) at the bottom of the area that a click chooses."""
-    image, points = of_type(figure, "image")[0], click_points(figure)
-    # A name is above its tile, inside its area; the first area begins at the top.
-    strip = 2 * points.y.min() - height
-    left = points.x[channel] - width / 2 - (image.x0 - 0.5)
-    top = points.y[channel] + strip / 2 - height / 2 - (image.y0 - 0.5)
-    assert (left, top) == (int(left), int(top))
-    pixels = pixels_of(image.source)
-    return pixels[int(top) : int(top) + height, int(left) : int(left) + width], (left, top)
-
-
-@pytest.mark.parametrize("count", [1, 3, 32, 100])
-@pytest.mark.parametrize("colours", ["viridis", "balance"])
-def test_a_click_chooses_the_tile_that_shows_the_channel(count: int, colours: str) -> None:
-    maps = some_maps(10, 12, count)
-    maps[0, 0, 0] = np.nan
-    figure = grid(maps, colours)
-    points = click_points(figure)
-    low, high = marks_with_scale(figure).cmin, marks_with_scale(figure).cmax
-    seen = set()
-    for channel in range(count):
-        tile, corner = tile_around(figure, channel, 10, 12)
-        assert points.customdata[channel] == [channel]
-        seen.add(corner)
-        for row in range(10):
-            for column in range(12):
-                value = float(maps[row, column, channel])
-                if math.isnan(value):
-                    assert tile[row, column, 3] == 0
-                    continue
-                expected = table(colours)[round((value - low) / (high - low) * 255)]
-                assert np.abs(tile[row, column, :3].astype(int) - expected).max() <= 6
-                assert tile[row, column, 3] == 255
-    assert len(seen) == count
-
-
-def test_small_tiles_are_magnified_by_a_whole_number() -> None:
-    maps = some_maps(3, 3, 2)
-    figure = grid(maps)
-    tile, _ = tile_around(figure, 1, 9, 9)
-    middles = tile[1::3, 1::3]
-    np.testing.assert_array_equal(tile, middles.repeat(3, axis=0).repeat(3, axis=1))
-    assert len(np.unique(middles.reshape(-1, 4), axis=0)) == 9
-
-
-def test_the_gaps_are_transparent_and_thin() -> None:
-    figure = grid(np.ones((16, 16, 6)), limits=(0, 1))
-    alpha = pixels_of(of_type(figure, "image")[0].source)[..., 3]
-    assert alpha.shape[1] == 3 * 16 + 2
-    assert np.flatnonzero((alpha == 0).all(axis=0)).tolist() == [16, 33]
-    assert set(np.unique(alpha)) == {0, 255}
-
-
-@given(
-    maps=hnp.arrays(
-        np.float32,
-        hnp.array_shapes(min_dims=3, max_dims=3, max_side=12),
-        elements=st.floats(width=32),
-    ),
-)
-@settings(max_examples=40, deadline=None)
-def test_any_maps_give_a_grid_whose_nearest_point_is_its_own(
-    maps: np.ndarray,
-) -> None:
-    figure = grid(maps)
-    json.loads(figure.to_json(), parse_constant=pytest.fail)
-    points = click_points(figure)
-    image = pixels_of(of_type(figure, "image")[0].source)
-    factor = max(1, round(8 / max(maps.shape[:2])))
-    height, width, count = maps.shape[0] * factor, maps.shape[1] * factor, maps.shape[2]
-    for channel in range(count):
-        pixels, (left, top) = tile_around(figure, channel, height, width)
-        assert pixels.shape == (height, width, 4)
-        numbers = np.isfinite(maps[..., channel]).repeat(factor, 0).repeat(factor, 1)
-        np.testing.assert_array_equal(pixels[..., 3], np.where(numbers, 255, 0))
-        for x in (left + 0.5, left + width - 0.5):
-            for y in (top + 0.5, top + height - 0.5):
-                distance = np.hypot(points.x - x, points.y - y)
-                assert distance.argmin() == channel
-    assert figure.layout.xaxis.range == (0, image.shape[1])
-    assert figure.layout.yaxis.range == (image.shape[0], 0)
-
-
-def test_a_grid_keeps_its_proportions_and_its_selection_dims_nothing() -> None:
-    figure = grid(some_maps(8, 8, 4))
-    assert figure.layout.yaxis.scaleanchor == "x"
-    points = click_points(figure)
-    # Nothing drawn that could be dimmed, but a point to click on, one for each.
-    assert (points.mode, points.text) == ("text", ("",) * 4)
-    assert figure.layout.clickmode == "event+select"
-    assert figure.layout.hoverdistance == -1
-    assert all(trace.hoverinfo == "skip" for trace in figure.data if trace is not points)
-
-
-def test_a_grid_shows_its_limits_and_unit() -> None:
-    maps = np.array([-3.0, 1.0, 2.0], np.float32).reshape(1, 1, 3)
-    cases = [
-        ("viridis", None, ["−3", "−0.5", "2"]),
-        ("balance", None, ["−3", "0", "3"]),
-        ("balance", (-6, 6), ["−6", "0", "6"]),
-        ("viridis", (0, 8), ["0", "4", "8"]),
-        ("balance", (0, 0), ["−1", "0", "1"]),
-        ("viridis", (0, 0), ["0", "0.5", "1"]),
-        ("viridis", (4, 4), ["0", "2", "4"]),
-        ("viridis", (-4, -4), ["−4", "−2", "0"]),
-    ]
-    for colours, limits, labels in cases:
-        bar = marks_with_scale(grid(maps, colours, limits=limits, unit="volts")).colorbar
-        assert list(bar.ticktext) == labels
-        assert bar.title.text == "volts"
-
-
-def test_names_are_drawn_where_there_is_space() -> None:
-    image, points, _, names = grid(some_maps(14, 14, 32)).data
-    assert names.text[31] == "#31"
-    assert names.textfont.color == names.unselected.textfont.color is not None
-    # An area is a strip for the name, then the tile: their middles are half a tile apart.
-    np.testing.assert_allclose(names.y, points.y - 14 / 2)
-    np.testing.assert_allclose(names.x, points.x - 14 / 2)
-    strip = 2 * names.y[0]
-    assert 13 <= strip / pixels_of(image.source).shape[1] * 1000 <= 30
-    assert len(of_type(grid(some_maps(7, 7, 1280)), "scatter")) == 2
-
-
-def test_cells_stay_sharp_if_they_may() -> None:
-    assert grid(np.zeros((14, 14, 32))).data[0].zsmooth is False
-    assert grid(np.zeros((1, 1, 20_000))).data[0].zsmooth == "fast"
-
-
-def test_maps_too_large_for_a_page_are_averaged() -> None:
-    # Twelve columns of 101 cells are too wide by less than half: one of four cells is drawn.
-    maps = np.arange(101 * 101, dtype=np.float32).reshape(101, 101, 1).repeat(96, axis=-1)
-    figure = grid(maps, limits=(0, 101 * 101))
-    tile, _ = tile_around(figure, 13, 51, 51)
-    assert pixels_of(of_type(figure, "image")[0].source).shape[1] <= 1000
-    for row, column, cells in (
-        (0, 0, maps[:2, :2, 0]),
-        (20, 30, maps[40:42, 60:62, 0]),
-        (50, 50, maps[100:, 100:, 0]),
-    ):
-        expected = table("viridis")[round(float(cells.mean()) / (101 * 101) * 255)]
-        assert np.abs(tile[row, column, :3].astype(int) - expected).max() <= 6
-
-
-def test_hovers_keep_their_lines() -> None:
-    figure = grid(some_maps(4, 4, 1), hovers=["channel 0\npeak < 3"])
-    assert click_points(figure).hovertext == ("channel 0<br>peak &lt; 3",)
-
-
-def test_too_few_names_are_an_error() -> None:
-    with pytest.raises(ValueError, match="Expected 3 names and hovers"):
-        grid(some_maps(2, 2, 3), names=["a"])
-
-
-@pytest.mark.parametrize(
-    ("shape", "kilobytes"), [((7, 7, 1280), 230), ((56, 56, 64), 310), ((112, 112, 32), 600)]
-)
-def test_a_grid_is_small_enough_to_send(shape: tuple[int, int, int], kilobytes: int) -> None:
-    # Noise is the worst that a picture can hold.
-    assert len(grid(some_maps(*shape)).to_json()) < 1000 * kilobytes
-
-
-@pytest.mark.parametrize(
-    ("count", "columns"), [(1, 1), (3, 3), (16, 4), (32, 8), (64, 8), (144, 16), (1280, 40)]
-)
-def test_columns_fill_a_wide_page_without_holes(count: int, columns: int) -> None:
-    assert len(np.unique(click_points(grid(np.zeros((8, 8, count)))).x)) == columns
-
-
 # --- heatmap --------------------------------------------------------------------------------
 
 
@@ -516,7 +322,6 @@ def test_the_last_number_of_a_colour_bar_fits_into_a_column_of_any_width(width: 
     "draw",
     [
         lambda title: heatmap(np.eye(3), title=title, unit="u", colours="viridis", narrow=True),
-        lambda title: grid(np.ones((3, 3, 4)), title=title, narrow=True),
         lambda title: map_overlay(
             some_photo(9, 9), a_cam(np.eye(3)), CROP, title=title, unit="u", narrow=True
         ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import re
 import shutil
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -137,6 +139,26 @@ class Visit:
         assert len(maps) == 1
         return numbers(maps[0]["z"])
 
+    def viewer(self, key: str) -> dict[str, Any]:
+        """What the viewer of that key was sent."""
+        (sent,) = [one for one in self.app.get("bidi_component") if one.key == key]
+        return unpacked(sent.proto.bytes)
+
+    def tiles(self, key: str) -> dict[str, Any]:
+        """The tiles of a grid; their values are (K, h, w)."""
+        ((tiles,),) = [region["items"] for region in self.viewer(key)["regions"]]
+        return tiles
+
+    def outlined(self, key: str) -> int:
+        """The tile that is outlined in a grid."""
+        return int(self.viewer(f"selection of {key}")["index"])
+
+    @property
+    def painted(self) -> list[str | bytes]:
+        """All figures and viewers, as the browser gets them."""
+        charts = [chart.proto.spec for chart in self.app.get("plotly_chart")]
+        return charts + [one.proto.bytes for one in self.app.get("bidi_component")]
+
     @property
     def pictures(self) -> list[np.ndarray]:
         """The pixels of the pictures that are no charts, each a data URI.
@@ -186,6 +208,28 @@ def converted(converted_models: Path) -> None:
 def no_conversions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks of a test's own folder are not converted beside the tests that follow."""
     monkeypatch.setattr(background_conversion, "convert", lambda model: None)
+
+
+def unpacked(buffer: bytes) -> dict[str, Any]:
+    """A viewer's buffer: its header, with the arrays in place of their numbers."""
+    (length,) = struct.unpack_from("<I", buffer)
+    header, start, arrays = json.loads(buffer[4 : 4 + length]), 4 + length, []
+    for one in header.pop("arrays"):
+        count = math.prod(one["shape"])
+        stored = np.frombuffer(buffer, one["dtype"], count, start)
+        start += -(-stored.nbytes // 4) * 4
+        values = stored if one["dtype"] == "uint8" else stored.astype(np.float64) * one["scale"]
+        arrays.append(values.reshape(one["shape"]))
+    assert start == len(buffer)
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.keys() == {"array"}:
+                return arrays[value["array"]]
+            return {name: filled(one) for name, one in value.items()}
+        return [filled(one) for one in value] if isinstance(value, list) else value
+
+    return filled(header)
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,14 @@ def two_networks(models: Any) -> None:
 
 def test_choices_are_kept_over_a_change_of_page(visit: Any) -> None:
     seen = visit("filters", model="two_classes", sample="coffee")
-    seen.choose("Layer", "conv2").choose("Filter", 3).choose("Scale", "symmetric")
+    seen.choose("Layer", "conv2").choose("Filter", 3).choose("Scale", "raw")
     seen.turn_to("class_activation_map").choose("Class", "dog").choose("Method", "grad-cam")
     seen.turn_to("explore").turn_to("filters").fine()
     assert seen.chosen("Network") == "two_classes"
     assert seen.chosen("Sample picture") == "coffee"
     assert seen.chosen("Layer") == "conv2"
     assert seen.chosen("Filter") == 3
-    assert seen.chosen("Scale") == "symmetric"
+    assert seen.chosen("Scale") == "raw"
     assert seen.title("one filter").startswith("Filter 3")
     seen.turn_to("class_activation_map")
     assert seen.chosen("Class") == "dog"

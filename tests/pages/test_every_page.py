@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
@@ -128,15 +127,21 @@ def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
     for label, cells in rows.items():
         assert f"| {' | '.join([label, *cells])} |" in seen.text
     assert filter_norms[number] > 2 * norms[number]
-    (marks,) = [trace for trace in seen.figure("filters:conv2")["data"] if trace.get("hovertext")]
-    assert html.unescape(marks["hovertext"][number]).split("<br>") == [
+
+    def text(value: float) -> str:
+        return f"{value:.3g}".replace("-", "−")
+
+    tiles = seen.tiles("all filters")
+    assert tiles["sentences"][number].split("\n") == [
         f"Filter {number}",
-        f"this 3×3 kernel, input 5: {kernel.min():.3g} to {kernel.max():.3g}, "
-        f"norm {norms[number]:.3g}, rank {ranks[0]} of 64",
-        f"whole filter, all 32 inputs: {filter_.min():.3g} to {filter_.max():.3g}, "
-        f"norm {filter_norms[number]:.3g}, rank {ranks[1]} of 64",
+        f"this 3×3 kernel, input 5: {text(kernel.min())} to {text(kernel.max())}, "
+        f"norm {text(norms[number])}, rank {ranks[0]} of 64",
+        f"whole filter, all 32 inputs: {text(filter_.min())} to {text(filter_.max())}, "
+        f"norm {text(filter_norms[number])}, rank {ranks[1]} of 64",
     ]
-    assert seen.title("filters:conv2") == "64 filters of conv2, input 5"
+    assert tiles["label"] == "64 filters of conv2, input 5"
+    np.testing.assert_allclose(tiles["values"], np.moveaxis(kernels[:, :, channel], -1, 0))
+    assert seen.outlined("all filters") == number
 
 
 @pytest.mark.parametrize("model", SHIPPED)
@@ -145,9 +150,8 @@ def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     weights = workers.filters(file_of(model), seen.chosen("Layer"))
     np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
     assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
-    assert f"{weights.kernels.shape[3]} filters of {weights.layer}" in seen.title(
-        f"filters:{weights.layer}"
-    )
+    count = weights.kernels.shape[3]
+    assert seen.tiles("all filters")["label"].startswith(f"{count} filters of {weights.layer}")
     assert len(seen.app.get("download_button")) in {2, 3}
 
 
@@ -159,6 +163,13 @@ def test_activations_shows_the_most_activated_channel_first(visit: Any, model: s
     best = int(maps.max(axis=(0, 1)).argmax())
     assert seen.chosen("Channel") == best
     np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
+    tiles = seen.tiles("activations 0")
+    order = np.argsort(-maps.max(axis=(0, 1)), kind="stable")
+    assert tiles["names"] == [f"#{channel}" for channel in order]
+    expected = np.moveaxis(maps[..., order], -1, 0)
+    # Three digits of each value.
+    np.testing.assert_allclose(tiles["values"], expected, rtol=6e-4, atol=1e-4)
+    assert seen.outlined("activations 0") == 0
     dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
     text = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
     assert text in seen.text

@@ -199,7 +199,7 @@ def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, sav
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
     seen.turn_to("activations").pick_preset("unit")
-    before = seen.fine().figure("activations:conv1")
+    before = seen.fine().tiles("activations 0")["values"]
     seen.widget("Values of the pixels").set_value("tf")
     seen.run(seen.widget("Use these").click()).fine()
-    assert seen.figure("activations:conv1") != before
+    assert not np.array_equal(seen.tiles("activations 0")["values"], before)

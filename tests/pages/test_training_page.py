@@ -173,10 +173,10 @@ def test_the_slider_shows_the_network_after_each_epoch(
         assert f"“{('cat', 'dog', 'owl')[number - 1]}”" in seen.app.subheader[0].value
         maps = cnnviz.activations(network, chelsea(), ["conv1"])["conv1"]
         count = maps.shape[-1]
-        assert f"{count} of {count} channels of conv1" in seen.title("training activations")
-        shown[number] = str(seen.figure("training filters")) + str(
-            seen.figure("training activations")
-        )
+        tiles = seen.tiles("training activations")
+        assert tiles["label"] == f"{count} of {count} channels of conv1"
+        np.testing.assert_allclose(tiles["values"], np.moveaxis(maps, -1, 0), rtol=1e-3, atol=1e-4)
+        shown[number] = seen.tiles("training filters")["values"].tobytes()
         (mark,) = [
             shape
             for shape in seen.figure("training loss")["layout"]["shapes"]
@@ -293,7 +293,7 @@ def test_an_untrusted_training_is_shown_by_a_confined_process(
     monkeypatch.setenv("CNNVIZ_TRUST", "off")
     seen = quiet(visit("training"))
     assert "“owl”" in seen.app.subheader[0].value
-    assert seen.figure("training filters")["data"]
+    assert seen.tiles("training filters")["values"].any()
     untrusted = [Path(pool.name).name for pool in worker_pools.running() if pool.untrusted]
     assert EPOCHS[2].checkpoint in untrusted
 

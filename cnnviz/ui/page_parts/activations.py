@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
+import numpy as np
 import streamlit as st
 
-from cnnviz.arrays import Floats, centre
+from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard
-from cnnviz.drawing import SIGNED, activation_shading
-from cnnviz.figures.grids import channel_grid
+from cnnviz.drawing import Limits, colour_limits, finite, shading
 from cnnviz.figures.maps import heatmap
 from cnnviz.figures.photos import photo_figure
 from cnnviz.networks.channels import ChannelRanking, rank_channels
 from cnnviz.results import LayerInfo, percent
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices, parts
+from cnnviz.ui.components import scenes, viewer
+from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import number as number_text
 
+# The scale of values on both sides of zero.
+SIGNED = "blue-orange"
 _ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
 _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}
 _MOST_LAYERS = 4
@@ -88,14 +92,14 @@ def pick_look() -> Look:
         return Look(order, scale, parts.pick_colours())
 
 
-def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Callable[[], None]:
+def draw_grid(scene: Scene, layer: LayerInfo, look: Look, position: int) -> Callable[[], None]:
     """Draws the grid of a layer's channels.
 
     Args:
         scene: model and photo.
         layer: the layer.
         look: how its channels are drawn.
-        main: whether it is the first of the layers, which always shows one channel.
+        position: of the layer among those that are shown; the first always shows one channel.
 
     Returns:
         What draws one channel beside the grid.
@@ -105,33 +109,28 @@ def draw_grid(scene: Scene, layer: LayerInfo, look: Look, *, main: bool) -> Call
     channels = _order(ranking, look.order)
     scope = f"channel of {layer.path} in {scene.model.name}"
     # The channel of each layer has a name of its own in the address.
-    address = "channel" if main else f"channel of {layer.path}"
+    address = f"channel of {layer.path}" if position else "channel"
+    key, name = f"activations {position}", _name(scene.model, layer, look)
     grid, beside = st.columns([3, 2], gap="large")
     with grid:
-        figure = _grid(
-            scene.model,
-            scene.card,
-            scene.photo.key,
-            layer,
-            look,
-            maps[..., channels],
-            ranking,
+        packed = _packed_grid(
+            scene.model, scene.card, scene.photo.key, layer, look, key, maps, channels
         )
-        clicked = parts.clicked(figure, f"activations:{layer.path}")
-        _name_dead(ranking, maps.shape[-1])
+        event = viewer.show_packed(packed, name, key)
+        clicked = viewer.opened(event, len(channels))
+        _name_dead(ranking, len(channels))
+    if clicked is not None:
+        choices.put(address, str(channels[clicked]), scope=scope)
 
     def draw_channel() -> None:
-        # A click may be older than the model that is shown now.
-        if clicked is not None and int(clicked) < len(channels):
-            choices.put(address, str(channels[int(clicked)]), scope=scope)
-        with beside:
+        with beside, st.container(key=f"beside the grid {position}"):
             # A further layer is there for comparison: it shows its grid alone at first.
-            if not main and not choices.is_made(address, scope):
+            if position and not choices.is_made(address, scope):
                 st.caption("Click on a channel to look closer.")
                 return
             channel = _pick_channel(ranking, channels, address, scope)
-            colours = activation_shading(maps, look.colours).colours
-            _one_channel(scene, layer, maps[..., channel], channel, colours)
+            viewer.select(key, name, channels.index(channel))
+            _one_channel(scene, layer, maps, channel, look, position)
 
     return draw_channel
 
@@ -142,43 +141,77 @@ def _order(ranking: ChannelRanking, order: str) -> list[int]:
     return [int(channel) for channel in ranking.order(order)]
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _grid(
+def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
+    """The name of a grid's scene: a click in another one means another channel."""
+    return f"{model.name} {layer.path} by {look.order}"
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _packed_grid(
     model: ModelFile,
     card: ModelCard | None,
-    key: str,
+    photo: str,
     layer: LayerInfo,
     look: Look,
+    key: str,
     _maps: Floats,
-    _ranking: ChannelRanking,
-) -> go.Figure:
-    """All channels as one picture; if there are values below zero, colours centred on zero.
+    _channels: Sequence[int],
+) -> bytes:
+    """The grid of a layer, packed: that takes longer than reading cached activations."""
+    shape = parts.shape_text(layer.output_shape)
+    title = f"{len(_channels)} channels of {layer.path}, {shape}"
+    names = [f"#{channel}" for channel in _channels]
+    scene = channel_grid(_maps, _channels, look, _name(model, layer, look), title, names)
+    return scenes.pack(scene, key)
 
-    Cached by model, card, photo and look: drawing takes longer than reading cached activations.
+
+def channel_grid(
+    maps: Floats, channels: Sequence[int], look: Look, name: str, title: str, names: Sequence[str]
+) -> scenes.Scene:
+    """Channels as a grid; those with values below zero get colours with zero in the middle.
+
+    Args:
+        maps: (h, w, K), the activations of a layer.
+        channels: those that are drawn, in their order.
+        look: how they are drawn.
+        name: of the scene.
+        title: its heading.
+        names: of the channels; without, they cannot be clicked.
     """
-    channels = _order(_ranking, look.order)
+    ranking = rank_channels(maps)
+    drawn = finite(maps[..., channels])
+    colours = _colours(drawn, look)
+    low, high = shading(drawn, signed=colours == SIGNED).limits
+    limits: Limits | Floats = (low, high)
+    ticks = number_text(low), number_text(high)
     if look.scale == "channel":
-        # Divided by the largest value alone: zero stays zero, and a constant channel is not dead.
-        _maps = centre(_maps, axis=(0, 1))
-    drawn = activation_shading(_maps, look.colours)
-    return channel_grid(
-        _maps,
-        title=f"{len(channels)} channels of {layer.path}, {parts.shape_text(layer.output_shape)}",
-        unit="activation" if look.scale == "layer" else "scaled activation",
-        names=[f"#{channel}" for channel in channels],
-        hovers=[hover(_ranking, channel, _maps.shape) for channel in channels],
-        colours=drawn.colours,
-        limits=drawn.limits,
+        # From zero: a constant channel is not a dead one.
+        peaks = np.nan_to_num(np.abs(drawn)).max(axis=(0, 1))
+        limits = np.outer(np.where(peaks > 0, peaks, 1), [-1 if low < 0 else 0, 1])
+        ticks = "−peak" if low < 0 else "0", "peak of each"
+    return scenes.grid(
+        drawn,
+        scene=name,
+        title=title,
+        limits=limits,
+        legend=Legend("activation", colours, low, high, ticks),
+        unit="activation",
+        sentences=[sentence(ranking, channel) for channel in channels],
+        names=names,
+        opens=bool(names),
     )
 
 
-def hover(ranking: ChannelRanking, channel: int, shape: tuple[int, ...]) -> str:
-    """The numbers of a channel of maps (h, w, K), for this photo."""
-    height, width, _ = shape
+def _colours(maps: Floats, look: Look) -> str:
+    return SIGNED if (maps < 0).any() else look.colours
+
+
+def sentence(ranking: ChannelRanking, channel: int) -> str:
+    """The numbers of a channel, for this photo."""
     return (
-        f"Channel {channel}\nits {height} × {width} cells in this photo: "
-        f"peak {ranking.peak[channel]:.4g}, mean {ranking.mean[channel]:.4g}, "
-        f"{percent(float(ranking.active[channel]))} of them active"
+        f"Channel {channel}\nin this photo: peak {ranking.peak[channel]:.4g}, "
+        f"mean {ranking.mean[channel]:.4g}, {percent(float(ranking.active[channel]))} of its cells "
+        "active"
     )
 
 
@@ -207,20 +240,23 @@ def _pick_channel(ranking: ChannelRanking, channels: list[int], address: str, sc
 
 
 def _one_channel(
-    scene: Scene, layer: LayerInfo, values: Floats, channel: int, colours: str
+    scene: Scene, layer: LayerInfo, maps: Floats, channel: int, look: Look, position: int
 ) -> None:
     """One channel with its raw values, its filter, and the network's input."""
+    values = maps[..., channel]
+    colours = _colours(maps, look)
+    of_scale = maps if look.scale == "layer" else values
     figure = heatmap(
         values,
         title=f"Channel {channel} of {layer.path}",
         unit="activation",
-        colours=colours,
-        centred=colours == SIGNED,
+        colours=viewer.page_colours(colours),
+        limits=shading(finite(of_scale), signed=colours == SIGNED).limits,
         hover="activation",
         narrow=True,
     )
     parts.chart(figure, f"channel:{layer.path}")
-    _filter_of(scene, layer, channel)
+    _filter_of(scene, layer, channel, position)
     parts.download_array(
         "This channel (.npy)",
         values,
@@ -231,7 +267,7 @@ def _one_channel(
     parts.chart(picture, f"seen:{layer.path}")
 
 
-def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
+def _filter_of(scene: Scene, layer: LayerInfo, channel: int, position: int) -> None:
     """The filter that computed a channel: its weights for every input channel."""
     convolution = scene.outline.makers.get(layer.path)
     if convolution is None:
@@ -246,20 +282,23 @@ def _filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     count = weights.shape[-1]
     names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
     size = f"{weights.shape[0]}×{weights.shape[1]}"
-    figure = channel_grid(
+    low, high = colour_limits(finite(weights), centred=True)
+    drawn = scenes.grid(
         weights,
+        scene=f"{scene.model.name} {convolution} {channel}",
         title=f"Its filter, number {channel} of {convolution}",
+        limits=(low, high),
+        legend=Legend("weight", SIGNED, low, high, (number_text(low), number_text(high))),
         unit="weight",
-        names=names,
-        hovers=[
-            f"{name}\nthe {size} kernel of this input: {weights[..., index].min():.3g} to "
-            f"{weights[..., index].max():.3g}"
+        sentences=[
+            f"{name}\nthe {size} kernel of this input: {number_text(weights[..., index].min())} to "
+            f"{number_text(weights[..., index].max())}"
             for index, name in enumerate(names)
         ],
-        colours=SIGNED,
-        narrow=True,
+        names=names,
+        opens=False,
     )
-    parts.chart(figure, f"filter:{layer.path}")
+    viewer.show(drawn, f"filter of the channel {position}")
 
 
 def _first_convolution(spatial: list[LayerInfo]) -> str:

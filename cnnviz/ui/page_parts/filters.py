@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
-from cnnviz.arrays import Floats, scale_filters
+from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import damage
-from cnnviz.drawing import colour_limits, finite, shading
+from cnnviz.drawing import Limits, colour_limits, finite
 from cnnviz.exports import filters_csv
-from cnnviz.figures.grids import channel_grid
 from cnnviz.figures.maps import heatmap
 from cnnviz.results import Filters, LayerInfo, WeightStatistics, weight_statistics
 from cnnviz.ui import choices, parts
+from cnnviz.ui.components import scenes, viewer
+from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
+# The scale of weights on both sides of zero.
+_SIGNED = "blue-orange"
 _SCALINGS = {
+    "symmetric": "Around zero",
     "layer": "0–1 over the layer",
     "filter": "0–1 in each filter",
-    "symmetric": "Around zero",
     "raw": "Raw weights",
 }
 
@@ -84,7 +87,7 @@ def pick_scaling() -> str:
         "Scale",
         "scale",
         list(_SCALINGS),
-        "layer",
+        "symmetric",
         scope="filters",
         format_func=_SCALINGS.__getitem__,
     )
@@ -97,34 +100,81 @@ def grid(
     scaling: str,
     colours: str,
     *,
-    named: bool = True,
-) -> go.Figure:
-    """The kernels (kh, kw) of all filters of a layer for one input, on one shared scale.
+    key: str,
+    opens: bool = True,
+) -> int | None:
+    """Draws the kernels (kh, kw) of all filters of a layer for one input.
 
-    Without ``named`` their numbers only appear under the mouse.
+    Args:
+        scene: model and photo.
+        weights: of the layer.
+        channel: the input channel.
+        scaling: a key of the scalings.
+        colours: the scale.
+        key: of the viewer.
+        opens: whether filters can be clicked; else their numbers only appear under the mouse.
+
+    Returns:
+        The number of the filter that was clicked.
     """
     raw = weights.kernels[:, :, channel, :]
-    limits = {"symmetric": (-1.0, 1.0), "layer": (0.0, 1.0), "filter": (0.0, 1.0)}
-    values = raw if scaling == "raw" else scale_filters(weights.kernels, scaling)[:, :, channel, :]
     name = _input_names(scene, weights)[channel]
     suffix = f", {name}" if weights.kernels.shape[2] > 1 else ""
-    return channel_grid(
-        values,
+    numbers = range(raw.shape[-1])
+    limits, legend = look(weights.kernels, scaling, colours)
+    drawn = scenes.grid(
+        raw,
+        scene=_scene_name(scene, weights),
         title=f"{raw.shape[-1]} filters of {weights.layer}{suffix}",
-        unit="weight" if scaling == "raw" else "scaled weight",
-        names=[f"#{number}" if named else "" for number in range(raw.shape[-1])],
-        hovers=_hovers(weights, channel, name),
-        colours=colours,
-        limits=limits.get(scaling) or colour_limits(finite(weights.kernels), centred=False),
-        narrow=not named,
+        limits=limits,
+        legend=legend,
+        unit="weight",
+        sentences=_sentences(weights, channel, name),
+        names=[f"#{number}" for number in numbers] if opens else [],
+        opens=opens,
     )
+    return viewer.opened(viewer.show(drawn, key), len(numbers))
 
 
-def pick_filter(scene: Scene, weights: Filters, clicked: str | None) -> int:
+def outline(scene: Scene, weights: Filters, number: int, key: str) -> None:
+    """Outlines a filter in its grid."""
+    viewer.select(key, _scene_name(scene, weights), number)
+
+
+def _scene_name(scene: Scene, weights: Filters) -> str:
+    return f"{scene.model.name} {weights.layer}"
+
+
+def look(kernels: Floats, scaling: str, colours: str) -> tuple[Limits | Floats, Legend]:
+    """The limits of the colours for all filters together, or (C_out, 2) of each; the legend.
+
+    Args:
+        kernels: (kh, kw, C_in, C_out).
+        scaling: a key of the scalings.
+        colours: the scale.
+    """
+    values = finite(kernels)
+    low, high = colour_limits(values, centred=scaling == "symmetric")
+    scaled = scaling in {"layer", "filter"}
+    legend = Legend(
+        "scaled weight" if scaled else "weight",
+        colours,
+        # Zero is somewhere else in each filter.
+        0.0 if scaling == "filter" else low,
+        1.0 if scaling == "filter" else high,
+        ("0", "1") if scaled else (number_text(low), number_text(high)),
+    )
+    if scaling != "filter":
+        return (low, high), legend
+    each = [colour_limits(values[..., number], centred=False) for number in range(values.shape[-1])]
+    return np.array(each, np.float32), legend
+
+
+def pick_filter(scene: Scene, weights: Filters, clicked: int | None) -> int:
     """The filter to show on its own: the one that was clicked or chosen last."""
     scope = _scope(scene, weights.layer)
     if clicked is not None:
-        choices.put("filter", clicked, scope=scope)
+        choices.put("filter", str(clicked), scope=scope)
     count = weights.kernels.shape[-1]
     return choices.choose(
         st.selectbox,
@@ -141,14 +191,13 @@ def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> Non
     """One kernel, with its numbers beside those of its whole filter."""
     name = _input_names(scene, weights)[channel]
     kernel = weights.kernels[:, :, channel, number]
-    look = shading(weights.kernels, signed=True)
     figure = heatmap(
         kernel,
         title=f"Filter {number}, {name}",
         unit="weight (scale of the whole layer)",
-        colours=look.colours,
+        colours=viewer.page_colours(_SIGNED),
         centred=True,
-        limits=look.limits,
+        limits=colour_limits(finite(weights.kernels), centred=True),
         hover="weight",
         narrow=True,
     )
@@ -161,18 +210,18 @@ def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> Non
         )
 
 
-def _hovers(weights: Filters, channel: int, name: str) -> list[str]:
+def _sentences(weights: Filters, channel: int, name: str) -> list[str]:
     """For each filter its number, the numbers of one kernel, and those of the whole filter."""
     scopes = _scopes(weights, channel, name)
+
+    def told(scope: str, number: int) -> str:
+        one = scopes[scope]
+        values = (one.minimum[number], one.maximum[number], one.norm[number])
+        low, high, norm = map(number_text, values)
+        return f"{scope}: {low} to {high}, norm {norm}, rank {_rank(one.norm, number)}"
+
     return [
-        "\n".join(
-            [f"Filter {number}"]
-            + [
-                f"{scope}: {one.minimum[number]:.3g} to {one.maximum[number]:.3g}, "
-                f"norm {one.norm[number]:.3g}, rank {_rank(one.norm, number)}"
-                for scope, one in scopes.items()
-            ]
-        )
+        "\n".join([f"Filter {number}", *(told(scope, number) for scope in scopes)])
         for number in range(weights.kernels.shape[-1])
     ]
 

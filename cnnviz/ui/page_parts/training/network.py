@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import describe
-from cnnviz.drawing import activation_shading
 from cnnviz.errors import DataError
-from cnnviz.figures.grids import channel_grid
-from cnnviz.networks.channels import rank_channels
 from cnnviz.photos.encoding import encode_png
 from cnnviz.serving import training_jobs
 from cnnviz.training.data.manifest import Prepared, read_prepared
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, parts
+from cnnviz.ui.components import viewer
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts import activations as activation_parts
 from cnnviz.ui.page_parts import filters as filter_parts
@@ -135,26 +132,18 @@ def draw(scene: Scene, layer: str | None) -> None:
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
-            figure = filter_parts.grid(scene, weights, 0, "layer", "gray", named=False)
-            parts.chart(figure, "training filters")
+            key = "training filters"
+            filter_parts.grid(scene, weights, 0, "symmetric", "blue-orange", key=key, opens=False)
     if layer is not None:
         with maps:
-            _draw_activations(scene.activations(layer), layer)
+            _draw_activations(scene, layer)
 
 
-def _draw_activations(maps: Floats, layer: str) -> None:
+def _draw_activations(scene: Scene, layer: str) -> None:
     """Draws channels in the order of their numbers, so that each keeps its position."""
+    maps = scene.activations(layer)
     count = min(maps.shape[-1], _MOST_CHANNELS)
-    ranking = rank_channels(maps)
-    drawn = activation_shading(maps[..., :count], "viridis")
-    figure = channel_grid(
-        maps[..., :count],
-        title=f"{count} of {maps.shape[-1]} channels of {layer}",
-        unit="activation",
-        names=[""] * count,
-        hovers=[activation_parts.hover(ranking, number, maps.shape) for number in range(count)],
-        colours=drawn.colours,
-        limits=drawn.limits,
-        narrow=True,
-    )
-    parts.chart(figure, "training activations")
+    look = activation_parts.Look("number", "layer", "teal")
+    title = f"{count} of {maps.shape[-1]} channels of {layer}"
+    drawn = activation_parts.channel_grid(maps, range(count), look, layer, title, [])
+    viewer.show(drawn, "training activations")

@@ -1,0 +1,322 @@
+"""What a viewer shows, and the buffer in which it goes to the browser.
+
+The buffer: the length of the header (4 bytes, little-endian), the header (JSON), then the arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Bytes, Floats, largest_magnitude
+from cnnviz.colours import on_page, table
+from cnnviz.drawing import Limits, finite
+
+# Left, top, width and height in units of the region.
+Rectangle = tuple[float, float, float, float]
+
+# The name of a grid's tiles.
+TILES = "tiles"
+# Cells of all tiles together; of larger maps a drawn cell is the mean of several.
+_MOST_CELLS = 600_000
+# Maps (K, h, w) of more cells are sent in 16 bits: the three digits that are shown are right down
+# to a ten-thousandth of the largest value.
+_MAPS, _LARGEST_EXACT = 3, 4096
+_WORD = 4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo.
+
+    Attributes:
+        pixels: (h, w, 3) uint8, or the bytes of a JPEG or PNG file.
+        at: where it is; ``narrow`` on a narrow screen, if there it is elsewhere.
+        label: for readers of the screen.
+        radius: of its corners, in units of the region.
+        grey: whether it is drawn without its colours, below a class map.
+        pixelated: whether its pixels stay sharp when it is enlarged.
+    """
+
+    pixels: Bytes | bytes
+    at: Rectangle
+    label: str
+    narrow: Rectangle | None = None
+    radius: float = 0
+    grey: bool = False
+    pixelated: bool = False
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Maps or kernels as a grid of tiles.
+
+    Attributes:
+        name: of the tiles in events.
+        values: (K, h, w), coloured by a scale, or (K, h, w, 3), which are red, green and blue.
+        limits: the values of the first and the last colour, of all tiles or (K, 2) of each.
+        colours: the scale, a name of ``cnnviz.colours``.
+        label: of the grid, for readers of the screen.
+        unit: what a value is, such as "activation".
+        sentences: K plain sentences; a line break starts a new line.
+        names: K short names above large tiles, or none.
+        at: where they are; None in a region without a size.
+        columns: tiles in a row, where there is a place.
+        narrow: the place on a narrow screen, if it is another one.
+        narrow_columns: tiles in a row there.
+        gap: between two tiles, in units of the region.
+        cell: so many cells of the map, across and down, are one of the drawn ones.
+        opens: whether a click is reported.
+    """
+
+    name: str
+    values: Floats
+    limits: Limits | Floats
+    colours: str
+    label: str
+    unit: str
+    sentences: Sequence[str]
+    names: Sequence[str] = ()
+    at: Rectangle | None = None
+    columns: int = 1
+    narrow: Rectangle | None = None
+    narrow_columns: int | None = None
+    gap: float = 2
+    cell: int = 1
+    opens: bool = True
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The evidence for each of a scene's classes over what is drawn before it.
+
+    Attributes:
+        values: (C, h, w), one map for each class; zero is transparent.
+        limit: the absolute value that is drawn solid.
+        at: the part of the photo that the network saw; ``narrow`` as in ``Picture``.
+        label: for readers of the screen.
+        unit: what a value is, such as "evidence".
+        colours: the scale whose ends are the colours against and for the class.
+        radius: of its corners, in units of the region.
+        smooth: whether it is enlarged smoothly, through the raw values; else its cells are seen.
+        contours: shares of the limit at which a smooth map has lines.
+    """
+
+    values: Floats
+    limit: float
+    at: Rectangle
+    label: str
+    unit: str
+    narrow: Rectangle | None = None
+    colours: str = "blue-orange"
+    radius: float = 0
+    smooth: bool = True
+    contours: tuple[float, ...] = (0.2, 0.4, 0.6)
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An arrow from the left top of its place to the right bottom."""
+
+    at: Rectangle
+    narrow: Rectangle | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """An outline, such as that of a receptive field."""
+
+    at: Rectangle
+    narrow: Rectangle | None = None
+
+
+Item = Picture | Tiles | ClassMap | Arrow | Box
+
+
+@dataclass(frozen=True)
+class Region:
+    """One canvas; regions are side by side, and below one another on a narrow screen.
+
+    Attributes:
+        items: what is drawn, the first at the bottom.
+        size: width and height in units of its own, which fill its column; None for one grid of
+            tiles that fills it by itself, and can be zoomed.
+        narrow_size: on a narrow screen, if it is another one.
+    """
+
+    items: Sequence[Item]
+    size: tuple[float, float] | None = None
+    narrow_size: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A bar of colours.
+
+    Attributes:
+        unit: what the colours mean.
+        colours: the scale, a name of ``cnnviz.colours``.
+        low: the value of its first colour; zero has a mark.
+        high: the value of its last colour.
+        ticks: the texts at its ends.
+    """
+
+    unit: str
+    colours: str
+    low: float
+    high: float
+    ticks: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a viewer shows.
+
+    Attributes:
+        id: events name it: one that is late is known to be of another scene.
+        regions: the canvases.
+        title: a heading; empty for none.
+        legend: of the colours.
+        classes: the names of the maps of a ``ClassMap``; with two or more there are chips.
+        chosen: the class that is shown first.
+        opacity: of the class map at first, 0 to 1; None for no slider.
+        keys: keyboard keys that are reported, such as "Escape".
+    """
+
+    id: str
+    regions: Sequence[Region]
+    title: str = ""
+    legend: Legend | None = None
+    classes: Sequence[str] = ()
+    chosen: int = 0
+    opacity: float | None = None
+    keys: Sequence[str] = ()
+
+
+def grid(
+    maps: Floats,
+    *,
+    scene: str,
+    title: str,
+    limits: Limits | Floats,
+    legend: Legend,
+    unit: str,
+    sentences: Sequence[str],
+    names: Sequence[str] = (),
+    opens: bool = True,
+) -> Scene:
+    """Maps as a grid of tiles that fills its column.
+
+    Args:
+        maps: (h, w, K) float; what is not finite is drawn as nothing.
+        scene: as ``Scene.id``.
+        title: the heading, and the name of the grid for readers of the screen.
+        limits: as in ``Tiles``.
+        legend: of the colours.
+        unit: as in ``Tiles``.
+        sentences: as in ``Tiles``.
+        names: as in ``Tiles``.
+        opens: as in ``Tiles``.
+    """
+    drawn, cell = averaged(np.moveaxis(maps, -1, 0))
+    tiles = Tiles(
+        name=TILES,
+        values=drawn,
+        limits=limits,
+        colours=legend.colours,
+        label=title,
+        unit=unit,
+        sentences=sentences,
+        names=names,
+        cell=cell,
+        opens=opens,
+    )
+    return Scene(scene, [Region([tiles])], title, legend)
+
+
+def averaged(maps: Floats) -> tuple[NDArray[np.float32], int]:
+    """Maps (K, h, w) of so few cells that they can be sent, and the side of a block of them.
+
+    A cell is the mean of a block; at the edges, of the part of it that is there. What is not
+    finite becomes NaN, and so does a block with it.
+    """
+    values: NDArray[np.float32] = finite(maps)
+    size = max(1, int(np.ceil(np.sqrt(values.size / _MOST_CELLS))))
+    if size == 1:
+        return values, 1
+    for axis in (1, 2):
+        starts = np.arange(0, values.shape[axis], size)
+        lengths = np.diff(starts, append=values.shape[axis]).astype(np.float32)
+        sums = np.add.reduceat(values, starts, axis=axis)
+        values = (sums / np.expand_dims(lengths, axis=(0, 3 - axis))).astype(np.float32)
+    return values, size
+
+
+def pack(scene: Scene, key: str) -> bytes:
+    """A scene as the buffer that ``viewer.js`` reads."""
+    arrays: list[NDArray[Any]] = []
+    items = [item for region in scene.regions for item in region.items]
+    names = [item.colours for item in items if isinstance(item, Tiles | ClassMap)]
+    names += [scene.legend.colours] if scene.legend else []
+    tables = {
+        name: [table(on_page(name, dark=dark)) for dark in (False, True)]
+        for name in dict.fromkeys(names)
+    }
+    header = {"kind": "scene", "key": key, "tables": _plain(tables, arrays)}
+    header |= _plain(scene, arrays)
+    return buffer(header, arrays)
+
+
+def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
+    """A value as JSON has it; arrays and files become their number in ``arrays``."""
+    if isinstance(value, bytes):
+        value = np.frombuffer(value, np.uint8)
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if dataclasses.is_dataclass(value):
+        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        kind = {"kind": type(value).__name__} if isinstance(value, Item) else {}
+        return kind | _plain(fields, arrays)
+    if isinstance(value, dict):
+        return {name: _plain(one, arrays) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one, arrays) for one in value]
+    return value
+
+
+def buffer(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> bytes:
+    """Length, header and arrays; each begins at a multiple of four bytes."""
+    stored = [_stored(values) for values in arrays]
+    described = [
+        {"dtype": values.dtype.name, "shape": values.shape, "scale": scale}
+        for values, scale in stored
+    ]
+    text = json.dumps(
+        header | {"arrays": described}, separators=(",", ":"), allow_nan=False
+    ).encode()
+    text += b" " * (-len(text) % _WORD)
+    data = [values.astype(values.dtype.newbyteorder("<")).tobytes() for values, _ in stored]
+    return (
+        struct.pack("<I", len(text))
+        + text
+        + b"".join(part + bytes(-len(part) % _WORD) for part in data)
+    )
+
+
+def _stored(values: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """An array as it is sent, and what its numbers are multiplied by."""
+    if values.dtype == np.uint8:
+        return values, 1.0
+    exact = np.asarray(values, np.float32)
+    if exact.ndim < _MAPS or exact.size <= _LARGEST_EXACT:
+        return exact, 1.0
+    scale = largest_magnitude(exact) or 1.0
+    return (exact / np.float32(scale)).astype(np.float16), scale
