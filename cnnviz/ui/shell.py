@@ -59,6 +59,8 @@ def page_path(name: str) -> str:
 
 def run(page: StreamlitPage) -> None:
     """Draws the sidebar, then the page; a ``CnnvizError`` becomes a box on it."""
+    # First of all: the browser then has what draws styles before the page's own come.
+    st.html(f"<style>{_STYLE}</style>")
     choices.start_run()
     uploaders.start_run()
     _report_losses()
@@ -107,7 +109,6 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
         st.rerun()
     st.title(title, anchor=False)
     st.markdown(lead)
-    st.html(f"<style>{_STYLE}</style>")
     if runs_photo and scene.needs_preset:
         card.ask_preset(scene.model, scene.outline.card)
         parts.about(scene)
