@@ -182,14 +182,15 @@ def answer(call: WorkerCall) -> Any:
         result = getattr(module, call.function)(network, *call.args, **call.options)
         _check_weight(result)
         return result
+    except TensorFlowNeededError:
+        _forget_lost(call.model)
+        raise
     except CnnvizError:
         raise
     # An error of TensorFlow's could not be read without TensorFlow.
     except Exception as error:  # noqa: BLE001
         _log.exception("%s failed on %s", call.function, call.model.path)
         if _is_light:
-            # The files of the conversion may have been deleted: it is looked for anew.
-            _forget(call.model)
             raise TensorFlowNeededError(f"LiteRT failed on {call.model.path}.") from None
         raise ModelError(
             f"The network could not be run: {type(error).__name__}. The server's log says more."
@@ -274,6 +275,15 @@ def _forget(model: ModelFile) -> None:
     _networks.pop(model, None)
     for key in [key for key in _with_cards if key[0] == model]:
         del _with_cards[key]
+
+
+def _forget_lost(model: ModelFile) -> None:
+    """Frees a network whose conversion somebody has deleted, so that it is looked for anew."""
+    converted = _networks[model].converted if model in _networks else None
+    if converted is not None:
+        files = converted.scores[0], converted.maps[0]
+        if not all(file.exists() for file in files):
+            _forget(model)
 
 
 def load(model: ModelFile) -> Network:
