@@ -211,10 +211,10 @@ def assert_close(left: Any, right: Any) -> None:
 
 def test_convolutions_that_only_a_normalization_reads_are_folded(twins: Any) -> None:
     in_memory, from_file = twins
-    assert compiled_pass(in_memory, frozenset()).pairs == ()
-    kept = compiled_pass(from_file, frozenset())
-    assert [pair.convolution.name for pair in kept.pairs] == FOLDED
-    assert all(pair.between == {pair.convolution.name} for pair in kept.pairs)
+    found = folding.pairs(from_file.model)
+    assert [(pair.path, pair.normalization.name) for pair in found] == [
+        (name, f"{name}_norm") for name in FOLDED
+    ]
     assert kinds(in_memory, [])["Rsqrt"] == len(FOLDED + NOT_FOLDED)
     assert kinds(from_file, [])["Rsqrt"] == len(NOT_FOLDED)
 
@@ -246,9 +246,8 @@ def test_small_networks_are_folded_and_agree(fresh: Any, photo: np.ndarray, name
     in_memory = fresh(name)
     # As if it came from a file.
     network = dataclasses.replace(in_memory, path=Path("model.keras"), compiled={})
-    inputs, (pair, *_) = inputs_of(network, photo), compiled_pass(network, frozenset()).pairs
-    last = str(passes.facts(network).head.last_spatial)
-    for path in (last, *pair.between):
+    inputs, (pair, *_) = inputs_of(network, photo), folding.pairs(network.model)
+    for path in (str(passes.facts(network).head.last_spatial), pair.path):
         values, expected = (passes.backward(one, inputs, [path], 1) for one in (network, in_memory))
         assert_close(values.layers[path], expected.layers[path])
         assert_close(values.gradients[path], expected.gradients[path])

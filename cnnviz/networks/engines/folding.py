@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cnnviz.networks.tracing import Call, innermost_calls
+from cnnviz.networks.structure import graph_of, without_call_numbers
 
 # For each kind of convolution the variable whose last axes are the channels of its output.
 _KERNELS: dict[type, str] = {
@@ -45,13 +45,13 @@ class Pair:
     Attributes:
         convolution: a layer.
         normalization: a layer.
-        between: the paths whose output is the tensor between the two: it is another one when
-            they are folded.
+        path: of the convolution, without numbers of calls; when the two are folded, its output
+            is another one.
     """
 
     convolution: Any
     normalization: Any
-    between: frozenset[str]
+    path: str
 
     @property
     def kernel(self) -> Any:
@@ -72,35 +72,32 @@ class Folded:
     offset: Any
 
 
-def pairs(calls: list[Call], output: Any) -> tuple[Pair, ...]:
-    """The convolutions and normalizations of a recorded run that may be folded.
-
-    Args:
-        calls: the recorded calls.
-        output: the network's selected output.
-    """
-    inner = innermost_calls(calls)
-    runs = Counter(call.operation for call in inner)
-    reads = Counter(id(tensor) for call in calls for tensor in call.inputs)
-    makers = {id(call.output): call.operation for call in reversed(inner) if call.inputs}
-
-    def pair(call: Call) -> Pair | None:
-        if type(call.operation) is not keras.layers.BatchNormalization or len(call.inputs) > 1:
-            return None
-        (tensor,) = call.inputs
-        maker = makers.get(id(tensor))
-        if maker is None or reads[id(tensor)] > 1 or tensor is output:
-            return None
-        if runs[maker] > 1 or runs[call.operation] > 1 or not _fit(maker, call.operation):
-            return None
-        between = frozenset(other.path for other in calls if other.output is tensor)
-        return Pair(maker, call.operation, between)
-
-    return tuple(candidate for call in inner if (candidate := pair(call)))
+def pairs(model: keras.Model) -> list[Pair]:
+    """The convolutions and normalizations of a model, nested ones included, that may be folded."""
+    nodes = list(_nodes(model, ""))
+    runs = Counter(node.operation for _, node in nodes)
+    # What a model gives is read by others.
+    graphs = [
+        graph_of(node.operation) for _, node in nodes if isinstance(node.operation, keras.Model)
+    ]
+    results = [graph.outputs for graph in (graph_of(model), *graphs) if graph]
+    read = [node.input_tensors for _, node in nodes]
+    reads = Counter(id(tensor) for tensors in read + results for tensor in tensors)
+    makers = {id(made): (path, node.operation) for path, node in nodes for made in node.outputs}
+    found = []
+    for _, node in nodes:
+        normalization = node.operation
+        if type(normalization) is keras.layers.BatchNormalization and len(node.input_tensors) == 1:
+            (tensor,) = node.input_tensors
+            path, convolution = makers[id(tensor)]
+            once = reads[id(tensor)] == runs[convolution] == runs[normalization] == 1
+            if once and _fit(convolution, normalization):
+                found.append(Pair(convolution, normalization, path))
+    return found
 
 
 def usable(
-    candidates: Iterable[Pair], layers: frozenset[str], kept: dict[Pair, Folded | None]
+    candidates: list[Pair], layers: frozenset[str], kept: dict[Pair, Folded | None]
 ) -> dict[Pair, Folded]:
     """The pairs that a pass over some layers can take folded.
 
@@ -109,7 +106,8 @@ def usable(
         layers: layer paths.
         kept: what has been folded before, None for what cannot be; it is completed here.
     """
-    wanted = [pair for pair in candidates if not pair.between & layers]
+    asked = {without_call_numbers(path) for path in layers}
+    wanted = [pair for pair in candidates if pair.path not in asked]
     if wanted and (new := [pair for pair in candidates if pair not in kept]):
         kept.update(_fold_all(new))
     return {pair: folded for pair in wanted if (folded := kept[pair])}
@@ -136,6 +134,17 @@ def folding(folded: dict[Pair, Folded]) -> Iterator[dict[Any, Callable[[Any], An
             stand_ins[pair.normalization] = _adding(now.offset)
     with keras.StatelessScope(state_mapping=values):
         yield stand_ins
+
+
+def _nodes(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any]]:
+    """The nodes of a model's graph and of those in it, and the path of each one's operation."""
+    graph = graph_of(model)
+    by_depth = graph._nodes_by_depth if graph else {}
+    for node in (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]):
+        path = without_call_numbers(prefix + node.operation.name)
+        yield path, node
+        if isinstance(node.operation, keras.Model):
+            yield from _nodes(node.operation, path + "/")
 
 
 def _fit(convolution: Any, normalization: Any) -> bool:

@@ -66,14 +66,12 @@ class CompiledPass:
 
     Attributes:
         facts: what tracing showed.
-        pairs: the convolutions and batch normalizations that may be folded.
-        folded: what has been folded of them; all passes of the network share it.
+        folded: convolutions and batch normalizations; all passes of the network share them.
         by_size: the compiled function for each number of photos in a batch.
         trace: makes that function for another number of photos.
     """
 
     facts: GraphFacts
-    pairs: tuple[Pair, ...] = field(repr=False)
     folded: dict[Pair, Folded | None] = field(repr=False)
     by_size: dict[int, Any] = field(repr=False)
     trace: Callable[[int], Any] = field(repr=False)
@@ -167,17 +165,11 @@ def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
 
 
 def _compile(network: Network, layers: frozenset[str], *, with_gradients: bool) -> CompiledPass:
-    """A pass in which all batch normalizations are folded that can be.
-
-    What they are is seen in the first pass of a network, which is then traced once more.
-    """
-    view = _view(network)
-    known = next((kept for key, kept in network.compiled.items() if key[2] == view), None)
-    unfolded = known or _trace(network, layers, {}, with_gradients=with_gradients)
-    shared = next((kept.folded for kept in network.compiled.values()), unfolded.folded)
-    folded = folding.usable(unfolded.pairs, layers, shared)
-    if known is None and not folded:
-        return unfolded
+    """A pass in which all batch normalizations are folded that can be."""
+    shared = next((kept.folded for kept in network.compiled.values()), {})
+    # A model in memory may be trained before the pass is run again.
+    pairs = folding.pairs(network.model) if network.path else []
+    folded = folding.usable(pairs, layers, shared)
     compiled = _trace(network, layers, folded, with_gradients=with_gradients)
     return dataclasses.replace(compiled, folded=shared)
 
@@ -190,7 +182,6 @@ def _trace(
     with_gradients: bool,
 ) -> CompiledPass:
     graph_facts: list[GraphFacts] = []
-    pairs: list[Pair] = []
 
     @tf.function(autograph=False)
     def run(inputs: Any, *target: Any) -> dict[str, Any]:
@@ -212,9 +203,6 @@ def _trace(
                     read_topology(calls),
                 )
             )
-            # A model in memory may be trained before the pass is run again.
-            if network.path:
-                pairs.extend(folding.pairs(calls, values["output"]))
         if with_gradients:
             values |= _gradients(values, *target)
         channels_first = {call.path: call.channels_first for call in calls}
@@ -238,7 +226,7 @@ def _trace(
             f"TensorFlow cannot run this network on a picture of {_view(network)[1:]} (height, "
             "width, channels): the picture may be too small or too large for its layers."
         ) from error
-    return CompiledPass(graph_facts[0], tuple(pairs), {}, by_size, trace_for)
+    return CompiledPass(graph_facts[0], {}, by_size, trace_for)
 
 
 def _check_size(calls: list[Call]) -> int:
