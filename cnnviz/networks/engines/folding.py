@@ -23,7 +23,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cnnviz.networks.structure import graph_of, without_call_numbers
+from cnnviz.networks.keras_models import graph_of
+from cnnviz.networks.structure import without_call_numbers
 
 # For each kind of convolution the variable whose last axes are the channels of its output.
 _KERNELS: dict[type, str] = {
