@@ -7,7 +7,8 @@ variable                        meaning                                      def
 ``CNNVIZ_TRUST``                ``on``: its files are loaded as they are,    ``off``
                                 without inspection; the shipped ones always
                                 are
-``CNNVIZ_WORKERS``              worker processes that hold networks          1
+``CNNVIZ_WORKERS``              worker processes that hold networks, with    1
+                                LiteRT, and as many with TensorFlow
 ``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
 ``CNNVIZ_THREADS``              threads that run a network in each worker    0 (all processors)
 ``CNNVIZ_CACHE``                folder with the networks as LiteRT runs      the user's own
