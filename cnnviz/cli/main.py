@@ -39,12 +39,13 @@ from cnnviz.cli.inputs import (
 from cnnviz.cli.terminal import (
     clear_errors,
     finish,
-    import_keras,
     progress,
     say,
     show_rows,
+    starting_keras,
 )
 from cnnviz.errors import CardError, CnnvizError, LayerError, TargetError
+from cnnviz.networks.keras_start import around_start
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def main(prog_name: str = "cnnviz") -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    around_start(starting_keras)
     app(prog_name=prog_name)
 
 
@@ -218,7 +220,6 @@ def extract(
     """Take the real model out of a file that was saved for several graphics cards."""
     check_ending(out, (".keras",))
     with clear_errors():
-        import_keras("networks.loading")
         inner = cnnviz.extract_model(model, layer).model
         with tempfile.TemporaryDirectory() as folder:
             inner.save(Path(folder) / "real.keras")

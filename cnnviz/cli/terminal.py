@@ -1,8 +1,7 @@
-"""What the commands print: rows on stdout, messages, bars and errors on stderr; quiet imports."""
+"""What the commands print: rows on stdout, messages, bars and errors on stderr; quiet libraries."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -19,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnviz.errors import CnnvizError, PhotoError
-from cnnviz.settings import check_tensorflow
 
 if TYPE_CHECKING:
     from cnnviz.batch.runs import Row
@@ -127,23 +125,28 @@ def stoppable(text: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def import_keras(module: str) -> Any:
-    """Imports a module that needs TensorFlow, in silence. Call it before such a module is used.
+@contextmanager
+def starting_keras() -> Iterator[None]:
+    """What a command does around the import of Keras, whenever something needs that."""
+    with waiting("Starting Keras …"):
+        yield
+    from cnnviz.networks.engines.tensorflow import turn_off_rewriting
 
-    Raises:
-        CnnvizError: TensorFlow is not installed.
-    """
-    check_tensorflow()
-    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status("Starting Keras …"):  # noqa: SIM117
-        with _silence():
-            return importlib.import_module(f"cnnviz.{module}")
+    turn_off_rewriting()
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def waiting(text: str) -> Iterator[None]:
+    """Shows on a terminal what takes so long, and nothing that libraries write meanwhile."""
+    with os.fdopen(os.dup(2), "w") as screen, Console(file=screen).status(text), silence():
+        yield
+
+
+@contextmanager
+def silence() -> Iterator[None]:
     """Turns the process's stderr off, below Python.
 
-    TensorFlow's libraries write to it while they are imported, whatever their log level.
+    TensorFlow's and LiteRT's libraries write to it, whatever their log level.
     """
     stderr = os.dup(2)
     try:

@@ -19,7 +19,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from cnnviz.cli.terminal import clear_errors, import_keras, say, stoppable
+from cnnviz.cli.terminal import clear_errors, say, stoppable, waiting
+from cnnviz.settings import check_tensorflow
 from cnnviz.training.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ def train(
         _progress_bars() as report,
         _prepared(data) as prepared,
     ):
-        card = import_keras("training.loop").train(
+        check_tensorflow()
+        with waiting("Starting Keras …"):
+            from cnnviz.training import loop
+        card = loop.train(
             prepared,
             out,
             architecture,

@@ -39,6 +39,8 @@ from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
 from cnnviz.errors import PhotoError
 from cnnviz.inspection.refusals import REASONS
+from cnnviz.networks import keras_start
+from cnnviz.networks.engines import conversion
 from cnnviz.results import percent
 from cnnviz.settings import read_settings
 
@@ -150,28 +152,12 @@ def test_predict_prints_the_answer_of_the_api(averaged: Path, photos: Path) -> N
     ]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("layers",),
-        ("predict", "b.png"),
-        ("explain", "b.png", "--out", "maps"),
-        ("activations", "b.png", "conv", "--out", "maps.npy"),
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_commands_turn_off_the_rewriting_that_may_take_hours(
-    arguments: tuple[str, ...],
-    averaged: Path,
-    photos: Path,
+def test_keras_starts_without_the_rewriting_that_may_take_hours(
     rewriting: Callable[[], bool],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(photos)
-    command, *rest = arguments
     assert rewriting()
-    done = run(command, averaged, *rest)
-    assert done.exit_code == 0, done.stderr
+    with terminal.starting_keras():
+        pass
     assert not rewriting()
 
 
@@ -811,6 +797,8 @@ def test_without_tensorflow_a_command_names_the_extra(
         return None if name == "tensorflow" else find(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", missing)
+    # It was started for other tests.
+    monkeypatch.setattr(keras_start, "_is_started", False)
     result = run(command, averaged, *([photos] if command == "predict" else []))
     assert result.exit_code == 2
     assert "pip install 'cnnviz[cpu]'" in result.stderr
@@ -1028,6 +1016,56 @@ def test_a_real_run_writes_json_and_nothing_else(
     assert all((tmp_path / line["cam"]).is_file() for line in answer)
     # Nothing of TensorFlow's or Keras's own: only the count and the one bad photo.
     assert len(done.stderr.decode().splitlines()) == 2
+
+
+def test_commands_on_a_converted_network_import_neither_keras_nor_tensorflow(
+    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one new process, which prints nothing of LiteRT's own; its answers are TensorFlow's."""
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "cache"))
+    conversion.convert_file(averaged, trusted=True)
+    maps = tmp_path / "maps.npy"
+    commands = [
+        ["predict", averaged, photos, "--json"],
+        ["explain", averaged, photos / "b.png", "--out", tmp_path / "one"],
+        ["explain", averaged, photos, "--out", tmp_path / "all", "--no-pictures"],
+        ["explain", averaged, photos, "--out", tmp_path / "last", "--method", "grad-cam"],
+        ["layers", averaged],
+        ["filters", averaged, "conv", "--out", tmp_path / "conv.npy"],
+        ["activations", averaged, photos / "b.png", "conv", "--out", maps],
+    ]
+    code = (
+        "import sys\n"
+        "class Forbidden:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        assert name.partition('.')[0] not in {'tensorflow', 'keras'}, name\n"
+        "sys.meta_path.insert(0, Forbidden())\n"
+        "from cnnviz.cli.main import main\n"
+        f"for line in {[[*map(str, line), '--trust'] for line in commands]!r}:\n"
+        "    sys.argv = ['cnnviz', *line]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code, line\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line[:6] for line in done.stderr.splitlines()] == ["Wrote "] * 2
+    network = cnnviz.load_model(averaged)
+    assert network.converted is None
+    pixels = cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.activations(network, pixels, ["conv"])["conv"]
+    np.testing.assert_allclose(np.load(maps), expected, atol=1e-4 * np.abs(expected).max())
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    files = [photos / "a.PNG", photos / "b.png", photos / "inner" / "c.jpg"]
+    for rows in (answers, rows_in(tmp_path / "all"), rows_in(tmp_path / "last")):
+        assert [Path(row["file"]) for row in rows] == files
+        for row, file in zip(rows, files, strict=True):
+            prediction = cnnviz.predict(network, cnnviz.open_photo(file))
+            assert row["class"] == prediction.label
+            assert row["confidence"] == pytest.approx(prediction.probabilities.max(), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,6 @@ LIBRARIES = {
 DYNAMIC = "(dynamic)"
 DYNAMIC_IMPORTS = {
     "cnnviz/__init__.py",
-    "cnnviz/cli/terminal.py",
     "cnnviz/serving/worker_process.py",
     "cnnviz/training/data/pixels.py",
 }
