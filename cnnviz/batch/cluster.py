@@ -20,7 +20,7 @@ from typing import Any
 
 from cnnviz.batch.runs import BatchRun, Part, explain_part
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.networks.engines.tensorflow import turn_off_rewriting
+from cnnviz.networks.keras_start import around_start
 from cnnviz.networks.loading import load_model
 from cnnviz.networks.network import Network
 from cnnviz.settings import ROOT
@@ -154,12 +154,22 @@ def _explain(task: WorkerTask, item: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _network(model: Path, trusted: bool, preset: str | None, fingerprint: str) -> Network:
     """The network, loaded once in each worker."""
-    import tensorflow as tf
-
     # A worker has one of the machine's processors.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    turn_off_rewriting()
+    os.environ["CNNVIZ_THREADS"] = "1"
+    around_start(_starting_keras)
     network = load_model(model, trusted=trusted, preset=preset)
     if network.fingerprint != fingerprint:
         raise ModelError(f"{model} is not the same file on all machines.")
     return network
+
+
+@contextmanager
+def _starting_keras() -> Iterator[None]:
+    """What a worker does around the import of TensorFlow, if it has a network for that."""
+    yield
+    import tensorflow as tf
+
+    from cnnviz.networks.engines.tensorflow import turn_off_rewriting
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    turn_off_rewriting()

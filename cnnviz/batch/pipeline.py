@@ -24,6 +24,7 @@ from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import picture_view, scale_pixels
 from cnnviz.results import Explanation, PhotoResult
+from cnnviz.settings import read_settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -88,7 +89,9 @@ def explain_many(
         inputs = [pixels for _, pixels in photos if pixels is not None]
         answers: Iterator[Explanation | ModelError] = iter(())
         if inputs:
-            batch = _pad(inputs, size)
+            # TensorFlow traces the network again for another number of photos, LiteRT does not.
+            padding = size - len(inputs) if network.compiled else 0
+            batch = np.concatenate([*inputs, *(inputs[-1:] * padding)])
             answers = iter(explain_inputs(network, batch, targets, method=method, layer=layer))
         return [
             result if pixels is None else complete(result, next(answers))
@@ -141,13 +144,8 @@ def map_in_order(
 @contextmanager
 def threads(name: str, count: int | None = None) -> Iterator[Executor]:
     """Threads, one for each processor if None: Pillow and NumPy let others run meanwhile."""
-    pool = ThreadPoolExecutor(count or os.cpu_count(), name)
+    pool = ThreadPoolExecutor(count or read_settings().threads or os.cpu_count(), name)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _pad(inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
-    """A full batch, repeating the last photo: for a smaller one the network is traced again."""
-    return np.concatenate([*inputs, *(inputs[-1:] * (size - len(inputs)))])

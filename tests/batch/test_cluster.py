@@ -19,6 +19,7 @@ import cnnviz
 from cnnviz.batch import cluster, runs
 from cnnviz.cards import write_card
 from cnnviz.cli import main
+from cnnviz.networks.engines import conversion, litert
 
 # Ray starts processes and sockets that Python warns of when pytest ends.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -34,7 +35,16 @@ PARTS, SIZE = 24, 20
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of converted networks, here and on the nodes."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def nodes(cache: Path) -> Iterator[Cluster]:
     """Two nodes with one processor each: the work of a dead one must wait for the other."""
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
     two_nodes = Cluster(initialize_head=True, head_node_args=head)
@@ -95,6 +105,29 @@ def test_the_command_gives_the_same_rows_on_a_cluster(
     assert "12 of 12 photos were done before." in again.stderr
 
 
+def test_workers_run_a_converted_network_with_litert(
+    nodes: Cluster, cache: Path, model: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    """A worker that uses a conversion sets its time; the rows are those of TensorFlow here."""
+    conversion.convert_file(model, trusted=True)
+    (description,) = cache.glob("*.json")
+    os.utime(description, (0, 0))
+    network = cnnviz.load_model(model)
+    rows = {}
+    for trusted in (True, False):
+        run = runs.BatchRun(tmp_path / str(trusted))
+        parts = runs.split(photos[:6], list("abcdef"), 6)
+        runs.begin(run, network, parts, resume=False)
+        task = cluster.WorkerTask(tmp_path, model, trusted, network.fingerprint, run)
+        if trusted:
+            assert len(list(cluster.explain_parts(nodes.address, task, parts))) == 1
+            assert description.stat().st_mtime > 0
+        else:
+            list(runs.explain_part(network, run, parts[0]))
+        rows[trusted] = rows_in(run.out)
+    assert_same_rows(rows[True], rows[False])
+
+
 def test_an_error_of_a_worker_ends_the_run_with_its_message(
     nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
@@ -106,15 +139,24 @@ def test_an_error_of_a_worker_ends_the_run_with_its_message(
         list(cluster.explain_parts(nodes.address, task, parts))
 
 
-def test_a_worker_turns_off_the_rewriting_that_may_take_hours(
+def test_a_worker_uses_one_processor_and_no_rewriting_that_may_take_hours(
     model: Path, rewriting: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this process, which has already started its threads."""
+    """In this process, which has already started TensorFlow and its threads."""
     threading = "tensorflow.config.threading.set_intra_op_parallelism_threads"
-    monkeypatch.setattr(threading, lambda _: None)
+    counts: list[int] = []
+    managers: list[Any] = []
+    monkeypatch.setattr(threading, counts.append)
+    monkeypatch.setattr(cluster, "around_start", managers.append)
+    monkeypatch.setenv("CNNVIZ_THREADS", "2")
     fingerprint = cnnviz.load_model(model).fingerprint
-    assert rewriting()
     cluster._network.__wrapped__(model, False, None, fingerprint)
+    assert litert.processors() == 1
+    assert rewriting()
+    (starting_keras,) = managers
+    with starting_keras():
+        pass
+    assert counts == [1]
     assert not rewriting()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
-from cnnviz.networks.engines import tensorflow
+from cnnviz.networks.engines import conversion, tensorflow
+
+# Keras saves weights with a call that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Tiny = Callable[[str], Any]
 
@@ -108,6 +112,48 @@ def test_a_photo_among_many_has_the_same_result_as_alone(
         assert result.box == find_box(
             together.maps[0].values, *photo.shape[:2], network.card.preprocessing
         )
+
+
+@pytest.fixture(scope="module")
+def converted(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A network that LiteRT runs."""
+    folder = tmp_path_factory.mktemp("converted")
+    return replace(tiny("flat"), converted=conversion.convert(tiny("flat"), folder), compiled={})
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "grad-cam"}, {"method": "contrastive-cam"}])
+def test_litert_gives_many_photos_the_answers_of_tensorflow(
+    converted: Any, tiny: Tiny, paths: list[Path], batch_sizes: list[int], options: Any
+) -> None:
+    many = [path for path in paths * 3 if path.stem != "2"]
+    results = list(explain_many(converted, many, **options))
+    assert [result.path for result in results] == many
+    # Nothing is computed for no photo, and nothing by TensorFlow.
+    assert batch_sizes == [1, 16, 2]
+    assert not converted.compiled
+    for result in results:
+        alone = cnnviz.explain(tiny("flat"), cnnviz.open_photo(result.path), **options)
+        assert result.explanation is not None
+        np.testing.assert_allclose(
+            result.explanation.prediction.probabilities, alone.prediction.probabilities, rtol=1e-4
+        )
+        (mine,), (expected,) = result.explanation.maps, alone.maps
+        scale = np.abs(expected.values).max()
+        np.testing.assert_allclose(mine.values, expected.values, atol=1e-4 * scale)
+        assert (mine.method, mine.layer, mine.target) == (
+            expected.method,
+            expected.layer,
+            expected.target,
+        )
+
+
+def test_what_litert_cannot_answer_is_batched_for_tensorflow(
+    converted: Any, paths: list[Path], batch_sizes: list[int]
+) -> None:
+    network = replace(converted, compiled={})
+    assert len(list(explain_many(network, paths[:6], method="grad-cam", layer="conv1"))) == 6
+    assert network.compiled
+    assert batch_sizes == [1, 6]
 
 
 @pytest.mark.usefixtures("small_batches")
