@@ -6,6 +6,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     TMPDIR=/tmp \
+    CNNVIZ_CACHE=/converted \
     CNNVIZ_MODELS=/models \
     CNNVIZ_UPLOADS=off \
     CNNVIZ_TRAINING=off \
@@ -31,6 +32,8 @@ COPY app.py ./
 COPY pages/ pages/
 COPY cnnviz/ cnnviz/
 RUN python -m compileall -q app.py pages cnnviz
+# So that the server answers about the models of cnnviz without TensorFlow. Read only at run time.
+RUN python -m cnnviz convert && rm -rf /tmp/.keras
 
 USER 65534:65534
 EXPOSE 8501

@@ -21,7 +21,7 @@ LOCK :=
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: $(VENV)/.run  ## install what is missing and open the app
+run: $(VENV)/.converted  ## install and convert what is missing and open the app
 	$(APP)
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
@@ -84,6 +84,11 @@ $(VENV)/.made:
 $(VENV)/.run: requirements.txt | $(VENV)/.made
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
+
+# Half a minute that the first visitor need not wait. Without it TensorFlow runs the models.
+$(VENV)/.converted: $(VENV)/.run cnnviz/shipped_models.sha256
+	@echo "Converting the models of cnnviz for LiteRT, once:"
+	@if $(BIN)/python -m cnnviz convert; then touch $@; else echo "The app works without."; fi
 
 $(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/.made
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt

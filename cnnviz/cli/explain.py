@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
-from cnnviz.cli.inputs import Json, Model, Photos, Preset, Trust, find_photos, load_for_photos
+from cnnviz.cli.inputs import (
+    Json,
+    Model,
+    Photos,
+    Preset,
+    Trust,
+    check_folder,
+    find_photos,
+    load_for_photos,
+)
 from cnnviz.cli.terminal import clear_errors, finish, progress, say, show_rows, stoppable
 from cnnviz.errors import CnnvizError
 from cnnviz.storage import CONTRAST, OVERLAY
@@ -98,7 +107,7 @@ def explain(
         from cnnviz.batch import cluster, pipeline, runs
 
         pipeline.check_choices(network, targets, method=method, layer=layer)
-        _check_folder(out)
+        check_folder(out)
         run = runs.BatchRun(out, tuple(targets), method, layer, pictures)
         stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
         parts = runs.split(paths, list(stems.values()), runs.PART)
@@ -129,21 +138,6 @@ def class_index(network: Network, text: str) -> int:
 
     by_label = text in network.card.labels or not text.isdecimal()
     return predictions.class_index(network, text if by_label else int(text))
-
-
-def _check_folder(path: Path) -> None:
-    """Checks that a folder can be made and written to, without making it.
-
-    Raises:
-        CnnvizError: it cannot.
-    """
-    present = next(
-        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
-    )
-    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
-        raise CnnvizError(
-            f"{path} cannot be written: {present} is not a folder that you may write in."
-        )
 
 
 def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:

@@ -13,7 +13,7 @@ import typer
 import cnnviz
 from cnnviz.cards import PRESETS
 from cnnviz.cli.terminal import say, silence
-from cnnviz.errors import CardError
+from cnnviz.errors import CardError, StorageError
 from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
@@ -146,6 +146,21 @@ def _photos_at(path: Path) -> Iterator[Path]:
             is_photo = name.lower().endswith(endings)
             if is_photo and not name.startswith(".") and not name.endswith((OVERLAY, CONTRAST)):
                 yield Path(folder, name)
+
+
+def check_folder(path: Path) -> None:
+    """Checks that a folder can be made and written to, without making it.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    present = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{path} cannot be written: {present} is not a folder that you may write in."
+        )
 
 
 def check_ending(path: Path, endings: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 """The command line, ``cnnviz`` or ``python -m cnnviz``: the public API, from a shell.
 
 Results go to stdout, everything else to stderr. The exit code is 0 if all went well, 1 if
-some photos failed or ``inspect`` refuses a file, 2 if the command itself, the model, a layer or
-a class was wrong, or the disk full, 130 if ``explain`` was stopped by Ctrl-C.
+some photos failed, ``inspect`` refuses a file or ``convert`` leaves one to TensorFlow, 2 if the
+command itself, the model, a layer or a class was wrong, or the disk full, 130 if ``explain`` was
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import typer
 
 import cnnviz
 from cnnviz.cards import card_path, card_text, changed
-from cnnviz.cli import explain, inspect, trace, training
+from cnnviz.cli import convert, explain, inspect, trace, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -121,6 +122,7 @@ def _predictions(
 app.command()(explain.explain)
 app.command()(inspect.inspect)
 app.command()(trace.trace)
+app.command()(convert.convert)
 
 
 @app.command()

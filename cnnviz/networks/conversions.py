@@ -23,6 +23,7 @@ import platformdirs
 from pydantic import TypeAdapter
 
 from cnnviz.cards import ModelCard
+from cnnviz.errors import StorageError
 from cnnviz.networks.structure import ModelStructure
 from cnnviz.networks.values import GraphFacts, View
 from cnnviz.networks.weights import LayerWeights, StoredWeights
@@ -156,8 +157,8 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
     if importlib.util.find_spec("ai_edge_litert") is None:
         return None
     name = _name(fingerprint, card)
-    description = folder() / f"{name}.json"
     try:
+        description = folder() / f"{name}.json"
         if not description.exists():
             return None
         found = _descriptions().validate_json(description.read_bytes())
@@ -171,7 +172,7 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
         # The time of its last use; in a folder that cannot be written nothing is ever removed.
         with suppress(OSError):
             description.touch()
-    except (OSError, ValueError) as error:
+    except (OSError, StorageError, ValueError) as error:
         _log.warning("The conversion of %s in the cache is not used: %s", path.name, error)
         return None
     scores, maps = zip(files, networks, strict=True)
@@ -204,8 +205,18 @@ def refuse(fingerprint: str, card: ModelCard | None, reason: str) -> None:
 
 
 def folder() -> Path:
-    """The folder of the entries."""
-    return read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
+    """The folder of the entries.
+
+    Raises:
+        StorageError: the system does not know the user's home; ``CNNVIZ_CACHE`` is not set.
+    """
+    try:
+        return read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
+    except RuntimeError as error:
+        raise StorageError(
+            "There is no folder for converted networks, since the user has no home. "
+            "Set CNNVIZ_CACHE to one."
+        ) from error
 
 
 @functools.cache

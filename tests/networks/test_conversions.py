@@ -136,6 +136,23 @@ def test_the_cache_is_where_the_variable_or_the_system_says(
     assert conversions.folder().name == "cnnviz"
 
 
+def test_a_user_without_a_home_gets_an_answer(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a container whose user is a number alone."""
+    whole = entry(model)
+
+    def refuse(*_: Any, **__: Any) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("CNNVIZ_CACHE")
+    monkeypatch.setattr(conversions.platformdirs, "user_cache_path", refuse)
+    assert cnnviz.load_model(model, trusted=True).converted is None
+    assert "Set CNNVIZ_CACHE to one" in caplog.text
+    with pytest.raises(StorageError, match="the user has no home"):
+        store_again(model, whole)
+
+
 @pytest.mark.usefixtures("without_keras")
 def test_a_model_that_was_replaced_meanwhile_is_named(
     model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
@@ -411,6 +428,7 @@ def differ_by(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_conversion_that_differs_is_refused_and_the_reason_kept(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     shutil.rmtree(conversions.folder())
     with pytest.MonkeyPatch.context() as patch:
         differ_by(1.1e-4, patch)
@@ -420,8 +438,7 @@ def test_a_conversion_that_differs_is_refused_and_the_reason_kept(
     assert f"TensorFlow runs flat.keras, LiteRT does not: {reason}" in caplog.text
     assert found(model) == Refusal(reason)
     caplog.clear()
-    with caplog.at_level(logging.INFO):
-        assert cnnviz.load_model(model, trusted=True).converted is None
+    assert cnnviz.load_model(model, trusted=True).converted is None
     assert f"TensorFlow runs flat.keras: {reason}" in caplog.text
     # Half of the tolerance is none.
     differ_by(0.5e-4, monkeypatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -60,6 +61,38 @@ def test_the_health_check_uses_the_port_that_is_set(
     monkeypatch.setenv("STREAMLIT_SERVER_PORT", "8502")
     exec(code)  # noqa: S102
     assert urls == ["http://127.0.0.1:8502/_stcore/health"]
+
+
+def test_the_image_has_the_models_of_cnnviz_converted() -> None:
+    steps = parse((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    (convert,) = (i for i, step in enumerate(steps) if "cnnviz convert" in step[1])
+    assert "CNNVIZ_CACHE=/converted" in steps[1][1]
+    names = [name for name, _ in steps]
+    # The package and the models are there, and the user may still write.
+    last_copy = len(names) - 1 - names[::-1].index("COPY")
+    assert last_copy < convert < names.index("USER")
+
+
+def test_make_run_opens_the_app_where_nothing_can_be_converted(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@" >> "$0.log"\ntest "$3" != convert\n')
+    python.chmod(0o755)
+    for stamp in (".made", ".run"):
+        (tmp_path / stamp).touch()
+    for _ in range(2):
+        done = subprocess.run(
+            ["make", "run", f"VENV={tmp_path}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "The app works without." in done.stdout
+    # Tried again, since nothing was converted.
+    asked = python.with_name("python.log").read_text().splitlines()
+    assert asked == ["-m cnnviz convert", "-m cnnviz.ui"] * 2
 
 
 def test_the_proof_only_changes_names_ports_and_folders() -> None:

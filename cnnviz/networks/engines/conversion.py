@@ -117,7 +117,7 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
         try:
             converted = convert(network, Path(folder))
         except NotConvertedError as error:
-            _log.warning("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
+            _log.info("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
             conversions.refuse(network.fingerprint, beside, str(error))
             raise
         scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
