@@ -1,16 +1,17 @@
 """Every answer about every small network, against an independent oracle.
 
 A network is built and traced once; all its checks then share what was compiled. The oracle is the
-model as Keras runs it, operation by operation. Files beside this one hold the cases that are
-worked out by hand.
+model as Keras runs it, operation by operation. The answers are checked once from each engine.
+Files beside this one hold the cases that are worked out by hand.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ import cnnviz
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.attribution.outlines import prepare
 from cnnviz.errors import LayerError
-from cnnviz.networks import passes
+from cnnviz.networks import linear_heads, passes
+from cnnviz.networks.engines import tensorflow
+from cnnviz.networks.engines.conversion import NotConvertedError
 from cnnviz.networks.keras_models import describe_model, find, walk
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.results import Filters
@@ -134,6 +137,7 @@ class Case:
 
 @functools.cache
 def make_case(name: str) -> Case:
+    """The network as TensorFlow runs it."""
     network, photo = builders.network(name), random_photo()
     inputs = network_input(photo, network.card.preprocessing)
     output, outputs = eager_outputs(network.model, inputs)
@@ -338,6 +342,28 @@ def check_identities(case: Case) -> None:
         np.testing.assert_allclose(product, cam.values, rtol=0, atol=slack * scale)
 
 
+def check_gradients(case: Case) -> None:
+    """Those that the weights at the end give are TensorFlow's; ``case`` is a converted network."""
+    network, head = case.network, passes.facts(case.network).head
+    ends = {path for path in (head.features, head.flattened) if path}
+    known = [path for path in ends if linear_heads.weighs(head, frozenset({path}))]
+    assert bool(known) == (case.averages_maps or case.name in FLATTENED)
+    rng = np.random.default_rng(3)
+    noise = rng.random(case.inputs.shape, np.float32) * case.inputs.max()
+    targets = (None, 0, len(network.card.labels) - 1)
+    for path, inputs, target in itertools.product(known, (case.inputs, noise), targets):
+        actual = passes.backward(network, inputs, [path], target)
+        expected = tensorflow.backward(
+            builders.network(case.name), inputs, frozenset({path}), target
+        )
+        pairs = [(actual.scores, expected.scores), (actual.layers[path], expected.layers[path])]
+        for ours, theirs in [*pairs, (actual.gradients[path], expected.gradients[path])]:
+            assert ours.shape == theirs.shape
+            slack = 1e-5 * max(1, np.abs(theirs).max())
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=slack, err_msg=path)
+        assert np.abs(expected.gradients[path]).max() > 1e-4
+
+
 # --- One view on all layers -----------------------------------------------------------------
 
 
@@ -361,19 +387,18 @@ def check_activations(case: Case) -> None:
         np.testing.assert_allclose(activations[path], expected, rtol=0, atol=slack, err_msg=path)
 
 
-CHECKS: tuple[Callable[[Case], None], ...] = (
-    check_layers,
-    check_shapes,
+Check = Callable[[Case], None]
+# What does not depend on the engine.
+ABOUT_THE_MODEL: tuple[Check, ...] = (check_layers, check_shapes, check_prepared, check_document)
+ANSWERS: tuple[Check, ...] = (
     check_filters,
-    check_prepared,
     check_head,
     check_output,
     check_features,
     check_prediction,
-    check_document,
-    check_maps,
-    check_identities,
     check_activations,
+    check_identities,
+    check_maps,
 )
 
 
@@ -382,10 +407,28 @@ def test_every_answer_about_a_network(name: str) -> None:
     """Every check of one network; afterwards neither the photo nor the model has changed."""
     case = make_case(name)
     before, pixels = Snapshot.of(case.network.model), case.photo.copy()
-    for check in CHECKS:
+    for check in (*ABOUT_THE_MODEL, *ANSWERS):
         check(case)
     np.testing.assert_array_equal(case.photo, pixels)
     assert Snapshot.of(case.network.model) == before
+
+
+@pytest.mark.parametrize("name", sorted(set(builders.BUILDERS) - set(builders.HALF_PRECISION)))
+def test_every_answer_of_litert(name: str, lite: Callable[[str], Any]) -> None:
+    """The same checks; TensorFlow gives gradients alone, where the weights do not show them."""
+    # Nothing is compiled for it yet.
+    case = replace(make_case(name), network=replace(lite(name), compiled={}))
+    for check in (check_gradients, *ANSWERS):
+        check(case)
+        assert check is check_maps or not case.network.compiled, check
+    assert all(gradients for gradients, *_ in case.network.compiled)
+
+
+@pytest.mark.parametrize("name", sorted(builders.HALF_PRECISION))
+def test_half_precision_is_left_to_tensorflow(name: str, lite: Callable[[str], Any]) -> None:
+    kind = builders.HALF_PRECISION[name]
+    with pytest.raises(NotConvertedError, match=f"^it computes in {kind}$"):
+        lite(name)
 
 
 @pytest.mark.parametrize("name", sorted(builders.CHANNEL_ORDERS))

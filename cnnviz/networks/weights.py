@@ -87,11 +87,13 @@ def model_weights(layer: Any) -> LayerWeights | None:
         kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return None
+    # SpectralNormalization has the kernel of the layer in it, but not its bias.
+    bias = getattr(getattr(layer, "layer", layer), "bias", None)
     return LayerWeights(
         np.asarray(kernel, np.float32),
         *(
             None if weight is None else np.asarray(weight, np.float32)
-            for weight in (layer.bias, getattr(layer, "pointwise_kernel", None))
+            for weight in (bias, getattr(layer, "pointwise_kernel", None))
         ),
     )
 

@@ -700,6 +700,9 @@ BUILDERS = {builder.__name__: builder for builder in _BUILDERS}
 CHANNEL_ORDERS = {builder.__name__: builder for builder in _CHANNEL_ORDERS}
 NAMES = sorted(BUILDERS) + sorted(CHANNEL_ORDERS)
 
+# Those that LiteRT cannot run, and the type of their convolutions.
+HALF_PRECISION = {"brain_floats": "bfloat16", "mixed_precision": "float16"}
+
 # Those that average maps straight into their logits: the class activation map exists.
 AVERAGED = (
     "activation_layer",

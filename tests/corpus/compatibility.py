@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import cnnviz
+from cnnviz.networks.engines.conversion import NotConvertedError, convert
 from cnnviz.networks.keras_models import find
 from cnnviz.photos.preprocessing import network_input
 
@@ -58,13 +60,14 @@ INTRODUCTION = """\
 [compatibility.md](../compatibility.md) describes what the rows mean.
 """
 HEADING = """
-| network | input | classes | layers | with maps | first filters | best method | of layer |
-|---|---|---|---|---|---|---|---|
+| network | input | classes | layers | with maps | first filters | best method | of layer \
+| engine | differs by |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
 def row(name: str, network: Any, photo: np.ndarray, logits: bool = False) -> str:
-    """The row of a network, whose answers are checked against Keras's own."""
+    """The row of a network without its engine; the answers are checked against Keras's own."""
     spatial = [info for info in network.layers if info.spatial]
     seen = spatial[:: -(-len(spatial) // MOST_MAPS)]
     maps = cnnviz.activations(network, photo, [info.path for info in seen])
@@ -103,6 +106,16 @@ def row(name: str, network: Any, photo: np.ndarray, logits: bool = False) -> str
         f"`{re.sub(r'_[0-9]+$', '', cam.layer)}`",
     )
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def engine_cells(network: Any) -> str:
+    """The last cells of a row: what runs a network, and how much it differs from TensorFlow."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            difference = convert(network, Path(folder)).difference
+            return f" LiteRT | {difference:.0e} |" if difference else " LiteRT | 0 |"
+        except NotConvertedError as error:
+            return f" TensorFlow: {error} | |"
 
 
 def keras_answer(network: Any, photo: np.ndarray, logits: bool) -> np.ndarray:
@@ -164,15 +177,28 @@ def small_row(name: str) -> str:
 
 
 def documented() -> list[str]:
-    """The rows of the document as it is."""
+    """The rows of the document as it is, without their engines."""
+    return [line.rsplit("|", 3)[0] + "|" for line in _lines()]
+
+
+def documented_engines() -> dict[str, str]:
+    """The engine of each network in the document as it is."""
+    cells = [line.split(" | ") for line in _lines()]
+    return {first.removeprefix("| "): engine for first, *_, engine, _ in cells}
+
+
+def _lines() -> list[str]:
     return [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if "×" in line]
 
 
 def write() -> None:
     """Writes the document."""
     photo = photos.random_photo()
-    rows = [row(name, cnnviz.network(stock(name), preset="unit"), photo) for name in STOCK_NAMES]
-    tiny = [small_row(name) for name in builders.NAMES]
+    rows = []
+    for name in STOCK_NAMES:
+        network = cnnviz.network(stock(name), preset="unit")
+        rows.append(row(name, network, photo) + engine_cells(network))
+    tiny = [small_row(name) + engine_cells(builders.network(name)) for name in builders.NAMES]
     text = (
         f"{INTRODUCTION}\n## Stock architectures of keras.applications\n{HEADING}"
         + "\n".join(rows)

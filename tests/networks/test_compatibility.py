@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import builders
-from corpus.compatibility import OUTDATED, STOCK_NAMES, documented, row, stock
+from corpus.compatibility import (
+    OUTDATED,
+    STOCK_NAMES,
+    documented,
+    documented_engines,
+    engine_cells,
+    row,
+    stock,
+)
 
 import cnnviz
 
@@ -53,8 +61,20 @@ def test_a_stock_architecture(name: str, photo: np.ndarray, tmp_path: Path) -> N
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(scores(network.model, picture), expected, rtol=1e-5, atol=1e-6)
     assert row(name, network, photo) in documented(), OUTDATED
+    if CHECKED is STOCK_NAMES:
+        engine, _ = engine_cells(network).split(" | ")
+        assert engine.strip() == documented_engines()[name], OUTDATED
 
 
 def test_the_document_has_a_row_for_each_network_and_no_more() -> None:
     names = [line.split(" | ")[0].removeprefix("| ") for line in documented()]
     assert names == [*STOCK_NAMES, *(name.replace("_", " ") for name in builders.NAMES)], OUTDATED
+
+
+def test_the_document_names_the_engine_of_each_small_network() -> None:
+    """Other tests convert these networks, or see that they cannot be."""
+    engines = documented_engines()
+    for name in builders.NAMES:
+        kind = builders.HALF_PRECISION.get(name)
+        engine = f"TensorFlow: it computes in {kind}" if kind else "LiteRT"
+        assert engines[name.replace("_", " ")] == engine, OUTDATED

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -68,6 +69,16 @@ def test_a_transposed_convolution_has_the_usual_axes(tiny: Tiny) -> None:
 
 def test_a_convolution_without_biases_has_none(tiny: Tiny) -> None:
     assert cnnviz.filters(tiny("convolutions"), "dilated").biases is None
+
+
+def test_a_wrapped_convolution_has_the_kernels_and_biases_of_the_one_inside() -> None:
+    image = keras.Input((6, 6, 3))
+    inside = keras.layers.Conv2D(4, 3, bias_initializer="random_normal")
+    x = keras.layers.SpectralNormalization(inside, name="wrapped")(image)
+    x = keras.layers.Dense(2, "softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    filters = cnnviz.filters(cnnviz.network(keras.Model(image, x), preset="unit"), "wrapped")
+    np.testing.assert_array_equal(filters.kernels, np.asarray(inside.kernel))
+    np.testing.assert_array_equal(filters.biases, np.asarray(inside.bias))
 
 
 def test_half_precision_weights_are_given_as_float32(fresh: Any) -> None:
