@@ -18,11 +18,16 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /app
 
 # The libraries change rarely: this layer stays valid when the code changes. The C++ headers and
-# libclang are only needed to compile TensorFlow operations, and take 350 MB.
+# libclang are only needed to compile TensorFlow operations, and take 350 MB; LiteRT's tools and its
+# drivers for other processors take 30 MB.
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
     && pip uninstall --yes libclang \
-    && rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
+    && packages="$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && rm -r "$packages/tensorflow/include" \
+        "$packages/ai_edge_litert/libLiteRtWebGpuAccelerator.so" \
+        "$packages/ai_edge_litert/tools" \
+        "$packages/ai_edge_litert/vendors"
 
 COPY models/ /models/
 # Where trainings that start from it find it, whatever is mounted at /models.

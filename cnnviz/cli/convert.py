@@ -48,16 +48,11 @@ def convert(
             try:
                 typer.echo(printable(f"{path}: {_convert(path, trust)}"))
             except StorageError as error:
-                raise CnnvizError(f"{error} {_folder_hint()}") from error
+                hint = "Converted models go to the folder CNNVIZ_CACHE, or to the user's cache."
+                raise CnnvizError(f"{error} {hint}") from error
             except CnnvizError as error:
                 failures[str(path)] = str(error)
     finish(failures)
-
-
-def _folder_hint() -> str:
-    from cnnviz.networks.conversions import folder
-
-    return f"Converted models go to {folder()}; the variable CNNVIZ_CACHE names another folder."
 
 
 def _shipped_models() -> list[Path]:
@@ -89,7 +84,7 @@ def _convert(path: Path, trust: bool) -> str:
     card = card_beside(path)
     found = conversions.find(path, fingerprint, card)
     if isinstance(found, conversions.Converted):
-        return f"was converted before, {_size(found)}"
+        return f"was converted before, {_figures(found)}"
     if isinstance(found, conversions.Refusal):
         raise _left_to_tensorflow(found.reason)
     check_folder(conversions.folder())
@@ -97,7 +92,7 @@ def _convert(path: Path, trust: bool) -> str:
     made = conversions.find(path, fingerprint, card)
     if not isinstance(made, conversions.Converted):
         raise ModelError("Its conversion is already gone from the cache, or the file was changed.")
-    return f"converted, {_size(made)}, in {seconds:.0f} s"
+    return f"converted in {seconds:.0f} s, {_figures(made)}"
 
 
 def _convert_file(path: Path, trust: bool) -> float:
@@ -123,6 +118,9 @@ def _left_to_tensorflow(reason: str) -> ModelError:
     return ModelError(f"TensorFlow goes on running it, since LiteRT does not fit: {reason}.")
 
 
-def _size(converted: Converted) -> str:
-    files = (converted.scores[1], converted.maps[1])
-    return f"{sum(file.size for file in files) / 1e6:.1f} MB"
+def _figures(converted: Converted) -> str:
+    size = sum(file.size for _, file in (converted.scores, converted.maps))
+    return (
+        f"{size / 1e6:.1f} MB; largest difference from TensorFlow {converted.difference:.0e} of an "
+        "output's largest value"
+    )
