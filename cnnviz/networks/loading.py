@@ -116,14 +116,18 @@ def load_converted(
 
 def load_with_keras(path: Path, *, trusted: bool = False, preset: str | None = None) -> Network:
     """``load_model``, for TensorFlow to run the network."""
-    start_keras()
-    from cnnviz.networks.keras_files import open_copy, open_file
-
     if trusted and path.is_file():
         with _unpacked(path) as inside:
+            start_keras()
+            from cnnviz.networks.keras_files import open_file
+
             model = open_file(inside.path, path.name)
             return _with_card_beside(path, model, inside.labels, preset)
+    # A file that is refused is refused before Keras starts, which takes seconds.
     with _refusing_by_name(path), sanitised(path) as (inspection, copy):
+        start_keras()
+        from cnnviz.networks.keras_files import open_copy
+
         model = open_copy(copy, path.name)
     return _with_card_beside(path, model, inspection.labels, preset)
 
@@ -171,14 +175,14 @@ def extract_model(path: str | Path, layer: str | None = None) -> Network:
         LayerError: there is no model of that name inside.
         ModelError: Keras cannot load it, or cnnviz cannot show it.
     """
-    start_keras()
-    from cnnviz.networks.keras_files import open_copy
-
     path = Path(path)
     with _refusing_by_name(path), sanitised(path, inner=True) as (inspection, copy):
         name = inspection.config["config"]["name"]
         if layer not in {None, name}:
             raise LayerError(f"There is no model {layer!r} inside {path.name}; there is {name!r}.")
+        start_keras()
+        from cnnviz.networks.keras_files import open_copy
+
         model = open_copy(copy, path.name)
     return _make(model, None, path)
 

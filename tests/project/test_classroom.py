@@ -60,6 +60,6 @@ def test_the_report_names_missed_goals(capsys: pytest.CaptureFixture[str]) -> No
     # 2 s for 100 steps of sessions and one of a browser.
     assert "20 ms of processor time for each step: worker, 7." in printed
     assert "Problems: 2, goal none: missed." in printed
-    assert "p95 of the sessions: 0.90 s, goal ≤ 0.5 s: missed." in printed
+    assert "p95 of the sessions: 0.90 s, goal ≤ 0.35 s: missed." in printed
     assert "Memory, end ÷ 1 min: 1.20, goal ≤ 1.05: missed." in printed
     assert "- 2 × the connection was lost" in printed
