@@ -198,7 +198,8 @@ def announcing_tensorflow(announce: Callable[[], None]) -> Iterator[None]:
 def start(models: Sequence[ModelFile]) -> None:
     """Starts the shared workers, and has one load and compile some models, in this order.
 
-    Those with TensorFlow are started only where the settings say so, or LiteRT is not installed.
+    Those with TensorFlow are started only where the settings say so, LiteRT is not installed, or
+    the first model, which the first page shows, has no conversion.
     Returns at once, and does nothing more until the processes have been replaced. Of more
     models than a worker keeps it takes the first ones, so that none evicts another. The
     steps are submitted one by one, so that a visitor's call never waits for more than one
@@ -216,7 +217,7 @@ def start(models: Sequence[ModelFile]) -> None:
             pool = worker_pools.open_pool(kept[0], tensorflow=tensorflow)
             if isinstance(pool, WorkerPool) and not pool.is_prepared:
                 pool.is_prepared = True
-                _submit_next(pool, steps)
+                _submit_next(pool, steps, first=True)
 
 
 def shutdown() -> None:
@@ -236,7 +237,7 @@ def _ask(question: WorkerCall, seconds: float | None, *, tensorflow: bool = Fals
             raise
 
 
-def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
+def _submit_next(pool: WorkerPool, steps: list[WorkerCall], *, first: bool = False) -> None:
     step = steps[0]
 
     def go_on(done: futures.Future[Any]) -> None:
@@ -244,9 +245,13 @@ def _submit_next(pool: WorkerPool, steps: list[WorkerCall]) -> None:
             return
         if not isinstance(done.exception(), TensorFlowNeededError | None):
             _log.warning("Could not prepare %s: %s", step.model.path, done.exception())
-        if steps[1:]:
-            # The server may be ending.
-            with suppress(*worker_pools.GONE):
+        # The server may be ending.
+        with suppress(*worker_pools.GONE):
+            if first and isinstance(done.exception(), TensorFlowNeededError):
+                tensorflow = worker_pools.open_pool(step.model, tensorflow=True)
+                if isinstance(tensorflow, WorkerPool):
+                    _submit_next(tensorflow, steps[:2])
+            if steps[1:]:
                 _submit_next(pool, steps[1:])
 
     pool.submit(step).add_done_callback(go_on)

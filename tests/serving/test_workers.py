@@ -532,7 +532,7 @@ def test_a_start_prepares_every_model_that_can_be(
         trusted(folder / f"{name}.keras") for name in ("two_classes", "nested_functional")
     )
     with caplog.at_level(logging.WARNING):
-        workers.start([not_converted, gone, flat, other, fifth])
+        workers.start([flat, gone, not_converted, other, fifth])
         # It has returned before the first step, which waits for the process to start.
         assert len(worker_pools.open_pool(flat).executor._pending_work_items) == 1
         # A worker keeps four: the fifth would evict the first.
@@ -543,6 +543,15 @@ def test_a_start_prepares_every_model_that_can_be(
     assert all("Could not prepare" in line and "gone.keras" in line for line in lines)
     # TensorFlow waits for the first question that needs it.
     assert pools() == {worker_pools.SHARED}
+
+
+@pytest.mark.usefixtures("anew")
+def test_tensorflow_starts_with_the_server_if_the_first_model_needs_it(
+    folder: Path, flat: ModelFile
+) -> None:
+    not_converted = trusted(folder / "dense_after_flatten.keras")
+    workers.start([not_converted, flat])
+    assert wait_until(lambda: pools() == {worker_pools.SHARED, worker_pools.TENSORFLOW})
 
 
 @pytest.mark.parametrize(
