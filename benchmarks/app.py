@@ -68,6 +68,12 @@ window.pictures = (key, least) => {
     .filter(part => part.getBoundingClientRect().width > 0);
   return images.length >= least ? images : null;
 };
+// The canvas of a viewer, once it is painted.
+window.canvas = key => {
+  const host = document.querySelector(`.st-key-${key} [data-testid=stBidiComponentIsolated]`);
+  const canvas = host?.shadowRoot?.querySelector('canvas');
+  return canvas?.height > 0 && canvas.getBoundingClientRect().height > 0 ? [canvas] : null;
+};
 """
 _SHELL = """() => {
   const parts = ['stSidebarNavLink', 'stFileUploaderDropzone', 'stHeading']
@@ -169,7 +175,7 @@ def changes_of_layer(page: Page, server: Server, rounds: int) -> Row:
             page.get_by_test_id("stMultiSelect").locator("input").fill(layer)
             option = page.get_by_role("option").filter(has_text=layer).first
             option.wait_for()
-            grid = f"() => window.pictures('activations-{layer}', 1)"
+            grid = "() => window.canvas('activations-1')"
             seconds.append(timed(page, grid, option.click))
     return Row("change of layer, until its grid is repainted", seconds, LAYER)
 

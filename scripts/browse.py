@@ -34,14 +34,17 @@ _ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 
-# Streamlit marks a run in progress and stale elements of the run before; Plotly draws last.
+# Streamlit marks a run in progress and stale elements of the run before; figures are drawn last.
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
+  const viewers = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
+    .filter(viewer => !viewer.closest('[class*="st-key-selection-of"]'));
   return app !== null
     && app.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
-    && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'));
+    && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
+    && viewers.every(viewer => viewer.shadowRoot && viewer.shadowRoot.querySelector('canvas'));
 }"""
 # To add to a page before it loads: counts the starts and ends of runs, and the server's messages.
 COUNT_RUNS = """

@@ -101,7 +101,8 @@ def _height(page: Page) -> int:
         page.evaluate(
             """() => {
               const main = '[data-testid="stMain"] ';
-              const parts = document.querySelectorAll(`${main} details, ${main} .js-plotly-plot`);
+              const kinds = ['details', '.js-plotly-plot', '.stBidiComponent'];
+              const parts = document.querySelectorAll(kinds.map(kind => main + kind).join());
               const inside = [...parts,
                 document.querySelector('[data-testid="stSidebarUserContent"]')];
               const seen = inside.filter(part => part.getBoundingClientRect().right > 0);

@@ -178,7 +178,7 @@ class Tab:
 
     def chart(self, key: str) -> Locator:
         """The chart of that key."""
-        return self.page.locator(f".st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key)} .js-plotly-plot")
+        return self.page.locator(f"{_class_of(key)} .js-plotly-plot")
 
     def pixels(self, key: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of the photo in a chart, without what is around it."""
@@ -186,8 +186,9 @@ class Tab:
         return np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
 
     def painted(self, key: str) -> np.ndarray:
-        """The painted pixels (h, w, 3) of a whole chart."""
-        return np.asarray(Image.open(io.BytesIO(self.chart(key).screenshot())).convert("RGB"))
+        """The painted pixels (h, w, 3) of a whole chart, or of a viewer's tiles."""
+        shown = self.chart(key).or_(self.grid(key)).first
+        return np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("RGB"))
 
     def point(self, key: str, x: float, y: float) -> tuple[float, float]:
         """The position on the screen of a point of a chart's axes; scrolls there."""
@@ -205,14 +206,36 @@ class Tab:
         )
         return across, down
 
-    def tiles(self, key: str) -> dict[str, Any]:
-        """A grid's tiles: their centres x and y on the axes, and the texts for the mouse."""
-        return self.chart(key).evaluate(
-            """gd => {
-              const tiles = gd._fullData.find(trace => trace.customdata && trace.hovertext);
-              return {x: [...tiles.x], y: [...tiles.y], hover: [...tiles.hovertext]};
-            }"""
+    def grid(self, key: str) -> Locator:
+        """The tiles of the viewer of that key."""
+        return self.page.locator(f"{_class_of(key)} [role=grid]")
+
+    def tile(self, key: str, index: int, across: float = 0, down: float = 0) -> tuple[float, float]:
+        """The position on the screen of a tile, from its middle in shares of its place."""
+        grid = self.grid(key)
+        # Not below the header.
+        grid.evaluate("grid => grid.scrollIntoView({block: 'center', behavior: 'instant'})")
+        columns, rows = (int(grid.get_attribute(f"aria-{one}count") or 0) for one in ("col", "row"))
+        row, column = divmod(index, columns)
+        box = grid.bounding_box()
+        assert box is not None
+        return (
+            box["x"] + (column + 0.5 + across) * box["width"] / columns,
+            box["y"] + (row + 0.5 + down) * box["height"] / rows,
         )
+
+    def click_tile(self, key: str, index: int, across: float = 0, down: float = 0) -> Tab:
+        """Clicks on a tile of a grid."""
+        with self.run():
+            self.page.mouse.click(*self.tile(key, index, across, down))
+        return self
+
+    def hover_tile(self, key: str, index: int, across: float = 0, down: float = 0) -> str:
+        """Moves the mouse to a tile, and returns the text that appears."""
+        self.page.mouse.move(*self.tile(key, index, across, down))
+        tip = self.page.locator(f"{_class_of(key)} .tip")
+        tip.wait_for()
+        return tip.inner_text()
 
     def hover(self, key: str, x: float, y: float, says: str = "") -> str:
         """Moves the mouse to a point of a chart, and returns the text that appears."""
@@ -227,6 +250,11 @@ class Tab:
     def title(self, key: str) -> str:
         """A chart's title."""
         return self.chart(key).locator(".gtitle").text_content() or ""
+
+
+def _class_of(key: str) -> str:
+    """The selector of what has that key on a page."""
+    return f".st-key-{re.sub('[^a-zA-Z0-9_-]', '-', key)}"
 
 
 @pytest.fixture

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import wait_until
 from PIL import Image
+
+from scripts.browse import Server
+from tests.e2e.conftest import Tab
 
 IMAGENET = "model=imagenet_efficientnet_lite0"
 
@@ -19,8 +23,8 @@ IMAGENET = "model=imagenet_efficientnet_lite0"
     [
         ("/", ["photo", "overlay", "scores"]),
         ("/network", ["architecture"]),
-        ("/filters", ["filters:stem_conv", "one filter"]),
-        ("/activations", ["activations:stem_act", "channel:stem_act"]),
+        ("/filters", ["all filters", "one filter"]),
+        ("/activations", ["activations 0", "channel:stem_act"]),
         ("/class_activation_map", ["overlay", "map alone", "side by side"]),
     ],
 )
@@ -77,27 +81,68 @@ def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
 
 @pytest.mark.parametrize(("across", "down"), [(0.42, 0.42), (-0.42, -0.42)])
 def test_a_click_near_a_filters_corner_opens_it(tab: Any, across: float, down: float) -> None:
-    tab.open(f"/filters?{IMAGENET}")
-    key, number = "filters:stem_conv", 13
-    tiles = tab.tiles(key)
-    pitch = tiles["x"][1] - tiles["x"][0]
-    x, y = tiles["x"][number] + across * pitch, tiles["y"][number] + down * pitch
-    tab.click(key, x, y)
-    assert tab.page.url.endswith(f"filter={number}")
-    assert tab.chosen("Filter") == f"#{number}"
-    assert tab.title("one filter").startswith(f"Filter {number}")
+    tab.open(f"/filters?{IMAGENET}").click_tile("all filters", 13, across, down)
+    assert tab.page.url.endswith("filter=13")
+    assert tab.chosen("Filter") == "#13"
+    assert tab.title("one filter").startswith("Filter 13")
 
 
-def test_clicks_one_after_another_open_one_after_another(tab: Any) -> None:
+def test_clicks_and_choices_one_after_another_move_the_outline(tab: Any) -> None:
     tab.open(f"/filters?{IMAGENET}")
-    key = "filters:stem_conv"
-    tiles = tab.tiles(key)
     for number in (3, 17, 3):
-        tab.click(key, tiles["x"][number], tiles["y"][number])
+        tab.click_tile("all filters", number)
         assert tab.chosen("Filter") == f"#{number}"
+        assert outlined(tab) == number
     # One that is chosen by name, then another tile.
     assert tab.choose("Filter", "#20").title("one filter").startswith("Filter 20")
-    assert tab.click(key, tiles["x"][9], tiles["y"][9]).chosen("Filter") == "#9"
+    assert outlined(tab) == 20
+    assert tab.click_tile("all filters", 9).chosen("Filter") == "#9"
+
+
+def test_the_keyboard_opens_a_filter(tab: Any) -> None:
+    grid = tab.open(f"/filters?{IMAGENET}&filter=1").grid("all filters")
+    assert grid.get_attribute("aria-label") == "32 filters of stem_conv, input 0 (red)"
+    grid.focus()
+    columns = int(grid.get_attribute("aria-colcount"))
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+        tab.page.keyboard.press(key)
+    cell = grid.get_by_role("gridcell")
+    assert cell.inner_text().startswith(f"Filter {columns + 2}")
+    with tab.run():
+        tab.page.keyboard.press("Enter")
+    assert tab.chosen("Filter") == f"#{columns + 2}"
+    # The keyboard is still where it was.
+    assert cell.get_attribute("aria-selected") == "true"
+    tab.page.keyboard.press("Home")
+    assert cell.inner_text().startswith("Filter 0")
+
+
+def test_a_tap_opens_a_filter_and_a_swipe_scrolls(
+    server: Server, new_tab: Callable[..., Tab]
+) -> None:
+    tab = new_tab(server, has_touch=True)
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    tab.open(f"/filters?{IMAGENET}")
+    with tab.run():
+        tab.page.touchscreen.tap(*tab.tile("all filters", 13))
+    assert tab.page.url.endswith("filter=13")
+    x, y = tab.tile("all filters", 20)
+    touch = tab.page.context.new_cdp_session(tab.page)
+    top = tab.grid("all filters").bounding_box()["y"]
+    for kind, up in (("touchStart", 0), *(("touchMove", 20 * step) for step in range(1, 8))):
+        points = {"type": kind, "touchPoints": [{"x": x, "y": y - up}]}
+        touch.send("Input.dispatchTouchEvent", points)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert wait_until(lambda: tab.grid("all filters").bounding_box()["y"] < top - 50, 10)
+    assert tab.chosen("Filter") == "#13"
+
+
+def outlined(tab: Any) -> int:
+    """The number of the filter that is outlined."""
+    mark = tab.page.locator(".st-key-all-filters .mark.selected").bounding_box()
+    middle = mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2
+    places = [tab.tile("all filters", number) for number in range(32)]
+    return int(np.argmin([np.hypot(x - middle[0], y - middle[1]) for x, y in places]))
 
 
 def test_the_weights_that_are_downloaded_are_those_under_the_mouse(tab: Any) -> None:
@@ -110,12 +155,17 @@ def test_the_weights_that_are_downloaded_are_those_under_the_mouse(tab: Any) -> 
         value = kernels[row, column, 1, 5]
         text = tab.hover("one filter", column, row, says=f"row {row}, column {column}")
         assert number_in(text) == pytest.approx(value, rel=1e-3, abs=1e-6)
+    # The middle of a tile is the kernel's middle; its name is above it.
+    text = tab.hover_tile("all filters", 7, down=0.1)
+    assert text.splitlines()[1:3] == ["weight, row 1, column 1", "Filter 7"]
+    value = float(text.splitlines()[0].replace("−", "-"))
+    assert value == pytest.approx(kernels[1, 1, 1, 7], rel=5e-3)
 
 
 def test_another_layer_repaints_the_grid(tab: Any) -> None:
     tab.open(f"/filters?{IMAGENET}")
     tab.choose("Layer", "block1a_dwconv")
-    assert tab.title("filters:block1a_dwconv").endswith("block1a_dwconv")
+    assert tab.grid("all filters").get_attribute("aria-label").endswith("block1a_dwconv")
     assert "layer=block1a_dwconv" in tab.page.url
 
 
@@ -123,12 +173,11 @@ def test_another_layer_repaints_the_grid(tab: Any) -> None:
 
 
 def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) -> None:
+    key = "activations 0"
     tab.open(f"/activations?{IMAGENET}&sample=chelsea")
-    key = "activations:stem_act"
-    tiles = tab.tiles(key)
-    channel = int(re.search(r"Channel (\d+)", tiles["hover"][6])[1])
-    assert f"Channel {channel}" in tab.hover(key, tiles["x"][6], tiles["y"][6], says="peak")
-    tab.click(key, tiles["x"][6], tiles["y"][6])
+    hovered = tab.hover_tile(key, 6)
+    channel = int(re.search(r"Channel (\d+)", hovered)[1])
+    tab.click_tile(key, 6)
     assert tab.page.url.endswith(f"channel={channel}")
     assert tab.chosen("Channel").startswith(f"#{channel} ")
     with tab.page.expect_download() as download:
@@ -138,6 +187,10 @@ def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) 
     position = f"row {row}, column {column}"
     text = tab.hover("channel:stem_act", float(column), float(row), says=position)
     assert number_in(text) == pytest.approx(values.max(), rel=1e-3)
+    # In the grid, too.
+    row, column = (int(one) for one in re.search(r"row (\d+), column (\d+)", hovered).groups())
+    shown = float(hovered.splitlines()[0].replace("−", "-"))
+    assert shown == pytest.approx(values[row, column], rel=6e-3, abs=1e-6)
 
 
 def test_another_layer_repaints_the_channels(tab: Any) -> None:
@@ -145,9 +198,18 @@ def test_another_layer_repaints_the_channels(tab: Any) -> None:
     tab.page.get_by_test_id("stMultiSelect").locator("input").fill("top_act")
     with tab.run():
         tab.page.get_by_role("option").filter(has_text="top_act").first.click()
-    assert "1280 channels" in tab.title("activations:top_act")
-    assert tab.painted("activations:top_act").std() > 10
-    assert tab.chart("activations:stem_act").count() == 1
+    grid = tab.grid("activations 1")
+    assert "1280 channels" in grid.get_attribute("aria-label")
+    assert tab.painted("activations 1").std() > 10
+    assert tab.grid("activations 0").count() == 1
+    # The first of them are large enough to be told apart; all are shown on demand, or larger.
+    rows, columns = (int(grid.get_attribute(f"aria-{one}count")) for one in ("row", "col"))
+    assert rows * columns < 1280
+    assert grid.bounding_box()["width"] / columns >= 24
+    tab.page.get_by_role("button", name="Show all 1,280").click()
+    assert int(grid.get_attribute("aria-rowcount")) == -(-1280 // columns)
+    tab.page.get_by_role("button", name="Larger tiles").last.click()
+    assert int(grid.get_attribute("aria-colcount")) < columns
 
 
 # --- Network ----------------------------------------------------------------------------------

@@ -97,8 +97,9 @@ def test_a_class_watches_one_training(
 
     # The curves grow, and the three pictures are shown.
     wait_for_epochs(teacher, 2)
-    for key in ("training overlay", "training filters", "training activations"):
-        teacher.chart(key).first.wait_for()
+    teacher.chart("training overlay").first.wait_for()
+    for key in ("training filters", "training activations"):
+        teacher.grid(key).first.wait_for()
     before = len(points(teacher, "training loss")[0])
     wait_for_epochs(teacher, before + 1)
 

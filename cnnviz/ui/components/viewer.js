@@ -424,7 +424,7 @@ function number(value) {
   if (!Number.isFinite(value)) return "not a number";
   const size = Math.abs(value);
   const short = size === 0 || (size >= 1e-3 && size < 1e5);
-  return (short ? String(+value.toPrecision(3)) : value.toExponential(2)).replace("-", "−");
+  return (short ? String(+value.toPrecision(3)) : value.toExponential(2)).replaceAll("-", "−");
 }
 
 class Viewer {
@@ -453,7 +453,8 @@ class Viewer {
     viewers.set(scene.key, this);
     this.watch.observe(this.box);
     if (scene === former && dark === this.dark) return;
-    if (scene.id !== former?.id) {
+    const other = scene.id !== former?.id;
+    if (other) {
       Object.assign(this, { columns: null, all: false, chosen: scene.chosen, opacity: scene.opacity });
     }
     Object.assign(this, { scene, dark });
@@ -466,7 +467,11 @@ class Viewer {
       this.items = this.regions.flatMap((region) => region.items);
     }
     for (const [at, region] of this.regions.entries()) region.load(scene.regions[at]);
-    this.buildBar();
+    if (other) for (const item of this.items) item.selected = -1;
+    const { id, title, legend, classes } = scene;
+    const shown = JSON.stringify([id, title, legend, classes, dark]);
+    if (shown !== this.shown) this.buildBar();
+    this.shown = shown;
     this.layOut();
     this.applySelection();
   }
@@ -583,6 +588,7 @@ class Viewer {
     const selection = selections.get(this.scene.key);
     if (selection?.scene !== this.scene.id) return;
     const item = this.items.find(({ spec }) => spec.name === selection.item);
+    if (!item) return;
     item.selected = selection.index;
     if (selection.index >= item.place?.shown) this.layOut({ all: true });
     else if (item.place) item.mark({ selected: selection.index });
