@@ -26,6 +26,7 @@ import cnnviz
 from cnnviz.errors import ModelError, RefusedModelError
 from cnnviz.inspection import gate, keras2_functions, kinds
 from cnnviz.networks import loading
+from cnnviz.networks.engines import conversion
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,7 @@ SHARE_OF_LAYERS = 3
 
 CORPUS = Path(__file__).resolve().parent.parent / "corpus" / "keras2"
 NETWORKS = json.loads((CORPUS / "index.json").read_text())["networks"]
+PICTURES = [file for network in NETWORKS if network["picture"] for file in network["files"]]
 TOLERANCE = 1e-5
 
 
@@ -167,6 +169,13 @@ def test_keras_3_gives_the_outputs_of_keras_2(
     assert len(outputs) == len(network["outputs"])
     for output, name in zip(outputs, network["outputs"], strict=True):
         np.testing.assert_allclose(output, arrays()[name], rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("file", PICTURES if EVERY_FILE else PICTURES[::23])
+def test_litert_runs_every_network_for_pictures(file: str, tmp_path: Path) -> None:
+    path = tmp_path / f"model{Path(file).suffix}"
+    path.write_bytes(contents()[file])
+    assert conversion.convert(loading.load_model(path), tmp_path).difference < 1e-5
 
 
 def test_every_layer_that_keras_2_had_is_in_the_corpus() -> None:
