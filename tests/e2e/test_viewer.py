@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -42,10 +43,10 @@ _START = """async ([js, css, dark]) => {
   window.module = await import(URL.createObjectURL(code));
   window.events = [];
 }"""
-_SHOW = """bytes => {
+_SHOW = """([text, parentElement]) => {
   module.default({
-    data: Uint8Array.from(bytes),
-    parentElement: root,
+    data: Uint8Array.from(atob(text), letter => letter.charCodeAt(0)),
+    parentElement: parentElement ?? root,
     setTriggerValue: (name, value) => events.push([name, value]),
   });
 }"""
@@ -65,16 +66,13 @@ class Stage:
 
     def show(self, scene: Scene | bytes) -> Stage:
         packed = scene if isinstance(scene, bytes) else pack(scene, "key")
-        self.page.evaluate(_SHOW, list(packed))
+        self.page.evaluate(_SHOW, [base64.b64encode(packed).decode(), None])
         return self
 
     def select(self, scene: str, index: int) -> Stage:
         """As ``viewer.select`` does, by a message of its own, to an element of its own."""
         header = {"kind": "selection", "of": "key", "scene": scene, "item": "tiles", "index": index}
-        self.page.evaluate(
-            "bytes => module.default({data: Uint8Array.from(bytes), parentElement: {}})",
-            list(buffer(header, [])),
-        )
+        self.page.evaluate(_SHOW, [base64.b64encode(buffer(header, [])).decode(), {}])
         return self
 
     def pixels(self, region: int = 0) -> np.ndarray:
