@@ -56,8 +56,8 @@ PAGES = (
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )
-# The charts that only show numbers computed from the photo, by the start of their keys.
-RESULTS = ("activations:", "map alone")
+# What only shows numbers computed from the photo, charts and viewers, by the start of their keys.
+RESULTS = ("activations ", "channel:", "map alone")
 # Elements that no page may contain.
 WRONG = ("stException", "stAlertContentError", "stAlertContentWarning")
 # The kind of a process, by a part of its command line; all others are workers.
@@ -134,7 +134,8 @@ async def pause(person: Visitor, test: LoadTest, chance: random.Random, name: st
     test.problems += person.problems
     person.problems.clear()
     if name:
-        results = [spec for key, spec in person.charts.items() if key.startswith(RESULTS)]
+        shown = {**person.charts, **person.viewers}
+        results = [str(shown[key]) for key in shown if key.startswith(RESULTS)]
         digests = [hashlib.sha256(spec.encode()).hexdigest() for spec in results]
         pictures = person.thumbnails + digests
         test.problems += mix_ups(name, person.captions, pictures, test.owners)

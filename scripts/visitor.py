@@ -167,6 +167,13 @@ class Visitor:
         charts = [one.plotly_chart for one in self._of("plotly_chart")]
         return {chart.id.partition("-chart:")[2]: chart.spec for chart in charts}
 
+    @property
+    def viewers(self) -> dict[str, bytes]:
+        """What the viewers draw, by the keys that the app gave them."""
+        viewers = [one.bidi_component for one in self._of("bidi_component")]
+        # Its identity is `$$ID-`, a hash, and the key.
+        return {viewer.id.split("-", 2)[2]: viewer.bytes for viewer in viewers}
+
     def _box(self, label: str) -> Selectbox | MultiSelect:
         boxes: list[Selectbox | MultiSelect] = [one.selectbox for one in self._of("selectbox")]
         boxes += [one.multiselect for one in self._of("multiselect")]

@@ -28,7 +28,8 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             another = person.options("Layers")[3]
             await person.choose("Layers", another)
             assert person.chosen("Layers") == [another]
-            assert f"activations:{another.split(' ')[0]}" in person.charts
+            assert f"channel:{another.split(' ')[0]}" in person.charts
+            assert len(person.viewers["activations 0"]) > 10_000
             assert person.link == f"activations{MODEL}&photo=own&layer={another.split(' ')[0]}"
             await other.choose("Network", person.chosen("Network")[0])
             assert person.captions[0].startswith("mine.png")

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import cnnviz
-from cnnviz.errors import ModelError, RefusedModelError
+from cnnviz.errors import RefusedModelError
 from cnnviz.inspection import gate, keras2_functions, kinds
 from cnnviz.networks import loading
 from cnnviz.networks.engines import conversion
@@ -127,21 +127,14 @@ def contents() -> dict[str, bytes]:
 
 def load(path: Path, *, picture: bool) -> Any:
     """The Keras 3 model; a network for pictures comes all the way that it comes in the app."""
-    import keras
-
     if picture:
         return loading.load_model(path).model
+    from cnnviz.networks.keras_files import open_copy
+
     found = gate.inspect_model(path)
     copy = path.with_name(f"copy{found.suffix}")
     gate.write_sanitised(path, found, copy)
-    try:
-        model = keras.saving.load_model(copy, compile=False, safe_mode=True)
-    except Exception as error:
-        raise ModelError("Keras cannot load the copy.") from error
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()
-    return model
+    return open_copy(copy, path.name)
 
 
 def outputs_of(model: Any, inputs: list[Any]) -> list[Any]:
