@@ -57,7 +57,7 @@ PAGES = (
     ("network", "Network", None),
 )
 # What only shows numbers computed from the photo, charts and viewers, by the start of their keys.
-RESULTS = ("activations ", "channel:", "map alone")
+RESULTS = ("activations ", "map alone")
 # Elements that no page may contain.
 WRONG = ("stException", "stAlertContentError", "stAlertContentWarning")
 # The kind of a process, by a part of its command line; all others are workers.
@@ -134,9 +134,9 @@ async def pause(person: Visitor, test: LoadTest, chance: random.Random, name: st
     test.problems += person.problems
     person.problems.clear()
     if name:
-        shown = {**person.charts, **person.viewers}
-        results = [str(shown[key]) for key in shown if key.startswith(RESULTS)]
-        digests = [hashlib.sha256(spec.encode()).hexdigest() for spec in results]
+        shown = {key: spec.encode() for key, spec in person.charts.items()} | person.viewers
+        results = [data for key, data in shown.items() if key.startswith(RESULTS)]
+        digests = [hashlib.sha256(data).hexdigest() for data in results]
         pictures = person.thumbnails + digests
         test.problems += mix_ups(name, person.captions, pictures, test.owners)
     await asyncio.sleep(chance.uniform(0.8, 1.2) * PAUSE)
