@@ -61,7 +61,7 @@ _log = logging.getLogger(__name__)
 
 
 class LostConversionError(Exception):
-    """A file of a conversion is gone, or cannot be opened any more."""
+    """A file of a conversion is gone, or LiteRT cannot run it here."""
 
 
 @dataclass(frozen=True)

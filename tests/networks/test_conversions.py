@@ -665,6 +665,17 @@ def test_weights_that_are_no_numbers_are_left_to_tensorflow(tmp_path: Path) -> N
         conversion.convert(network, tmp_path)
 
 
+def test_a_litert_that_does_not_work_says_nothing_of_the_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(conversions.folder())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+        with pytest.raises(ModelError, match=r"LiteRT does not work here\."):
+            convert_file(model, trusted=True)
+    assert found(model) is None
+
+
 # --- Only of what is trusted, and does not change ----------------------------------------------
 
 
