@@ -153,8 +153,69 @@ def test_a_user_without_a_home_gets_an_answer(
         store_again(model, whole)
 
 
+# --- Replaced while it is in use --------------------------------------------------------------
+
+CHANGED = r"flat\.keras was changed while it was in use\. Load it again\."
+
+
+def put_another(path: Path) -> None:
+    """Puts a file in the place of a model that has the same layers and other weights."""
+    network = builders.fresh("flat")
+    for weight in network.model.weights:
+        weight.assign(weight + 1)
+    network.model.save(path.with_name("other.keras"))
+    path.with_name("other.keras").replace(path)
+
+
+def write_into(path: Path) -> None:
+    """Writes the bytes that are there, as the end of a copy that was not finished before."""
+    path.write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("change", [put_another, write_into])
+def test_weights_of_another_file_are_an_error(
+    model: Path, photo: np.ndarray, change: Callable[[Path], None]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    cnnviz.filters(network, "conv1")
+    change(model)
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.filters(network, "conv1")
+    # The weights of the last layer make the map.
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.class_activation_map(network, photo)
+    assert cnnviz.predict(network, photo).label in builders.LABELS
+
+
+def test_weights_that_were_read_before_stay_those_of_the_file_that_was_loaded(
+    model: Path, photo: np.ndarray
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    before = cnnviz.class_activation_map(network, photo)
+    put_another(model)
+    after = cnnviz.class_activation_map(network, photo)
+    np.testing.assert_array_equal(after.values, before.values)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_weights_of_a_file_that_is_gone_are_an_error(
+    model: Path, change: Callable[[Path], None]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    change(model)
+    with pytest.raises(ModelError, match=r"flat\.keras (cannot be read|was changed)"):
+        cnnviz.filters(network, "conv1")
+
+
 @pytest.mark.usefixtures("without_keras")
-def test_a_model_that_was_replaced_meanwhile_is_named(
+def test_keras_does_not_open_another_file(model: Path, photo: np.ndarray) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    put_another(model)
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.class_activation_map(network, photo, layer="conv1")
+
+
+def test_a_model_that_is_replaced_while_keras_opens_it_is_not_used(
     model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     """Its gradients would be those of another network."""
@@ -163,7 +224,7 @@ def test_a_model_that_was_replaced_meanwhile_is_named(
     monkeypatch.setattr(
         loading, "load_with_keras", lambda *_, **__: replace(other, fingerprint="another")
     )
-    with pytest.raises(ModelError, match=r"flat.keras was changed while it was in use"):
+    with pytest.raises(ModelError, match=CHANGED):
         cnnviz.class_activation_map(network, photo, layer="conv1")
 
 
@@ -188,6 +249,11 @@ def test_another_model_or_another_part_of_the_card_is_another_entry(model: Path)
     assert not has(preprocessing=steps(width=14))
     assert not has(preprocessing=steps(channels=1))
     assert find(model, fingerprint, None) is None
+
+
+def test_another_processor_is_another_entry(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversions.platform, "machine", lambda: "another")
+    assert found(model) is None
 
 
 @pytest.mark.parametrize("package", ["ai-edge-litert", "keras", "tensorflow"])
@@ -256,6 +322,98 @@ def test_a_damaged_entry_is_not_used_and_made_again(
     assert cnnviz.load_model(model, trusted=True).converted is None
     store_again(model, whole)
     assert entry(model) == whole
+
+
+def test_a_description_of_another_card_is_not_used(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = next(conversions.folder().glob("*.json"))
+    text = json.loads(description.read_text())
+    text["view"][1] += 1
+    description.write_text(json.dumps(text))
+    assert found(model) is None
+    assert "the description is that of another card" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", ["*.json", "*.tflite"])
+def test_a_pipe_is_not_waited_for(model: Path, pattern: str) -> None:
+    file = next(conversions.folder().glob(pattern))
+    file.unlink()
+    os.mkfifo(file)
+    assert found(model) is None
+
+
+def test_a_description_without_an_end_is_not_read(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = next(conversions.folder().glob("*.json"))
+    os.truncate(description, 100 << 30)
+    assert found(model) is None
+    assert "it has more than 8 MB" in caplog.text
+
+
+# --- Of others ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "used"), [(0o777, False), (0o775, False), (0o1777, True)])
+def test_a_folder_in_which_others_may_write_is_not_used(
+    model: Path, caplog: pytest.LogCaptureFixture, mode: int, used: bool
+) -> None:
+    whole = entry(model)
+    conversions.folder().chmod(mode)
+    assert (found(model) is not None) is used
+    assert ("Other users may write in" in caplog.text) is not used
+    if used:
+        store_again(model, whole)
+    else:
+        with pytest.raises(StorageError, match="take that permission away"):
+            store_again(model, whole)
+
+
+def test_the_folder_is_made_for_its_user_alone(model: Path) -> None:
+    assert conversions.folder().stat().st_mode & 0o777 == 0o700
+
+
+def owned_by(user: int, file: Path | None, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Lets a file, or all of them, belong to a user: only root may give a real file away."""
+    real = getattr(Path, how)
+
+    def status(self: Path, **kwargs: Any) -> os.stat_result:
+        found = real(self, **kwargs)
+        if file not in {None, self}:
+            return found
+        whole = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return os.stat_result((*found[:4], user, *found[5:]), whole)
+
+    monkeypatch.setattr(Path, how, status)
+
+
+@pytest.mark.parametrize("pattern", [".", "*.json", "*.tflite"])
+@pytest.mark.parametrize("how", ["stat", "lstat"], ids=["itself", "a link"])
+def test_what_belongs_to_somebody_else_is_not_used(
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    pattern: str,
+    how: str,
+) -> None:
+    whole = entry(model)
+    theirs = conversions.folder() if pattern == "." else next(conversions.folder().glob(pattern))
+    owned_by(os.geteuid() + 1, theirs, monkeypatch, how)
+    for _ in range(2):
+        assert found(model) is None
+    assert caplog.text.count(f"{theirs} belongs to another user") == 1
+    if pattern == ".":
+        with pytest.raises(StorageError, match="belongs to another user"):
+            store_again(model, whole)
+
+
+def test_what_root_has_made_is_used_by_others(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image, whose server is the user 65534."""
+    for how in ("stat", "lstat"):
+        owned_by(0, None, monkeypatch, how)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    assert found(model) is not None
 
 
 # --- Killed, twice at once, full and read-only ----------------------------------------------
@@ -351,7 +509,7 @@ def test_where_nothing_can_be_stored_the_answer_still_comes(
         monkeypatch.setattr(Path, "write_bytes", fill)
     else:
         monkeypatch.setenv("CNNVIZ_CACHE", str(model / "cache"))
-    with pytest.raises(StorageError, match=r"tflite cannot be written") as error:
+    with pytest.raises(StorageError, match=r"(tflite|cache) cannot be written") as error:
         store_again(model, whole)
     assert error.value.full is (problem == "full disk")
     network = cnnviz.load_model(model, trusted=True)
@@ -405,6 +563,25 @@ def test_the_entries_that_were_used_longest_ago_go_first(
     monkeypatch.setattr(conversions, "_MAX_BYTES", 1)
     store("e" * 64, None, whole[0], *files)
     assert entries() == ["e"]
+
+
+def test_files_of_a_person_in_the_folder_are_left_alone(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where CNNVIZ_CACHE is a folder that holds other things."""
+    whole = entry(model)
+    shutil.rmtree(conversions.folder())
+    names = {"card.json", "net.tflite", ".theirs.part", f"{'a' * 40}.json", f".{'a' * 31}g.part"}
+    ours = {f".{'a' * 32}.part", f"{'a' * 40}-{'b' * 16}.{'c' * 16}.tflite"}
+    conversions.folder().mkdir()
+    for name in names | ours:
+        (conversions.folder() / name).write_text("{}")
+        os.utime(conversions.folder() / name, (1, 1))
+    monkeypatch.setattr(conversions, "_MAX_BYTES", 1)
+    store_again(model, whole)
+    left = {file.name for file in conversions.folder().iterdir()}
+    assert names <= left
+    assert not ours & left
 
 
 # --- Refused --------------------------------------------------------------------------------
@@ -486,6 +663,72 @@ def test_weights_that_are_no_numbers_are_left_to_tensorflow(tmp_path: Path) -> N
     kernel.assign(np.full(kernel.shape, np.nan))
     with pytest.raises(NotConvertedError, match="weights of it are not numbers"):
         conversion.convert(network, tmp_path)
+
+
+def test_a_litert_that_does_not_work_says_nothing_of_the_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(conversions.folder())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+        with pytest.raises(ModelError, match=r"LiteRT does not work here\."):
+            convert_file(model, trusted=True)
+    assert found(model) is None
+
+
+# --- Only of what is trusted, and does not change ----------------------------------------------
+
+
+def test_a_model_that_is_neither_shipped_nor_trusted_is_not_converted(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "load_with_keras", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(ModelError, match="it is neither shipped nor trusted"):
+        convert_file(model)
+
+
+def touch_card(path: Path) -> None:
+    card = read_card(path.with_suffix(".json"))
+    write_card(card.model_copy(update={"output": "scores"}), path.with_suffix(".json"))
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["converted", "refused"])
+@pytest.mark.parametrize("when", ["before Keras opens it", "after", "after its weights are found"])
+@pytest.mark.parametrize("change", [put_another, touch_card])
+def test_of_a_file_that_changes_meanwhile_nothing_is_kept(
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    when: str,
+    refused: bool,
+) -> None:
+    """Else the next user of the other file would get the answers of this one."""
+    whole = entry(model)
+    converted = found(model)
+    shutil.rmtree(conversions.folder())
+
+    def load(path: Path, **how: Any) -> Any:
+        if when == "before Keras opens it":
+            change(path)
+        network = loading.load_with_keras(path, **how)
+        if when == "after":
+            change(path)
+        return network
+
+    def convert(*_: Any) -> Any:
+        if when == "after its weights are found":
+            change(model)
+        if refused:
+            raise NotConvertedError("why")
+        return converted
+
+    monkeypatch.setattr(conversion, "load_with_keras", load)
+    monkeypatch.setattr(conversion, "convert", convert)
+    # The files that were converted are those of another folder.
+    monkeypatch.setattr(Path, "read_bytes", lambda _: whole[1])
+    with pytest.raises(ModelError, match=r"flat\.keras was changed while it was converted"):
+        convert_file(model, trusted=True)
+    assert not conversions.folder().exists()
 
 
 # --- Weights --------------------------------------------------------------------------------
