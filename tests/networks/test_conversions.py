@@ -463,6 +463,39 @@ def test_a_conversion_whose_first_classes_are_others_is_refused(
         conversion.convert(builders.network("flat"), model.parent)
 
 
+def test_the_gradients_of_every_first_class_and_picture_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = builders.network("flat")
+    backward, compared = tensorflow.backward, []
+
+    def spoil(network: Any, inputs: Any, layers: frozenset[str], target: int) -> Any:
+        compared.append((float(inputs.sum()), target))
+        values = backward(network, inputs, layers, target)
+        gradients = values.gradients
+        if target == 2 and not inputs.any():
+            gradients = {path: maps * 1.001 for path, maps in gradients.items()}
+        return replace(values, gradients=gradients)
+
+    monkeypatch.setattr(tensorflow, "backward", spoil)
+    with pytest.raises(NotConvertedError, match=r"the gradient at conv2 differs by 1.0e-03"):
+        conversion.convert(network, tmp_path)
+    assert len({picture for picture, _ in compared}) == 3
+    assert {target for _, target in compared} == {0, 1, 2}
+
+
+def test_an_error_that_nobody_thought_of_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise IndexError("index 1 is out of bounds")
+
+    monkeypatch.setattr(conversion.linear_heads, "with_gradients", fail)
+    with pytest.raises(NotConvertedError, match="^it cannot be compared: IndexError$"):
+        conversion.convert(builders.network("flat"), tmp_path)
+    assert "index 1 is out of bounds" in caplog.text
+
+
 def test_an_operation_that_litert_lacks_is_named_and_left_to_tensorflow(
     tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
