@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 
 from cnnviz.settings import PACKAGE
+from cnnviz.storage import hash_file
 
 # In the format of the command sha256sum.
 CHECKSUMS = PACKAGE / "shipped_models.sha256"
@@ -21,5 +21,4 @@ def shipped() -> dict[str, str]:
 
 def fingerprint_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path).sha256

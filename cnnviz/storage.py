@@ -1,9 +1,12 @@
-"""Files that are written completely or not at all, and parts of names and files."""
+"""Files that are written completely or not at all, and what tells one file from another."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnnviz.errors import StorageError
@@ -19,6 +22,39 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNFINISHED = ".*.part"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+
+# Device and number of a file, its size, and when it was written, in nanoseconds since 1970.
+FileIdentity = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class HashedFile:
+    """What a file held, and which file that was.
+
+    Attributes:
+        sha256: of its content, in hexadecimal.
+        identity: another one is another file, or has another content.
+    """
+
+    sha256: str
+    identity: FileIdentity
+
+
+def hash_file(path: Path) -> HashedFile:
+    """Reads a whole file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        # First: who writes into the file while it is read changes its identity.
+        identity = identity_of(os.fstat(file.fileno()))
+        return HashedFile(hashlib.file_digest(file, "sha256").hexdigest(), identity)
+
+
+def identity_of(status: os.stat_result) -> FileIdentity:
+    """The identity of the file that a status was read of."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def replace_file(path: Path, data: bytes | memoryview) -> None:

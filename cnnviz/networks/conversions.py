@@ -29,7 +29,7 @@ from cnnviz.networks.values import GraphFacts, View
 from cnnviz.networks.weights import LayerWeights, StoredWeights
 from cnnviz.settings import read_settings
 from cnnviz.shipped_models import fingerprint_of
-from cnnviz.storage import UNFINISHED, write_whole
+from cnnviz.storage import UNFINISHED, FileIdentity, write_whole
 
 # To be raised when what is in an entry, or how it is made, changes.
 _FORMAT = 2
@@ -130,6 +130,8 @@ class Converted:
         maps: the file and the network that gives the output of every layer.
         model: the file of the model itself.
         difference: as in ``Conversion``.
+        identity: of the model's file when it was hashed: no other one has these weights. None
+            where nobody else has the file.
         kept: weights of the dense layers at the end, once they were read.
     """
 
@@ -139,6 +141,7 @@ class Converted:
     maps: tuple[Path, LiteNetwork]
     model: Path
     difference: float
+    identity: FileIdentity | None = None
     kept: dict[str, LayerWeights] = field(default_factory=dict, compare=False, repr=False)
 
 

@@ -28,8 +28,9 @@ from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.conversions import Converted
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import ModelSource, Network
+from cnnviz.networks.weights import changed_in_use
 from cnnviz.shipped_models import fingerprint_of, shipped
-from cnnviz.storage import read_small_file
+from cnnviz.storage import HashedFile, hash_file, read_small_file
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +70,7 @@ def load_converted(
     *,
     trusted: bool = False,
     preset: str | None = None,
-    fingerprint: str | None = None,
+    hashed: HashedFile | None = None,
 ) -> Network | None:
     """The network of a shipped or trusted model that was converted; None of any other.
 
@@ -77,7 +78,7 @@ def load_converted(
         path: as in ``load_model``.
         trusted: as in ``load_model``.
         preset: as in ``load_model``.
-        fingerprint: SHA-256 of the file where it is known; else it is computed.
+        hashed: what ``hash_file`` gave for the file, if it was read before.
 
     Raises:
         ModelError: the file cannot be read.
@@ -85,10 +86,8 @@ def load_converted(
     """
     if not path.is_file():
         return None
-    try:
-        fingerprint = fingerprint or fingerprint_of(path)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
+    hashed = hashed or _hash(path)
+    fingerprint = hashed.sha256
     if not trusted and fingerprint not in shipped().values():
         return None
     beside = card_beside(path)
@@ -98,9 +97,12 @@ def load_converted(
     facts = converted.facts
 
     def load() -> keras.Model:
+        # Before: nobody said that another file may be opened. After: it may come meanwhile.
+        if _hash(path).sha256 != fingerprint:
+            raise changed_in_use(path)
         network = load_with_keras(path, trusted=trusted, preset=preset)
         if network.fingerprint != fingerprint:
-            raise ModelError(f"{path.name} was changed while it was in use. Load it again.")
+            raise changed_in_use(path)
         return network.model
 
     card = beside
@@ -111,7 +113,15 @@ def load_converted(
         card = with_preset(card, preset)
     check_card(facts.structure, card, card_path(path).name)
     source = ModelSource(load)
+    converted = dataclasses.replace(converted, identity=hashed.identity)
     return Network(source, card, facts.structure, path, fingerprint, converted)
+
+
+def _hash(path: Path) -> HashedFile:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def load_with_keras(path: Path, *, trusted: bool = False, preset: str | None = None) -> Network:

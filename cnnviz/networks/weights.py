@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import LayerError
+from cnnviz.errors import LayerError, ModelError
 from cnnviz.networks.structure import no_such_layer, without_call_numbers
+from cnnviz.storage import FileIdentity, identity_of
 
 if TYPE_CHECKING:
     from cnnviz.networks.network import Network
@@ -66,7 +68,7 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
 
     Raises:
         LayerError: there is no such layer.
-        ModelError: the network's file cannot be read any more.
+        ModelError: the network's file cannot be read any more, or is another one now.
     """
     converted = network.converted
     if converted is None:
@@ -81,13 +83,16 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
         return _weights_in_model(network, path) if layers[name].parameters else None
     if name in converted.kept:
         return converted.kept[name]
-    with open_weights(converted.model) as file:
+    try:
+        with open_weights(converted.model, converted.identity) as file:
 
-        def read(dataset: str | None) -> Floats | None:
-            return None if dataset is None else np.asarray(file[dataset], np.float32)
+            def read(dataset: str | None) -> Floats | None:
+                return None if dataset is None else np.asarray(file[dataset], np.float32)
 
-        kernel = np.asarray(file[stored.kernel], np.float32)
-        weights = LayerWeights(kernel, read(stored.bias), read(stored.pointwise))
+            kernel = np.asarray(file[stored.kernel], np.float32)
+            weights = LayerWeights(kernel, read(stored.bias), read(stored.pointwise))
+    except (LookupError, OSError, zipfile.BadZipFile) as error:
+        raise ModelError(f"The weights in {converted.model.name} cannot be read.") from error
     # Every map of a class needs them again.
     if path in converted.facts.graph.head.dense_layers:
         converted.kept[name] = weights
@@ -121,20 +126,41 @@ def model_weights(layer: Any) -> LayerWeights | None:
 
 
 @contextmanager
-def open_weights(path: Path) -> Iterator[h5py.File]:
+def open_weights(path: Path, identity: FileIdentity | None = None) -> Iterator[h5py.File]:
     """The weights in a model's file, ``.keras`` or ``.h5``, of somebody whom one trusts.
 
+    Args:
+        path: the file.
+        identity: of the file that it must still be; None if that does not matter.
+
     Raises:
+        ModelError: it is another file now, or was written to.
         OSError: the file is not there, or is none of these.
     """
-    if not zipfile.is_zipfile(path):
-        with h5py.File(path) as file:
+    with path.open("rb") as opened:
+        # What was opened is read to its end, whatever gets its name meanwhile.
+        _check_identity(opened, path, identity)
+        with h5py.File(_weights(opened)) as file:
             yield file
-        return
-    with zipfile.ZipFile(path) as archive:
-        data = io.BytesIO(archive.read(_WEIGHTS))
-    with h5py.File(data) as file:
-        yield file
+        _check_identity(opened, path, identity)
+
+
+def _check_identity(file: IO[bytes], path: Path, identity: FileIdentity | None) -> None:
+    if identity is not None and identity_of(os.fstat(file.fileno())) != identity:
+        raise changed_in_use(path)
+
+
+def changed_in_use(path: Path) -> ModelError:
+    """The error for a model whose file is not the one any more that was loaded."""
+    return ModelError(f"{path.name} was changed while it was in use. Load it again.")
+
+
+def _weights(file: IO[bytes]) -> IO[bytes]:
+    """The HDF5 file in a ``.keras`` file; a file of another kind itself."""
+    if not zipfile.is_zipfile(file):
+        return file
+    with zipfile.ZipFile(file) as archive:
+        return io.BytesIO(archive.read(_WEIGHTS))
 
 
 def stored_weights(path: Path, wanted: dict[str, LayerWeights]) -> dict[str, StoredWeights]:

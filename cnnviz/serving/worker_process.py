@@ -25,6 +25,7 @@ from cnnviz.processes import follow
 from cnnviz.sandbox.confinement import confine, protect_memory
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings
+from cnnviz.storage import HashedFile, hash_file
 
 if TYPE_CHECKING:
     from cnnviz.inspection.gate import Inspection
@@ -321,24 +322,22 @@ def load_converted(model: ModelFile) -> Network:
     if model in _refused:
         raise TensorFlowNeededError(needed)
     try:
-        fingerprint = _fingerprint(model.path, model.modified, model.size)
+        hashed = _hashed(model.path, model.modified, model.size)
     except OSError as error:
         raise ModelError(f"There is no model file at {path}.") from error
-    network = loading.load_converted(path, trusted=True, fingerprint=fingerprint)
+    network = loading.load_converted(path, trusted=True, hashed=hashed)
     if network is not None:
         return network
-    found = conversions.find(path, fingerprint, loading.card_beside(path))
+    found = conversions.find(path, hashed.sha256, loading.card_beside(path))
     if isinstance(found, conversions.Refusal):
         _refused.add(model)
     raise TensorFlowNeededError(needed, convertible=model not in _refused)
 
 
 @functools.lru_cache(maxsize=64)
-def _fingerprint(path: str, _modified: int, _size: int) -> str:
+def _hashed(path: str, _modified: int, _size: int) -> HashedFile:
     """The SHA-256 of a file, which is read again only if it changed."""
-    from cnnviz.shipped_models import fingerprint_of
-
-    return fingerprint_of(Path(path))
+    return hash_file(Path(path))
 
 
 def _refuse_tensorflow() -> NoReturn:

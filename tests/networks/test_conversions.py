@@ -153,8 +153,69 @@ def test_a_user_without_a_home_gets_an_answer(
         store_again(model, whole)
 
 
+# --- Replaced while it is in use --------------------------------------------------------------
+
+CHANGED = r"flat\.keras was changed while it was in use\. Load it again\."
+
+
+def put_another(path: Path) -> None:
+    """Puts a file in the place of a model that has the same layers and other weights."""
+    network = builders.fresh("flat")
+    for weight in network.model.weights:
+        weight.assign(weight + 1)
+    network.model.save(path.with_name("other.keras"))
+    path.with_name("other.keras").replace(path)
+
+
+def write_into(path: Path) -> None:
+    """Writes the bytes that are there, as the end of a copy that was not finished before."""
+    path.write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("change", [put_another, write_into])
+def test_weights_of_another_file_are_an_error(
+    model: Path, photo: np.ndarray, change: Callable[[Path], None]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    cnnviz.filters(network, "conv1")
+    change(model)
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.filters(network, "conv1")
+    # The weights of the last layer make the map.
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.class_activation_map(network, photo)
+    assert cnnviz.predict(network, photo).label in builders.LABELS
+
+
+def test_weights_that_were_read_before_stay_those_of_the_file_that_was_loaded(
+    model: Path, photo: np.ndarray
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    before = cnnviz.class_activation_map(network, photo)
+    put_another(model)
+    after = cnnviz.class_activation_map(network, photo)
+    np.testing.assert_array_equal(after.values, before.values)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_weights_of_a_file_that_is_gone_are_an_error(
+    model: Path, change: Callable[[Path], None]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    change(model)
+    with pytest.raises(ModelError, match=r"flat\.keras (cannot be read|was changed)"):
+        cnnviz.filters(network, "conv1")
+
+
 @pytest.mark.usefixtures("without_keras")
-def test_a_model_that_was_replaced_meanwhile_is_named(
+def test_keras_does_not_open_another_file(model: Path, photo: np.ndarray) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    put_another(model)
+    with pytest.raises(ModelError, match=CHANGED):
+        cnnviz.class_activation_map(network, photo, layer="conv1")
+
+
+def test_a_model_that_is_replaced_while_keras_opens_it_is_not_used(
     model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     """Its gradients would be those of another network."""
@@ -163,7 +224,7 @@ def test_a_model_that_was_replaced_meanwhile_is_named(
     monkeypatch.setattr(
         loading, "load_with_keras", lambda *_, **__: replace(other, fingerprint="another")
     )
-    with pytest.raises(ModelError, match=r"flat.keras was changed while it was in use"):
+    with pytest.raises(ModelError, match=CHANGED):
         cnnviz.class_activation_map(network, photo, layer="conv1")
 
 

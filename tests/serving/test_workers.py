@@ -27,7 +27,6 @@ from corpus import models
 from helpers import ByValue, running_in, wait_until
 
 import cnnviz
-from cnnviz import shipped_models
 from cnnviz.attribution.outlines import outline
 from cnnviz.cards import ModelCard, card_path, changed, read_card, write_card
 from cnnviz.errors import (
@@ -56,6 +55,7 @@ from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import read_settings
 from cnnviz.shipped_models import fingerprint_of
+from cnnviz.storage import HashedFile, hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
@@ -304,11 +304,11 @@ def test_what_cannot_be_converted_is_looked_up_once(
     model = trusted(save(tiny("many_sigmoids"), tmp_path / "many_sigmoids.keras"))
     read: list[Path] = []
 
-    def fingerprint(path: Path) -> str:
+    def watched(path: Path) -> HashedFile:
         read.append(path)
-        return fingerprint_of(path)
+        return hash_file(path)
 
-    monkeypatch.setattr(shipped_models, "fingerprint_of", fingerprint)
+    monkeypatch.setattr(worker_process, "hash_file", watched)
     for _ in range(2):
         with pytest.raises(TensorFlowNeededError) as needed:
             worker_process.load_converted(model)
