@@ -86,7 +86,7 @@ def load_converted(
     """
     if not path.is_file():
         return None
-    hashed = hashed or _hash(path)
+    hashed = hashed or hash_model(path)
     fingerprint = hashed.sha256
     if not trusted and fingerprint not in shipped().values():
         return None
@@ -98,7 +98,7 @@ def load_converted(
 
     def load() -> keras.Model:
         # Before: nobody said that another file may be opened. After: it may come meanwhile.
-        if _hash(path).sha256 != fingerprint:
+        if hash_model(path).sha256 != fingerprint:
             raise changed_in_use(path)
         network = load_with_keras(path, trusted=trusted, preset=preset)
         if network.fingerprint != fingerprint:
@@ -117,7 +117,12 @@ def load_converted(
     return Network(source, card, facts.structure, path, fingerprint, converted)
 
 
-def _hash(path: Path) -> HashedFile:
+def hash_model(path: Path) -> HashedFile:
+    """Reads a model's file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     try:
         return hash_file(path)
     except OSError as error:

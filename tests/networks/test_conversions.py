@@ -582,6 +582,61 @@ def test_weights_that_are_no_numbers_are_left_to_tensorflow(tmp_path: Path) -> N
         conversion.convert(network, tmp_path)
 
 
+# --- Only of what is trusted, and does not change ----------------------------------------------
+
+
+def test_a_model_that_is_neither_shipped_nor_trusted_is_not_converted(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "load_with_keras", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(ModelError, match="it is neither shipped nor trusted"):
+        convert_file(model)
+
+
+def touch_card(path: Path) -> None:
+    card = read_card(path.with_suffix(".json"))
+    write_card(card.model_copy(update={"output": "scores"}), path.with_suffix(".json"))
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["converted", "refused"])
+@pytest.mark.parametrize("when", ["before Keras opens it", "after", "after its weights are found"])
+@pytest.mark.parametrize("change", [put_another, touch_card])
+def test_of_a_file_that_changes_meanwhile_nothing_is_kept(
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    when: str,
+    refused: bool,
+) -> None:
+    """Else the next user of the other file would get the answers of this one."""
+    whole = entry(model)
+    converted = found(model)
+    shutil.rmtree(conversions.folder())
+
+    def load(path: Path, **how: Any) -> Any:
+        if when == "before Keras opens it":
+            change(path)
+        network = loading.load_with_keras(path, **how)
+        if when == "after":
+            change(path)
+        return network
+
+    def convert(*_: Any) -> Any:
+        if when == "after its weights are found":
+            change(model)
+        if refused:
+            raise NotConvertedError("why")
+        return converted
+
+    monkeypatch.setattr(conversion, "load_with_keras", load)
+    monkeypatch.setattr(conversion, "convert", convert)
+    # The files that were converted are those of another folder.
+    monkeypatch.setattr(Path, "read_bytes", lambda _: whole[1])
+    with pytest.raises(ModelError, match=r"flat\.keras was changed while it was converted"):
+        convert_file(model, trusted=True)
+    assert not conversions.folder().exists()
+
+
 # --- Weights --------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from cnnviz.networks.engines import litert, tensorflow
 from cnnviz.networks.heads import features, logits
 from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.keras_models import walk
-from cnnviz.networks.loading import card_beside, load_with_keras
+from cnnviz.networks.loading import card_beside, hash_model, load_with_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.tracing import channels_last, record
@@ -31,6 +31,7 @@ from cnnviz.networks.weights import LayerWeights, layer_weights, stored_weights
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view, scale_pixels
 from cnnviz.photos.samples import samples
+from cnnviz.shipped_models import shipped
 
 # The largest difference from TensorFlow's output, as a share of that output's largest value.
 TOLERANCE = 1e-4
@@ -110,25 +111,39 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
 
     Args:
         path: a ``.keras`` or ``.h5`` file.
-        trusted: as in ``load_model``.
+        trusted: as in ``load_model``; only a shipped model is converted without.
 
     Raises:
         NotConvertedError: LiteRT cannot run the network, or gives something else than TensorFlow.
         StorageError: the folder of the cache cannot be written, or the disk is full.
-        ModelError: the model cannot be loaded, or TensorFlow cannot run it.
+        ModelError: the model is not trusted or cannot be loaded, TensorFlow cannot run it, or its
+            file or card was changed meanwhile.
         LayerError: the network is a subclassed model.
     """
+    hashed, beside = before = hash_model(path), card_beside(path)
+    fingerprint = hashed.sha256
+    if not trusted and fingerprint not in shipped().values():
+        raise ModelError(f"{path.name} is not converted: it is neither shipped nor trusted.")
     network = load_with_keras(path, trusted=trusted)
-    beside = card_beside(path)
+
+    def check_unchanged() -> None:
+        """Else the network of one file would be stored as that of another."""
+        now = hash_model(path), card_beside(path)
+        if network.fingerprint != fingerprint or now != before:
+            raise ModelError(f"{path.name} was changed while it was converted. Convert it again.")
+
+    check_unchanged()
     with tempfile.TemporaryDirectory(prefix="cnnviz-") as folder:
         try:
             converted = convert(network, Path(folder))
         except NotConvertedError as error:
+            check_unchanged()
             _log.info("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
-            conversions.refuse(network.fingerprint, beside, str(error))
+            conversions.refuse(fingerprint, beside, str(error))
             raise
         scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
-    conversions.store(network.fingerprint, beside, description(converted), scores, maps)
+    check_unchanged()
+    conversions.store(fingerprint, beside, description(converted), scores, maps)
 
 
 def description(converted: Converted) -> Conversion:
