@@ -63,6 +63,7 @@ def test_a_batch_is_answered_photo_by_photo(lite: Lite) -> None:
         for path in ("conv1", "scores"):
             np.testing.assert_array_equal(together.layers[path][number], one.layers[path][0])
     np.testing.assert_array_equal(together.layers["image"], batch)
+    assert not np.shares_memory(together.layers["image"], batch)
 
 
 @pytest.mark.parametrize("name", ["dense_after_flatten", "one_sigmoid", "flat"])

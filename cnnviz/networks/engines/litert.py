@@ -80,7 +80,8 @@ def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str
         values["output"],
         values.get("logits"),
         values.get("features"),
-        {path: inputs if path in pictures else values[f"/{path}"] for path in layers},
+        # The caller may change what it gets.
+        {path: inputs.copy() if path in pictures else values[f"/{path}"] for path in layers},
     )
 
 
