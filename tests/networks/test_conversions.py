@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from cnnviz.cards import read_card, write_card
 from cnnviz.errors import ModelError, StorageError
 from cnnviz.networks import conversions, loading, weights
 from cnnviz.networks.conversions import Converted, Refusal, find, store
-from cnnviz.networks.engines import conversion, tensorflow
+from cnnviz.networks.engines import conversion, litert, tensorflow
 from cnnviz.networks.engines.conversion import NotConvertedError, convert_file
 from cnnviz.networks.keras_models import find as find_layer
 from cnnviz.settings import ROOT
@@ -60,7 +62,7 @@ def model(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     """To load a model with Keras is an error."""
-    monkeypatch.setattr(loading, "load_with_keras", lambda *_, **__: pytest.fail("Keras was used"))
+    monkeypatch.setattr(loading, "_open", lambda *_, **__: pytest.fail("Keras was used"))
 
 
 def found(path: Path) -> Converted | Refusal | None:
@@ -220,12 +222,77 @@ def test_a_model_that_is_replaced_while_keras_opens_it_is_not_used(
 ) -> None:
     """Its gradients would be those of another network."""
     network = cnnviz.load_model(model, trusted=True)
-    other = builders.fresh("flat")
-    monkeypatch.setattr(
-        loading, "load_with_keras", lambda *_, **__: replace(other, fingerprint="another")
-    )
+    opened = loading._open
+
+    def replaced(path: Path, *, trusted: bool) -> Any:
+        put_another(path)
+        return opened(path, trusted=trusted)
+
+    monkeypatch.setattr(loading, "_open", replaced)
     with pytest.raises(ModelError, match=CHANGED):
         cnnviz.class_activation_map(network, photo, layer="conv1")
+
+
+def test_neither_a_card_that_broke_nor_another_current_folder_matters(
+    model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
+) -> None:
+    """What was loaded by a relative path is read again: weights, conversion and model."""
+    monkeypatch.chdir(model.parent)
+    monkeypatch.setenv("CNNVIZ_CACHE", "cache")
+    network = cnnviz.load_model("flat.keras", trusted=True)
+    assert network.path == Path("flat.keras")
+    assert network.converted is not None
+    (model.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(model.parent / "elsewhere")
+    model.with_suffix(".json").write_text("broken")
+    original = builders.network("flat")
+    np.testing.assert_array_equal(
+        cnnviz.filters(network, "conv1").kernels, cnnviz.filters(original, "conv1").kernels
+    )
+    monkeypatch.setattr(litert, "_idle", [])
+    for options in ({}, {"layer": "conv1"}):
+        actual = cnnviz.class_activation_map(network, photo, "owl", **options)
+        expected = cnnviz.class_activation_map(original, photo, "owl", **options)
+        np.testing.assert_allclose(
+            actual.values, expected.values, rtol=0, atol=1e-5 * np.abs(expected.values).max()
+        )
+    # TensorFlow was asked for the gradients at the first layer alone.
+    assert [key[:2] for key in network.compiled] == [(True, frozenset({"conv1"}))]
+
+
+@pytest.mark.parametrize("question", [{"layer": "conv1"}, {}])
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no model")])
+def test_a_model_that_is_gone_is_named(
+    model: Path, photo: np.ndarray, question: dict[str, Any], spoil: Callable[[Path], Any]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    spoil(model)
+    with pytest.raises(ModelError, match=r"flat\.keras (was|cannot be read)"):
+        cnnviz.class_activation_map(network, photo, **question)
+
+
+# --- Copies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make_copy",
+    [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))],  # noqa: S301
+)
+def test_a_copy_gives_the_same(
+    model: Path, photo: np.ndarray, make_copy: Callable[[Any], Any]
+) -> None:
+    """Of a network in memory that was asked before, and of one that was converted."""
+    original = builders.network("flat")
+    expected = cnnviz.class_activation_map(original, photo, "owl", layer="conv1")
+    assert original.compiled
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_open", lambda *_, **__: pytest.fail("Keras was used"))
+        converted = make_copy(cnnviz.load_model(model, trusted=True))
+        cnnviz.predict(converted, photo)
+    for network in (make_copy(original), converted):
+        actual = cnnviz.class_activation_map(network, photo, "owl", layer="conv1")
+        np.testing.assert_allclose(actual.values, expected.values, rtol=0, atol=1e-6)
+        assert (network.card, network.layers) == (original.card, original.layers)
 
 
 # --- Keys -----------------------------------------------------------------------------------
@@ -342,8 +409,6 @@ for _ in range(1 if stop else 30):
 
 
 def start_store(model: Path, *whole: Any, stop: str = "") -> subprocess.Popen[bytes]:
-    import pickle
-
     process = subprocess.Popen(
         [sys.executable, "-c", STORE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
