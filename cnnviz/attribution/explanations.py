@@ -18,7 +18,7 @@ from cnnviz.networks.gradients import layer_gradients
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.values import Head
-from cnnviz.networks.weights import LayerWeights, layer_weights
+from cnnviz.networks.weights import LayerWeights, needed_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
@@ -259,7 +259,7 @@ def _biases(network: Network, head: Head, channels: int) -> Floats:
 
 
 def _dense_weights(network: Network, head: Head) -> LayerWeights | None:
-    return None if head.dense is None else layer_weights(network, head.dense)
+    return None if head.dense is None else needed_weights(network, head.dense)
 
 
 def _run_backward(

@@ -12,7 +12,7 @@ from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.networks.stages import choose_stages
 from cnnviz.networks.values import Head, PassValues
-from cnnviz.networks.weights import layer_weights
+from cnnviz.networks.weights import needed_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.traces import ClassTerms, StagedExplanation, StageMaps
 
@@ -96,9 +96,7 @@ def _terms(
         inputs = values.layers[head.steps[-1].output][0].astype(np.float64)
     else:
         return ()
-    weights = layer_weights(network, head.dense)
-    if weights is None:
-        return ()
+    weights = needed_weights(network, head.dense)
     kernel = weights.kernel.reshape(len(inputs), -1).astype(np.float64)
     bias = np.zeros(kernel.shape[1]) if weights.bias is None else weights.bias
     if kernel.shape[1] == 1:

@@ -270,12 +270,14 @@ def folder() -> Path:
         StorageError: the system does not know the user's home; ``CNNVIZ_CACHE`` is not set.
     """
     try:
-        return read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
+        cache = read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
     except RuntimeError as error:
         raise StorageError(
             "There is no folder for converted networks, since the user has no home. "
             "Set CNNVIZ_CACHE to one."
         ) from error
+    # What was found there is read again, when the current folder may be another one.
+    return cache.absolute()
 
 
 @functools.cache

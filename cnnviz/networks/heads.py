@@ -333,10 +333,14 @@ def _dense_steps(calls: list[Call]) -> tuple[DenseStep, ...]:
     """The calls as steps; () if one is neither a dense layer nor a ReLU right after one."""
     steps: list[DenseStep] = []
     for call in calls:
-        is_dense = type(call.operation) is keras.layers.Dense
-        if is_dense and _activation(call.operation) in {"linear", "relu"}:
-            steps.append(DenseStep(call.path, call.path, _is_relu(call.operation)))
-        elif _is_relu(call.operation) and steps:
+        operation = call.operation
+        is_relu = _is_relu(operation)
+        # Of a tensor of more axes it takes each row by itself.
+        if type(operation) is keras.layers.Dense and len(call.inputs[0].shape) == 2:
+            if not is_relu and operation.activation is not keras.activations.linear:
+                return ()
+            steps.append(DenseStep(call.path, call.path, is_relu))
+        elif is_relu and steps and type(operation) is not keras.layers.Dense:
             steps[-1] = DenseStep(steps[-1].dense, call.path, relu=True)
         else:
             return ()
@@ -345,10 +349,14 @@ def _dense_steps(calls: list[Call]) -> tuple[DenseStep, ...]:
 
 def _is_relu(operation: Any) -> bool:
     """Whether an operation ends in max(0, x), without a slope, a limit or a threshold."""
-    if isinstance(operation, keras.layers.ReLU):
+    if type(operation) in {keras.layers.Dense, keras.layers.Activation}:
+        activation = operation.activation
+        return activation is keras.activations.relu or _is_relu(activation)
+    if type(operation) is keras.layers.ReLU:
         limits = (operation.max_value, operation.negative_slope, operation.threshold)
         return limits == (None, 0, 0)
-    return type(operation).__name__ == "Relu" or _activation(operation) == "relu"
+    kind = type(operation)
+    return kind.__name__ == "Relu" and kind.__module__.startswith("keras.")
 
 
 def _class_maps(calls: list[Call], index: int, of_probabilities: bool) -> int | None:

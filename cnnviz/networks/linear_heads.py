@@ -16,7 +16,7 @@ from cnnviz.arrays import Floats
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.values import Head, PassValues
-from cnnviz.networks.weights import layer_weights
+from cnnviz.networks.weights import needed_weights
 
 # The activations after which the logit, not another number, is the score.
 _ACTIVATIONS = ("linear", "sigmoid", "softmax")
@@ -79,9 +79,10 @@ def _gradient(
     height, width, channels = shape = values.layers[path].shape[1:]
     if head.dense is None:
         # Each of the maps belongs to one class.
-        column = np.eye(channels, dtype=np.float32)[target]
+        kernel = np.eye(channels, dtype=np.float32)
     else:
-        column = _column(_kernel(network, head.dense), target)
+        kernel = _kernel(network, head.dense)
+    column = _column(kernel, target)
     if path == head.features:
         return np.broadcast_to(column / np.float32(height * width), shape)
     for step in reversed(head.steps):
@@ -95,10 +96,8 @@ def _gradient(
 
 def _kernel(network: Network, path: str) -> Floats:
     """The weights (inputs, outputs) of a dense layer, or of the 1×1 convolution in its place."""
-    weights = layer_weights(network, path)
-    if weights is None:
-        raise ValueError(f"Expected a layer with weights. Received: {path}.")
-    return weights.kernel.reshape(-1, weights.kernel.shape[-1])
+    kernel = needed_weights(network, path).kernel
+    return kernel.reshape(-1, kernel.shape[-1])
 
 
 def _column(kernel: Floats, target: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,7 +30,7 @@ from cnnviz.networks.conversions import Converted
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import ModelSource, Network
 from cnnviz.networks.weights import changed_in_use
-from cnnviz.shipped_models import fingerprint_of, shipped
+from cnnviz.shipped_models import shipped
 from cnnviz.storage import HashedFile, hash_file, read_small_file
 
 if TYPE_CHECKING:
@@ -91,20 +92,12 @@ def load_converted(
     if not trusted and fingerprint not in shipped().values():
         return None
     beside = card_beside(path)
-    converted = conversions.find(path, fingerprint, beside)
+    # The current folder may be another one when the file is read again.
+    file = path.absolute()
+    converted = conversions.find(file, fingerprint, beside)
     if not isinstance(converted, Converted):
         return None
     facts = converted.facts
-
-    def load() -> keras.Model:
-        # Before: nobody said that another file may be opened. After: it may come meanwhile.
-        if hash_model(path).sha256 != fingerprint:
-            raise changed_in_use(path)
-        network = load_with_keras(path, trusted=trusted, preset=preset)
-        if network.fingerprint != fingerprint:
-            raise changed_in_use(path)
-        return network.model
-
     card = beside
     if card is None:
         names = read_class_names(_labels_beside(path))
@@ -112,7 +105,7 @@ def load_converted(
     if preset is not None:
         card = with_preset(card, preset)
     check_card(facts.structure, card, card_path(path).name)
-    source = ModelSource(load)
+    source = ModelSource(functools.partial(_load_again, file, fingerprint, trusted=trusted))
     converted = dataclasses.replace(converted, identity=hashed.identity)
     return Network(source, card, facts.structure, path, fingerprint, converted)
 
@@ -131,20 +124,39 @@ def hash_model(path: Path) -> HashedFile:
 
 def load_with_keras(path: Path, *, trusted: bool = False, preset: str | None = None) -> Network:
     """``load_model``, for TensorFlow to run the network."""
+    model, labels = _open(path, trusted=trusted)
+    return _with_card_beside(path, model, labels, preset)
+
+
+def _open(path: Path, *, trusted: bool) -> tuple[keras.Model, str]:
+    """The model of a file, and the text of the ``labels.txt`` in it, if it is an archive."""
     if trusted and path.is_file():
         with _unpacked(path) as inside:
             start_keras()
             from cnnviz.networks.keras_files import open_file
 
-            model = open_file(inside.path, path.name)
-            return _with_card_beside(path, model, inside.labels, preset)
+            return open_file(inside.path, path.name), inside.labels
     # A file that is refused is refused before Keras starts, which takes seconds.
     with _refusing_by_name(path), sanitised(path) as (inspection, copy):
         start_keras()
         from cnnviz.networks.keras_files import open_copy
 
-        model = open_copy(copy, path.name)
-    return _with_card_beside(path, model, inspection.labels, preset)
+        return open_copy(copy, path.name), inspection.labels
+
+
+def _load_again(path: Path, fingerprint: str, *, trusted: bool) -> keras.Model:
+    """The model of a converted network, without the card beside it: that was read before.
+
+    Raises:
+        ModelError: the file cannot be read, or is another one now.
+    """
+    # Before: nobody said that another file may be opened. After: it may come meanwhile.
+    if hash_model(path).sha256 != fingerprint:
+        raise changed_in_use(path)
+    model, _ = _open(path, trusted=trusted)
+    if hash_model(path).sha256 != fingerprint:
+        raise changed_in_use(path)
+    return model
 
 
 def load_inspected(
@@ -245,7 +257,7 @@ def _make(
     if preset is not None:
         card = with_preset(card, preset)
     check_card(structure, card, card_path(path).name if path else repr(card.title))
-    return Network(ModelSource(lambda: model), card, structure, path, fingerprint)
+    return Network(ModelSource(model=model), card, structure, path, fingerprint)
 
 
 def with_card(original: Network, card: ModelCard) -> Network:
@@ -268,7 +280,7 @@ def _with_card_beside(path: Path, model: keras.Model, labels: str, preset: str |
         preset: as in ``load_model``.
     """
     card = card_beside(path)
-    fingerprint = fingerprint_of(path)
+    fingerprint = hash_model(path).sha256
     names = read_class_names(labels or _labels_beside(path)) if card is None else ()
     return _make(model, card, path, preset=preset, fingerprint=fingerprint, names=names)
 

@@ -24,12 +24,27 @@ if TYPE_CHECKING:
 
 
 class ModelSource:
-    """A Keras model that may be loaded only when something needs it."""
+    """A Keras model in memory, or one that is loaded only when something needs it.
 
-    def __init__(self, load: Callable[[], keras.Model]) -> None:
+    It can be copied and pickled; of a model that is not in memory, the copy loads its own.
+    """
+
+    def __init__(
+        self, load: Callable[[], keras.Model] | None = None, model: keras.Model | None = None
+    ) -> None:
+        """One of both: a function that can be pickled, or the model."""
         self._load = load
+        self._model = model
         self._lock = threading.Lock()
-        self._model: keras.Model | None = None
+
+    def __getstate__(self) -> tuple[Callable[[], keras.Model] | None, keras.Model | None]:
+        return self._load, self._model
+
+    def __setstate__(
+        self, state: tuple[Callable[[], keras.Model] | None, keras.Model | None]
+    ) -> None:
+        self._load, self._model = state
+        self._lock = threading.Lock()
 
     def get(self) -> keras.Model:
         """The model.
@@ -39,6 +54,8 @@ class ModelSource:
         """
         with self._lock:
             if self._model is None:
+                if self._load is None:
+                    raise ValueError("Expected a model, or a function that loads one.")
                 start_keras()
                 self._model = self._load()
             return self._model
@@ -65,6 +82,10 @@ class Network:
     converted: Converted | None = field(default=None, compare=False, repr=False)
     # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
     compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        # A compiled pass belongs to this process.
+        return self.__dict__ | {"compiled": {}}
 
     @property
     def model(self) -> keras.Model:

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import ModelError
+from cnnviz.errors import LayerError, ModelError
 from cnnviz.networks.structure import no_such_layer, without_call_numbers
 from cnnviz.storage import FileIdentity, identity_of
 
@@ -50,6 +50,19 @@ class LayerWeights:
     pointwise: Floats | None = None
 
 
+def needed_weights(network: Network, path: str) -> LayerWeights:
+    """The weights of a layer whose values depend on them, such as the dense layer of a head.
+
+    Raises:
+        LayerError: there is no such layer, or it has no kernel.
+        ModelError: as for ``layer_weights``.
+    """
+    weights = layer_weights(network, path)
+    if weights is None:
+        raise LayerError(f"The layer {path!r} has no weights.")
+    return weights
+
+
 def layer_weights(network: Network, path: str) -> LayerWeights | None:
     """The weights of a layer; None of one without a kernel.
 
@@ -59,15 +72,15 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
     """
     converted = network.converted
     if converted is None:
-        from cnnviz.networks.keras_models import find
-
-        return model_weights(find(network.model, path))
+        return _weights_in_model(network, path)
     name = without_call_numbers(path)
-    if name not in {layer.path for layer in network.layers}:
-        raise no_such_layer(path, [layer.path for layer in network.layers])
+    layers = {layer.path: layer for layer in network.layers}
+    if name not in layers:
+        raise no_such_layer(path, layers)
     stored = converted.facts.weights.get(name)
     if stored is None:
-        return None
+        # Such as the dense layer of another output than the converted one.
+        return _weights_in_model(network, path) if layers[name].parameters else None
     if name in converted.kept:
         return converted.kept[name]
     try:
@@ -84,6 +97,14 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
     if path in converted.facts.graph.head.dense_layers:
         converted.kept[name] = weights
     return weights
+
+
+def _weights_in_model(network: Network, path: str) -> LayerWeights | None:
+    # First the model: it is what starts Keras.
+    model = network.model
+    from cnnviz.networks.keras_models import find
+
+    return model_weights(find(model, path))
 
 
 def model_weights(layer: Any) -> LayerWeights | None:

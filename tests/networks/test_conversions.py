@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from cnnviz.cards import read_card, write_card
 from cnnviz.errors import ModelError, StorageError
 from cnnviz.networks import conversions, loading, weights
 from cnnviz.networks.conversions import Converted, Refusal, find, store
-from cnnviz.networks.engines import conversion, tensorflow
+from cnnviz.networks.engines import conversion, litert, tensorflow
 from cnnviz.networks.engines.conversion import NotConvertedError, convert_file
 from cnnviz.networks.keras_models import find as find_layer
 from cnnviz.settings import ROOT
@@ -60,7 +62,7 @@ def model(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     """To load a model with Keras is an error."""
-    monkeypatch.setattr(loading, "load_with_keras", lambda *_, **__: pytest.fail("Keras was used"))
+    monkeypatch.setattr(loading, "_open", lambda *_, **__: pytest.fail("Keras was used"))
 
 
 def found(path: Path) -> Converted | Refusal | None:
@@ -220,12 +222,77 @@ def test_a_model_that_is_replaced_while_keras_opens_it_is_not_used(
 ) -> None:
     """Its gradients would be those of another network."""
     network = cnnviz.load_model(model, trusted=True)
-    other = builders.fresh("flat")
-    monkeypatch.setattr(
-        loading, "load_with_keras", lambda *_, **__: replace(other, fingerprint="another")
-    )
+    opened = loading._open
+
+    def replaced(path: Path, *, trusted: bool) -> Any:
+        put_another(path)
+        return opened(path, trusted=trusted)
+
+    monkeypatch.setattr(loading, "_open", replaced)
     with pytest.raises(ModelError, match=CHANGED):
         cnnviz.class_activation_map(network, photo, layer="conv1")
+
+
+def test_neither_a_card_that_broke_nor_another_current_folder_matters(
+    model: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
+) -> None:
+    """What was loaded by a relative path is read again: weights, conversion and model."""
+    monkeypatch.chdir(model.parent)
+    monkeypatch.setenv("CNNVIZ_CACHE", "cache")
+    network = cnnviz.load_model("flat.keras", trusted=True)
+    assert network.path == Path("flat.keras")
+    assert network.converted is not None
+    (model.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(model.parent / "elsewhere")
+    model.with_suffix(".json").write_text("broken")
+    original = builders.network("flat")
+    np.testing.assert_array_equal(
+        cnnviz.filters(network, "conv1").kernels, cnnviz.filters(original, "conv1").kernels
+    )
+    monkeypatch.setattr(litert, "_idle", [])
+    for options in ({}, {"layer": "conv1"}):
+        actual = cnnviz.class_activation_map(network, photo, "owl", **options)
+        expected = cnnviz.class_activation_map(original, photo, "owl", **options)
+        np.testing.assert_allclose(
+            actual.values, expected.values, rtol=0, atol=1e-5 * np.abs(expected.values).max()
+        )
+    # TensorFlow was asked for the gradients at the first layer alone.
+    assert [key[:2] for key in network.compiled] == [(True, frozenset({"conv1"}))]
+
+
+@pytest.mark.parametrize("question", [{"layer": "conv1"}, {}])
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no model")])
+def test_a_model_that_is_gone_is_named(
+    model: Path, photo: np.ndarray, question: dict[str, Any], spoil: Callable[[Path], Any]
+) -> None:
+    network = cnnviz.load_model(model, trusted=True)
+    spoil(model)
+    with pytest.raises(ModelError, match=r"flat\.keras (was|cannot be read)"):
+        cnnviz.class_activation_map(network, photo, **question)
+
+
+# --- Copies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make_copy",
+    [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))],  # noqa: S301
+)
+def test_a_copy_gives_the_same(
+    model: Path, photo: np.ndarray, make_copy: Callable[[Any], Any]
+) -> None:
+    """Of a network in memory that was asked before, and of one that was converted."""
+    original = builders.network("flat")
+    expected = cnnviz.class_activation_map(original, photo, "owl", layer="conv1")
+    assert original.compiled
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_open", lambda *_, **__: pytest.fail("Keras was used"))
+        converted = make_copy(cnnviz.load_model(model, trusted=True))
+        cnnviz.predict(converted, photo)
+    for network in (make_copy(original), converted):
+        actual = cnnviz.class_activation_map(network, photo, "owl", layer="conv1")
+        np.testing.assert_allclose(actual.values, expected.values, rtol=0, atol=1e-6)
+        assert (network.card, network.layers) == (original.card, original.layers)
 
 
 # --- Keys -----------------------------------------------------------------------------------
@@ -439,8 +506,6 @@ for _ in range(1 if stop else 30):
 
 
 def start_store(model: Path, *whole: Any, stop: str = "") -> subprocess.Popen[bytes]:
-    import pickle
-
     process = subprocess.Popen(
         [sys.executable, "-c", STORE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -638,6 +703,39 @@ def test_a_conversion_whose_first_classes_are_others_is_refused(
     monkeypatch.setattr(tensorflow, "forward", swap)
     with pytest.raises(NotConvertedError, match="the most probable classes of a sample are others"):
         conversion.convert(builders.network("flat"), model.parent)
+
+
+def test_the_gradients_of_every_first_class_and_picture_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = builders.network("flat")
+    backward, compared = tensorflow.backward, []
+
+    def spoil(network: Any, inputs: Any, layers: frozenset[str], target: int) -> Any:
+        compared.append((float(inputs.sum()), target))
+        values = backward(network, inputs, layers, target)
+        gradients = values.gradients
+        if target == 2 and not inputs.any():
+            gradients = {path: maps * 1.001 for path, maps in gradients.items()}
+        return replace(values, gradients=gradients)
+
+    monkeypatch.setattr(tensorflow, "backward", spoil)
+    with pytest.raises(NotConvertedError, match=r"the gradient at conv2 differs by 1.0e-03"):
+        conversion.convert(network, tmp_path)
+    assert len({picture for picture, _ in compared}) == 3
+    assert {target for _, target in compared} == {0, 1, 2}
+
+
+def test_an_error_that_nobody_thought_of_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise IndexError("index 1 is out of bounds")
+
+    monkeypatch.setattr(conversion.linear_heads, "with_gradients", fail)
+    with pytest.raises(NotConvertedError, match="^it cannot be compared: IndexError$"):
+        conversion.convert(builders.network("flat"), tmp_path)
+    assert "index 1 is out of bounds" in caplog.text
 
 
 def test_an_operation_that_litert_lacks_is_named_and_left_to_tensorflow(

@@ -73,6 +73,30 @@ def test_a_pooling_averages_maps_only_where_it_covers_them(pool: int, features: 
     assert head.features == features
 
 
+@pytest.mark.parametrize(
+    ("layers", "known"),
+    [
+        ([keras.layers.Dense(4, "relu")], True),
+        ([keras.layers.Dense(4), keras.layers.Activation("relu")], True),
+        ([keras.layers.Dense(4, activation=keras.layers.ReLU())], True),
+        ([keras.layers.Dense(4, activation=keras.layers.ReLU(max_value=6))], False),
+        ([keras.layers.Dense(4, activation=keras.layers.ReLU(negative_slope=0.1))], False),
+        ([keras.layers.Dense(4), keras.layers.Activation(keras.layers.ReLU(max_value=6))], False),
+        ([keras.layers.Dense(4), keras.layers.ReLU(threshold=0.1)], False),
+        ([keras.layers.Dense(4, "relu6")], False),
+        ([keras.layers.Reshape((9, 2)), keras.layers.Dense(4), keras.layers.Flatten()], False),
+    ],
+)
+def test_only_a_dense_layer_with_a_plain_relu_is_a_step(layers: list[Any], known: bool) -> None:
+    """A function of another kind may have the same name."""
+    image = keras.Input((5, 5, 3))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(2, 3, name="conv")(image))
+    for layer in layers:
+        x = layer(x)
+    head = passes.facts(cnnviz.network(keras.Model(image, keras.layers.Dense(3)(x)))).head
+    assert (head.flattened, head.hidden, len(head.steps)) == ("conv", True, int(known))
+
+
 # --- Makers ---------------------------------------------------------------------------------
 
 

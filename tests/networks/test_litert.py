@@ -67,6 +67,7 @@ def test_a_batch_is_answered_photo_by_photo(lite: Lite) -> None:
         for path in ("conv1", "scores"):
             np.testing.assert_array_equal(together.layers[path][number], one.layers[path][0])
     np.testing.assert_array_equal(together.layers["image"], batch)
+    assert not np.shares_memory(together.layers["image"], batch)
 
 
 @pytest.mark.parametrize("name", ["dense_after_flatten", "one_sigmoid", "flat"])
@@ -105,6 +106,66 @@ def test_gradients_of_maps_that_are_flattened_with_channels_first(tmp_path: Path
         )
 
 
+def small(tail: Callable[[Any], Any]) -> Any:
+    """A network of one convolution (6, 6, 4) and what ``tail`` makes of it."""
+    keras.utils.set_random_seed(2)
+    image = keras.Input((8, 8, 3))
+    maps = keras.layers.Conv2D(4, 3, name="conv")(image)
+    model = keras.Model(image, tail(maps))
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.2, weight.shape))
+    return cnnviz.network(model, preset="unit")
+
+
+def hidden(layers: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda maps: keras.layers.Dense(3, name="scores")(layers(keras.layers.Flatten()(maps)))
+
+
+UNUSUAL: dict[str, Callable[[Any], Any]] = {
+    "a limited ReLU as activation": hidden(
+        keras.layers.Dense(7, activation=keras.layers.ReLU(max_value=1))
+    ),
+    "a dense layer on rows": hidden(
+        lambda x: keras.layers.Flatten()(
+            keras.layers.Dense(5, "relu")(
+                keras.layers.Reshape((3, 4))(keras.layers.Dense(12, "relu")(x))
+            )
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_the_gradients_of_an_unusual_end_are_those_of_tensorflow(name: str, tmp_path: Path) -> None:
+    network = small(UNUSUAL[name])
+    converted = replace(network, converted=conversion.convert(network, tmp_path))
+    picture = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    for target in (0, 1):
+        expected = tensorflow.backward(network, picture, frozenset({"conv"}), target)
+        actual = passes.backward(converted, picture, ["conv"], target)
+        assert np.abs(expected.gradients["conv"]).max() > 1e-3
+        np.testing.assert_allclose(
+            actual.gradients["conv"], expected.gradients["conv"], rtol=0, atol=1e-5
+        )
+
+
+def test_the_gradient_of_one_averaged_map_is_known_without_weights(tmp_path: Path) -> None:
+    """The sigmoid of one map's mean: its other class has the negated logit."""
+    maps = keras.layers.Conv2D(1, 1, name="one")
+    network = small(
+        lambda x: keras.layers.Activation("sigmoid")(keras.layers.GlobalAveragePooling2D()(maps(x)))
+    )
+    converted = replace(network, converted=conversion.convert(network, tmp_path))
+    for target, sign in ((0, -1), (1, 1)):
+        values = passes.backward(
+            alone(converted), np.zeros((1, 8, 8, 3), np.float32), ["one"], target
+        )
+        np.testing.assert_array_equal(
+            values.gradients["one"], np.full((1, 6, 6, 1), sign / 36, np.float32)
+        )
+
+
 def test_an_unknown_layer_is_named_as_tensorflow_does(lite: Lite) -> None:
     for network in (alone(lite("flat")), replace(lite("flat"), converted=None)):
         with pytest.raises(LayerError, match="no layer 'conv9'. Near it: conv"):
@@ -139,6 +200,45 @@ def test_another_output_or_size_than_the_converted_one_is_tensorflow_s(
         # A title, labels or values of pixels are no reason.
         renamed = network.card.model_copy(update={"title": "Another"})
         cnnviz.predict(alone(replace(network, card=renamed)), photo)
+
+
+def opened_late(network: Any, path: Path) -> Any:
+    """The network, whose model Keras loads from a file when it is first needed."""
+    network.model.save(path)
+    source = ModelSource(lambda: keras.saving.load_model(path))
+    return replace(network, source=source, compiled={})
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_model_that_is_loaded_for_a_gradient_has_its_weights(
+    lite: Lite, tmp_path: Path, from_file: bool
+) -> None:
+    """Loaded while TensorFlow traces a pass, all of them would be zero."""
+    network = lite("flat")
+    path = tmp_path / "flat.keras"
+    late = replace(opened_late(network, path), path=path if from_file else None)
+    actual = passes.backward(late, pictures(1), ["conv1"], 1).gradients["conv1"]
+    expected = tensorflow.backward(network, pictures(1), frozenset({"conv1"}), 1)
+    assert np.abs(expected.gradients["conv1"]).max() > 1e-3
+    np.testing.assert_allclose(actual, expected.gradients["conv1"], rtol=0, atol=1e-6)
+
+
+def test_the_map_of_another_output_has_that_output_s_weights(
+    lite: Lite, tmp_path: Path, photo: np.ndarray
+) -> None:
+    """The conversion knows where the weights of its own output are, not of the others."""
+    network = opened_late(lite("several_outputs"), tmp_path / "model.keras")
+    changes = {"output": "mood", "labels": ["calm", "wild"]}
+    other = replace(network, card=network.card.model_copy(update=changes))
+    reference = replace(other, converted=None, compiled={})
+    assert passes.facts(reference).head.dense == "mood"
+    for target in ("calm", "wild"):
+        actual, expected = (
+            cnnviz.class_activation_map(one, photo, target) for one in (other, reference)
+        )
+        assert actual.method == "cam"
+        np.testing.assert_allclose(actual.values, expected.values, rtol=0, atol=1e-6)
+        assert actual.score == pytest.approx(expected.score, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,10 @@ def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
 def _compile(network: Network, layers: frozenset[str], *, with_gradients: bool) -> CompiledPass:
     """A pass in which all batch normalizations are folded that can be."""
     shared = next((kept.folded for kept in network.compiled.values()), {})
+    # Keras must not load it while a pass is traced: its weights would stay without values.
+    model = network.model
     # A model in memory may be trained before the pass is run again.
-    pairs = folding.pairs(network.model) if network.path else []
+    pairs = folding.pairs(model) if network.path else []
     folded = folding.usable(pairs, layers, shared)
     compiled = _trace(network, layers, folded, with_gradients=with_gradients)
     return dataclasses.replace(compiled, folded=shared)
