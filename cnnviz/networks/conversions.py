@@ -199,7 +199,8 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
         with suppress(OSError):
             description.touch()
     except (OSError, StorageError, ValueError) as error:
-        _warn(path, str(error))
+        # Pydantic's text goes on with what it read.
+        _warn(path, str(error).partition("\n")[0])
         return None
     scores, maps = zip(files, networks, strict=True)
     return Converted(found.view, found.facts, scores, maps, path, found.difference)

@@ -386,6 +386,7 @@ def test_a_damaged_entry_is_not_used_and_made_again(
     missing = (pattern, spoil) == ("*.json", Path.unlink)
     said = "The conversion of flat.keras in the cache is not used" in caplog.text
     assert said is not missing
+    assert len(caplog.text.splitlines()) == said
     assert cnnviz.load_model(model, trusted=True).converted is None
     store_again(model, whole)
     assert entry(model) == whole
@@ -400,6 +401,16 @@ def test_a_description_of_another_card_is_not_used(
     description.write_text(json.dumps(text))
     assert found(model) is None
     assert "the description is that of another card" in caplog.text
+
+
+def test_without_a_card_a_description_of_another_one_is_not_used(model: Path) -> None:
+    whole = entry(model)
+    model.with_suffix(".json").unlink()
+    store_again(model, whole)
+    assert loading.load_converted(model, trusted=True) is not None
+    output, height, *rest = whole[0].view
+    store_again(model, (replace(whole[0], view=(output, height + 1, *rest)), *whole[1:]))
+    assert loading.load_converted(model, trusted=True) is None
 
 
 @pytest.mark.parametrize("pattern", ["*.json", "*.tflite"])
