@@ -32,7 +32,7 @@ from cnnviz.shipped_models import fingerprint_of
 from cnnviz.storage import UNFINISHED, FileIdentity, write_whole
 
 # To be raised when what is in an entry, or how it is made, changes.
-_FORMAT = 2
+_FORMAT = 3
 # What made an entry, and what runs it: another version of any of them makes another entry.
 _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
 # All entries together; the one that was used longest ago goes first.
