@@ -37,8 +37,9 @@ COPY app.py ./
 COPY pages/ pages/
 COPY cnnviz/ cnnviz/
 RUN python -m compileall -q app.py pages cnnviz
-# So that the server answers about the models of cnnviz without TensorFlow. Read only at run time.
-RUN python -m cnnviz convert && rm -rf /tmp/.keras
+# So that the server answers about the models of cnnviz without TensorFlow. Read only at run time, by
+# any user: a folder that `convert` makes is for the one who runs it alone.
+RUN mkdir -m 755 /converted && python -m cnnviz convert && rm -rf /tmp/.keras
 
 USER 65534:65534
 EXPOSE 8501

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +87,52 @@ def write_whole(path: Path, data: bytes) -> None:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", full=error.errno in _FULL
         ) from error
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder for this user alone; one that is there is checked as ``check_private`` does.
+
+    Raises:
+        StorageError: it cannot be made, or other users may write in it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_private(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror}.", full=error.errno in _FULL
+        ) from error
+
+
+def check_private(folder: Path) -> None:
+    """Checks that other users cannot replace what this user has put into a folder.
+
+    Raises:
+        StorageError: they can, or it belongs to one of them.
+        OSError: it is not there.
+    """
+    check_owner(folder)
+    # With the sticky bit others may only add files, which have another owner.
+    mode = folder.stat().st_mode
+    if sys.platform != "win32" and mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        raise StorageError(
+            f"Other users may write in {folder}: take that permission away, or choose another "
+            "folder."
+        )
+
+
+def check_owner(path: Path) -> None:
+    """Checks that a file or folder belongs to this user or to root; a link to it, too.
+
+    Raises:
+        StorageError: it belongs to somebody else.
+        OSError: it is not there.
+    """
+    # Windows has neither such numbers nor such modes.
+    if sys.platform == "win32":
+        return
+    if not {path.lstat().st_uid, path.stat().st_uid} <= {0, os.geteuid()}:
+        raise StorageError(f"{path} belongs to another user.")
 
 
 def read_small_file(path: Path, most: int) -> bytes:

@@ -14,6 +14,8 @@ import importlib.metadata
 import importlib.util
 import json
 import logging
+import platform
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,10 +30,20 @@ from cnnviz.networks.structure import ModelStructure
 from cnnviz.networks.values import GraphFacts, View
 from cnnviz.networks.weights import LayerWeights, StoredWeights
 from cnnviz.settings import read_settings
-from cnnviz.shipped_models import fingerprint_of
-from cnnviz.storage import UNFINISHED, FileIdentity, write_whole
+from cnnviz.storage import (
+    UNFINISHED,
+    FileIdentity,
+    check_owner,
+    check_private,
+    hash_file,
+    identity_of,
+    make_private,
+    read_small_file,
+    write_whole,
+)
 
-# To be raised when what is in an entry, or how it is made, changes.
+# To be raised with each change of what is in an entry, of how it is made, or of what cnnviz reads
+# from a model for it: structure, head, scaling, topology.
 _FORMAT = 3
 # What made an entry, and what runs it: another version of any of them makes another entry.
 _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
@@ -39,12 +51,17 @@ _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
 _MAX_BYTES = 4 << 30
 # A file that another process still writes is younger.
 _ABANDONED_SECONDS = 3600
+# The largest description: that of a network of 250 layers has 75 KB.
+_MAX_DESCRIPTION = 8 << 20
+# The names that entries have. The folder may hold other files, which belong to somebody else.
+_OUR_FILE = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}\.(json|[0-9a-f]{16}\.tflite)")
+_OUR_UNFINISHED = re.compile(UNFINISHED.replace(".", r"\.").replace("*", "[0-9a-f]{32}"))
 
 _log = logging.getLogger(__name__)
 
 
 class LostConversionError(Exception):
-    """A file of a conversion is gone, or cannot be opened any more."""
+    """A file of a conversion is gone, or LiteRT cannot run it here."""
 
 
 @dataclass(frozen=True)
@@ -164,22 +181,59 @@ def find(path: Path, fingerprint: str, card: ModelCard | None) -> Converted | Re
         description = folder() / f"{name}.json"
         if not description.exists():
             return None
-        found = _descriptions().validate_json(description.read_bytes())
+        check_private(folder())
+        check_owner(description)
+        found = _descriptions().validate_json(read_small_file(description, _MAX_DESCRIPTION))
         if isinstance(found, Refusal):
             _log.info("TensorFlow runs %s: %s", path.name, found.reason)
             return found
         networks = found.scores, found.maps
         files = [_file(name, network.sha256) for network in networks]
-        if [fingerprint_of(file) for file in files] != [network.sha256 for network in networks]:
-            raise ValueError("a file is not the one that the description names")
+        for file, network in zip(files, networks, strict=True):
+            check_owner(file)
+            if not is_whole(file, network):
+                raise ValueError("a file is not the one that the description names")
+        if card is not None and not _fits(found.view, card):
+            raise ValueError("the description is that of another card")
         # The time of its last use; in a folder that cannot be written nothing is ever removed.
         with suppress(OSError):
             description.touch()
     except (OSError, StorageError, ValueError) as error:
-        _log.warning("The conversion of %s in the cache is not used: %s", path.name, error)
+        # Pydantic's text goes on with what it read.
+        _warn(path, str(error).partition("\n")[0])
         return None
     scores, maps = zip(files, networks, strict=True)
     return Converted(found.view, found.facts, scores, maps, path, found.difference)
+
+
+def is_whole(file: Path, network: LiteNetwork) -> bool:
+    """Whether a file is there and the one of a conversion.
+
+    It is read once by this process, and again only if it is another one since: LiteRT maps it into
+    memory, where a copy of the bytes that were hashed would take as much memory again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return file.is_file() and _sha256(file, identity_of(file.stat())) == network.sha256
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(file: Path, _identity: FileIdentity) -> str:
+    return hash_file(file).sha256
+
+
+@functools.lru_cache(maxsize=256)
+def _warn(path: Path, reason: str) -> None:
+    """Logs a warning once: a server looks for a conversion at each question."""
+    _log.warning("The conversion of %s in the cache is not used: %s", path.name, reason)
+
+
+def _fits(view: View, card: ModelCard) -> bool:
+    """Whether a conversion was made for the part of a card that a run depends on."""
+    size = card.preprocessing
+    same_output = card.output in {None, view[0]}
+    return same_output and view[1:] == (size.height, size.width, size.channels)
 
 
 def store(
@@ -188,8 +242,10 @@ def store(
     """Writes an entry, and removes old ones where all together are too large.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full.
+        StorageError: the folder cannot be written, other users may write in it, or the disk is
+            full.
     """
+    make_private(folder())
     name = _name(fingerprint, card)
     # Two processes may make the same entry: named by their content, no file replaces another one.
     write_whole(_file(name, conversion.scores.sha256), scores)
@@ -202,8 +258,9 @@ def refuse(fingerprint: str, card: ModelCard | None, reason: str) -> None:
     """Notes that a model cannot be converted, until the versions change.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full.
+        StorageError: as of ``store``.
     """
+    make_private(folder())
     _describe(_name(fingerprint, card), Refusal(reason))
 
 
@@ -235,7 +292,7 @@ def _name(fingerprint: str, card: ModelCard | None) -> str:
     if card is not None:
         size = card.preprocessing
         view = [card.output, size.height, size.width, size.channels]
-    made_with = json.dumps([_FORMAT, _versions(), view])
+    made_with = json.dumps([_FORMAT, _versions(), platform.machine(), view])
     return f"{fingerprint[:40]}-{hashlib.sha256(made_with.encode()).hexdigest()[:16]}"
 
 
@@ -262,9 +319,11 @@ def _remove_old(keep: str) -> None:
     Another process may remove the same ones at the same time.
     """
     with suppress(OSError):
+        ours = [file for file in folder().iterdir() if _OUR_FILE.fullmatch(file.name)]
+        unfinished = [file for file in folder().iterdir() if _OUR_UNFINISHED.fullmatch(file.name)]
         # The description first: without it the others are no entry.
-        files = {file.stem: [file] for file in folder().glob("*.json")}
-        for file in (*folder().glob("*.tflite"), *folder().glob(UNFINISHED)):
+        files = {file.stem: [file] for file in ours if file.suffix == ".json"}
+        for file in (*(file for file in ours if file.suffix != ".json"), *unfinished):
             name = file.name.partition(".")[0]
             if name in files:
                 files[name].append(file)

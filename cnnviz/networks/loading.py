@@ -107,7 +107,9 @@ def load_converted(
     check_card(facts.structure, card, card_path(path).name)
     source = ModelSource(functools.partial(_load_again, file, fingerprint, trusted=trusted))
     converted = dataclasses.replace(converted, identity=hashed.identity)
-    return Network(source, card, facts.structure, path, fingerprint, converted)
+    network = Network(source, card, facts.structure, path, fingerprint, converted)
+    # Of an inferred card, the cache does not know what it was.
+    return network if network.view == converted.view else None
 
 
 def hash_model(path: Path) -> HashedFile:

@@ -6,6 +6,7 @@ outputs of a network that was converted for it, TensorFlow everything else.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable
 from types import ModuleType
@@ -109,8 +110,14 @@ def _ask(network: Network, question: str, *arguments: Any) -> Any:
             _log.debug("LiteRT answers: %s of %s", question, network.card.title)
             return getattr(litert, question)(network, *arguments)
         except LostConversionError as error:
-            _log.warning("The conversion of %s is not used: %s", network.card.title, error)
+            _warn(network.card.title, str(error))
     return getattr(_tensorflow(network, question), question)(network, *arguments)
+
+
+@functools.lru_cache(maxsize=256)
+def _warn(title: str, reason: str) -> None:
+    """Logs a warning once: the next question may find the conversion again, or not."""
+    _log.warning("The conversion of %s is not used: %s", title, reason)
 
 
 def _tensorflow(network: Network, question: str) -> ModuleType:

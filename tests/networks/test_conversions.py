@@ -318,6 +318,11 @@ def test_another_model_or_another_part_of_the_card_is_another_entry(model: Path)
     assert find(model, fingerprint, None) is None
 
 
+def test_another_processor_is_another_entry(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversions.platform, "machine", lambda: "another")
+    assert found(model) is None
+
+
 @pytest.mark.parametrize("package", ["ai-edge-litert", "keras", "tensorflow"])
 def test_what_another_version_made_is_not_used(
     model: Path, monkeypatch: pytest.MonkeyPatch, package: str
@@ -381,9 +386,112 @@ def test_a_damaged_entry_is_not_used_and_made_again(
     missing = (pattern, spoil) == ("*.json", Path.unlink)
     said = "The conversion of flat.keras in the cache is not used" in caplog.text
     assert said is not missing
+    assert len(caplog.text.splitlines()) == said
     assert cnnviz.load_model(model, trusted=True).converted is None
     store_again(model, whole)
     assert entry(model) == whole
+
+
+def test_a_description_of_another_card_is_not_used(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = next(conversions.folder().glob("*.json"))
+    text = json.loads(description.read_text())
+    text["view"][1] += 1
+    description.write_text(json.dumps(text))
+    assert found(model) is None
+    assert "the description is that of another card" in caplog.text
+
+
+def test_without_a_card_a_description_of_another_one_is_not_used(model: Path) -> None:
+    whole = entry(model)
+    model.with_suffix(".json").unlink()
+    store_again(model, whole)
+    assert loading.load_converted(model, trusted=True) is not None
+    output, height, *rest = whole[0].view
+    store_again(model, (replace(whole[0], view=(output, height + 1, *rest)), *whole[1:]))
+    assert loading.load_converted(model, trusted=True) is None
+
+
+@pytest.mark.parametrize("pattern", ["*.json", "*.tflite"])
+def test_a_pipe_is_not_waited_for(model: Path, pattern: str) -> None:
+    file = next(conversions.folder().glob(pattern))
+    file.unlink()
+    os.mkfifo(file)
+    assert found(model) is None
+
+
+def test_a_description_without_an_end_is_not_read(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = next(conversions.folder().glob("*.json"))
+    os.truncate(description, 100 << 30)
+    assert found(model) is None
+    assert "it has more than 8 MB" in caplog.text
+
+
+# --- Of others ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "used"), [(0o777, False), (0o775, False), (0o1777, True)])
+def test_a_folder_in_which_others_may_write_is_not_used(
+    model: Path, caplog: pytest.LogCaptureFixture, mode: int, used: bool
+) -> None:
+    whole = entry(model)
+    conversions.folder().chmod(mode)
+    assert (found(model) is not None) is used
+    assert ("Other users may write in" in caplog.text) is not used
+    if used:
+        store_again(model, whole)
+    else:
+        with pytest.raises(StorageError, match="take that permission away"):
+            store_again(model, whole)
+
+
+def test_the_folder_is_made_for_its_user_alone(model: Path) -> None:
+    assert conversions.folder().stat().st_mode & 0o777 == 0o700
+
+
+def owned_by(user: int, file: Path | None, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Lets a file, or all of them, belong to a user: only root may give a real file away."""
+    real = getattr(Path, how)
+
+    def status(self: Path, **kwargs: Any) -> os.stat_result:
+        found = real(self, **kwargs)
+        if file not in {None, self}:
+            return found
+        whole = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return os.stat_result((*found[:4], user, *found[5:]), whole)
+
+    monkeypatch.setattr(Path, how, status)
+
+
+@pytest.mark.parametrize("pattern", [".", "*.json", "*.tflite"])
+@pytest.mark.parametrize("how", ["stat", "lstat"], ids=["itself", "a link"])
+def test_what_belongs_to_somebody_else_is_not_used(
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    pattern: str,
+    how: str,
+) -> None:
+    whole = entry(model)
+    theirs = conversions.folder() if pattern == "." else next(conversions.folder().glob(pattern))
+    owned_by(os.geteuid() + 1, theirs, monkeypatch, how)
+    for _ in range(2):
+        assert found(model) is None
+    assert caplog.text.count(f"{theirs} belongs to another user") == 1
+    if pattern == ".":
+        with pytest.raises(StorageError, match="belongs to another user"):
+            store_again(model, whole)
+
+
+def test_what_root_has_made_is_used_by_others(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image, whose server is the user 65534."""
+    for how in ("stat", "lstat"):
+        owned_by(0, None, monkeypatch, how)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    assert found(model) is not None
 
 
 # --- Killed, twice at once, full and read-only ----------------------------------------------
@@ -477,7 +585,7 @@ def test_where_nothing_can_be_stored_the_answer_still_comes(
         monkeypatch.setattr(Path, "write_bytes", fill)
     else:
         monkeypatch.setenv("CNNVIZ_CACHE", str(model / "cache"))
-    with pytest.raises(StorageError, match=r"tflite cannot be written") as error:
+    with pytest.raises(StorageError, match=r"(tflite|cache) cannot be written") as error:
         store_again(model, whole)
     assert error.value.full is (problem == "full disk")
     network = cnnviz.load_model(model, trusted=True)
@@ -531,6 +639,25 @@ def test_the_entries_that_were_used_longest_ago_go_first(
     monkeypatch.setattr(conversions, "_MAX_BYTES", 1)
     store("e" * 64, None, whole[0], *files)
     assert entries() == ["e"]
+
+
+def test_files_of_a_person_in_the_folder_are_left_alone(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where CNNVIZ_CACHE is a folder that holds other things."""
+    whole = entry(model)
+    shutil.rmtree(conversions.folder())
+    names = {"card.json", "net.tflite", ".theirs.part", f"{'a' * 40}.json", f".{'a' * 31}g.part"}
+    ours = {f".{'a' * 32}.part", f"{'a' * 40}-{'b' * 16}.{'c' * 16}.tflite"}
+    conversions.folder().mkdir()
+    for name in names | ours:
+        (conversions.folder() / name).write_text("{}")
+        os.utime(conversions.folder() / name, (1, 1))
+    monkeypatch.setattr(conversions, "_MAX_BYTES", 1)
+    store_again(model, whole)
+    left = {file.name for file in conversions.folder().iterdir()}
+    assert names <= left
+    assert not ours & left
 
 
 # --- Refused --------------------------------------------------------------------------------
@@ -645,6 +772,17 @@ def test_weights_that_are_no_numbers_are_left_to_tensorflow(tmp_path: Path) -> N
     kernel.assign(np.full(kernel.shape, np.nan))
     with pytest.raises(NotConvertedError, match="weights of it are not numbers"):
         conversion.convert(network, tmp_path)
+
+
+def test_a_litert_that_does_not_work_says_nothing_of_the_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(conversions.folder())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+        with pytest.raises(ModelError, match=r"LiteRT does not work here\."):
+            convert_file(model, trusted=True)
+    assert found(model) is None
 
 
 # --- Only of what is trusted, and does not change ----------------------------------------------

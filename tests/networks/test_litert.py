@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import interpreter
 
 import cnnviz
 from cnnviz.errors import LayerError
@@ -24,6 +26,8 @@ from cnnviz.networks.engines import conversion, litert, tensorflow
 from cnnviz.networks.network import ModelSource
 
 Lite = Callable[[str], Any]
+
+REAL = interpreter.Interpreter
 
 # Keras saves a model with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -237,7 +241,16 @@ def test_the_map_of_another_output_has_that_output_s_weights(
         assert actual.score == pytest.approx(expected.score, abs=1e-6)
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no network")])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda file: file.write_bytes(b"no network"),
+        # It is still a network, but not the one that was compared with TensorFlow.
+        lambda file: file.write_bytes(file.read_bytes() + b"\0"),
+    ],
+    ids=["gone", "no network", "another"],
+)
 def test_a_file_that_is_lost_is_no_reason_not_to_answer(
     lite: Lite,
     tmp_path: Path,
@@ -260,6 +273,65 @@ def test_a_file_that_is_lost_is_no_reason_not_to_answer(
     expected = passes.forward(alone(network), pictures(1)).output
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
     assert len(no_interpreters) == 1
+
+
+class Failing:
+    """An interpreter of which one thing fails."""
+
+    def __init__(self, what: str, error: Exception, made: list[Any]) -> None:
+        self._what, self._error, self._made = what, error, made
+
+    def __call__(self, *args: Any, **how: Any) -> Any:
+        self._made.append(args)
+        if self._what == "open":
+            raise self._error
+        self._real = REAL(*args, **how)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_: Any) -> None:
+            raise self._error
+
+        return fail if name == self._what else getattr(self._real, name)
+
+
+@pytest.mark.parametrize("what", ["open", "allocate_tensors", "invoke"])
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_where_litert_fails_tensorflow_answers(
+    lite: Lite,
+    no_interpreters: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+    error: type[Exception],
+) -> None:
+    network = replace(lite("flat"), compiled={})
+    made: list[Any] = []
+    reason = f"{what} {error.__name__}"
+    monkeypatch.setattr(interpreter, "Interpreter", Failing(what, error(reason), made))
+    for _ in range(2):
+        actual = passes.forward(network, pictures(1)).output
+    assert (len(made), no_interpreters) == (2, [])
+    assert caplog.text.count(f"is not used: LiteRT fails: {reason}") == 1
+    expected = tensorflow.forward(network, pictures(1), frozenset()).output
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_where_litert_cannot_be_imported_tensorflow_answers(
+    lite: Lite,
+    no_interpreters: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    photo: np.ndarray,
+) -> None:
+    """It is installed, for another processor, say."""
+    network = replace(lite("flat"), compiled={})
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    assert cnnviz.predict(network, photo).label in network.card.labels
+    cnnviz.class_activation_map(network, photo)
+    assert network.compiled
+    assert no_interpreters == []
+    assert caplog.text.count("is not used: LiteRT fails: import of ai_edge_litert") == 1
 
 
 # --- Threads and memory ---------------------------------------------------------------------
@@ -300,10 +372,16 @@ def test_free_interpreters_hold_only_so_much_memory(
     monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", two)
     litert.prepare(lite("flat"), frozenset())
     assert used_last() == [files["grey"], files["flat"]]
-    # One is kept, however large: without it every answer would make it anew.
+    # One that alone is too large is not kept, and takes no other one's place.
+    one = max(found.memory for found in no_interpreters)
+    monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", one)
+    litert.prepare(lite("grey"), frozenset())
+    monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", no_interpreters[0].memory)
+    passes.forward(alone(lite("grey")), np.zeros((1, 12, 12, 1), np.float32), ["conv2"])
+    assert used_last() == [files["grey"]]
     monkeypatch.setattr(litert, "_MAX_IDLE_BYTES", 0)
     litert.prepare(lite("grey"), frozenset())
-    assert used_last() == [files["grey"]]
+    assert used_last() == []
 
 
 def test_the_memory_of_an_interpreter_is_not_underestimated(lite: Lite) -> None:

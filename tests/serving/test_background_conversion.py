@@ -18,6 +18,7 @@ from helpers import wait_until
 
 from cnnviz.cards import card_path, read_card, write_card
 from cnnviz.networks import conversions
+from cnnviz.networks.engines import conversion
 from cnnviz.serving import background_conversion, conversion_process
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.shipped_models import fingerprint_of
@@ -160,7 +161,29 @@ def test_what_the_process_does(
     assert conversion_process.main(model.path, "1", str(tmp_path)) == 0
     found = conversions.find(path, fingerprint_of(path), read_card(card_path(path)))
     assert isinstance(found, conversions.Converted)
+    # What the server cannot use is not made again and again.
+    with monkeypatch.context() as patch:
+        patch.setattr(conversions, "_MAX_DESCRIPTION", 100)
+        assert conversion_process.main(model.path, "1", str(tmp_path)) == 1
+    assert "flat.keras is not converted for LiteRT: What was made of it cannot" in caplog.text
     # The folder of the cache cannot be made: a file is there.
     monkeypatch.setenv("CNNVIZ_CACHE", str(path / "cache"))
     assert conversion_process.main(model.path, "1", str(tmp_path)) == 1
     assert "flat.keras is not converted for LiteRT: " in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyError("no such layer"), MemoryError(), ImportError("no so")])
+def test_whatever_a_conversion_raises_is_a_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any, error: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    for name in ("follow", "import_tensorflow", "protect_memory"):
+        monkeypatch.setattr(conversion_process, name, lambda *_: None)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setattr(conversion, "convert_file", fail)
+    assert conversion_process.main("odd.keras", "1", str(tmp_path)) == 1
+    reason = f"odd.keras is not converted for LiteRT: {type(error).__name__}: {error}"
+    assert [record.getMessage() for record in caplog.records] == [reason]
+    assert "Traceback" not in caplog.text

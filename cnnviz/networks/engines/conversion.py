@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from cnnviz.arrays import Floats
 from cnnviz.errors import ModelError
 from cnnviz.networks import conversions, linear_heads
-from cnnviz.networks.conversions import Conversion, Converted, LiteNetwork, ModelFacts
+from cnnviz.networks.conversions import (
+    Conversion,
+    Converted,
+    LiteNetwork,
+    LostConversionError,
+    ModelFacts,
+)
 from cnnviz.networks.engines import litert, tensorflow
 from cnnviz.networks.heads import features, logits
 from cnnviz.networks.input_scaling import find_scaling
@@ -86,8 +92,8 @@ def convert(network: Network, folder: Path) -> Converted:
     try:
         maps, pictures = _write(network, graph, None, folder / "maps.tflite")
         scores, _ = _write(network, graph, last, folder / "scores.tflite")
-    # A full disk says nothing of the network.
-    except (NotConvertedError, OSError, MemoryError):
+    # A full disk, or a LiteRT that does not work here, says nothing of the network.
+    except (NotConvertedError, OSError, MemoryError, ImportError):
         raise
     # The converter raises whatever its parts raise, with code and paths in the text.
     except Exception as error:
@@ -141,6 +147,9 @@ def convert_file(path: Path, *, trusted: bool = False) -> None:
             _log.info("TensorFlow runs %s, LiteRT does not: %s", path.name, error)
             conversions.refuse(fingerprint, beside, str(error))
             raise
+        # Nothing is noted: it may be for want of memory.
+        except (ImportError, LostConversionError) as error:
+            raise ModelError(f"LiteRT does not work here. {error}") from error
         scores, maps = (file.read_bytes() for file, _ in (converted.scores, converted.maps))
     check_unchanged()
     conversions.store(fingerprint, beside, description(converted), scores, maps)

@@ -15,20 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.networks.conversions import Converted, LiteNetwork, LostConversionError
+from cnnviz.networks.conversions import Converted, LiteNetwork, LostConversionError, is_whole
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import gives_no_array, no_such_layer, without_call_numbers
 from cnnviz.networks.values import PassValues
 from cnnviz.settings import read_settings
 
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
 # What the free interpreters may hold: the maps of all layers of EfficientNet-Lite0 take 76 MB.
+# Those of networks that nobody uses any more stay until others need their place.
 _MAX_IDLE_BYTES = 320 << 20
 
 
@@ -63,7 +66,7 @@ def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str
 
     Raises:
         LayerError: a path does not exist or is never run.
-        LostConversionError: somebody has removed the files.
+        LostConversionError: somebody has removed the files, or LiteRT fails.
     """
     converted = _converted(network)
     pictures = set(converted.facts.inputs) & layers
@@ -143,10 +146,19 @@ def _run(
     threads: int,
 ) -> dict[str, Floats]:
     """The values (1, ...) of tensors for one picture (1, h, w, C)."""
-    with _interpreter(file, lite, threads) as interpreter:
+    with _interpreter(file, lite, threads) as interpreter, _lost_if_it_fails():
         interpreter.set_tensor(lite.input, np.ascontiguousarray(inputs, np.float32))
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in wanted.items()}
+
+
+@contextmanager
+def _lost_if_it_fails() -> Iterator[None]:
+    """Leaves to TensorFlow what LiteRT cannot do here, though it could where it was converted."""
+    try:
+        yield
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise LostConversionError(f"LiteRT fails: {error}") from error
 
 
 @contextmanager
@@ -158,21 +170,31 @@ def _interpreter(file: Path, lite: LiteNetwork, threads: int) -> Iterator[Any]:
         if found is not None:
             _idle.remove(found)
     if found is None:
-        try:
+        with _lost_if_it_fails():
+            if not is_whole(file, lite):
+                raise LostConversionError(f"{file} is gone, or is another file")
             interpreter = open_interpreter(file, threads)
-        except ValueError as error:
-            raise LostConversionError(f"{file} cannot be opened") from error
         # The weights twice: as they are in the file, and as the processor wants them.
         found = _Idle(lite.sha256, threads, 2 * lite.size + lite.memory, interpreter)
     yield found.interpreter
+    if found.memory > _MAX_IDLE_BYTES:
+        return
     with _lock:
         _idle.append(found)
-        while sum(one.memory for one in _idle) > _MAX_IDLE_BYTES and len(_idle) > 1:
+        while sum(one.memory for one in _idle) > _MAX_IDLE_BYTES:
             del _idle[0]
 
 
 def open_interpreter(file: Path, threads: int) -> Interpreter:
-    """A new interpreter of a file, whose tensors have their memory."""
+    """A new interpreter of a file, whose tensors have their memory.
+
+    Raises:
+        ImportError: LiteRT is installed, but does not work here.
+        RuntimeError: it cannot run the file, or there is not enough memory.
+        ValueError: the file is no network.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
     global _has_greeted
     interpreter = Interpreter(str(file), num_threads=threads)
     if _has_greeted:
