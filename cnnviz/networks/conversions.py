@@ -44,7 +44,7 @@ from cnnviz.storage import (
 
 # To be raised with each change of what is in an entry, of how it is made, or of what cnnviz reads
 # from a model for it: structure, head, scaling, topology.
-_FORMAT = 2
+_FORMAT = 3
 # What made an entry, and what runs it: another version of any of them makes another entry.
 _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
 # All entries together; the one that was used longest ago goes first.
