@@ -133,11 +133,8 @@ def test_the_photo_stays_when_the_page_and_the_network_change(tab: Any, photo: b
     assert "Chelsea, a cat" in caption.inner_text()
 
 
-def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
-    tab.open()
-    tab.page.get_by_text("Take a picture").click()
-    with tab.run():
-        tab.page.get_by_text("Switch the camera on").click()
+def take_picture(tab: Any) -> np.ndarray:
+    """Presses the camera's button, and returns the pixels of the photo on the page."""
     tab.page.wait_for_function(_VIDEO_RUNS)
     take = tab.page.get_by_role("button", name="Take Photo")
     with tab.run():
@@ -145,8 +142,21 @@ def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
         while take.is_visible():
             take.click()
             tab.page.wait_for_timeout(2000)
+    return tab.pixels("photo").astype(int)
+
+
+def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
+    tab.open()
+    tab.page.get_by_text("Take a picture").click()
+    with tab.run():
+        tab.page.get_by_text("Switch the camera on").click()
+    for _ in range(3):
+        shown = take_picture(tab)
+        if shown.mean() > 10:
+            break
+        # On a busy machine Chromium's false camera now and then gives a black picture.
+        tab.page.get_by_role("button", name="Clear photo").click()
     assert "Taken just now" in tab.sidebar.inner_text()
-    shown = tab.pixels("photo").astype(int)
     # Chromium's false camera is green, not a cat.
     assert shown[..., 1].mean() > shown[..., 0].mean() + 30
 
