@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import LayerError, TargetError
+from cnnviz.errors import TargetError
 from cnnviz.geometry import photo_pixels
 from cnnviz.networks import passes
-from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
 from cnnviz.networks.pointwise import activation_is_known, acts_alone, is_frame, mixes_channels
 from cnnviz.networks.receptive_fields import receptive_field
 from cnnviz.networks.steps import own_activation, step
+from cnnviz.networks.structure import no_output
 from cnnviz.networks.sums import Cell, Reading, Sum, channel_sums, make_sum
 from cnnviz.networks.topology import Node, Topology
 from cnnviz.networks.trace_weights import trace_weights
@@ -120,12 +120,8 @@ def _find(network: Network, topology: Topology, path: str) -> Node:
     node = topology.nodes.get(path)
     if node is not None and node.grid is not None:
         return node
-    if node is None:
-        find(network.model, path)
-    raise LayerError(
-        f"The layer {path!r} gives no array of its own when the network runs: it is never run, or "
-        "gives several. Choose another."
-    )
+    # An operation may be a node, and no layer.
+    raise no_output(path, [*topology.nodes, *(info.path for info in network.layers)])
 
 
 def check_cell(name_of_layer: str, grid: tuple[int, ...], cell: Cell) -> Cell:

@@ -94,8 +94,16 @@ def no_such_layer(path: str, paths: Iterable[str]) -> LayerError:
     )
 
 
-def gives_no_array(path: str) -> LayerError:
-    """The error for a layer that has no output of its own to show."""
+def no_output(path: str, paths: Iterable[str]) -> LayerError:
+    """The error for a path at which a run gives no array: no layer, or one without its own output.
+
+    Args:
+        path: of a layer, or of one of its calls.
+        paths: of all layers.
+    """
+    known = list(paths)
+    if not {path, without_call_numbers(path)} & set(known):
+        return no_such_layer(path, known)
     return LayerError(
         f"The layer {path!r} gives no array of its own when the network runs: it is "
         "never run, or gives several. Choose another."

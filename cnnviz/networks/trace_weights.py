@@ -9,7 +9,6 @@ import numpy as np
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import LayerError
-from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
 
 
@@ -49,7 +48,11 @@ def trace_weights(network: Network, path: str) -> TraceWeights:
 
     An operation that is no layer has none.
     """
+    # First the model: it is what starts Keras, or refuses it in a process without TensorFlow.
+    model = network.model
+    from cnnviz.networks.keras_models import find
+
     try:
-        return TraceWeights(find(network.model, path))
+        return TraceWeights(find(model, path))
     except LayerError:
         return TraceWeights(None)

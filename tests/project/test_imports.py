@@ -35,7 +35,10 @@ WORKERS_ONLY = ("cnnviz.inspection",)
 # What answers questions about a converted network.
 ON_LITERT = (
     "cnnviz.attribution.explanations",
+    "cnnviz.attribution.map_traces",
     "cnnviz.attribution.outlines",
+    "cnnviz.attribution.stages",
+    "cnnviz.networks.arithmetic",
     "cnnviz.networks.engines.litert",
     "cnnviz.networks.feature_maps",
     "cnnviz.networks.kernels",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cnnviz.arrays import Floats
 from cnnviz.networks.conversions import Converted, LiteNetwork, LostConversionError, is_whole
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import gives_no_array, no_such_layer, without_call_numbers
+from cnnviz.networks.structure import no_output
 from cnnviz.networks.values import PassValues
 from cnnviz.settings import read_settings
 
@@ -76,7 +76,8 @@ def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str
         file, lite = converted.scores
     else:
         file, lite = converted.maps
-        _check_layers(network, computed - lite.layers.keys())
+        for path in sorted(computed - lite.layers.keys()):
+            raise no_output(path, (layer.path for layer in network.layers))
     wanted = lite.values | {f"/{path}": lite.layers[path] for path in computed}
     values = _run_all(file, lite, inputs, wanted)
     return PassValues(
@@ -112,14 +113,6 @@ def _affinity() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
-
-
-def _check_layers(network: Network, missing: frozenset[str]) -> None:
-    """Raises ``LayerError`` for a layer that gives no array, or that does not exist."""
-    for path in sorted(missing):
-        paths = [layer.path for layer in network.layers]
-        exists = without_call_numbers(path) in paths
-        raise gives_no_array(path) if exists else no_such_layer(path, paths)
 
 
 def _run_all(

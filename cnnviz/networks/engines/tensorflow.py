@@ -24,12 +24,11 @@ from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.networks.engines import folding, gradients
 from cnnviz.networks.engines.folding import Folded, Pair
 from cnnviz.networks.heads import features, logits, makers, read_head
-from cnnviz.networks.keras_models import find
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import gives_no_array
+from cnnviz.networks.structure import no_output
 from cnnviz.networks.topology_reader import read_topology
 from cnnviz.networks.tracing import Call, channels_last, innermost_calls, record
-from cnnviz.networks.values import GraphFacts, PassValues
+from cnnviz.networks.values import GraphFacts, PassValues, View
 
 # Values that one operation, and all together, may give for one photo: VGG16 gives 15 million.
 MAX_VALUES_OF_ONE_OPERATION = 60_000_000
@@ -41,8 +40,6 @@ MAX_BATCH_SIZE = 16
 # Compiled passes kept for one network: each holds a graph of some megabytes.
 _MAX_KEPT = 16
 
-# The part of a card that a compiled pass depends on: output, height, width, channels.
-View = tuple[str | None, int, int, int]
 # Whether with gradients, the layers, and the part of the card.
 PassKey = tuple[bool, frozenset[str], View]
 
@@ -88,7 +85,7 @@ class CompiledPass:
 def facts(network: Network) -> GraphFacts:
     """What any compiled pass of the network knows of its graph."""
     with _lock:
-        view = _view(network)
+        view = network.view
         kept = (kept for key, kept in network.compiled.items() if key[2] == view)
         return (next(kept, None) or compiled_pass(network, frozenset())).facts
 
@@ -126,7 +123,7 @@ def compiled_pass(
     """
     with _lock:
         kept = network.compiled
-        view = _view(network)
+        view = network.view
         covering = [
             key for key in kept if (key[0], key[2]) == (with_gradients, view) and layers <= key[1]
         ]
@@ -141,11 +138,6 @@ def compiled_pass(
             network, layers, with_gradients=with_gradients
         )
         return kept[with_gradients, layers, view]
-
-
-def _view(network: Network) -> View:
-    size = network.card.preprocessing
-    return network.output, size.height, size.width, size.channels
 
 
 def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
@@ -213,7 +205,7 @@ def _trace(
         return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), values)
 
     def trace_for(size: int) -> Any:
-        photos = tf.TensorSpec((size, *_view(network)[1:]), tf.float32)
+        photos = tf.TensorSpec((size, *network.view[1:]), tf.float32)
         target = [tf.TensorSpec((), tf.int32)] if with_gradients else []
         return run.get_concrete_function(photos, *target)
 
@@ -225,7 +217,7 @@ def _trace(
     except Exception as error:
         _log.warning("TensorFlow could not trace %s", network.card.title, exc_info=error)
         raise ModelError(
-            f"TensorFlow cannot run this network on a picture of {_view(network)[1:]} (height, "
+            f"TensorFlow cannot run this network on a picture of {network.view[1:]} (height, "
             "width, channels): the picture may be too small or too large for its layers."
         ) from error
     return CompiledPass(graph_facts[0], {}, by_size, trace_for)
@@ -271,8 +263,7 @@ def _forward(
     outputs = {call.path: call.output for call in calls}
     for path in sorted(layers):
         if not hasattr(outputs.get(path), "shape"):
-            find(network.model, path)
-            raise gives_no_array(path)
+            raise no_output(path, (layer.path for layer in network.layers))
     values = {
         "output": output,
         "layers": {path: outputs[path] for path in layers},
