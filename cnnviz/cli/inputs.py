@@ -12,7 +12,7 @@ import typer
 
 import cnnviz
 from cnnviz.cards import PRESETS
-from cnnviz.cli.terminal import say, silence
+from cnnviz.cli.terminal import say
 from cnnviz.errors import CardError, StorageError
 from cnnviz.storage import CONTRAST, OVERLAY
 
@@ -91,12 +91,6 @@ def load_for_photos(path: Path, trusted: bool, preset: str | None) -> Network:
             f"{', '.join(PRESETS)}. In most lessons that is unit, photos divided by 255. "
             "The command 'card' keeps it in a card beside the model."
         )
-    if network.converted is not None:
-        from cnnviz.networks import passes
-
-        # LiteRT says on stderr that it starts.
-        with silence():
-            passes.prepare(network, ())
     return network
 
 
