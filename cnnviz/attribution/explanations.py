@@ -18,7 +18,7 @@ from cnnviz.networks.gradients import layer_gradients
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.networks.values import Head
-from cnnviz.networks.weights import LayerWeights, needed_weights
+from cnnviz.networks.weights import class_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import CERTAIN, ClassActivationMap, Explanation
 
@@ -221,7 +221,7 @@ def _run_forward(
     # The method was chosen because the head has them.
     features = cast(Floats, values.features)
     weights_of = functools.cache(
-        functools.partial(_class_weights, network, head, method, features.shape[-1])
+        functools.partial(class_factors, network, head, method, features.shape[-1])
     )
 
     def terms(number: int, target: int) -> _Terms:
@@ -231,35 +231,14 @@ def _run_forward(
     return values.output, values.logits, terms
 
 
-def _class_weights(
+def class_factors(
     network: Network, head: Head, method: Method, channels: int, target: int
 ) -> tuple[Floats, float]:
     """The weights (K,) of the averaged maps and the bias for a class, as the method takes them."""
-    biases = _biases(network, head, channels)
-    bias = float(biases[target] if method.weights is None else method.weights(biases, target))
-    dense = _dense_weights(network, head)
-    if dense is None:
-        # Each of the maps belongs to one class.
-        kernel = np.eye(channels, dtype=np.float32)
-    else:
-        kernel = dense.kernel.reshape(channels, -1)
-    if kernel.shape[1] == 1:
-        kernel = np.hstack([-kernel, kernel])
-    return kernel[:, target] if method.weights is None else method.weights(kernel, target), bias
-
-
-def _biases(network: Network, head: Head, channels: int) -> Floats:
-    """The biases (C,) of the classes, zeros where there are none; ``channels`` of the last maps."""
-    dense = _dense_weights(network, head)
-    if dense is None or dense.bias is None:
-        biases = np.zeros(channels if dense is None else dense.kernel.shape[-1], np.float32)
-    else:
-        biases = dense.bias
-    return np.hstack([-biases, biases]) if biases.size == 1 else biases
-
-
-def _dense_weights(network: Network, head: Head) -> LayerWeights | None:
-    return None if head.dense is None else needed_weights(network, head.dense)
+    kernel, biases = class_weights(network, head, channels)
+    if method.weights is None:
+        return kernel[:, target], float(biases[target])
+    return method.weights(kernel, target), float(method.weights(biases, target))
 
 
 def _run_backward(
@@ -285,15 +264,16 @@ def _run_backward(
         )
 
     adds_up = method.exact_sum and head.weighs(path) and any_run.logits is not None
+    channels = any_run.activations.shape[-1]
+    biases = class_weights(network, head, channels)[1] if adds_up else None
 
     def terms(number: int, target: int) -> _Terms:
         run = runs[target if classes else None]
-        maps = run.activations[number]
         return _Terms(
             path,
-            maps,
+            run.activations[number],
             run.gradients[number],
-            bias=float(_biases(network, head, maps.shape[-1])[target]) if adds_up else None,
+            bias=None if biases is None else float(biases[target]),
             score=float(run.scores[number]),
             logit=run.logits is not None,
         )

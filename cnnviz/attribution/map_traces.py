@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.attribution.explanations import methods
+from cnnviz.attribution.explanations import class_factors, methods
 from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.networks import passes
@@ -15,8 +15,6 @@ from cnnviz.networks.gradients import layer_gradients
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, predict
 from cnnviz.networks.sums import Part, Sum
-from cnnviz.networks.trace_weights import trace_weights
-from cnnviz.networks.values import Head
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import Box
 from cnnviz.traces import TraceInput, ValueTrace
@@ -120,7 +118,8 @@ def _maps(
         features = passes.forward(network, inputs).features
         if features is None or head.features is None:
             raise TargetError(f"The method {method.key!r} does not fit this network.")
-        return head.features, features[0], _class_weights(network, head, features, method, target)
+        weights, _ = class_factors(network, head, method, features.shape[-1], target)
+        return head.features, features[0], weights
     path = layer or head.last_spatial
     if path is None:
         raise LayerError("This network has no layer with maps, so there is nothing to trace.")
@@ -130,20 +129,3 @@ def _maps(
             f"The layer {path!r} gives one number a channel and no maps. Choose one before it."
         )
     return path, run.activations[0], run.gradients[0]
-
-
-def _class_weights(
-    network: Network, head: Head, features: Floats, method: Method, target: int
-) -> Floats:
-    """(K,) what the method multiplies the averaged maps by, for a class."""
-    channels = features.shape[-1]
-    # Without a dense layer each of the maps belongs to one class.
-    kernel: Floats | None = np.eye(channels)
-    if head.dense is not None:
-        kernel = trace_weights(network, head.dense).read("kernel")
-    if kernel is None:
-        raise TargetError(f"The layer {head.dense!r} has no weights.")
-    kernel = kernel.reshape(channels, -1).astype(np.float32)
-    if kernel.shape[1] == 1:
-        kernel = np.hstack([-kernel, kernel])
-    return kernel[:, target] if method.weights is None else method.weights(kernel, target)

@@ -10,9 +10,10 @@ from cnnviz.arrays import Floats
 from cnnviz.attribution.explanations import explain
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
+from cnnviz.networks.predictions import read_prediction
 from cnnviz.networks.stages import choose_stages
 from cnnviz.networks.values import Head, PassValues
-from cnnviz.networks.weights import needed_weights
+from cnnviz.networks.weights import class_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.traces import ClassTerms, StagedExplanation, StageMaps
 
@@ -56,10 +57,10 @@ def explain_stages(
         _strongest(path, kinds[path], values.layers[path][0], count)
         for path, count in zip(paths, counts, strict=True)
     )
-    explanation = explain(network, photo, targets)
-    if not targets:
-        likely = [score.label for score in explanation.prediction.top(CLASSES)]
-        explanation = explain(network, photo, likely)
+    logits = None if values.logits is None else values.logits[0]
+    prediction = read_prediction(network, head, values.output[0], logits)
+    likely = [score.label for score in prediction.top(CLASSES)]
+    explanation = explain(network, photo, targets or likely)
     classes = [cam.target for cam in explanation.maps]
     terms = _terms(network, head, values, [network.card.labels.index(one) for one in classes])
     return StagedExplanation(
@@ -87,8 +88,7 @@ def _terms(
     Returns:
         () where the scores are no such sums, or no logits.
     """
-    logits = values.logits
-    if head.dense is None or logits is None:
+    if head.dense is None or values.logits is None:
         return ()
     if head.features is not None and values.features is not None:
         inputs = values.features[0].mean(axis=(0, 1), dtype=np.float64)
@@ -96,14 +96,9 @@ def _terms(
         inputs = values.layers[head.steps[-1].output][0].astype(np.float64)
     else:
         return ()
-    weights = needed_weights(network, head.dense)
-    kernel = weights.kernel.reshape(len(inputs), -1).astype(np.float64)
-    bias = np.zeros(kernel.shape[1]) if weights.bias is None else weights.bias
-    if kernel.shape[1] == 1:
-        # One unit stands for two classes.
-        kernel, bias = np.hstack([-kernel, kernel]), np.hstack([-bias, bias])
+    kernel, biases = class_weights(network, head, len(inputs))
     return tuple(
-        _class_terms(network.card.labels[target], inputs * kernel[:, target], float(bias[target]))
+        _class_terms(network.card.labels[target], inputs * kernel[:, target], float(biases[target]))
         for target in targets
     )
 

@@ -16,7 +16,7 @@ from cnnviz.arrays import Floats
 from cnnviz.networks.network import Network
 from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.values import Head, PassValues
-from cnnviz.networks.weights import needed_weights
+from cnnviz.networks.weights import class_weights, needed_weights
 
 # The activations after which the logit, not another number, is the score.
 _ACTIVATIONS = ("linear", "sigmoid", "softmax")
@@ -77,31 +77,13 @@ def _gradient(
 ) -> Floats:
     """The gradient (h, w, K) of a class's score with respect to the maps of one photo."""
     height, width, channels = shape = values.layers[path].shape[1:]
-    if head.dense is None:
-        # Each of the maps belongs to one class.
-        kernel = np.eye(channels, dtype=np.float32)
-    else:
-        kernel = _kernel(network, head.dense)
-    column = _column(kernel, target)
+    column = class_weights(network, head, channels)[0][:, target]
     if path == head.features:
         return np.broadcast_to(column / np.float32(height * width), shape)
     for step in reversed(head.steps):
         if step.relu:
             column = column * (values.layers[step.output][number] > 0)
-        column = _kernel(network, step.dense) @ column
+        column = needed_weights(network, step.dense).kernel @ column
     if without_call_numbers(path) in network.structure.channels_first:
         return column.reshape(channels, height, width).transpose(1, 2, 0)
     return column.reshape(shape)
-
-
-def _kernel(network: Network, path: str) -> Floats:
-    """The weights (inputs, outputs) of a dense layer, or of the 1×1 convolution in its place."""
-    kernel = needed_weights(network, path).kernel
-    return kernel.reshape(-1, kernel.shape[-1])
-
-
-def _column(kernel: Floats, target: int) -> Floats:
-    """The weights (inputs,) of a class; a single unit has those of the second of two classes."""
-    if kernel.shape[1] > 1:
-        return kernel[:, target]
-    return kernel[:, 0] if target else -kernel[:, 0]

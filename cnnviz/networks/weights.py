@@ -17,6 +17,7 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.errors import LayerError, ModelError
 from cnnviz.networks.structure import no_such_layer, without_call_numbers
+from cnnviz.networks.values import Head
 from cnnviz.storage import FileIdentity, identity_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,28 @@ def needed_weights(network: Network, path: str) -> LayerWeights:
     if weights is None:
         raise LayerError(f"The layer {path!r} has no weights.")
     return weights
+
+
+def class_weights(network: Network, head: Head, channels: int) -> tuple[Floats, Floats]:
+    """The weights (K, C) and biases (C,) of the classes in the last dense layer.
+
+    A single unit stands for two classes: it has the numbers of the second, and the first has their
+    opposite. Without a dense layer each of the ``channels`` last maps belongs to one class.
+
+    Raises:
+        LayerError: the dense layer has no kernel.
+        ModelError: as for ``layer_weights``.
+    """
+    if head.dense is None:
+        kernel, bias = np.eye(channels, dtype=np.float32), None
+    else:
+        weights = needed_weights(network, head.dense)
+        # Of a 1×1 convolution, too, which may take its place.
+        kernel, bias = weights.kernel.reshape(-1, weights.kernel.shape[-1]), weights.bias
+    biases = np.zeros(kernel.shape[1], np.float32) if bias is None else bias
+    if len(biases) == 1:
+        return np.hstack([-kernel, kernel]), np.hstack([-biases, biases])
+    return kernel, biases
 
 
 def layer_weights(network: Network, path: str) -> LayerWeights | None:
