@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, Route
 
 from cnnviz.arrays import resize
 from cnnviz.colours import table
-from cnnviz.settings import PACKAGE
-from cnnviz.ui.components import scenes
+from cnnviz.ui.components import modules, scenes
 from cnnviz.ui.components.scenes import (
     Arrow,
     Box,
@@ -29,8 +28,8 @@ from cnnviz.ui.components.scenes import (
     pack,
 )
 
-_FOLDER = PACKAGE / "ui" / "components"
 # As Streamlit does: the code as a module from a blob, in a shadow root with the theme's variables.
+_HOST = "http://viewer.test/"
 _START = """async ([js, css, dark]) => {
   document.body.innerHTML = '<div id="host" style="width: 400px"></div>';
   document.body.style = `margin: 0; background: ${dark ? '#0e141a' : '#ffffff'}`;
@@ -59,8 +58,7 @@ class Stage:
         self.page = page
 
     def start(self, *, dark: bool = False) -> Stage:
-        names = ("viewer.js", "viewer.css")
-        code = [(_FOLDER / name).read_text(encoding="utf-8") for name in names]
+        code = [modules.code("viewer.js"), modules.style("viewer.css")]
         self.page.evaluate(_START, [*code, dark])
         return self
 
@@ -95,10 +93,20 @@ def stage(browser: Browser) -> Iterator[Stage]:
     page = browser.new_page(viewport={"width": 500, "height": 900})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto("about:blank")
+    page.route(f"{_HOST}**", answer)
+    page.goto(_HOST)
     yield Stage(page)
     page.close()
     assert errors == []
+
+
+def answer(route: Route) -> None:
+    """As the server does: an empty page, and the modules."""
+    name = route.request.url.rpartition("/")[2]
+    if name in modules.names():
+        route.fulfill(path=modules.FOLDER / name, content_type="text/javascript")
+    else:
+        route.fulfill(body="<!doctype html>", content_type="text/html")
 
 
 def a_grid(maps: Any, colours: str = "teal", **options: Any) -> Scene:

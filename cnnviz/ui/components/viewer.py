@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from cnnviz.colours import on_page
+from cnnviz.ui.components import modules
 from cnnviz.ui.components.scenes import TILES, Scene, buffer, pack
-
-_FOLDER = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Event:
@@ -99,8 +96,8 @@ def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
         "cnnviz_viewer",
-        css=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
-        js=(_FOLDER / "viewer.js").read_text(encoding="utf-8"),
+        css=modules.style("viewer.css"),
+        js=modules.code("viewer.js"),
     )
 
 

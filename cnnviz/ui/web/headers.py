@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from cnnviz.ui.web.component_files import preload_links
 from cnnviz.ui.web.scripts import preload_header
 
 # The health address is asked by programs on the server's own machine, and says nothing else.
@@ -61,7 +62,7 @@ class HeaderGuard:
             "Content-Security-Policy": content_policy(index),
             "X-Content-Type-Options": "nosniff",
         }
-        self._preload = {"Link": preload_header(_STATIC)}
+        self._preload = {"Link": f"{preload_header(_STATIC)}, {preload_links()}"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request or a connection, as ASGI defines it."""

@@ -1,0 +1,30 @@
+// Elements of a page, and numbers as text.
+
+export function element(kind, className, parent, attributes = {}) {
+  const made = document.createElement(kind);
+  made.className = className;
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") made.textContent = value;
+    else made.setAttribute(name, value);
+  }
+  parent?.append(made);
+  return made;
+}
+
+export function button(className, parent, text, act, attributes = {}) {
+  const made = element("button", className, parent, { type: "button", text, ...attributes });
+  made.addEventListener("click", act);
+  return made;
+}
+
+export function put({ style }, [left, top, width, height]) {
+  const lengths = { left, top, width, height };
+  for (const [name, length] of Object.entries(lengths)) style[name] = `${length}px`;
+}
+
+export function number(value) {
+  if (!Number.isFinite(value)) return "not a number";
+  const size = Math.abs(value);
+  const short = size === 0 || (size >= 1e-3 && size < 1e5);
+  return (short ? String(+value.toPrecision(3)) : value.toExponential(2)).replaceAll("-", "−");
+}
