@@ -52,6 +52,24 @@ class ClassTerms:
 
 
 @dataclass(frozen=True)
+class ListedChannels:
+    """The channels, or units, that the terms of any of the classes list, each once.
+
+    Attributes:
+        channels: n numbers: of each class those with the largest terms by absolute value, and
+            those that speak most for it.
+        products: (C, n), what each adds to each class's score.
+        maps: (h, w, n) of the channels; None for units.
+        limits: the smallest and the largest value of all the layer's maps or units.
+    """
+
+    channels: tuple[int, ...]
+    products: Floats
+    maps: Floats | None
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class StagedExplanation:
     """A photo's way through a network.
 
@@ -60,12 +78,14 @@ class StagedExplanation:
         units: the outputs (n,) of the dense layers between the maps and the scores.
         explanation: the prediction, and a map for each of some classes.
         terms: of the same classes; () where their scores are no sums of the last inputs.
+        listed: what the terms list; None without terms.
     """
 
     stages: tuple[StageMaps, ...]
     units: tuple[Floats, ...]
     explanation: Explanation
     terms: tuple[ClassTerms, ...]
+    listed: ListedChannels | None = None
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,8 @@
-"""Explore: what the network sees in a photo, and where."""
-
-import streamlit as st
+"""Explore: a photo's way through a network, on one screen."""
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import explore
+from cnnviz.ui.page_parts.explore import page
 
-scene = shell.enter(
-    "What does the network see?",
-    "Drop a photo into the sidebar (:material/keyboard_double_arrow_right: opens it). "
-    "The network names it, and the second picture shows where in the photo it found the evidence.",
-    runs_photo=True,
-)
-sentence = explore.place_of_sentence()
-left, right = st.columns(2, gap="large")
-with left:
-    # The photo is drawn before the network is loaded, which takes seconds.
-    explore.photo(scene)
-with sentence:
-    explanation = scene.explanation()
-    explore.sentence(scene, explanation)
-with right:
-    parts.overlay(scene, explanation.maps[0], key="overlay")
-explore.scores(explanation)
+scene = shell.enter("", "", runs_photo=True)
+page.draw(scene)
 parts.about(scene)

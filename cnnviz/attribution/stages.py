@@ -15,14 +15,15 @@ from cnnviz.networks.stages import choose_stages
 from cnnviz.networks.values import Head, PassValues
 from cnnviz.networks.weights import class_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.traces import ClassTerms, StagedExplanation, StageMaps
+from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, StageMaps
 
 # Maps that are shown of each of at most five stages: they get smaller and more numerous.
 MAPS = (3, 5, 18, 42, 72)
 # Classes whose maps come along, so that another one can be shown at once.
 CLASSES = 5
-# Terms of a class's score that are listed by themselves.
+# Terms of a class's score that are listed by themselves, and those that speak most for it.
 TERMS = 12
+DECIDING = 5
 
 
 def explain_stages(
@@ -62,12 +63,15 @@ def explain_stages(
     likely = [score.label for score in prediction.top(CLASSES)]
     explanation = explain(network, photo, targets or likely)
     classes = [cam.target for cam in explanation.maps]
-    terms = _terms(network, head, values, [network.card.labels.index(one) for one in classes])
+    terms, listed = _terms(
+        network, head, values, [network.card.labels.index(one) for one in classes]
+    )
     return StagedExplanation(
         stages,
         tuple(values.layers[path][0] for path in units),
         explanation,
         terms,
+        listed,
     )
 
 
@@ -82,25 +86,41 @@ def _strongest(path: str, kind: str, maps: Floats, count: int) -> StageMaps:
 
 def _terms(
     network: Network, head: Head, values: PassValues, targets: list[int]
-) -> tuple[ClassTerms, ...]:
+) -> tuple[tuple[ClassTerms, ...], ListedChannels | None]:
     """What each channel or unit before the last dense layer adds to the scores of classes.
 
     Returns:
-        () where the scores are no such sums, or no logits.
+        Nothing where the scores are no such sums, or no logits.
     """
     if head.dense is None or values.logits is None:
-        return ()
+        return (), None
+    maps = None
     if head.features is not None and values.features is not None:
-        inputs = values.features[0].mean(axis=(0, 1), dtype=np.float64)
+        maps = values.features[0]
+        inputs = maps.mean(axis=(0, 1), dtype=np.float64)
     elif head.steps:
         inputs = values.layers[head.steps[-1].output][0].astype(np.float64)
     else:
-        return ()
+        return (), None
     kernel, biases = class_weights(network, head, len(inputs))
-    return tuple(
-        _class_terms(network.card.labels[target], inputs * kernel[:, target], float(biases[target]))
-        for target in targets
+    products = inputs[:, None] * kernel[:, targets]
+    terms = tuple(
+        _class_terms(network.card.labels[target], products[:, number], float(biases[target]))
+        for number, target in enumerate(targets)
     )
+    shown = [channel for one in terms for channel in one.order]
+    shown += [
+        int(k) for column in products.T for k in np.argsort(-column, kind="stable")[:DECIDING]
+    ]
+    channels = tuple(dict.fromkeys(shown))
+    raw = inputs if maps is None else maps
+    listed = ListedChannels(
+        channels,
+        products[list(channels)].T.astype(np.float32),
+        None if maps is None else np.ascontiguousarray(maps[..., list(channels)]),
+        (float(raw.min()), float(raw.max())),
+    )
+    return terms, listed
 
 
 def _class_terms(label: str, products: Floats, bias: float) -> ClassTerms:

@@ -5,6 +5,7 @@ Its users, such as the pages, rely on the shapes of arrays, and on names that an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
 from cnnviz.results import Explanation, Filters, LayerInfo, Outline, Prediction, WeightStatistics
-from cnnviz.traces import StagedExplanation, ValueTrace
+from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, ValueTrace
 
 if TYPE_CHECKING:
     from cnnviz.serving.worker_process import WorkerCall
@@ -95,6 +96,17 @@ def _staged_fits(staged: StagedExplanation) -> bool:
         and all(_is_filled(units, 1) for units in staged.units)
         and (not terms or [one.target for one in terms] == classes)
         and all(len(one.order) == len(one.terms) for one in terms)
+        and (staged.listed is None) == (not terms)
+        and (staged.listed is None or _listed_fit(staged.listed, terms))
+    )
+
+
+def _listed_fit(listed: ListedChannels, terms: Sequence[ClassTerms]) -> bool:
+    count = len(listed.channels)
+    return (
+        listed.products.shape == (len(terms), count)
+        and (listed.maps is None or (_is_filled(listed.maps, 3) and listed.maps.shape[2] == count))
+        and all(set(one.order) <= set(listed.channels) for one in terms)
     )
 
 

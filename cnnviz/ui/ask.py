@@ -20,6 +20,7 @@ from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
@@ -61,6 +62,18 @@ def explanation(
     return _retried(
         lambda text: _explanation(model, card, photo.key, targets, method, layer, photo, text),
         "Looking for the evidence in the photo",
+    )
+
+
+def staged(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+) -> StagedExplanation:
+    """The strongest maps of a few layers, and the maps of the five likeliest classes."""
+    return _retried(
+        lambda text: _staged(model, card, photo.key, photo, text),
+        "Running the photo through the network",
     )
 
 
@@ -140,6 +153,15 @@ def _explanation(
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _staged(
+    model: ModelFile, card: ModelCard | None, key: str, _photo: LoadedPhoto, _text: str
+) -> StagedExplanation:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.explain_stages(model, seen, card=card)
 
 
 @st.cache_data(show_spinner=False)

@@ -107,8 +107,9 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
         st.set_page_config(page_icon=ICON, layout="wide")
         st.navigation(pages())
         st.rerun()
-    st.title(title, anchor=False)
-    st.markdown(lead)
+    if title:
+        st.title(title, anchor=False)
+        st.markdown(lead)
     if runs_photo and scene.needs_preset:
         card.ask_preset(scene.model, scene.outline.card)
         parts.about(scene)

@@ -265,16 +265,21 @@ def pack(scene: Scene, key: str) -> bytes:
     items = [item for region in scene.regions for item in region.items]
     names = [item.colours for item in items if isinstance(item, Tiles | ClassMap)]
     names += [scene.legend.colours] if scene.legend else []
-    tables = {
-        name: [table(on_page(name, dark=dark)) for dark in (False, True)]
-        for name in dict.fromkeys(names)
-    }
-    header = {"kind": "scene", "key": key, "tables": _plain(tables, arrays)}
-    header |= _plain(scene, arrays)
+    header = {"kind": "scene", "key": key, "tables": tables(names, arrays)}
+    header |= plain(scene, arrays)
     return buffer(header, arrays)
 
 
-def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
+def tables(names: Sequence[str], arrays: list[NDArray[Any]]) -> Any:
+    """The colours of scales, for light and dark pages, by name; appended to ``arrays``."""
+    wanted = {
+        name: [table(on_page(name, dark=dark)) for dark in (False, True)]
+        for name in dict.fromkeys(names)
+    }
+    return plain(wanted, arrays)
+
+
+def plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
     """A value as JSON has it; arrays and files become their number in ``arrays``."""
     if isinstance(value, bytes):
         value = np.frombuffer(value, np.uint8)
@@ -284,11 +289,11 @@ def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
     if dataclasses.is_dataclass(value):
         fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
         kind = {"kind": type(value).__name__} if isinstance(value, Item) else {}
-        return kind | _plain(fields, arrays)
+        return kind | plain(fields, arrays)
     if isinstance(value, dict):
-        return {name: _plain(one, arrays) for name, one in value.items()}
+        return {name: plain(one, arrays) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one, arrays) for one in value]
+        return [plain(one, arrays) for one in value]
     return value
 
 

@@ -17,6 +17,7 @@ from cnnviz.colours import on_page
 from cnnviz.ui.components import modules
 from cnnviz.ui.components.scenes import TILES, Scene, buffer, pack
 
+
 @dataclass(frozen=True)
 class Event:
     """What a person did.
