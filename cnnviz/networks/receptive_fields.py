@@ -152,15 +152,14 @@ def cell_fields(topology: Topology, path: str) -> CellFields | None:
     cells = [(0, 0), (1, 1), (last[0] - 1, last[1] - 1), last, (height // 2, width // 2)]
     found = [edges(*cell) for cell in cells]
     rows, columns, _ = topology.nodes[topology.source].grid or (1, 1, 1)
-    lines = [
-        _line(
-            [each[axis] for each in found if each], (0, 1, count - 2, count - 1, count // 2), size
-        )
-        for axis, (count, size) in enumerate(((height, rows), (width, columns)))
-    ]
-    if None in found or lines[0] is None or lines[1] is None:
+    known = [each for each in found if each is not None]
+    if len(known) < len(cells):
         return None
-    (top, down, tall), (left, across, wide) = lines[0], lines[1]
+    vertical = _line([each[0] for each in known], [cell[0] for cell in cells], rows)
+    horizontal = _line([each[1] for each in known], [cell[1] for cell in cells], columns)
+    if vertical is None or horizontal is None:
+        return None
+    (top, down, tall), (left, across, wide) = vertical, horizontal
     return CellFields((top, left), (down, across), (tall, wide), (rows, columns))
 
 
