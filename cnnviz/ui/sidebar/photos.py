@@ -119,6 +119,17 @@ def _take(file: UploadedFile | None, how: str) -> None:
     st.session_state["source of own photo"] = how
 
 
+def take_picture(data: bytes) -> None:
+    """Makes a picture of the live camera the photo of all pages."""
+    try:
+        photo = _read(data, "camera.jpg", "Taken just now")
+    except PhotoError as error:
+        st.session_state["photo problem"] = f"camera.jpg: {error}"
+        return
+    st.session_state["own photo"] = photo
+    st.session_state["source of own photo"] = "live"
+
+
 def _set_aside(how: str) -> None:
     """Stops showing a photo, and keeps it in case the next one cannot be read.
 

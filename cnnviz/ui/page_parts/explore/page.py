@@ -13,7 +13,7 @@ from cnnviz.photos.encoding import encode_jpeg, shrink_picture
 from cnnviz.ui import choices, crops
 from cnnviz.ui.components import walk
 from cnnviz.ui.components.walk import WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content
+from cnnviz.ui.page_parts.explore import content, live
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
@@ -25,7 +25,10 @@ _MOST_CLASSES = 5
 
 
 def draw(scene: Scene) -> None:
-    """Draws the walk."""
+    """Draws the walk, or the camera's moving picture."""
+    if live.is_on():
+        live.draw(scene)
+        return
     wanted = choices.kept("explored", _classes_scope(scene))
     staged = scene.staged()
     likely = [cam.target for cam in staged.explanation.maps]
@@ -54,6 +57,8 @@ def handle(scene: Scene, event: WalkEvent) -> None:
             crops.put(scene.photo, event.x, event.y)
         case "class":
             st.session_state["choosing a class"] = True
+        case "live":
+            live.switch_on()
 
 
 @st.dialog("Another class")
