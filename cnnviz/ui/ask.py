@@ -20,6 +20,7 @@ from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
@@ -60,6 +61,16 @@ def explanation(
     """The prediction for a photo, and a map for each target or for the predicted class."""
     return _retried(
         lambda text: _explanation(model, card, photo.key, targets, method, layer, photo, text),
+        "Looking for the evidence in the photo",
+    )
+
+
+def staged(
+    model: ModelFile, card: ModelCard | None, photo: LoadedPhoto, targets: tuple[str, ...] = ()
+) -> StagedExplanation:
+    """A photo's way through a network, with the maps and terms of each target's score."""
+    return _retried(
+        lambda text: _staged(model, card, photo.key, targets, photo, text),
         "Looking for the evidence in the photo",
     )
 
@@ -140,6 +151,20 @@ def _explanation(
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _staged(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    targets: tuple[str, ...],
+    _photo: LoadedPhoto,
+    _text: str,
+) -> StagedExplanation:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.explain_stages(model, seen, targets, card)
 
 
 @st.cache_data(show_spinner=False)

@@ -10,6 +10,7 @@ from cnnviz.cards import ModelCard
 from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import Explanation, Filters, Outline
 from cnnviz.serving.model_files import ModelFile
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui import ask
 from cnnviz.ui.loaded_photo import LoadedPhoto
 
@@ -53,6 +54,10 @@ class Scene:
     ) -> Explanation:
         """The prediction for the photo, and a map for each target or for the predicted class."""
         return ask.explanation(self.model, self.card, self.photo, targets, method, layer)
+
+    def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
+        """The photo's way through the network; the five most probable classes without targets."""
+        return ask.staged(self.model, self.card, self.photo, targets)
 
     def view(self) -> NetworkView:
         """The photo as the network sees it."""
