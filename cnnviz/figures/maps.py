@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -38,6 +39,8 @@ from cnnviz.results import ClassActivationMap
 
 # The longest side of a map whose values are printed.
 _LARGEST_PRINTED = 7
+# Beyond these, printed values have three digits each.
+_MOST_DECIMALS, _LARGEST_WHOLE = 4, 1e5
 # The longest side of one whose cells have edges.
 _LARGEST_EDGED = 16
 # Maps side by side: the gap is a share of the width.
@@ -81,7 +84,7 @@ def heatmap(
     edged = colouring.low < 0 < colouring.high and max(height, width) <= _LARGEST_EDGED
     edges = {"xgap": 1, "ygap": 1} if edged else {}
     drawing.layout |= {"plot_bgcolor": FAINT} if edged else {}
-    texts = {"texttemplate": "%{z:.3~g}"} if printed else {}
+    texts = {"texttemplate": f"%{{z:{_printed_format(colouring)}}}"} if printed else {}
     drawing.add(
         "heatmap",
         z=values,
@@ -95,6 +98,13 @@ def heatmap(
     drawing.set("xaxis", range=[-0.5, width - 0.5])
     drawing.set("yaxis", range=[height - 0.5, -0.5])
     return drawing.figure()
+
+
+def _printed_format(colouring: Shading) -> str:
+    """The format of printed values: so many decimals that the largest one has three digits."""
+    largest = max(abs(colouring.low), abs(colouring.high))
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    return f".{decimals}~f" if decimals <= _MOST_DECIMALS and largest < _LARGEST_WHOLE else ".3~g"
 
 
 def evidence_maps(
