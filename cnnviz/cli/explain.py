@@ -86,10 +86,10 @@ def explain(
     """Show where in photos the network finds a class.
 
     Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
-    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. The overlay
-    has the evidence for the class in orange and that against it in blue, over the photo in grey; a
-    map that says nothing is not drawn. Photos of the same name get -2, -3, … after it; files of an
-    earlier run are replaced.
+    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. The
+    overlay has the evidence for the class in orange and that against it in blue, over the photo in
+    grey; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
+    files of an earlier run are replaced.
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the

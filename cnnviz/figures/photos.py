@@ -176,7 +176,8 @@ def covered(
     look: Shading,
 ) -> str:
     """A photo in grey (h, w) with a map over it, as a data URI."""
-    layer = map_layer(cam, *grey.shape, preprocessing, look)
+    height, width = grey.shape
+    layer = map_layer(cam, height, width, preprocessing, look)
     return pixels_uri(layer.over(grey), shown)
 
 
