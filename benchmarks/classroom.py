@@ -52,7 +52,7 @@ MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 # The pages of a round: address, title, and the box whose choice is changed there.
 PAGES = (
     ("activations", "Activations", "Layers"),
-    ("class_activation_map", "Class activation map", "Class"),
+    ("class_activation_map", "Class activation map", "Method"),
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )

@@ -105,16 +105,18 @@ def overlay(
     scene: Scene,
     cam: ClassActivationMap,
     *,
-    signed: bool | None = None,
+    signed: bool = True,
+    limit: float | None = None,
     key: str,
     narrow: bool = False,
 ) -> None:
-    """The photo with a map over it.
+    """The photo in grey with a map over it.
 
     Args:
         scene: model and photo.
         cam: the map.
         signed: as in ``drawing.map_shading``.
+        limit: as in ``drawing.map_shading``.
         key: its name on the page.
         narrow: whether its place is a third of a wide page.
     """
@@ -125,9 +127,16 @@ def overlay(
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
+        limit=limit,
+        dark=on_dark_page(),
         narrow=narrow,
     )
     picture_chart(figure, key)
+
+
+def on_dark_page() -> bool:
+    """Whether the page has a dark background, which figures cannot see."""
+    return bool(st.context.theme.type == "dark")
 
 
 def unit(cam: ClassActivationMap) -> str:

@@ -158,6 +158,24 @@ class Tab:
             options.filter(has_text=re.compile(f"^{re.escape(option)}")).first.click()
         return self
 
+    def choose_class(self, label: str) -> Tab:
+        """Chooses a class by its chip or, if it has none, in the list of the others."""
+        chip = self.chips.filter(has_text=re.compile(f"^{re.escape(label)}( |$)"))
+        if not chip.count():
+            return self.choose("Another class", label)
+        with self.run():
+            chip.click()
+        return self
+
+    @property
+    def chips(self) -> Locator:
+        """The chips of classes."""
+        return self.page.get_by_test_id("stButtonGroup").get_by_role("radio")
+
+    def chosen_class(self) -> str:
+        """The class of the chip that is selected, with its percentage."""
+        return self.chips.and_(self.page.locator("[aria-checked=true]")).inner_text()
+
     def click(self, key: str, x: float, y: float) -> Tab:
         """Clicks on a point of a chart's axes."""
         with self.run():

@@ -291,8 +291,12 @@ def test_the_overlay_has_the_raw_value_under_the_mouse_where_the_network_looked(
 def test_another_class_and_method_repaint_the_map(tab: Any) -> None:
     tab.open(f"/class_activation_map?{IMAGENET}&sample=chelsea")
     before = tab.pixels("overlay").astype(int)
-    tab.choose("Class", "lynx")
+    tab.choose_class("lynx")
     assert "lynx" in tab.title("overlay")
+    assert tab.chosen_class().startswith("lynx")
+    # A class without a chip gets one.
+    tab.choose_class("coffee mug")
+    assert tab.chosen_class().startswith("coffee mug")
     assert np.abs(tab.pixels("overlay") - before).mean() > 2
     tab.choose("Method", "Grad-CAM").choose("Layer", "block3b")
     assert "Grad-CAM" in tab.title("overlay")

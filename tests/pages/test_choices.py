@@ -67,7 +67,7 @@ def test_the_address_of_the_next_page_has_the_choices_that_apply_to_it(visit: An
         (
             "class_activation_map",
             {"class": "dog", "method": "grad-cam", "layer": "conv1", "against": "False"},
-            {"Class": "dog", "Layer": "conv1", "Show the evidence against it, too": False},
+            {"Class": "dog", "Layer": "conv1", "Show evidence against it": False},
         ),
     ],
 )

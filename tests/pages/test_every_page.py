@@ -12,9 +12,11 @@ from cnnviz.cards import card_path, read_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
+from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
+from cnnviz.traces import ClassTerms
 
 TITLES = {
     "explore": None,
@@ -217,13 +219,40 @@ def test_the_map_of_any_class_is_that_of_the_api(visit: Any, model: str) -> None
     seen = visit("class_activation_map", model=model).fine()
     labels = read_card(card_path(ROOT / "models" / f"{model}.keras")).labels
     predicted = seen.chosen("Class")
+    answers = workers.explain_stages(file_of(model), first_photo(model))
+    best = answers.explanation.prediction.top(5)
+    chips = seen.widget("Class").options
+    assert [chip.split("**")[1] for chip in chips] == [score.label for score in best]
+    assert chips[0].split("** ")[1] == percent(best[0].probability)
+    limit = max(np.abs(cam.values).max() for cam in answers.explanation.maps)
     for target in (predicted, labels[1] if predicted == labels[0] else labels[0]):
-        seen.choose("Class", target).fine()
-        answer = workers.explain(file_of(model), first_photo(model), (target,)).maps[0]
-        np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
+        seen.choose_class(target).fine()
+        assert seen.chosen("Class") == target
+        answer = workers.explain_stages(file_of(model), first_photo(model), (target,))
+        cam = answer.explanation.maps[0]
+        # Real heatmaps: the raw values are under the mouse.
+        for chart in ("overlay", "map alone"):
+            np.testing.assert_allclose(seen.values(chart), cam.values, atol=1e-4)
+            (trace,) = [one for one in seen.figure(chart)["data"] if one["type"] == "heatmap"]
+            largest = max(limit, np.abs(cam.values).max())
+            assert trace["zmax"] == -trace["zmin"] == pytest.approx(largest, rel=1e-4)
         assert f"for “{target}”" in seen.title("overlay")
-        assert f"{answer.score:.3f}" in seen.text
+        assert f"{cam.score:.3f}" in seen.text
+        assert_adds_up(seen.table, answer.terms[0])
     assert seen.app.query_params["class"] == target
+
+
+def assert_adds_up(table: list[list[str]], terms: ClassTerms) -> None:
+    """What makes a class: mean × weight is what a row adds, and all rows are the score."""
+    head, *rows, rest, bias, score = table
+    numbers = [[float(cell.strip("× ").replace("−", "-")) for cell in row[1:3]] for row in rows]
+    adds = [float(row[-1].replace("−", "-")) for row in (*rows, rest, bias, score)]
+    assert head[-1] == "adds"
+    assert [row[0].split()[1].replace(",", "") for row in rows] == [str(at) for at in terms.order]
+    assert adds == pytest.approx([*terms.terms, terms.rest, terms.bias, terms.score], abs=6e-3)
+    assert sum(adds[:-1]) == pytest.approx(adds[-1], abs=0.0051 * len(adds))
+    for (mean, weight), product in zip(numbers, adds, strict=False):
+        assert mean * weight == pytest.approx(product, rel=0.02, abs=6e-3)
 
 
 def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
@@ -238,26 +267,27 @@ def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
     assert chosen in seen.title("map alone")
 
 
-def test_a_map_that_is_mostly_against_its_class_is_shown_with_both_signs(visit: Any) -> None:
+def test_a_map_that_is_mostly_against_its_class_says_so(visit: Any) -> None:
     """Digit 0: with Grad-CAM −0.453 on the stroke, and 0.003 in a corner that is empty."""
     link = {"model": "mnist_cnn", "sample": "digit-0"}
     seen = visit("class_activation_map", **link).fine()
     assert seen.chosen("Method") == "hires-cam"
-    assert not seen.chosen("Show the evidence against it, too")
+    assert seen.chosen("Show evidence against it")
     assert "Sum of the map 12.888; the score is 13.044" in seen.text
     assert "to first order" in seen.text
+    assert "no channel has a weight of its own for “0”" in seen.text
     seen.choose("Method", "grad-cam").fine()
-    assert seen.chosen("Show the evidence against it, too")
     assert "speaks mostly against it" in seen.text
     assert "(−0.453); the evidence for it is at most +0.00326" in seen.text
+    largest = seen.figure("side by side")["layout"]["coloraxis"]["cmax"]
     (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
-    assert trace["zmin"] == -trace["zmax"] == pytest.approx(-0.453, abs=1e-3)
-    # Switched off, and on another class, of which the choice is another one.
-    seen.choose("Show the evidence against it, too", False).fine()
+    assert trace["zmin"] == -trace["zmax"] == -largest
+    assert largest == pytest.approx(0.453, abs=1e-3)
+    seen.choose("Show evidence against it", False).fine()
     (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
-    assert (trace["zmin"], trace["zmax"]) == (0, pytest.approx(0.453, abs=1e-3))
+    assert (trace["zmin"], trace["zmax"]) == (0, largest)
     assert seen.app.query_params["against"] == "False"
-    seen.choose("Method", "hires-cam").fine()
+    seen.choose("Show evidence against it", True).fine()
     assert "against" not in seen.app.query_params
 
 
