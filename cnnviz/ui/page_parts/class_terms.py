@@ -135,9 +135,9 @@ def _sum_of(scene: Scene, answer: StagedExplanation, target: str) -> ClassSum | 
     terms = next((one for one in answer.terms if one.target == target), None)
     if terms is None or answer.listed is None:
         return None
-    if answer.listed.maps is not None:
-        listed = answer.listed
-        return class_sum(terms, listed.maps, listed.channels, answer.stages[-1].channels)
+    listed, maps = answer.listed, answer.listed.maps
+    if maps is not None:
+        return class_sum(terms, maps, listed.channels, answer.stages[-1].channels)
     units = answer.units[-1].values
     return class_sum(terms, units, range(len(units)), len(units))
 
