@@ -6,6 +6,9 @@ const NARROW = 560; // pixels of a viewer below which the narrow layout is used
 const LARGEST_TILE = 168; // pixels
 const SMALLEST_TILE = 24; // smaller ones appear when a person zooms out
 const TALLEST = 620; // pixels of a grid before it is cut off, or its tiles get smaller
+const LOWEST = 320; // the same in a low window
+const AROUND = 300; // pixels of a window above and below a grid
+const MOST_UNZOOMED = 12; // tiles that cannot be zoomed: they are a glimpse
 const MOST_UNCUT = 300; // tiles that are always all shown
 const MOST_ROUNDED = 200; // tiles that have round corners
 const NAMED = 44; // the smallest tile that has its name above it
@@ -113,7 +116,7 @@ function atlasOf(item, table) {
         const value = values[from];
         if (channels === 3) {
           const rgb = [0, 1, 2].map((at) => bounded((values[from + at] - low) * scale, 0, 255));
-          pixels[start + column] = packRgb(...rgb);
+          if (!rgb.some(Number.isNaN)) pixels[start + column] = packRgb(...rgb);
         } else if (!Number.isNaN(value)) {
           pixels[start + column] = table[bounded(Math.round((value - low) * scale), 0, 255)];
         }
@@ -221,6 +224,7 @@ function evidence(item, which, size, table) {
 
 // --- Layout -------------------------------------------------------------------------------------
 
+const tallest = () => bounded(innerHeight - AROUND, LOWEST, TALLEST);
 const gapOf = (edge) => (edge >= 60 ? 10 : edge >= 30 ? 4 : 2);
 
 // How many tiles in a row, so that all fit into the height, with few empty places at the end.
@@ -234,7 +238,7 @@ function bestColumns(count, width, aspect, named) {
   const fewest = Math.max(1, Math.ceil(width / (LARGEST_TILE + 10)));
   const most = Math.max(fewest, Math.floor((width + 2) / (SMALLEST_TILE + 2)));
   let columns = fewest;
-  while (columns < most && height(columns) > TALLEST) columns++;
+  while (columns < most && height(columns) > tallest()) columns++;
   let best = columns;
   for (let more = columns; more <= Math.min(most, count, Math.ceil(1.25 * columns)); more++) {
     // Not at the price of the names.
@@ -253,7 +257,7 @@ function flow(item, width, wanted, all) {
   const edge = Math.min((width - gap * (columns - 1)) / columns, wanted === null ? LARGEST_TILE : width);
   const strip = named && edge >= NAMED ? NAME_SPACE : 0;
   const pitch = (edge * h) / w + strip + gap;
-  const fit = Math.max(1, Math.floor(TALLEST / pitch)) * columns;
+  const fit = Math.max(1, Math.floor(tallest() / pitch)) * columns;
   const shown = all || count <= MOST_UNCUT ? count : Math.min(count, fit);
   const rows = Math.ceil(shown / columns);
   const at = [0, 0, columns * (edge + gap) - gap, rows * pitch - gap];
@@ -510,7 +514,7 @@ class Viewer {
       });
     }
     if (legend) this.buildLegend(legend);
-    if (this.regions.some(({ flows }) => flows)) {
+    if (this.items.some(({ region, values }) => region.flows && values.shape[0] > MOST_UNZOOMED)) {
       const zoom = element("div", "zoom", this.bar, { role: "group", "aria-label": "Size of the tiles" });
       button("", zoom, "−", () => this.zoomBy(1 / ZOOM), { title: "Smaller tiles", "aria-label": "Smaller tiles" });
       button("", zoom, "+", () => this.zoomBy(ZOOM), { title: "Larger tiles", "aria-label": "Larger tiles" });
