@@ -31,7 +31,12 @@ def test_the_numbers_of_channels_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("by", "order"),
-    [("deviation", [0, 3, 2, 1]), ("peak", [0, 2, 1, 3]), ("mean", [2, 0, 1, 3]), ("active", [2, 3, 0, 1])],
+    [
+        ("deviation", [0, 3, 2, 1]),
+        ("peak", [0, 2, 1, 3]),
+        ("mean", [2, 0, 1, 3]),
+        ("active", [2, 3, 0, 1]),
+    ],
 )
 def test_the_strongest_first_and_equals_by_number(by: str, order: list[int]) -> None:
     assert rank_channels(MAPS).order(by).tolist() == order

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import chelsea
 
+from cnnviz.arrays import steps
 from cnnviz.cards import card_path, read_card
+from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
+from tests.pages.conftest import numbers
 
 TITLES = {
     "explore": "What does the network see?",
@@ -148,11 +152,46 @@ def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
     weights = workers.filters(file_of(model), seen.chosen("Layer"))
-    np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
+    shown = [numbers(one["z"]) for one in seen.figure("one filter")["data"]]
+    np.testing.assert_array_equal(np.stack(shown, axis=-1), weights.kernels[..., 0])
+    # Those of a photo's colours together, as red, green and blue.
+    drawn, inputs = seen.tiles("all filters"), weights.kernels.shape[2]
+    expected = weights.kernels if inputs == 3 else weights.kernels[:, :, 0]
+    np.testing.assert_allclose(drawn["values"], np.moveaxis(expected, -1, 0), rtol=6e-4, atol=1e-4)
+    low, high = drawn["limits"]
+    assert low == -high == pytest.approx(-np.abs(weights.kernels).max())
+    assert ("in colour" in drawn["label"]) == (inputs == 3)
     assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
     count = weights.kernels.shape[3]
     assert seen.tiles("all filters")["label"].startswith(f"{count} filters of {weights.layer}")
     assert len(seen.app.get("download_button")) in {2, 3}
+
+
+def test_a_filter_of_one_cell_ranks_its_inputs_beside_their_maps(visit: Any) -> None:
+    """The weights, the sum of the rest, and the first map as a picture, from the library."""
+    model, layer, number = "cat_dog", "block2a_project_conv", 7
+    seen = visit("filters", model=model, layer=layer, filter=str(number)).fine()
+    weights = workers.filters(file_of(model), layer).kernels[0, 0]
+    figure, filter_ = seen.figure("sum of the inputs"), weights[:, number]
+    order = np.argsort(-np.abs(filter_), kind="stable")
+    np.testing.assert_allclose(numbers(figure["data"][0]["x"]), filter_[order[:8]])
+    texts = [one["text"] for one in figure["layout"]["annotations"]]
+    rest = f"{filter_[order[8:]].sum():+.3g}".replace("-", "−")
+    assert texts[:2] == [f"input {order[0]}", f"{filter_[order[0]]:+.3g}".replace("-", "−")]
+    assert texts[-2:] == [f"the other {len(filter_) - 8}, summed", rest]
+    np.testing.assert_array_equal(seen.values("one filter").ravel(), filter_)
+    np.testing.assert_allclose(
+        seen.tiles("all filters")["values"][number].ravel(), filter_, rtol=6e-4
+    )
+    read = "block2a_dw_act"
+    assert f"the maps of {read}" in seen.text
+    maps = workers.activations(file_of(model), first_photo(model), [read])[read]
+    colours = table("teal")[steps(maps[..., order[0]], 0, float(maps.max()))]
+    first = figure["layout"]["images"][0]["source"].partition(";base64,")[2]
+    np.testing.assert_array_equal(open_photo(base64.b64decode(first)), colours)
+    # An old link to one input shows that weight alone.
+    seen.choose("Input channel", 3).fine()
+    np.testing.assert_array_equal(seen.values("one filter"), filter_[3:4, None])
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -132,8 +132,7 @@ def draw(scene: Scene, layer: str | None) -> None:
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
-            key = "training filters"
-            filter_parts.grid(scene, weights, 0, "symmetric", "blue-orange", key=key, opens=False)
+            filter_parts.overview(scene, weights, key="training filters")
     if layer is not None:
         with maps:
             _draw_activations(scene, layer)
