@@ -195,37 +195,54 @@ def test_a_filter_of_one_cell_ranks_its_inputs_beside_their_maps(visit: Any) -> 
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_activations_shows_the_most_activated_channel_first(visit: Any, model: str) -> None:
+def test_activations_shows_the_strongest_channels_of_a_few_layers(visit: Any, model: str) -> None:
+    """The strongest differ most over the photo: by peak, flat maps come first."""
     seen = visit("activations", model=model).fine()
-    (layer,) = seen.chosen("Layers")
-    maps = workers.activations(file_of(model), first_photo(model), [layer])[layer]
-    best = int(maps.max(axis=(0, 1)).argmax())
+    layers = seen.chosen("Layers")
+    assert 3 <= len(layers) <= 4
+    maps = workers.activations(file_of(model), first_photo(model), layers)
+    for position, layer in enumerate(layers):
+        tiles, of_layer = seen.tiles(f"activations {position}"), maps[layer]
+        order = np.argsort(-of_layer.std(axis=(0, 1)), kind="stable")[:8]
+        assert tiles["names"] == [f"#{channel}" for channel in order]
+        expected = np.moveaxis(of_layer[..., order], -1, 0)
+        # Three digits of each value.
+        np.testing.assert_allclose(tiles["values"], expected, rtol=6e-4, atol=1e-4)
+        # One scale for all channels of a layer, those that are not drawn too.
+        largest = pytest.approx(np.abs(of_layer).max(), rel=1e-4)
+        assert tiles["limits"][1] == largest
+        assert tiles["limits"][0] == (0 if of_layer.min() >= 0 else -tiles["limits"][1])
+        assert seen.outlined(f"activations {position}") == (-1 if position else 0)
+    first, of_layer = layers[0], maps[layers[0]]
+    best = int(of_layer.std(axis=(0, 1)).argmax())
     assert seen.chosen("Channel") == best
-    np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
-    tiles = seen.tiles("activations 0")
+    np.testing.assert_allclose(seen.values(f"channel:{first}"), of_layer[..., best], atol=1e-4)
+    dead = int((of_layer.reshape(-1, of_layer.shape[-1]) == 0).all(axis=0).sum())
+    count = of_layer.shape[-1]
+    assert (f"{dead} of {count} channels" if dead else f"All {count} channels") in seen.text
+
+
+def test_all_channels_of_one_layer_are_there_on_demand(visit: Any) -> None:
+    """A link of an earlier version to one layer shows all of them at once."""
+    seen = visit("activations", model="cat_dog", layer="top_act", order="peak").fine()
+    maps = workers.activations(file_of("cat_dog"), first_photo("cat_dog"), ["top_act"])["top_act"]
     order = np.argsort(-maps.max(axis=(0, 1)), kind="stable")
+    tiles = seen.tiles("activations 0")
     assert tiles["names"] == [f"#{channel}" for channel in order]
-    expected = np.moveaxis(maps[..., order], -1, 0)
-    # Three digits of each value.
-    np.testing.assert_allclose(tiles["values"], expected, rtol=6e-4, atol=1e-4)
-    assert seen.outlined("activations 0") == 0
-    dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
-    text = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
-    assert text in seen.text
+    seen.choose("Layers", ["stem_act", "top_act"]).choose("Channels shown", "stem_act").fine()
+    assert len(seen.tiles("activations 0")["names"]) == 32
+    assert seen.app.query_params["all"] == "stem_act"
+    assert seen.title("channel:stem_act").endswith("beside the photo")
 
 
-def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:
-    layers = ["stem_act", "top_act"]
-    seen = visit("activations", model="cat_dog", layer=layers).fine()
-    assert seen.values("channel:stem_act").shape == (112, 112)
-    assert "Click on a channel to look closer." in seen.text
-    with pytest.raises(AssertionError, match="no 'channel:top_act'"):
-        seen.values("channel:top_act")
-    link = {"layer": layers, "channel of top_act": "7"}
+def test_a_former_link_names_a_channel_of_a_further_layer(visit: Any) -> None:
+    link = {"layer": ["stem_act", "top_act"], "channel of top_act": "7"}
     seen = visit("activations", model="cat_dog", **link).fine()
     file, photo = file_of("cat_dog"), first_photo("cat_dog")
     maps = workers.activations(file, photo, ["top_act"])["top_act"]
     np.testing.assert_allclose(seen.values("channel:top_act"), maps[..., 7], atol=1e-4)
+    assert (seen.app.query_params["of"], seen.app.query_params["channel"]) == ("top_act", "7")
+    assert "channel of top_act" not in seen.app.query_params
 
 
 @pytest.mark.parametrize("model", SHIPPED)

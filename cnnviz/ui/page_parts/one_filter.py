@@ -25,6 +25,8 @@ from cnnviz.ui.text import plain
 
 # The scale of weights on both sides of zero.
 _SIGNED = "blue-orange"
+# Pixels of a kernel, so that it fits into the window.
+_TALLEST = 320
 # Inputs of a filter that are listed one by one.
 _MOST_INPUTS = 8
 
@@ -48,13 +50,13 @@ def draw(scene: Scene, weights: Filters, number: int, channel: int | None, scali
     if channel is not None:
         figure = heatmap(
             kernels[:, :, channel],
-            title=f"Filter {number}, {names[channel]}",
+            title=f"Filter {number}" + (f", {names[channel]}" if len(names) > 1 else ""),
             unit=unit,
             colours=colours,
             centred=True,
             limits=limits,
             hover="weight",
-            narrow=True,
+            tallest=_TALLEST,
         )
     elif is_in_colour(scene, weights, channel):
         figure = kernels_side_by_side(
