@@ -161,7 +161,7 @@ class Legend:
     """A bar of colours.
 
     Attributes:
-        unit: what the colours mean.
+        unit: what the colours mean; empty for a bar as wide as its column, above its numbers.
         colours: the scale, a name of ``cnnviz.colours``.
         low: the value of its first colour; zero has a mark.
         high: the value of its last colour.

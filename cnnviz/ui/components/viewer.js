@@ -537,8 +537,8 @@ class Viewer {
   }
 
   buildLegend({ unit, colours, low, high, ticks: [first, last] }) {
-    const label = `Colours: ${unit}, ${first} to ${last}`;
-    const legend = element("div", "legend", this.bar, { role: "img", "aria-label": label });
+    const label = `Colours: ${unit ? `${unit}, ` : ""}${first} to ${last}`;
+    const legend = element("div", unit ? "legend" : "legend wide", this.bar, { role: "img", "aria-label": label });
     element("span", "", legend, { text: `${unit} ${first}` });
     const ramp = element("span", "ramp", legend);
     const { values } = this.table(colours);
