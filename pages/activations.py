@@ -34,5 +34,7 @@ with grids:
     activations.name_dead(opened)
 with detail, st.container(key="beside the grid"):
     one_channel.draw(scene, opened.layer, opened.maps, channel, look)
-one_channel.filter_of(scene, opened.layer, channel)
+below, _ = st.columns([2, 1])
+with below:
+    one_channel.filter_of(scene, opened.layer, channel)
 parts.about(scene)

@@ -232,7 +232,7 @@ def test_all_channels_of_one_layer_are_there_on_demand(visit: Any) -> None:
     seen.choose("Layers", ["stem_act", "top_act"]).choose("Channels shown", "stem_act").fine()
     assert len(seen.tiles("activations 0")["names"]) == 32
     assert seen.app.query_params["all"] == "stem_act"
-    assert seen.title("channel:stem_act").endswith("beside the photo")
+    assert seen.title("channel:stem_act") == f"Channel {seen.chosen('Channel')} of stem_act"
 
 
 def test_a_former_link_names_a_channel_of_a_further_layer(visit: Any) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.drawing import colour_limits, finite, shading
+from cnnviz.figures.kernels import weight_strip
 from cnnviz.figures.maps import channel_beside_photo
 from cnnviz.networks.channels import rank_channels
 from cnnviz.results import LayerInfo
@@ -34,7 +35,7 @@ def draw(scene: Scene, layer: LayerInfo, maps: Floats, channel: int, look: Look)
     figure = channel_beside_photo(
         values,
         scene.view().pixels,
-        title=f"Channel {channel} of {layer.path}, beside the photo",
+        title=f"Channel {channel} of {layer.path}",
         unit="activation",
         colours=viewer.page_colours(colours),
         limits=shading(finite(of_scale), signed=colours == SIGNED).limits,
@@ -65,10 +66,21 @@ def filter_of(scene: Scene, layer: LayerInfo, channel: int) -> None:
     names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
     size = f"{weights.shape[0]}×{weights.shape[1]}"
     low, high = colour_limits(finite(weights), centred=True)
+    title = f"Its filter, number {channel} of {convolution}"
+    if weights.shape[:2] == (1, 1) and count > 1:
+        figure = weight_strip(
+            weights[0, 0],
+            title=f"{title}: a weight for each of {count:,} inputs",
+            unit="weight",
+            colours=viewer.page_colours(SIGNED),
+            limits=(low, high),
+        )
+        parts.chart(figure, "filter of the channel")
+        return
     drawn = scenes.grid(
         weights,
         scene=f"{scene.model.name} {convolution} {channel}",
-        title=f"Its filter, number {channel} of {convolution}",
+        title=title,
         limits=(low, high),
         legend=Legend("weight", SIGNED, low, high, (number_text(low), number_text(high))),
         unit="weight",
