@@ -263,6 +263,8 @@ class Outline:
         features: path of the maps whose averages the scores are made of, or None.
         last_spatial: path of the last layer with maps, or None.
         makers: for a layer with maps, the path of the convolution that made its channels.
+        inputs: for a convolution, the path of the layer or operation whose output it reads; those
+            that read several, or a constant, are left out.
         outputs: the outputs that give class scores, and how many; ``card.output`` chooses one.
         damaged: paths of the layers that hold a weight that is NaN or infinite.
     """
@@ -275,5 +277,6 @@ class Outline:
     features: str | None
     last_spatial: str | None
     makers: dict[str, str]
+    inputs: dict[str, str]
     outputs: dict[str, int]
     damaged: tuple[str, ...]

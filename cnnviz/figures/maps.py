@@ -62,6 +62,7 @@ def heatmap(
     limits: Limits | None = None,
     hover: str = "value",
     narrow: bool = False,
+    tallest: int = TALLEST_PICTURE,
 ) -> go.Figure:
     """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
@@ -74,11 +75,12 @@ def heatmap(
         limits: the values of the first and the last colour; from the values if None.
         hover: the name of a value in a hover text.
         narrow: whether its place is a third of a wide page.
+        tallest: pixels of its height at most.
     """
     values = finite(values)
     height, width = values.shape
     colouring = Shading(colours, *colour_limits(values, limits, centred=centred))
-    drawing = picture_drawing(title, width, height, (HALF_PAGE, TALLEST_PICTURE), narrow=narrow)
+    drawing = picture_drawing(title, width, height, (HALF_PAGE, tallest), narrow=narrow)
     printed = max(height, width) <= _LARGEST_PRINTED
     # Where zero has the page's colour, cells need an edge.
     edged = colouring.low < 0 < colouring.high and max(height, width) <= _LARGEST_EDGED
@@ -97,6 +99,55 @@ def heatmap(
     )
     drawing.set("xaxis", range=[-0.5, width - 0.5])
     drawing.set("yaxis", range=[height - 0.5, -0.5])
+    return drawing.figure()
+
+
+def channel_beside_photo(
+    values: Floats,
+    pixels: Bytes,
+    *,
+    title: str,
+    unit: str,
+    colours: str,
+    limits: Limits,
+) -> go.Figure:
+    """A channel's map (h, w), its raw values as hover texts, and what the network saw beside it.
+
+    Args:
+        values: float; what is not finite is drawn as nothing.
+        pixels: (H, W, 3) or (H, W, 1) uint8, the network's view of the photo.
+        title: plain text.
+        unit: what the colours mean, above the colour bar.
+        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``.
+        limits: the values of the first and the last colour.
+    """
+    values, seen = finite(values), picture(pixels)
+    height, width = values.shape
+    share = (1 - _TILE_GAP) / 2
+    aspects = height / width, seen.height / seen.width
+    plot_height = min(_TALLEST_TILE, PAGE * share * max(aspects))
+    drawing = empty_drawing(title, plot_height, above=BAR_SPACE)
+    fit(drawing, 0, share * max(aspects))
+    drawing.add(
+        "heatmap",
+        z=values,
+        **colour_scale(Shading(colours, *limits), unit),
+        hoverongaps=False,
+        hovertemplate=cell_hover(unit, "%{y}", "%{x}"),
+    )
+    square_axes(drawing, "", [-0.5, width - 0.5], [height - 0.5, -0.5])
+    drawing.set("xaxis", domain=[0, share])
+    drawing.append(
+        "images",
+        source=seen.source,
+        **{"xref": "x2", "yref": "y2", "x": 0, "y": 0, "layer": "below"},
+        **{"sizex": seen.width, "sizey": seen.height, "sizing": "stretch"},
+    )
+    # Plotly draws axes, and with them pictures, only where there is a trace.
+    drawing.add("scatter", x=[None], y=[None], xaxis="x2", yaxis="y2", hoverinfo="skip")
+    square_axes(drawing, "2", [0, seen.width], [seen.height, 0])
+    drawing.set("xaxis2", domain=[1 - share, 1], anchor="y2")
+    drawing.set("yaxis2", anchor="x2")
     return drawing.figure()
 
 

@@ -25,6 +25,14 @@ def test_an_outline_by_hand(tiny: Tiny) -> None:
         "backbone/conv": "backbone/conv",
         "backbone/conv_b": "backbone/conv_b",
     }
+    assert outline.inputs["backbone/conv_b"] == "backbone/conv"
+
+
+def test_an_outline_names_what_a_convolution_reads(tiny: Tiny) -> None:
+    """A pooling layer, another layer's second call, and an operation that is no layer."""
+    assert cnnviz.outline(tiny("flat")).inputs == {"conv1": "image", "conv2": "pool"}
+    assert cnnviz.outline(tiny("shared_layer")).inputs["twin/conv"] == "again#1"
+    assert cnnviz.outline(tiny("skip_connections")).inputs["block2"] == "sum"
 
 
 def test_a_network_without_averaged_maps_has_the_methods_of_any_layer(tiny: Tiny) -> None:

@@ -96,7 +96,7 @@ def test_a_link_wins_over_what_was_chosen_before(visit: Any) -> None:
         ("filters", {"layer": "nowhere"}, "Layer", "conv1"),
         ("filters", {"filter": "999"}, "Filter", 0),
         ("filters", {"filter": "-1"}, "Filter", 0),
-        ("activations", {"layer": "nowhere"}, "Layers", ["conv1"]),
+        ("activations", {"layer": "nowhere"}, "Layers", ["conv1", "conv2"]),
         ("class_activation_map", {"method": "nowhere"}, "Method", "cam"),
     ],
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import chelsea
 
+from cnnviz.arrays import steps
 from cnnviz.cards import card_path, read_card
+from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
@@ -17,6 +20,7 @@ from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
 from cnnviz.traces import ClassTerms
+from tests.pages.conftest import numbers
 
 TITLES = {
     "explore": None,
@@ -173,45 +177,97 @@ def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
 def test_filters_shows_the_weights_themselves(visit: Any, model: str) -> None:
     seen = visit("filters", model=model).fine()
     weights = workers.filters(file_of(model), seen.chosen("Layer"))
-    np.testing.assert_array_equal(seen.values("one filter"), weights.kernels[:, :, 0, 0])
+    shown = [numbers(one["z"]) for one in seen.figure("one filter")["data"]]
+    np.testing.assert_array_equal(np.stack(shown, axis=-1), weights.kernels[..., 0])
+    # Those of a photo's colours together, as red, green and blue.
+    drawn, inputs = seen.tiles("all filters"), weights.kernels.shape[2]
+    expected = weights.kernels if inputs == 3 else weights.kernels[:, :, 0]
+    np.testing.assert_allclose(drawn["values"], np.moveaxis(expected, -1, 0), rtol=6e-4, atol=1e-4)
+    low, high = drawn["limits"]
+    assert low == -high == pytest.approx(-np.abs(weights.kernels).max())
+    assert ("in colour" in drawn["label"]) == (inputs == 3)
     assert f"All {weights.kernels.size:,} weights of the layer" in seen.text
     count = weights.kernels.shape[3]
     assert seen.tiles("all filters")["label"].startswith(f"{count} filters of {weights.layer}")
     assert len(seen.app.get("download_button")) in {2, 3}
 
 
+def test_a_filter_of_one_cell_ranks_its_inputs_beside_their_maps(visit: Any) -> None:
+    """The weights, the sum of the rest, and the first map as a picture, from the library."""
+    model, layer, number = "cat_dog", "block2a_project_conv", 7
+    seen = visit("filters", model=model, layer=layer, filter=str(number)).fine()
+    weights = workers.filters(file_of(model), layer).kernels[0, 0]
+    figure, filter_ = seen.figure("sum of the inputs"), weights[:, number]
+    order = np.argsort(-np.abs(filter_), kind="stable")
+    np.testing.assert_allclose(numbers(figure["data"][0]["x"]), filter_[order[:8]])
+    texts = [one["text"] for one in figure["layout"]["annotations"]]
+    rest = f"{filter_[order[8:]].sum():+.3g}".replace("-", "−")
+    assert texts[:2] == [f"input {order[0]}", f"{filter_[order[0]]:+.3g}".replace("-", "−")]
+    assert texts[-2:] == [f"the other {len(filter_) - 8}, summed", rest]
+    np.testing.assert_array_equal(seen.values("one filter").ravel(), filter_)
+    np.testing.assert_allclose(
+        seen.tiles("all filters")["values"][number].ravel(), filter_, rtol=6e-4
+    )
+    read = "block2a_dw_act"
+    assert f"the maps of {read}" in seen.text
+    maps = workers.activations(file_of(model), first_photo(model), [read])[read]
+    colours = table("teal")[steps(maps[..., order[0]], 0, float(maps.max()))]
+    first = figure["layout"]["images"][0]["source"].partition(";base64,")[2]
+    np.testing.assert_array_equal(open_photo(base64.b64decode(first)), colours)
+    # An old link to one input shows that weight alone.
+    seen.choose("Input channel", 3).fine()
+    np.testing.assert_array_equal(seen.values("one filter"), filter_[3:4, None])
+
+
 @pytest.mark.parametrize("model", SHIPPED)
-def test_activations_shows_the_most_activated_channel_first(visit: Any, model: str) -> None:
+def test_activations_shows_the_strongest_channels_of_a_few_layers(visit: Any, model: str) -> None:
+    """The strongest differ most over the photo: by peak, flat maps come first."""
     seen = visit("activations", model=model).fine()
-    (layer,) = seen.chosen("Layers")
-    maps = workers.activations(file_of(model), first_photo(model), [layer])[layer]
-    best = int(maps.max(axis=(0, 1)).argmax())
+    layers = seen.chosen("Layers")
+    assert 3 <= len(layers) <= 4
+    maps = workers.activations(file_of(model), first_photo(model), layers)
+    for position, layer in enumerate(layers):
+        tiles, of_layer = seen.tiles(f"activations {position}"), maps[layer]
+        order = np.argsort(-of_layer.std(axis=(0, 1)), kind="stable")[:8]
+        assert tiles["names"] == [f"#{channel}" for channel in order]
+        expected = np.moveaxis(of_layer[..., order], -1, 0)
+        # Three digits of each value.
+        np.testing.assert_allclose(tiles["values"], expected, rtol=6e-4, atol=1e-4)
+        # One scale for all channels of a layer, those that are not drawn too.
+        largest = pytest.approx(np.abs(of_layer).max(), rel=1e-4)
+        assert tiles["limits"][1] == largest
+        assert tiles["limits"][0] == (0 if of_layer.min() >= 0 else -tiles["limits"][1])
+        assert seen.outlined(f"activations {position}") == (-1 if position else 0)
+    first, of_layer = layers[0], maps[layers[0]]
+    best = int(of_layer.std(axis=(0, 1)).argmax())
     assert seen.chosen("Channel") == best
-    np.testing.assert_allclose(seen.values(f"channel:{layer}"), maps[..., best], atol=1e-4)
-    tiles = seen.tiles("activations 0")
+    np.testing.assert_allclose(seen.values(f"channel:{first}"), of_layer[..., best], atol=1e-4)
+    dead = int((of_layer.reshape(-1, of_layer.shape[-1]) == 0).all(axis=0).sum())
+    count = of_layer.shape[-1]
+    assert (f"{dead} of {count} channels" if dead else f"All {count} channels") in seen.text
+
+
+def test_all_channels_of_one_layer_are_there_on_demand(visit: Any) -> None:
+    """A link of an earlier version to one layer shows all of them at once."""
+    seen = visit("activations", model="cat_dog", layer="top_act", order="peak").fine()
+    maps = workers.activations(file_of("cat_dog"), first_photo("cat_dog"), ["top_act"])["top_act"]
     order = np.argsort(-maps.max(axis=(0, 1)), kind="stable")
+    tiles = seen.tiles("activations 0")
     assert tiles["names"] == [f"#{channel}" for channel in order]
-    expected = np.moveaxis(maps[..., order], -1, 0)
-    # Three digits of each value.
-    np.testing.assert_allclose(tiles["values"], expected, rtol=6e-4, atol=1e-4)
-    assert seen.outlined("activations 0") == 0
-    dead = int((maps.reshape(-1, maps.shape[-1]) == 0).all(axis=0).sum())
-    text = f"{dead} of {maps.shape[-1]} channels" if dead else f"All {maps.shape[-1]} channels"
-    assert text in seen.text
+    seen.choose("Layers", ["stem_act", "top_act"]).choose("Channels shown", "stem_act").fine()
+    assert len(seen.tiles("activations 0")["names"]) == 32
+    assert seen.app.query_params["all"] == "stem_act"
+    assert seen.title("channel:stem_act") == f"Channel {seen.chosen('Channel')} of stem_act"
 
 
-def test_a_further_layer_shows_a_channel_once_it_is_chosen(visit: Any) -> None:
-    layers = ["stem_act", "top_act"]
-    seen = visit("activations", model="cat_dog", layer=layers).fine()
-    assert seen.values("channel:stem_act").shape == (112, 112)
-    assert "Click on a channel to look closer." in seen.text
-    with pytest.raises(AssertionError, match="no 'channel:top_act'"):
-        seen.values("channel:top_act")
-    link = {"layer": layers, "channel of top_act": "7"}
+def test_a_former_link_names_a_channel_of_a_further_layer(visit: Any) -> None:
+    link = {"layer": ["stem_act", "top_act"], "channel of top_act": "7"}
     seen = visit("activations", model="cat_dog", **link).fine()
     file, photo = file_of("cat_dog"), first_photo("cat_dog")
     maps = workers.activations(file, photo, ["top_act"])["top_act"]
     np.testing.assert_allclose(seen.values("channel:top_act"), maps[..., 7], atol=1e-4)
+    assert (seen.app.query_params["of"], seen.app.query_params["channel"]) == ("top_act", "7")
+    assert "channel of top_act" not in seen.app.query_params
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -217,7 +217,7 @@ def test_weights_that_are_not_numbers_are_named_and_there_is_no_prediction(
     kernel[0, 0, 0, 0] = np.nan
     model.get_layer("conv1").kernel.assign(kernel)
     save(model, folder / "flat.keras")
-    seen = visit("filters").fine()
+    seen = visit("filters", input="0").fine()
     assert "1 weight of the layer “conv1” is not a number" in seen.text
     drawn = seen.values("one filter")
     np.testing.assert_array_equal(np.isnan(drawn), np.isnan(kernel[:, :, 0, 0]))

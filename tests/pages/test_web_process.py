@@ -147,7 +147,7 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("page", "looks"),
     [
-        ("filters", [("Scale", "layer"), ("Colours", "magma"), ("Scale", "raw"), ("Filter", 2)]),
+        ("filters", [("Scale", "layer"), ("Filter", 2), ("Scale", "own")]),
         ("filters", [("Input channel", 2), ("Colours", "PuOr"), ("Scale", "filter")]),
         ("activations", [("Order by", "mean"), ("Scale", "channel"), ("Colours", "gray")]),
         ("class_activation_map", [("Show evidence against it", False)]),

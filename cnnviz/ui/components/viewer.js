@@ -10,6 +10,7 @@ import { PAINTERS } from "./painting.js";
 import { atlasOf, bounded, packRgb, pixelCanvas, pixelTable } from "./pixels.js";
 
 const NARROW = 560; // pixels of a viewer below which the narrow layout is used
+const MOST_UNZOOMED = 12; // tiles that cannot be zoomed: they are a glimpse
 const LARGEST_CANVAS = 8e6; // pixels; Safari stops at 16.7 million
 const ZOOM = 4 / 3;
 const TINY = 10; // pixels of the tiles at which zooming out ends
@@ -112,7 +113,7 @@ class Viewer {
       });
     }
     if (legend) this.buildLegend(legend);
-    if (this.regions.some(({ flows }) => flows)) {
+    if (this.items.some(({ region, values }) => region.flows && values.shape[0] > MOST_UNZOOMED)) {
       const zoom = element("div", "zoom", this.bar, { role: "group", "aria-label": "Size of the tiles" });
       button("", zoom, "−", () => this.zoomBy(1 / ZOOM), { title: "Smaller tiles", "aria-label": "Smaller tiles" });
       button("", zoom, "+", () => this.zoomBy(ZOOM), { title: "Larger tiles", "aria-label": "Larger tiles" });
@@ -135,8 +136,8 @@ class Viewer {
   }
 
   buildLegend({ unit, colours, low, high, ticks: [first, last] }) {
-    const label = `Colours: ${unit}, ${first} to ${last}`;
-    const legend = element("div", "legend", this.bar, { role: "img", "aria-label": label });
+    const label = `Colours: ${unit ? `${unit}, ` : ""}${first} to ${last}`;
+    const legend = element("div", unit ? "legend" : "legend wide", this.bar, { role: "img", "aria-label": label });
     element("span", "", legend, { text: `${unit} ${first}` });
     const ramp = element("span", "ramp", legend);
     const { values } = this.table(colours);
