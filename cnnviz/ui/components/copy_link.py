@@ -22,7 +22,7 @@ _HTML = """
 
 def show(link: str) -> None:
     """Draws the field and the button."""
-    _component()(data={"link": link}, key="link to copy", isolate_styles=False)
+    _component()(data={"link": link}, key="link to copy")
 
 
 @functools.cache
@@ -33,4 +33,6 @@ def _component() -> Any:
         html=_HTML,
         css=(_FOLDER / "copy_link.css").read_text(encoding="utf-8"),
         js=(_FOLDER / "copy_link.js").read_text(encoding="utf-8"),
+        # The Tab key does not find what is isolated in a window.
+        isolate_styles=False,
     )
