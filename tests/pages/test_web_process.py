@@ -13,7 +13,7 @@ import pytest
 from cnnviz.errors import WorkerError
 from cnnviz.serving import workers
 from cnnviz.serving.worker_process import WorkerCall
-from cnnviz.settings import ROOT
+from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import __main__ as start
 
 _ALL_PAGES = """
@@ -96,14 +96,22 @@ def test_a_replay_is_taken_out_of_the_command(
     monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("CNNVIZ_REPLAY", "")
-    rest = start.take_replay(["--server.port", "80", *words, "--server.headless=true"])
+    rest = start.take_own_options(["--server.port", "80", *words, "--server.headless=true"])
     assert rest == ["--server.port", "80", "--server.headless=true"]
     assert os.environ["CNNVIZ_REPLAY"] == "a folder"
 
 
+def test_the_network_of_the_machine_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNVIZ_LAN", "")
+    assert start.take_own_options(["--server.port=80"]) == ["--server.port=80"]
+    assert not read_settings().lan
+    assert start.take_own_options(["--lan", "--server.port=80"]) == ["--server.port=80"]
+    assert read_settings().lan
+
+
 def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        start.take_replay(["--replay"])
+        start.take_own_options(["--replay"])
     assert "--replay: expected one argument" in capfd.readouterr().err
 
 

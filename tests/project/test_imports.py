@@ -68,7 +68,9 @@ LIBRARIES = {
     "cnnviz/training": {"keras", "tensorflow"},
     "cnnviz/training/data": {"loky", "pydantic"},
     "cnnviz/ui": {"pandas", "plotly", "streamlit"},
+    "cnnviz/ui/share.py": {"segno", "streamlit"},
     "cnnviz/ui/web": {"google", "starlette", "streamlit"},
+    "cnnviz/ui/web/lan.py": {"ifaddr", "segno"},
 }
 # An import whose name is not a constant, and the modules that may have one.
 DYNAMIC = "(dynamic)"
