@@ -121,7 +121,7 @@ def read_stored(
             if index is not None and in_place:
                 return np.asarray(dataset[..., index], np.float32)
             values = np.asarray(dataset, np.float32).reshape(weight.shape)
-    except (LookupError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (LookupError, OSError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise ModelError(f"The weights in {path.name} cannot be read.") from error
     return values if index is None else values[..., index]
 
