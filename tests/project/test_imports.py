@@ -62,7 +62,7 @@ LIBRARIES = {
     "cnnviz/networks": {"keras", "tensorflow"},
     "cnnviz/networks/conversions.py": {"platformdirs", "pydantic"},
     "cnnviz/networks/engines": {"ai_edge_litert", "keras", "tensorflow"},
-    "cnnviz/networks/weights.py": {"h5py"},
+    "cnnviz/networks/weight_files.py": {"h5py"},
     "cnnviz/photos": {"PIL", "pillow_heif"},
     "cnnviz/serving": {"loky", "pydantic", "tensorflow"},
     "cnnviz/training": {"keras", "tensorflow"},
