@@ -17,18 +17,25 @@ class ChannelRanking:
     Attributes:
         peak: the largest value.
         mean: the mean value.
+        deviation: the standard deviation over the cells.
         active: the share of cells that are not zero, 0 to 1.
         dead: indices of the channels that are zero everywhere, in order.
     """
 
     peak: Floats
     mean: Floats
+    deviation: Floats
     active: Floats
     dead: tuple[int, ...]
 
     def order(self, by: str = "peak") -> NDArray[np.intp]:
-        """Channel indices (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
-        strength = {"peak": self.peak, "mean": self.mean, "active": self.active}[by]
+        """Channel indices (K,), the strongest first, by the attribute of that name."""
+        strength = {
+            "peak": self.peak,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "active": self.active,
+        }[by]
         return np.argsort(-strength, kind="stable")
 
 
@@ -37,4 +44,4 @@ def rank_channels(maps: Floats) -> ChannelRanking:
     cells = maps.reshape(-1, maps.shape[-1])
     active = np.count_nonzero(cells, axis=0) / len(cells)
     dead = tuple(int(channel) for channel in np.flatnonzero(active == 0))
-    return ChannelRanking(cells.max(axis=0), cells.mean(axis=0), active, dead)
+    return ChannelRanking(cells.max(axis=0), cells.mean(axis=0), cells.std(axis=0), active, dead)

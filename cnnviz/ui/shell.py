@@ -10,10 +10,12 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
+from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, notices, parts, uploaders
+from cnnviz.ui import choices, model_banner, notices, parts, uploaders
+from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
+from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 from cnnviz.ui.web import uploads
 
@@ -66,7 +68,8 @@ def run(page: StreamlitPage) -> None:
     _report_losses()
     try:
         with st.sidebar:
-            token = _scene.set(_sidebar())
+            model, photo, title = _sidebar()
+        token = _scene.set(Scene(model, photo, model_banner.pick(model, title, photo)))
         try:
             page.run()
         finally:
@@ -110,14 +113,14 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     st.title(title, anchor=False)
     st.markdown(lead)
     if runs_photo and scene.needs_preset:
-        card.ask_preset(scene.model, scene.outline.card)
+        model_banner.ask_for_values()
         parts.about(scene)
         st.stop()
     return scene
 
 
-def _sidebar() -> Scene:
-    """The choice of network and photo, and for a network without a card the settings of one."""
+def _sidebar() -> tuple[ModelFile, LoadedPhoto, str | None]:
+    """The choice of network and photo; the last is the title of a network of the person's own."""
     offered = library.models()
     workers.start(offered)
     above = st.container()
@@ -133,6 +136,5 @@ def _sidebar() -> Scene:
         name = network_choice.choose(library.titles(by_name))
     own_models.forget_problem(name)
     model = by_name[name]
-    photo = photos.pick(model)
     title = name if name in own_models.models() else None
-    return Scene(model, photo, card.pick(model, title, photo))
+    return model, photos.pick(model), title
