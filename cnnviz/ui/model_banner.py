@@ -83,9 +83,17 @@ def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard |
             _explain(known=known, done=done)
             form, preview = st.columns([5, 3], gap="medium")
             with form:
-                fields = _fields(key, outline, base, card)
+                with st.form(f"names of {model.path} {base.output}", border=False):
+                    fields = _fields(key, outline, base, card)
+                    applied = st.form_submit_button(
+                        "Use these", icon=":material/check:", type="primary"
+                    )
                 draft = _draft(base, fields)
-                _buttons(key, base, draft, card)
+                if applied and draft is not None:
+                    _cards()[key] = draft
+                    st.rerun()
+                if card != base:
+                    _saving(key, card)
             with preview:
                 _preview(outline, draft or card, photo)
     return None if card == outline.card else card
@@ -158,7 +166,6 @@ def _fields(key: _CardKey, outline: Outline, base: ModelCard, card: ModelCard) -
             "A photo of another shape is",
             list(_FITS),
             format_func=_FITS.__getitem__,
-            disabled="fit" in PRESETS.get(values or "", {}),
             **_kept(key, "fit", settings.fit),
         )
         sizes = dict(zip(("height", "width"), outline.input_shape[1:3], strict=True))
@@ -216,20 +223,14 @@ def _draft(base: ModelCard, fields: _Fields) -> ModelCard | None:
         return None
 
 
-def _buttons(key: _CardKey, base: ModelCard, draft: ModelCard | None, card: ModelCard) -> None:
-    st.button(
-        "Use these",
-        icon=":material/check:",
-        type="primary",
-        disabled=draft is None or draft == card,
-        on_click=lambda: _cards().update({key: draft} if draft else {}),
-    )
-    if card == base:
-        return
-    name = parts.file_stem(card.title)
-    parts.download("Save them", card_text(card).encode, f"{name}.json", "names file")
+def _saving(key: _CardKey, card: ModelCard) -> None:
+    """The buttons that save a card that was set, or take it back."""
+    save, back, _ = st.columns([2, 3, 1])
+    with save:
+        name = f"{parts.file_stem(card.title)}.json"
+        parts.download("Save them", card_text(card).encode, name, "names file")
+    back.button("Back to what is inferred", icon=":material/undo:", on_click=_reset, args=(key,))
     st.caption("Beside the model, under its name, the file is read the next time.")
-    st.button("Back to what is inferred", icon=":material/undo:", on_click=_reset, args=(key,))
 
 
 def _reset(key: _CardKey) -> None:

@@ -26,6 +26,11 @@ from cnnviz.ui.text import plain
 _STRONGEST, _COLUMNS = 8, 4
 # Layers before and after one that are named.
 _MOST_NEIGHBOURS = 4
+# Names in a line of text, although each is a button.
+_CONNECTIONS = """
+.st-key-connections {gap: 0.25rem 0.75rem}
+.st-key-connections button {min-height: 24px; padding: 0}
+"""
 # In units of the region of the strongest maps.
 _WIDTH, _SIDE, _GAP = 400, 84, 8
 
@@ -92,7 +97,8 @@ def card(scene: Scene, path: str) -> None:
     call = {one.path: one for one in calls}.get(path) or _not_called(layer, path)
     inputs, readers = diagrams.neighbours(calls, path)
     st.markdown("  \n".join(map(plain, _told(calls, call, layer, inputs))))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    st.html(f"<style>{_CONNECTIONS}</style>")
+    with st.container(horizontal=True, vertical_alignment="center", key="connections"):
         _neighbours(scene, "Reads", inputs)
         _neighbours(scene, "Read by", readers)
     _links(scene, layer)
