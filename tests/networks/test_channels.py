@@ -23,6 +23,8 @@ def test_peak_mean_share_and_dead_channels_by_hand() -> None:
     ranking = rank_channels(MAPS)
     np.testing.assert_allclose(ranking.peak, [9, 0, 4, 0])
     np.testing.assert_allclose(ranking.mean, [2.25, 0, 3.25, -0.5])
+    # Of the first, √(3·2.25² + 6.75²) / 2.
+    np.testing.assert_allclose(ranking.deviation, [3.897114, 0, 0.433013, 0.5], rtol=1e-6)
     np.testing.assert_allclose(ranking.active, [0.25, 0, 1, 0.5])
     assert ranking.dead == (1,)
 

@@ -47,11 +47,11 @@ class Family:
 
 
 FAMILIES = (
-    Family("depthwise", "Depthwise convolution", "#0b7285", "#4cc3d4", ("DepthwiseConv",)),
-    Family("convolution", "Convolution", "#3a4fb0", "#8fa2ff", ("Conv",)),
-    Family("attention", "Attention", "#7a4a1c", "#d8a877", ("Attention",)),
+    Family("depthwise", "Depthwise convolution", "#00788c", "#46c8dc", ("DepthwiseConv",)),
+    Family("convolution", "Convolution", "#3a4fb0", "#7f95ff", ("Conv",)),
+    Family("attention", "Attention", "#6b5a00", "#e9dc5a", ("Attention",)),
     Family("pooling", "Pooling", "#a14a00", "#ffa94d", ("Pool",)),
-    Family("dense", "Dense", "#7b3fa8", "#cf9bf0", ("Dense", "Einsum")),
+    Family("dense", "Dense", "#7b3fa8", "#c68cf2", ("Dense", "Einsum")),
     Family("normalisation", "Normalisation", "#2f7d3b", "#7bcf86", ("Normalization",)),
     Family(
         "activation",
@@ -67,7 +67,7 @@ FAMILIES = (
         "#eaf0f4",
         ("Add", "Concat", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "Dot"),
     ),
-    Family("other", "Other", "#66727e", "#94a5b3", ("",)),
+    Family("other", "Other", "#707070", "#a6a6a6", ("",)),
 )
 _FOLLOWERS = {"normalisation", "activation"}
 # What is written on a tile, by the class of its layer.
