@@ -19,6 +19,8 @@ from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, parts
 from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.sidebar import own_models
 from cnnviz.ui.text import plain
 
 # The values of pixels by preset, and who takes them: what a person may know of a network whose
@@ -58,22 +60,16 @@ class _Fields:
     width: int | None = None
 
 
-def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard | None:
-    """Draws the banner, if the model needs one.
-
-    Args:
-        model: the model.
-        title: takes the place of the inferred title, the file's name; None for that one.
-        photo: shown as the network sees it.
-
-    Returns:
-        The card that takes the place of the inferred one, or None.
-    """
+def complete(scene: Scene) -> Scene:
+    """Draws the banner, if the model needs one, and returns the scene with the card in use."""
+    model = scene.model
     if model.card_modified:
-        return None
+        return scene
+    # Of an upload the file's name is a number.
+    titles = [name for name, own in own_models.models().items() if own == model]
     outline = ask.outline(model)
     with st.container(key="model banner"):
-        base = _base(model, outline, title)
+        base = _base(model, outline, next(iter(titles), None))
         key = model, base.title, base.output
         card = _cards().get(key, base)
         known = card.preprocessing.scaling != "unknown"
@@ -95,8 +91,8 @@ def pick(model: ModelFile, title: str | None, photo: LoadedPhoto) -> ModelCard |
                 if card != base:
                     _saving(key, card)
             with preview:
-                _preview(outline, draft or card, photo)
-    return None if card == outline.card else card
+                _preview(outline, draft or card, scene.photo)
+    return scene if card == outline.card else Scene(model, scene.photo, card)
 
 
 def ask_for_values() -> None:

@@ -10,10 +10,8 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
-from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import choices, model_banner, notices, parts, uploaders
-from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
@@ -68,8 +66,8 @@ def run(page: StreamlitPage) -> None:
     _report_losses()
     try:
         with st.sidebar:
-            model, photo, title = _sidebar()
-        token = _scene.set(Scene(model, photo, model_banner.pick(model, title, photo)))
+            scene = _sidebar()
+        token = _scene.set(model_banner.complete(scene))
         try:
             page.run()
         finally:
@@ -119,8 +117,8 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     return scene
 
 
-def _sidebar() -> tuple[ModelFile, LoadedPhoto, str | None]:
-    """The choice of network and photo; the last is the title of a network of the person's own."""
+def _sidebar() -> Scene:
+    """The choice of network and photo."""
     offered = library.models()
     workers.start(offered)
     above = st.container()
@@ -136,5 +134,4 @@ def _sidebar() -> tuple[ModelFile, LoadedPhoto, str | None]:
         name = network_choice.choose(library.titles(by_name))
     own_models.forget_problem(name)
     model = by_name[name]
-    title = name if name in own_models.models() else None
-    return model, photos.pick(model), title
+    return Scene(model, photos.pick(model))
