@@ -77,7 +77,7 @@ def complete(scene: Scene) -> Scene:
         label = "Class names, as you set them" if done else "**Name your classes**"
         with st.expander(label, expanded=not done, icon=":material/label:"):
             _explain(known=known, done=done)
-            form, preview = st.columns([5, 3], gap="medium")
+            form, preview = st.columns([3, 1], gap="medium")
             with form:
                 with st.form(f"names of {model.path} {base.output}", border=False):
                     fields = _fields(key, outline, base, card)
@@ -146,7 +146,7 @@ def _fields(key: _CardKey, outline: Outline, base: ModelCard, card: ModelCard) -
     with left:
         names = st.text_area(
             f"Class names, one a line ({len(base.labels)})",
-            height=180,
+            height=150,
             **_kept(key, "names", "\n".join(card.labels)),
         )
     with right:

@@ -246,10 +246,10 @@ def test_the_strongest_maps_are_those_that_vary_most() -> None:
     np.testing.assert_array_equal(tiles.values[:2], np.moveaxis(maps[..., [3, 7]], -1, 0))
     assert tiles.sentences[0].startswith("Channel 3\n")
     assert drawn.title == "8 strongest of 10 maps"
-    assert tiles.at == (0, 0, 360, 176)
+    assert tiles.at == (0, 0, 328, 160)
     assert drawn.legend is not None
     assert (drawn.legend.colours, drawn.legend.low) == ("teal", 0)
     # Without half of the maps there is one row, and signed maps have zero in the middle.
     ((tiles,),) = [region.items for region in strongest_maps(-maps[..., :3], "other").regions]
-    assert tiles.at == (0, 0, 268, 84)
+    assert tiles.at == (0, 0, 244, 76)
     assert tiles.limits == (-9, 9)

@@ -32,7 +32,7 @@ _CONNECTIONS = """
 .st-key-connections button {min-height: 24px; padding: 0}
 """
 # In units of the region of the strongest maps.
-_WIDTH, _SIDE, _GAP = 400, 84, 8
+_WIDTH, _SIDE, _GAP = 400, 76, 8
 
 
 def facts(scene: Scene) -> None:
