@@ -11,7 +11,8 @@ import pytest
 
 from cnnviz.results import LayerCall, LayerInfo
 from cnnviz.ui.components import network_map
-from cnnviz.ui.components.diagrams import FAMILIES, Diagram, diagram, family_of, neighbours
+from cnnviz.ui.components.diagrams import Diagram, diagram, neighbours
+from cnnviz.ui.components.layer_families import FAMILIES, family_of
 from cnnviz.ui.page_parts.network import layer_table, strongest_maps
 
 WHITE, BLACK = "#ffffff", "#0e141a"

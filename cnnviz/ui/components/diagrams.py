@@ -15,61 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnviz.results import LayerCall, LayerInfo, Outline
+from cnnviz.ui.components.call_groups import Group, Size, by_size, grouped, model_of
+from cnnviz.ui.components.layer_families import FAMILIES, Family, family_of
 
 # With more tiles than this, blocks are folded at first.
 MOST_OPEN = 200
 # With as few tiles as this, each has its layer's name.
 MOST_NAMED = 24
-# Branches of more layers than this are no block: folded, it would say nothing.
-_LARGEST_BLOCK = 80
 # Heights of tiles in pixels: those of one channel, for each doubling, and the most.
 _LOWEST, _DOUBLING, _HIGHEST = 12, 3, 44
 _SMALL = 20
 
 
-@dataclass(frozen=True)
-class Family:
-    """Layers of a kind, which have one colour.
-
-    Attributes:
-        key: its name in the browser.
-        title: in the legend.
-        light: its colour on a light page, below white text.
-        dark: its colour on a dark page, below dark text.
-        parts: a class of layers belongs to the first family that has a part of its name.
-    """
-
-    key: str
-    title: str
-    light: str
-    dark: str
-    parts: tuple[str, ...]
-
-
-FAMILIES = (
-    Family("depthwise", "Depthwise convolution", "#00788c", "#46c8dc", ("DepthwiseConv",)),
-    Family("convolution", "Convolution", "#3a4fb0", "#7f95ff", ("Conv",)),
-    Family("attention", "Attention", "#6b5a00", "#e9dc5a", ("Attention",)),
-    Family("pooling", "Pooling", "#a14a00", "#ffa94d", ("Pool",)),
-    Family("dense", "Dense", "#7b3fa8", "#c68cf2", ("Dense", "Einsum")),
-    Family("normalisation", "Normalisation", "#2f7d3b", "#7bcf86", ("Normalization",)),
-    Family(
-        "activation",
-        "Activation",
-        "#b8336b",
-        "#f58bb4",
-        ("Activation", "ReLU", "Relu", "ELU", "Softmax", "Sigmoid", "Silu", "Gelu", "Tanh"),
-    ),
-    Family(
-        "merge",
-        "Branches meet",
-        "#14202b",
-        "#eaf0f4",
-        ("Add", "Concat", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "Dot"),
-    ),
-    Family("other", "Other", "#707070", "#a6a6a6", ("",)),
-)
-_FOLLOWERS = {"normalisation", "activation"}
 # What is written on a tile, by the class of its layer.
 _TEXTS = {
     "Add": "+",
@@ -157,11 +114,6 @@ class Diagram:
         return tuple(family for family in FAMILIES if family.key in there)
 
 
-def family_of(kind: str) -> str:
-    """The key of the family of a class of layers."""
-    return next(one.key for one in FAMILIES if any(part in kind for part in one.parts))
-
-
 def layers_of_calls(outline: Outline) -> dict[str, LayerInfo]:
     """The layer of each call by the call's path; operations that are no layers have none."""
     layers = {layer.path: layer for layer in outline.layers}
@@ -199,15 +151,15 @@ def diagram(outline: Outline) -> Diagram:
     models = {call.path: call.kind for call in calls_of(outline) if call.nested}
     layers = layers_of_calls(outline)
     calls = [call for call in calls_of(outline) if not call.nested]
-    groups = list(_groups(calls))
+    groups = list(grouped(calls))
     drawn = [call for group in groups for unit in group for call in unit]
     numbers = {call.path: number for number, call in enumerate(drawn)}
     named = len(drawn) <= MOST_NAMED
     tiles = tuple(_tile(call, layers.get(call.path), numbers, named) for call in drawn)
     sections = []
-    for path, inside in itertools.groupby(groups, lambda group: _model(group[0][0].path)):
+    for path, inside in itertools.groupby(groups, lambda group: model_of(group[0][0].path)):
         bands = []
-        for size, here in _by_size(list(inside)):
+        for size, here in by_size(list(inside)):
             blocks = tuple(_block(group, numbers) for group in here)
             bands.append(Band(_size_text(size), _channels(here, size), blocks))
         title = f"{path} · {models.get(path, 'part')}" if path else ""
@@ -215,128 +167,10 @@ def diagram(outline: Outline) -> Diagram:
     return Diagram(tiles, tuple(sections))
 
 
-# --- Grouping -----------------------------------------------------------------------------------
-
-# The calls of a block, by its units.
-_Group = list[list[LayerCall]]
-
-
-def _groups(calls: Sequence[LayerCall]) -> list[_Group]:
-    """The calls as blocks, in the order in which they are drawn."""
-    groups: list[_Group] = []
-    for segment in _segments(calls):
-        if _is_block(segment):
-            groups.append(_units(_by_branch(segment)))
-        else:
-            groups += [[unit] for unit in _units(segment)]
-    # What follows a layer in a segment of its own is part of that layer's unit; of a block, only an
-    # activation where its branches meet.
-    merged: list[_Group] = []
-    for group in groups:
-        (first, *others), *units = group
-        before = merged[-1] if merged else []
-        single = not (others or units) and bool(before)
-        if single and _follows(first, before[-1][-1]) and _may_join(first, before):
-            before[-1].append(first)
-        else:
-            merged.append(group)
-    return merged
-
-
-def _may_join(call: LayerCall, group: _Group) -> bool:
-    return len(group) == 1 or family_of(call.kind) == "activation"
-
-
-def _segments(calls: Sequence[LayerCall]) -> list[list[LayerCall]]:
-    """The calls, cut wherever all that comes later needs one output alone: the last one."""
-    last_reader = {path: at for at, call in enumerate(calls) for path in call.inputs}
-    segments: list[list[LayerCall]] = [[]]
-    # The last call that reads an output of one before the current call.
-    needed = -1
-    for at, call in enumerate(calls):
-        segments[-1].append(call)
-        if needed <= at:
-            segments.append([])
-        needed = max(needed, last_reader.get(call.path, at))
-    return [segment for segment in segments if segment]
-
-
-def _is_block(segment: Sequence[LayerCall]) -> bool:
-    """Whether branches part and meet again in one model, within one resolution.
-
-    Single values of channels, such as those of a squeeze-and-excitation, are no other resolution.
-    """
-    sizes = {_size(call) for call in segment} - {None, ()}
-    models = {_model(call.path) for call in segment}
-    return 1 < len(segment) <= _LARGEST_BLOCK and len(models) == 1 and sizes <= {_size(segment[-1])}
-
-
-def _by_branch(segment: Sequence[LayerCall]) -> list[LayerCall]:
-    """The calls of a block, one branch after the other."""
-    inside = {call.path: call for call in segment}
-    waiting = {call.path: sum(path in inside for path in call.inputs) for call in segment}
-    ready = [call for call in reversed(segment) if not waiting[call.path]]
-    ordered = []
-    while ready:
-        call = ready.pop()
-        ordered.append(call)
-        for reader in reversed(segment):
-            if call.path in reader.inputs:
-                waiting[reader.path] -= 1
-                if not waiting[reader.path]:
-                    ready.append(reader)
-    return ordered
-
-
-def _units(calls: Sequence[LayerCall]) -> list[list[LayerCall]]:
-    units: list[list[LayerCall]] = []
-    for call in calls:
-        if units and _follows(call, units[-1][-1]):
-            units[-1].append(call)
-        else:
-            units.append([call])
-    return units
-
-
-def _follows(call: LayerCall, before: LayerCall) -> bool:
-    """Whether a call continues the unit of the one before."""
-    follower = family_of(call.kind) in _FOLLOWERS or "Dropout" in call.kind
-    alone = call.inputs == (before.path,) and _model(call.path) == _model(before.path)
-    return follower and alone and before.kind != "InputLayer"
-
-
-def _by_size(groups: Sequence[_Group]) -> list[tuple[_Size, list[_Group]]]:
-    """The blocks by resolution, as long as it stays the same; it stays where it is not known."""
-    bands: list[tuple[_Size, list[_Group]]] = []
-    for group in groups:
-        size = _size(group[-1][-1])
-        if bands and size in {None, bands[-1][0]}:
-            bands[-1][1].append(group)
-        else:
-            bands.append((size or (), [group]))
-    return bands
-
-
-# Rows and columns, or positions; () of single values.
-_Size = tuple[int, ...]
-
-
-def _size(call: LayerCall) -> _Size | None:
-    # What pads or crops prepares for the layer that follows.
-    if call.shape is None or "Padding" in call.kind or "Cropping" in call.kind:
-        return None
-    size = call.shape[:-1]
-    return () if set(size) == {1} else size
-
-
-def _model(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
 # --- Texts --------------------------------------------------------------------------------------
 
 
-def _block(group: _Group, numbers: Mapping[str, int]) -> Block:
+def _block(group: Group, numbers: Mapping[str, int]) -> Block:
     names = [call.path.rpartition("/")[2] for unit in group for call in unit]
     words = itertools.takewhile(
         lambda words: len(set(words)) == 1, zip(*(name.split("_") for name in names), strict=False)
@@ -400,7 +234,7 @@ def shape_text(shape: Sequence[int]) -> str:
     return " × ".join(f"{side:,}" for side in shape)
 
 
-def _size_text(size: _Size) -> str:
+def _size_text(size: Size) -> str:
     match len(size):
         case 0:
             return "Vectors"
@@ -409,7 +243,7 @@ def _size_text(size: _Size) -> str:
     return shape_text(size)
 
 
-def _channels(groups: Sequence[_Group], size: _Size) -> str:
+def _channels(groups: Sequence[Group], size: Size) -> str:
     counts = [call.shape[-1] for group in groups for unit in group for call in unit if call.shape]
     if not counts:
         return ""
