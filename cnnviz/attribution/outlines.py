@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnnviz.attribution.explanations import methods
 from cnnviz.networks import passes
+from cnnviz.networks.connections import layer_calls
 from cnnviz.networks.network import Network
 from cnnviz.networks.topology import Topology
 from cnnviz.results import Outline
@@ -20,6 +21,7 @@ def outline(network: Network) -> Outline:
     return Outline(
         network.card,
         network.layers,
+        layer_calls(facts.topology),
         network.structure.input_shape,
         network.parameters[0],
         methods(network),

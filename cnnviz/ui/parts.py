@@ -1,4 +1,4 @@
-"""Parts that several pages share: charts, choices, downloads, and the card."""
+"""Parts that several pages share: charts, choices, downloads, and what is known of the network."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _css_name(key: str) -> str:
 
 
 def about(scene: Scene) -> None:
-    """The model's card, folded; a warning if it is inferred or weights are damaged."""
+    """What is known of the network, folded; a warning if weights are damaged."""
     card = scene.outline.card
     if scene.outline.damaged:
         damaged = ", ".join(scene.outline.damaged[:5])
@@ -219,13 +219,6 @@ def about(scene: Scene) -> None:
             f"Weights of this network are not numbers (NaN or infinite), in: {plain(damaged)}. The "
             "outputs of these layers and of all later ones mean nothing.",
             icon=":material/warning:",
-        )
-    if card.inferred:
-        st.warning(
-            "This model has no card. Its class names and the way photos are prepared for it "
-            "are inferred, so the answers may be wrong. Set them in the sidebar, under "
-            "“Class names and preprocessing”.",
-            icon=":material/help:",
         )
     with st.expander("About this network", icon=":material/info:"):
         rows = {

@@ -11,9 +11,9 @@ from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, notices, parts, uploaders
+from cnnviz.ui import choices, model_banner, notices, parts, uploaders
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
+from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 from cnnviz.ui.web import uploads
 
@@ -66,7 +66,8 @@ def run(page: StreamlitPage) -> None:
     _report_losses()
     try:
         with st.sidebar:
-            token = _scene.set(_sidebar())
+            scene = _sidebar()
+        token = _scene.set(model_banner.complete(scene))
         try:
             page.run()
         finally:
@@ -111,14 +112,14 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
         st.title(title, anchor=False)
         st.markdown(lead)
     if runs_photo and scene.needs_preset:
-        card.ask_preset(scene.model, scene.outline.card)
+        model_banner.ask_for_values()
         parts.about(scene)
         st.stop()
     return scene
 
 
 def _sidebar() -> Scene:
-    """The choice of network and photo, and for a network without a card the settings of one."""
+    """The choice of network and photo."""
     offered = library.models()
     workers.start(offered)
     above = st.container()
@@ -134,6 +135,4 @@ def _sidebar() -> Scene:
         name = network_choice.choose(library.titles(by_name))
     own_models.forget_problem(name)
     model = by_name[name]
-    photo = photos.pick(model)
-    title = name if name in own_models.models() else None
-    return Scene(model, photo, card.pick(model, title, photo))
+    return Scene(model, photos.pick(model))

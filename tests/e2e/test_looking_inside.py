@@ -22,7 +22,7 @@ IMAGENET = "model=imagenet_efficientnet_lite0"
     ("address", "charts"),
     [
         ("/", ["photo", "overlay", "scores"]),
-        ("/network", ["architecture"]),
+        ("/network", ["maps"]),
         ("/filters", ["all filters", "one filter"]),
         ("/activations", ["activations 0", "activations 3", "channel:stem_act"]),
         ("/class_activation_map", ["overlay", "map alone", "side by side"]),
@@ -229,17 +229,19 @@ def test_a_click_on_a_layer_leads_to_it(
     tab: Any, button: str, page: str, widget: str | None
 ) -> None:
     tab.open(f"/network?{IMAGENET}")
-    key = "architecture"
-    box = tab.chart(key).evaluate(
-        """gd => {
-          for (const trace of gd._fullData) {
-            const at = [...trace.customdata].findIndex(item => item[0] === 'block3a_dwconv');
-            if (at >= 0) return [trace.x[at], 0];
-          }
-        }"""
-    )
-    tab.click(key, *box)
-    assert tab.page.get_by_role("heading", name="block3a_dwconv").is_visible()
+    tile = tab.page.get_by_role("button", name="block3a_dwconv, DepthwiseConv2D")
+    with tab.run():
+        tile.click()
+    assert tile.get_attribute("aria-pressed") == "true"
+    assert tab.chosen("Layer").startswith("block3a_dwconv")
+    # The next layers by keyboard, and back.
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft"):
+        tab.page.keyboard.press(key)
+    with tab.run():
+        tab.page.keyboard.press("Enter")
+    assert "layer=block3a_dwconv" in tab.page.url
+    card = tab.page.locator(".st-key-maps [role=grid]").bounding_box()
+    assert card["y"] + card["height"] < 1000
     with tab.run():
         tab.page.get_by_role("button", name=button).click()
     tab.page.wait_for_function("title => document.title === title", arg=page)
@@ -250,14 +252,14 @@ def test_a_click_on_a_layer_leads_to_it(
 
 
 def test_a_click_on_a_row_of_the_table_chooses_the_layer(tab: Any) -> None:
-    tab.open(f"/network?{IMAGENET}")
+    tab.open(f"/network?{IMAGENET}&layer=top_conv")
     table = tab.page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     # The box before the third row, under the header.
     with tab.run():
         tab.page.mouse.click(box["x"] + 18, box["y"] + 35 * 3.5)
-    assert tab.page.get_by_role("heading", name="stem_conv").is_visible()
+    assert tab.chosen("Layer").startswith("stem_conv")
     assert "864 parameters" in tab.page.get_by_test_id("stMain").inner_text()
 
 

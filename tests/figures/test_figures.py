@@ -26,7 +26,6 @@ from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictur
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure, picture
 from cnnviz.figures.shading import magnify
-from cnnviz.figures.stages import Stage, architecture
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.results import ClassActivationMap
 
@@ -63,19 +62,6 @@ def some_photo(height: int, width: int) -> np.ndarray:
 def a_cam(values: Any, target: str = "cat", **fields: Any) -> ClassActivationMap:
     values = np.asarray(values, np.float32)
     return ClassActivationMap(values, "cam", "conv", target, **{"score": 1.0, "bias": 0.0} | fields)
-
-
-def stages() -> list[Stage]:
-    """A small network of two convolutions."""
-    return [
-        Stage("input", "InputLayer", 28, 28, 1, 0),
-        Stage("conv1", "Conv2D", 26, 26, 32, 320),
-        Stage("conv2", "Conv2D", 24, 24, 64, 18_496),
-        Stage("pool", "MaxPooling2D", 12, 12, 64, 0),
-        Stage("flatten", "Flatten", 1, 1, 9216, 0),
-        Stage("dense", "Dense", 1, 1, 128, 1_179_776),
-        Stage("scores", "Dense", 1, 1, 10, 1290),
-    ]
 
 
 def pixels_of(source: str) -> np.ndarray:
@@ -138,10 +124,6 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
     "bars": lambda title: confidence_bars(
         [(title, 0.9), ("dog", math.nan)], highlight="dog", title=title
     ),
-    "network": lambda title: architecture(
-        [*stages(), Stage(title, title, 1, 1, 2, 3)], title=title
-    ),
-    "network of one": lambda title: architecture(stages()[-1:], title=title),
 }
 
 
@@ -628,72 +610,6 @@ def test_bars_by_hand() -> None:
 def test_percentages_are_not_rounded_to_0_or_100(score: float, text: str) -> None:
     figure = confidence_bars([("cat", score)], highlight=None)
     assert html.unescape(figure.layout.annotations[1].text) == text
-
-
-# --- architecture ---------------------------------------------------------------------------
-
-
-def boxes(figure: go.Figure) -> dict[str, tuple[float, float, float]]:
-    """left, right and height of each box by its path."""
-    return {
-        trace.customdata[i][0]: (
-            trace.x[i] - trace.width[i] / 2,
-            trace.x[i] + trace.width[i] / 2,
-            trace.y[i],
-        )
-        for trace in figure.data
-        for i in range(len(trace.x))
-    }
-
-
-def test_boxes_shrink_with_the_maps_and_widen_with_the_channels() -> None:
-    figure = architecture(stages())
-    edges_and_heights = boxes(figure)
-    assert set(edges_and_heights) == {stage.path for stage in stages()}
-    edges = [edge for stage in stages() for edge in edges_and_heights[stage.path][:2]]
-    assert edges == sorted(edges)
-    assert figure.layout.xaxis.range == pytest.approx((edges[0], edges[-1]))
-    heights = [edges_and_heights[stage.path][2] for stage in stages()]
-    assert heights[:4] == [math.sqrt(side) for side in (28, 26, 24, 12)]
-    assert max(heights[4:]) < heights[3] / 2
-    widths = {path: right - left for path, (left, right, _) in edges_and_heights.items()}
-    assert widths["input"] < widths["scores"] < widths["conv1"] < widths["conv2"]
-    assert widths["conv2"] == pytest.approx(widths["pool"])
-    for trace in figure.data:
-        assert list(trace.base) == [-height / 2 for height in trace.y]
-        assert trace.selected.marker.opacity == trace.unselected.marker.opacity == 1
-    assert figure.layout.clickmode == "event+select"
-
-
-def test_shapes_are_written_once_each() -> None:
-    notes = [note.text for note in architecture(stages()).layout.annotations]
-    assert notes == ["28×28×1", "26×26×32", "24×24×64", "12×12×64", "9216", "128", "10"]
-
-
-def test_the_labels_of_sixty_stages_do_not_touch() -> None:
-    sizes = [224] + [112] * 9 + [56] * 10 + [28] * 10 + [14] * 20 + [7] * 9 + [1]
-    many = [
-        Stage(f"layer {i}", "Conv2D", size, size, 16 + 8 * i, i) for i, size in enumerate(sizes)
-    ]
-    figure = architecture(many)
-    positions = sorted(note.x for note in figure.layout.annotations)
-    # On a telephone, 360 pixels wide, 13 pixels of text in each label.
-    assert np.diff(positions).min() / np.ptp(figure.layout.xaxis.range) * 360 >= 15
-    shown = {note.text.split("×")[0] for note in figure.layout.annotations}
-    assert {"224", "112", "56", "28", "14", "7"} <= shown
-
-
-def test_a_box_has_a_hover_text() -> None:
-    figure = architecture(stages())
-    hovers = {text for trace in figure.data for text in trace.hovertext}
-    assert "conv2<br>Conv2D<br>24×24×64<br>18,496 parameters" in hovers
-    assert [trace.name for trace in figure.data] == [
-        "InputLayer",
-        "Conv2D",
-        "MaxPooling2D",
-        "Flatten",
-        "Dense",
-    ]
 
 
 # --- The buttons ----------------------------------------------------------------------------

@@ -25,6 +25,8 @@ def test_the_numbers_of_channels_by_hand() -> None:
     np.testing.assert_allclose(ranking.deviation, [15.1875**0.5, 0, 0.1875**0.5, 0.5])
     np.testing.assert_allclose(ranking.peak, [9, 0, 4, 0])
     np.testing.assert_allclose(ranking.mean, [2.25, 0, 3.25, -0.5])
+    # Of the first, √(3·2.25² + 6.75²) / 2.
+    np.testing.assert_allclose(ranking.deviation, [3.897114, 0, 0.433013, 0.5], rtol=1e-6)
     np.testing.assert_allclose(ranking.active, [0.25, 0, 1, 0.5])
     assert ranking.dead == (1,)
 

@@ -101,10 +101,9 @@ class Visit:
         return self.run(uploader.set_value((name, data, "application/octet-stream")))
 
     def pick_preset(self, name: str) -> Visit:
-        """Answers the page's question which values the network takes."""
-        (question,) = self.app.radio
-        self.run(question.set_value(name))
-        return self.run(self.widget("Use these values").click())
+        """Chooses in the banner which values the network takes."""
+        self.widget("Values of the pixels").set_value(name)
+        return self.run(self.widget("Use these").click())
 
     def _uploader(self, label: str) -> Any:
         (uploader,) = [one for one in self.app.file_uploader if one.label == label]

@@ -120,19 +120,26 @@ def test_network_lists_every_layer(visit: Any, model: str) -> None:
     table = seen.app.dataframe[0].value
     assert list(table["Layer"]) == [layer.path for layer in outline.layers]
     assert table["Parameters"].sum() == outline.parameters
-    assert f"Parameters: {outline.parameters:,}" in seen.text
-    assert f"Classes: {len(outline.card.labels):,}" in seen.text
-    drawn = {
-        point[0] for trace in seen.figure("architecture")["data"] for point in trace["customdata"]
-    }
-    assert {layer.path for layer in outline.layers if layer.kernel_shape} <= drawn
-
-
-def test_the_maps_of_the_digits_network_shrink_and_multiply(visit: Any) -> None:
-    seen = visit("network", model="mnist_cnn")
-    shapes = [one["text"] for one in seen.figure("architecture")["layout"]["annotations"]]
-    assert {"28×28×1", "26×26×32", "24×24×64"} <= set(shapes)
-    assert "Input: 28 × 28 × 1" in seen.text
+    assert f"**{outline.parameters:,}** parameters" in seen.text
+    assert f"**{len(outline.card.labels):,}** classes" in seen.text
+    # Beside the map: the first convolution, and the maps of it that vary most.
+    first = next(layer for layer in outline.layers if layer.kernel_shape)
+    assert seen.chosen("Layer") == first.path
+    photo = first_photo(model)
+    maps = workers.activations(file_of(model), photo, [first.path])[first.path]
+    best = np.argsort(-maps.std(axis=(0, 1)), kind="stable")[:8]
+    drawn = np.moveaxis(maps[..., best], -1, 0)
+    sent = seen.tiles("maps")["values"]
+    step = -(-maps.shape[0] // sent.shape[1])
+    if step == 1:
+        np.testing.assert_allclose(sent, drawn, rtol=1e-3, atol=1e-3 * np.abs(maps).max())
+    # What a residual block adds up, in the table and as buttons.
+    if "block2b_add" in list(table["Layer"]):
+        read = table[table["Layer"] == "block2b_add"].iloc[0]["Reads"].split(", ")
+        assert read == ["block2b_project_bn", "block2a_project_bn"]
+        seen.choose("Layer", "block2b_add").fine()
+        assert {f"Reads {path}" for path in read} <= {one.key for one in seen.app.button}
+        assert "56 × 56 × 24 and 56 × 56 × 24 → 56 × 56 × 24" in seen.text
 
 
 def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
