@@ -12,28 +12,29 @@ export function drawn(values, limits, table) {
   return canvas;
 }
 
-// Numbers of one list with equally many decimals, so many that the largest has three digits.
+// Decimals for the numbers of one list: two, more where all are small, fewer where they are large.
 export function decimals(values) {
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
-  return largest ? bounded(2 - Math.floor(Math.log10(largest) + 0.02), 0, 4) : 2;
+  const size = largest ? Math.floor(Math.log10(largest) + 0.02) : 0;
+  return size >= 0 ? Math.max(0, 2 - size) : Math.min(4, 1 - size);
 }
 
 export function fixed(value, digits, signed) {
   if (!Number.isFinite(value)) return "NaN";
-  const text = Math.abs(value).toFixed(Math.min(digits, 2 + (digits > 2)));
+  const text = Math.abs(value).toFixed(digits);
   const zero = value === 0 || (!signed && Number(text) === 0);
   return `${zero ? "" : value < 0 ? "−" : signed ? "+" : ""}${text}`;
 }
 
 // The background of a value, and a text colour that can be read on it.
-export function shade(element, value, [low, high], table) {
+export function shade({ style }, value, [low, high], table) {
   if (!Number.isFinite(value)) return;
   const pixel = table[bounded(Math.round(((value - low) / (high - low)) * 255), 0, 255)];
   const rgb = [pixel & 255, (pixel >> 8) & 255, (pixel >> 16) & 255];
   const [red, green, blue] = rgb.map((part) => (part / 255) ** 2.2);
   const light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  element.style.background = `rgb(${rgb})`;
-  element.style.color = light > 0.2 ? "#14202b" : "#ffffff";
+  style.background = `rgb(${rgb})`;
+  style.color = light > 0.2 ? "#14202b" : "#ffffff";
 }
 
 // A grid of numbers in colours. `spec`: values (n), columns, limits, table, signed, label,

@@ -63,7 +63,8 @@ class View {
     if (frame.subtitle) element("p", "subtitle", this.root, { text: frame.subtitle });
     this.body = element("div", `body ${kind.toLowerCase()}`, this.root);
     BODIES[kind](this);
-    if (sentence) this.say(element("p", "sentence", this.root, { "aria-live": "polite" }), sentence);
+    const below = kind === "Channels" ? this.right : this.root;
+    if (sentence) this.say(element("p", "sentence", below, { "aria-live": "polite" }), sentence);
     this.answer(frame.answer);
     if (kind !== "Arithmetic") api.showField(null);
     for (const box of [this.root, this.right]) box.addEventListener("keydown", (event) => this.key(event));
@@ -121,14 +122,14 @@ class View {
   strip(tiles) {
     if (!tiles.length) return;
     const strip = element("div", "strip", this.root, { role: "group", "aria-label": "Layers" });
-    for (const { path, name, note, values, limits, colours, here } of tiles) {
+    for (const { path, name, note, values, limits, colours, here, opens } of tiles) {
       const tile = button(here ? "tile here" : "tile", strip, "", () => {
         tile.classList.add("asked");
         this.ask({ action: "stage", name: path });
       });
       if (here) tile.setAttribute("aria-current", "true");
       tile.setAttribute("aria-label", `${name} ${note}${path && `, ${path}`}`);
-      tile.disabled = !path || !values;
+      tile.disabled = !opens;
       const picture = element("span", "picture", tile);
       if (values) picture.append(drawn(this.array(values), limits, this.table(colours)));
       const text = element("span", "text", tile);

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cnnviz.arrays import Floats
+from cnnviz.arrays import Bytes, Floats
 from cnnviz.drawing import Limits
 from cnnviz.ui.components.scenes import Rectangle
 from cnnviz.ui.components.walk import Text
@@ -28,13 +28,14 @@ class StripTile:
     """A tile of the strip of stages.
 
     Attributes:
-        path: the layer's path; a click opens its channels. Empty for a class map.
+        path: the layer's path; empty for a class map.
         name: such as "14 × 14".
         note: below it, such as "× 240".
         values: (1, h, w), one of its maps; None for a layer without maps.
         limits: the values of the first and the last colour.
         colours: the scale, a name of ``cnnviz.colours``.
         here: whether it is what is shown.
+        opens: whether its channels can be shown.
     """
 
     path: str
@@ -44,6 +45,7 @@ class StripTile:
     limits: Limits
     colours: str
     here: bool
+    opens: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Arithmetic:
         totals: (n + m,) what each term gives, and then what ``more`` gives.
         more: the names of m further parts, such as "310 other channels" and "bias".
         sums: whether the terms are added up.
-        weight_limit: the largest magnitude of the weights and of the products, (2,).
+        weight_limit: of the colours of the weights, and of the products, (2,).
         winner: of a maximum or minimum, the row and the column in the patch that gave it.
         results: from the sum to the value.
         map: the map that the value is in; None where it is in none.
@@ -227,7 +229,7 @@ class Channel:
     kernels: Floats | None
     names: Sequence[str]
     limit: float
-    colour: Floats | None
+    colour: Bytes | None
     note: str
     links: Sequence[tuple[str, Asked]]
     sentence: Text

@@ -16,7 +16,7 @@ from cnnviz.results import ClassActivationMap
 from cnnviz.traces import TraceInput, TraceTerm, ValueTrace
 from cnnviz.ui.components.focus import Arithmetic, Asked, CellMap, Frame, Term
 from cnnviz.ui.components.scenes import Rectangle
-from cnnviz.ui.page_parts.explore import wording
+from cnnviz.ui.page_parts.explore import sentences, wording
 
 # The values of a layer for the photo, (h, w, K) or (K,); None where they cannot be had.
 Maps = Callable[[str], Floats | None]
@@ -50,15 +50,16 @@ def build(
     if listed:
         amounts += [trace.rest] * (trace.others > 0)
         amounts += [] if trace.bias is None else [trace.bias]
+    # Not the solid colours: the numbers are to be read on them.
     limits = [
-        max((largest_magnitude(each) for each in group), default=0.0) or 1.0
+        1.5 * max((largest_magnitude(each) for each in group), default=0.0) or 1.0
         for group in ([term.weights for term in trace.terms], products)
     ]
     return Arithmetic(
         frame=frame,
         form=form,
         heading=_heading(trace, form),
-        terms=[_term(trace, term, maps, colours) for term in trace.terms],
+        terms=[_term(trace, term, maps, form, colours) for term in trace.terms],
         totals=np.array(amounts, np.float32),
         more=wording.of_others(trace) if listed else [],
         sums=trace.combine == "sum",
@@ -66,9 +67,9 @@ def build(
         winner=_winner(trace),
         results=[*wording.sum_results(trace, listed=listed), *wording.step_results(trace)],
         map=values,
-        sentence=wording.sentence(trace),
+        sentence=sentences.sentence(trace),
         box=box,
-        caption=wording.caption(trace),
+        caption=sentences.caption(trace),
         links=[] if trace.terms else [_link(one) for one in trace.inputs if len(one.shape) == 3],
     )
 
@@ -95,7 +96,7 @@ def layer_map(path: str, values: Floats, channel: int, selected: tuple[int, int]
     shading = activation_shading(values, "teal")
     ends = wording.short(shading.low), wording.short(shading.high)
     if values.ndim == 1:
-        cells = _arranged(values)
+        cells = arranged(values)
         place = (channel // cells.shape[1], channel % cells.shape[1])
         title = f"Unit {channel} of {len(values):,}"
         event = Asked("cell", path, channel, 0, 0)
@@ -140,11 +141,11 @@ def thumbnail(cells: Floats, longest: int = _THUMBNAIL) -> NDArray[np.float32]:
         starts = np.arange(0, values.shape[axis], size)
         lengths = np.diff(starts, append=values.shape[axis]).astype(np.float32)
         sums = np.add.reduceat(values, starts, axis=axis)
-        values = sums / np.expand_dims(lengths, 1 - axis)
+        values = (sums / np.expand_dims(lengths, 1 - axis)).astype(np.float32)
     return values[None]
 
 
-def _arranged(values: Floats) -> NDArray[np.float32]:
+def arranged(values: Floats) -> NDArray[np.float32]:
     """Units (K,) in rows of equal length, as square as can be; NaN beyond the last one."""
     across = int(np.ceil(np.sqrt(len(values))))
     cells = np.full((-(-len(values) // across), across), np.nan, np.float32)
@@ -177,12 +178,16 @@ def _heading(trace: ValueTrace, form: str) -> str:
     several = len(trace.inputs) > 1
     what = "layers" if several else "units" if not size else "channels"
     total = len(trace.terms) + trace.others
+    if form == "ranked" and trace.others:
+        return f"Largest {len(trace.terms)} of {total:,} {what}"
     if trace.others:
         return f"Largest {len(trace.terms)} of {total:,} {what}{size}"
     return f"{total:,} {what if total > 1 else what[:-1]}{size}"
 
 
-def _term(trace: ValueTrace, term: TraceTerm, maps: Maps, colours: tuple[str, ...]) -> Term:
+def _term(
+    trace: ValueTrace, term: TraceTerm, maps: Maps, form: str, colours: tuple[str, ...]
+) -> Term:
     values = maps(term.layer)
     size = next(one.shape for one in trace.inputs if one.layer == term.layer)
     small, shading = None, Shading("teal", 0.0, 1.0)
@@ -196,7 +201,7 @@ def _term(trace: ValueTrace, term: TraceTerm, maps: Maps, colours: tuple[str, ..
     return Term(
         layer=term.layer,
         channel=term.channel,
-        name=_name(trace, term, colours),
+        name=_name(trace, term, form, colours),
         size=(size[0], size[1]),
         rows=term.rows,
         columns=term.columns,
@@ -208,13 +213,12 @@ def _term(trace: ValueTrace, term: TraceTerm, maps: Maps, colours: tuple[str, ..
     )
 
 
-def _name(trace: ValueTrace, term: TraceTerm, colours: tuple[str, ...]) -> str:
+def _name(trace: ValueTrace, term: TraceTerm, form: str, colours: tuple[str, ...]) -> str:
     if len(trace.inputs) > 1:
         return f"{wording.name_of(term.layer)}, channel {term.channel}"
     if colours and term.channel < len(colours):
         return colours[term.channel]
-    unit = trace.inputs[0].shape[:2] == (1, 1)
-    return f"{'unit' if unit else 'channel'} {term.channel}"
+    return f"channel {term.channel}" if form in {"patch", "pool"} else f"#{term.channel}"
 
 
 def _winner(trace: ValueTrace) -> tuple[int, int] | None:

@@ -13,8 +13,8 @@ from cnnviz.ui.components.focus import Asked, CellMap, Channel, Frame
 from cnnviz.ui.components.walk import Text
 from cnnviz.ui.page_parts.explore import wording
 
-# Inputs whose kernels are shown: the strongest.
-_MOST = 10
+# Inputs whose kernels are shown, the strongest, and whose weights are listed.
+_MOST, _MOST_LISTED = 9, 10
 
 
 def channel(
@@ -39,14 +39,13 @@ def channel(
     """
     if weights is None:
         note = "Branches meet before this layer, so no single filter made the channel."
-        return Channel(
-            frame, drawn, "", None, (), 1.0, None, note, links, _numbers(maps, number)
-        )
+        return Channel(frame, drawn, "", None, (), 1.0, None, note, links, _numbers(maps, number))
     kernels = weights.kernels if weights.pointwise is None else weights.pointwise
     kernel = finite(kernels[..., number])
     height, width, inputs = kernel.shape
     strength = np.nan_to_num(np.square(kernel)).sum(axis=(0, 1))
-    order = np.argsort(-strength, kind="stable")[:_MOST]
+    most = _MOST if max(height, width) > 1 else _MOST_LISTED
+    order = np.argsort(-strength, kind="stable")[:most]
     rgb = inputs == 3 and len(colours) == 3 and max(height, width) > 1
     if rgb:
         order = np.arange(3)
@@ -55,7 +54,7 @@ def channel(
     return Channel(
         frame=frame,
         map=drawn,
-        heading=f"Made by filter {number} of {name}, {height} × {width}",
+        heading=f"Filter {number} of {name}",
         kernels=np.moveaxis(kernel[..., order], -1, 0),
         names=["its one input"] if inputs == 1 else names,
         limit=largest_magnitude(kernel) or 1.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
@@ -11,24 +11,30 @@ from cnnviz.arrays import Floats
 from cnnviz.drawing import activation_shading, finite
 from cnnviz.errors import CnnvizError, LayerError
 from cnnviz.results import Outline
-from cnnviz.traces import StagedExplanation, ValueTrace
+from cnnviz.traces import ValueTrace
+from cnnviz.ui import shell
 from cnnviz.ui.components import focus, modules, scenes
 from cnnviz.ui.components.focus import Asked, Channels, Content, Failure, Frame, StripTile
 from cnnviz.ui.components.walk import WalkEvent
-from cnnviz.ui.page_parts.explore import arithmetic, filter_of, wording
+from cnnviz.ui.page_parts import activations, filters
+from cnnviz.ui.page_parts.explore import arithmetic, filter_of, sentences, strips, wording
 from cnnviz.ui.page_parts.explore.content import percent
 from cnnviz.ui.scene import Scene
 
 # The events that are answered here.
-ACTIONS = ("cell", "map", "stage", "channel", "home")
+ACTIONS = ("cell", "map", "stage", "channel", "home", "filters", "activations")
 _KEY = "focus of the walk"
+_LINK = "page that the walk leads to"
 _COUNT = "events of the focus"
-# Cells of a tile of the strip along its longer side.
-_TILE = 56
+# What chooses a layer on the page that a link leads to.
+_PAGES = {"filters": filters.put_layer, "activations": activations.put_layer}
 
 
 def keep(event: WalkEvent) -> None:
     """Remembers what a person asked for; "home" leads back to the wall."""
+    if event.action in _PAGES:
+        st.session_state[_LINK] = event
+        return
     st.session_state[_KEY] = None if event.action == "home" else event
     st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
 
@@ -49,6 +55,14 @@ def shown(scene: Scene, walk: str) -> Content | None:
     except CnnvizError as error:
         frame = Frame(asked, wording.name_of(asked.name or ""), "No answer", "", (), ("", ""))
         return Failure(frame, st.session_state[_COUNT], str(error))
+
+
+def follow_link(scene: Scene) -> None:
+    """Turns to the page of a link that was clicked."""
+    event = st.session_state.pop(_LINK, None)
+    if event is not None and event.name in {layer.path for layer in scene.outline.layers}:
+        _PAGES[event.action](scene, event.name)
+        st.switch_page(shell.page_path(event.action))
 
 
 def build(scene: Scene, asked: Asked) -> Content:
@@ -77,10 +91,10 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
     frame = _frame(
         scene,
         asked,
-        label=f"{wording.name_of(path)} {channel}",
+        label=f"{wording.name_of(path)} {channel} ({place[0]}, {place[1]})",
         title=f"Where does {wording.short(trace.value)} come from?",
-        subtitle=wording.subtitle(trace),
-        here=_tile(path, values, channel),
+        subtitle=sentences.subtitle(trace),
+        here=strips.layer_tile(path, values, channel),
     )
     return _arithmetic(scene, trace, frame, drawn)
 
@@ -95,14 +109,21 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
     limit = max(float(np.abs(one.values).max()) for one in (*maps, cam)) or 1.0
     trace = scene.trace_map(cam, *place)
     here = StripTile(
-        "", target, "class map", finite(cam.values)[None], (-limit, limit), "blue-orange", True
+        "",
+        target,
+        "class map",
+        finite(cam.values)[None],
+        (-limit, limit),
+        "blue-orange",
+        True,
+        False,
     )
     frame = _frame(
         scene,
         asked,
-        label=f"map of {target}",
+        label=f"map of {target} ({place[0]}, {place[1]})",
         title=f"Where does {wording.signed(trace.value)} come from?",
-        subtitle=wording.subtitle(trace),
+        subtitle=sentences.subtitle(trace),
         here=here,
     )
     return _arithmetic(scene, trace, frame, arithmetic.class_map(cam, limit, place))
@@ -128,7 +149,7 @@ def _stage(scene: Scene, asked: Asked, path: str) -> Content:
         label=wording.name_of(path),
         title=f"All {total:,} channels" if total > 1 else "The one channel",
         subtitle=f"{wording.name_of(path)}, {height} × {width}, the strongest first.",
-        here=_tile(path, maps, None),
+        here=strips.layer_tile(path, maps, None),
     )
     return channels(maps, frame, path)
 
@@ -157,7 +178,9 @@ def channels(maps: Floats, frame: Frame, path: str) -> Channels:
         names=[f"{k}" for k in order],
     )
     zeros = int((deviations == 0).sum())
-    said = f"{zeros:,} of them {'is' if zeros == 1 else 'are'} flat in this photo. " if zeros else ""
+    said = (
+        f"{zeros:,} of them {'is' if zeros == 1 else 'are'} flat in this photo. " if zeros else ""
+    )
     return Channels(
         frame=frame,
         path=path,
@@ -180,7 +203,7 @@ def _channel(scene: Scene, asked: Asked, path: str) -> Content:
         label=f"{wording.name_of(path)} {number}",
         title=f"Channel {number}",
         subtitle=f"{wording.name_of(path)}, {height} × {width}.",
-        here=_tile(path, maps, number),
+        here=strips.layer_tile(path, maps, number),
     )
     maker = scene.outline.makers.get(path)
     weights = None if maker is None else scene.filters(maker)
@@ -202,62 +225,7 @@ def _frame(
     prediction = staged.explanation.prediction
     best = prediction.index
     answer = prediction.labels[best], percent(float(prediction.probabilities[best]))
-    return Frame(asked, label, title, subtitle, strip(staged, here, order), answer)
-
-
-def strip(
-    staged: StagedExplanation, here: StripTile | None, order: Sequence[str]
-) -> list[StripTile]:
-    """The stages as tiles, with the layer that is shown among them, or in its place.
-
-    Args:
-        staged: the photo's way through the network.
-        here: the tile of the layer that is shown; None where it has none.
-        order: the paths of all layers in their order.
-    """
-    tiles = []
-    for stage in staged.stages:
-        height, width, _ = stage.maps.shape
-        shading = activation_shading(np.array(stage.limits), "teal")
-        tiles.append(
-            StripTile(
-                stage.path,
-                f"{height} × {width}",
-                f"× {stage.channels:,}",
-                arithmetic.thumbnail(stage.maps[..., 0], _TILE),
-                shading.limits,
-                shading.colours,
-                False,
-            )
-        )
-    if here is None:
-        return tiles
-    paths = [tile.path for tile in tiles]
-    if here.path in paths:
-        tiles[paths.index(here.path)] = here
-        return tiles
-    # The second call of a shared layer has a number after its path.
-    places = {path: at for at, path in enumerate(order)}
-    last = len(order)
-    at = places.get(here.path, places.get(here.path.partition("#")[0], last))
-    before = sum(places.get(path, last) < at for path in paths)
-    return [*tiles[:before], here, *tiles[before:]]
-
-
-def _tile(path: str, values: Floats | None, channel: int | None) -> StripTile | None:
-    """The tile of a layer; of a channel, or of its strongest one."""
-    if values is None:
-        return None
-    shading = activation_shading(values, "teal")
-    if values.ndim != 3:
-        name, note = f"{values.shape[-1]:,}", "units"
-        return StripTile(path, name, note, None, shading.limits, shading.colours, True)
-    height, width, total = values.shape
-    if channel is None:
-        channel = int(np.nan_to_num(finite(values)).std(axis=(0, 1)).argmax())
-    small = arithmetic.thumbnail(values[..., channel], _TILE)
-    name, note = f"{height} × {width}", f"× {total:,}"
-    return StripTile(path, name, note, small, shading.limits, shading.colours, True)
+    return Frame(asked, label, title, subtitle, strips.strip(staged, here, order), answer)
 
 
 def _maps(scene: Scene) -> Callable[[str], Floats | None]:

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 
 from cnnviz.traces import TraceStep, ValueTrace
 from cnnviz.ui.components.focus import Result
-from cnnviz.ui.components.walk import Text
 
-_WORDS = (
-    "no one two three four five six seven eight nine ten eleven twelve".split()
-)
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _KINDS = {
     "Add": "Sum of layers",
     "Average": "Mean of layers",
@@ -33,12 +30,11 @@ _KINDS = {
     "ZeroPadding2D": "Padding with zeros",
 }
 # Formulas of activations that say no more than a cut does.
-_CUTS = {"max(x, 0)", "min(max(x, 0), highest)"}
-_NORMALIZES = {"BatchNormalization", "LayerNormalization", "Normalization"}
+CUTS = {"max(x, 0)", "min(max(x, 0), highest)"}
 
 
 def count(number: int) -> str:
-    """A number in words up to twelve."""
+    """A number in words up to ten."""
     return _WORDS[number] if number < len(_WORDS) else f"{number:,}"
 
 
@@ -77,27 +73,26 @@ def name_of(path: str) -> str:
 
 def sum_results(trace: ValueTrace, *, listed: bool) -> list[Result]:
     """The number that the terms give, and with the bias if that is not listed among them."""
-    values = _values(trace)
+    number = values(trace)
     if not trace.terms:
-        return [Result("Value", result(trace.total), "as the layer gave it", trace.source)]
+        giver = "network takes" if trace.source_kind == "InputLayer" else "layer gave"
+        return [Result("Value", result(trace.total), f"as the {giver} it", trace.source)]
     if passes_on(trace):
         return [Result("Value", result(trace.total), "passed on as it is", trace.source)]
     if trace.combine != "sum":
         name, formula = {
-            "maximum": ("Maximum", f"the largest of the {count(values)}"),
-            "minimum": ("Minimum", f"the smallest of the {count(values)}"),
-            "product": ("Product", f"of the {count(values)}"),
+            "maximum": ("Maximum", f"the largest of the {count(number)}"),
+            "minimum": ("Minimum", f"the smallest of the {count(number)}"),
+            "product": ("Product", f"of the {count(number)}"),
         }[trace.combine]
         return [Result(name, result(trace.total), formula, trace.source)]
     if is_mean(trace):
-        return [
-            Result("Mean", result(trace.total), f"of the {count(values)} values", trace.source)
-        ]
+        return [Result("Mean", result(trace.total), f"of the {count(number)} values", trace.source)]
     if listed or trace.bias is None:
-        what = "of all that is listed" if listed else f"of the {count(values)} products"
+        what = "of all listed" if listed else f"of the {count(number)} products"
         return [Result("Sum", result(trace.total), what, trace.source)]
     before = trace.total - trace.bias
-    formula = f"of the {count(values)} products"
+    formula = f"of the {count(number)} products"
     added = Result("With bias", result(trace.total), _add(before, trace.bias), trace.source)
     return [Result("Sum", result(before), formula, trace.source), added]
 
@@ -107,8 +102,8 @@ def step_results(trace: ValueTrace) -> list[Result]:
     before, results = trace.total, []
     for step in trace.steps:
         if step.formula != "x":
-            formula = _cut(step, before) if step.formula in _CUTS else filled(step, before)
-            results.append(Result(_step_name(step), result(step.value), formula, step.layer))
+            formula = _cut(step, before) if step.formula in CUTS else filled(step, before)
+            results.append(Result(step_name(step), result(step.value), formula, step.layer))
         before = step.value
     return results
 
@@ -136,8 +131,9 @@ def _add(one: float, other: float) -> str:
     return f"{result(one)} {'−' if other < 0 else '+'} {result(abs(other))}"
 
 
-def _step_name(step: TraceStep) -> str:
-    if step.formula in _CUTS:
+def step_name(step: TraceStep) -> str:
+    """What a step does."""
+    if step.formula in CUTS:
         highest = step.numbers.get("highest")
         return "ReLU" if highest is None else f"ReLU, at most {short(highest)}"
     return kind(step.kind) if step.kind[:1].isupper() else step.kind.replace("_", " ").capitalize()
@@ -148,7 +144,7 @@ def _cut(step: TraceStep, before: float) -> str:
     if before < 0:
         return "below 0: becomes 0"
     if highest is None:
-        return "not below 0: unchanged"
+        return "above 0: unchanged" if before else "unchanged"
     if before > highest:
         return f"above {short(highest)}: becomes {short(highest)}"
     return f"between 0 and {short(highest)}: unchanged"
@@ -173,126 +169,9 @@ def passes_on(trace: ValueTrace) -> bool:
     )
 
 
-def _values(trace: ValueTrace) -> int:
+def values(trace: ValueTrace) -> int:
     """How many inputs the value is made of."""
     return (len(trace.terms) + trace.others) * (trace.terms[0].inputs.size if trace.terms else 0)
-
-
-# --- Sentences --------------------------------------------------------------------------------
-
-
-def subtitle(trace: ValueTrace) -> str:
-    """Where the value is, and what makes it."""
-    place = [] if trace.shape[:2] in {(1, 1)} or len(trace.shape) == 1 else [
-        f"row {trace.row}", f"column {trace.column}"
-    ]
-    if trace.target is not None:
-        return f"Evidence for {trace.target}, {', '.join(place)}: channel × weight of the class."
-    what = "unit" if len(trace.shape) == 1 else "channel"
-    parts = [kind(trace.source_kind)]
-    if trace.terms and trace.terms[0].inputs.size > 1:
-        parts.append(" × ".join(map(str, trace.terms[0].inputs.shape)))
-        step = stride(trace)
-        parts += [f"stride {step}"] if step and step > 1 else []
-    elif "Conv" in trace.source_kind and trace.terms:
-        parts.append("1 × 1")
-    return (
-        f"{name_of(trace.layer)}, {', '.join([f'{what} {trace.channel}', *place])}. "
-        f"{', '.join(parts)}."
-    )
-
-
-def stride(trace: ValueTrace) -> int | None:
-    """The distance of two cells' patches, where the shapes and the patch allow one alone."""
-    if len(trace.shape) != 3 or not trace.terms or not trace.inputs or not trace.row:
-        return None
-    sizes = trace.inputs[0].shape[0], trace.shape[0]
-    rows = trace.terms[0].rows
-    taps = len(rows)
-    fitting = [
-        step
-        for step in range(1, 9)
-        if (-(-sizes[0] // step) == sizes[1] or (sizes[0] - taps) // step + 1 == sizes[1])
-        and 0 <= step * trace.row - rows[0] < taps
-    ]
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def sentence(trace: ValueTrace) -> Text:
-    """The whole arithmetic in words, with the value at its end."""
-    if not trace.terms:
-        return [(f"{_sees(trace)} {trace.note}".strip(), "")]
-    said = ", ".join([*_sum_words(trace), *_step_words(trace)])
-    said = said[0].upper() + said[1:]
-    parts: list[tuple[str, str]] = [(f"{_sees(trace)} {said}: ".lstrip(), "")]
-    if trace.target is None:
-        return [*parts, (short(trace.value), "strong"), (".", "")]
-    style = "for" if trace.value > 0 else "against"
-    return [
-        *parts,
-        (signed(trace.value), style),
-        (f". That is the evidence for {trace.target} here.", ""),
-    ]
-
-
-def _sees(trace: ValueTrace) -> str:
-    field = trace.field
-    if field.box is None:
-        return "This value depends on no pixel of the photo."
-    height, width = field.box.bottom - field.box.top, field.box.right - field.box.left
-    what = "unit" if len(trace.shape) == 1 else "cell"
-    if (height, width) == field.size:
-        return f"This {what} sees all that the network saw."
-    if (height, width) == (1, 1):
-        return f"This {what} sees one pixel of the photo."
-    most = "" if field.exact else "at most "
-    return f"This {what} sees {most}{width} × {height} pixels of the photo."
-
-
-def _sum_words(trace: ValueTrace) -> list[str]:
-    values = _values(trace)
-    if trace.target is not None:
-        return [f"{count(values)} channels, each times its weight", "added up"]
-    if passes_on(trace):
-        term = trace.terms[0]
-        return [f"the value of channel {term.channel} of {name_of(term.layer)}, passed on"]
-    if is_mean(trace):
-        return [f"the mean of {count(values)} values"]
-    match trace.combine:
-        case "maximum" | "minimum":
-            which = "largest" if trace.combine == "maximum" else "smallest"
-            return [f"the {which} of {count(values)} values"]
-        case "product":
-            return [f"{count(values)} values, multiplied"]
-    if all((term.weights == 1).all() for term in trace.terms) and trace.bias is None:
-        return [f"{count(values)} values", "added up"]
-    bias = " with a bias" if trace.bias is not None else ""
-    return [f"{count(values)} inputs times {count(values)} weights", f"added up{bias}"]
-
-
-def _step_words(trace: ValueTrace) -> list[str]:
-    return [_step_word(step) for step in trace.steps if step.formula != "x"]
-
-
-def _step_word(step: TraceStep) -> str:
-    if step.formula in _CUTS:
-        highest = step.numbers.get("highest")
-        return "cut off at 0" + ("" if highest is None else f" and {short(highest)}")
-    if step.kind in _NORMALIZES:
-        return "normalized"
-    if step.kind == "Rescaling":
-        return "rescaled"
-    return f"then {_step_name(step)}"
-
-
-def caption(trace: ValueTrace) -> Text:
-    """Of the receptive field."""
-    box, (height, width) = trace.field.box, trace.field.size
-    if box is None:
-        return [("Receptive field", "strong"), (": no pixel", "")]
-    most = "" if trace.field.exact else "at most "
-    sides = f"{box.right - box.left} × {box.bottom - box.top}"
-    return [("Receptive field", "strong"), (f": {most}{sides} of {width} × {height} pixels", "")]
 
 
 def _text(number: str) -> str:
@@ -301,9 +180,5 @@ def _text(number: str) -> str:
 
 def of_others(trace: ValueTrace) -> Sequence[str]:
     """The names of the parts that are added up besides the terms."""
-    what = "unit" if trace.inputs and trace.inputs[0].shape[:2] == (1, 1) else "channel"
-    plural = "s" if trace.others > 1 else ""
-    return [
-        *([f"{trace.others:,} other {what}{plural}"] if trace.others else []),
-        *(["bias"] if trace.bias is not None else []),
-    ]
+    others = [f"{trace.others:,} other{'s' if trace.others > 1 else ''}"] if trace.others else []
+    return [*others, *([] if trace.bias is None else ["bias"])]
