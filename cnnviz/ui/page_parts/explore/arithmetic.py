@@ -16,7 +16,7 @@ from cnnviz.results import ClassActivationMap
 from cnnviz.traces import TraceInput, TraceTerm, ValueTrace
 from cnnviz.ui.components.focus import Arithmetic, Asked, CellMap, Frame, Term
 from cnnviz.ui.components.scenes import Rectangle
-from cnnviz.ui.page_parts.explore import sentences, wording
+from cnnviz.ui.page_parts.explore import trace_sentences, wording
 
 # The values of a layer for the photo, (h, w, K) or (K,); None where they cannot be had.
 Maps = Callable[[str], Floats | None]
@@ -67,9 +67,9 @@ def build(
         winner=_winner(trace),
         results=[*wording.sum_results(trace, listed=listed), *wording.step_results(trace)],
         map=values,
-        sentence=sentences.sentence(trace),
+        sentence=trace_sentences.sentence(trace),
         box=box,
-        caption=sentences.caption(trace),
+        caption=trace_sentences.caption(trace),
         links=[] if trace.terms else [_link(one) for one in trace.inputs if len(one.shape) == 3],
     )
 

@@ -17,7 +17,7 @@ from cnnviz.ui.components import focus, modules, scenes
 from cnnviz.ui.components.focus import Asked, Channels, Content, Failure, Frame, StripTile
 from cnnviz.ui.components.walk import WalkEvent
 from cnnviz.ui.page_parts import activations, filters
-from cnnviz.ui.page_parts.explore import arithmetic, filter_of, sentences, strips, wording
+from cnnviz.ui.page_parts.explore import arithmetic, filter_of, strips, trace_sentences, wording
 from cnnviz.ui.page_parts.explore.content import percent
 from cnnviz.ui.scene import Scene
 
@@ -93,7 +93,7 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
         asked,
         label=f"{wording.name_of(path)} {channel} ({place[0]}, {place[1]})",
         title=f"Where does {wording.short(trace.value)} come from?",
-        subtitle=sentences.subtitle(trace),
+        subtitle=trace_sentences.subtitle(trace),
         here=strips.layer_tile(path, values, channel),
     )
     return _arithmetic(scene, trace, frame, drawn)
@@ -123,7 +123,7 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
         asked,
         label=f"map of {target} ({place[0]}, {place[1]})",
         title=f"Where does {wording.signed(trace.value)} come from?",
-        subtitle=sentences.subtitle(trace),
+        subtitle=trace_sentences.subtitle(trace),
         here=here,
     )
     return _arithmetic(scene, trace, frame, arithmetic.class_map(cam, limit, place))
