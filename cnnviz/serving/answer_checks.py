@@ -93,7 +93,7 @@ def _staged_fits(staged: StagedExplanation) -> bool:
             and all(0 <= channel < stage.channels for channel in stage.order)
             for stage in staged.stages
         )
-        and all(_is_filled(units, 1) for units in staged.units)
+        and all(_is_filled(units.values, 1) for units in staged.units)
         and (not terms or [one.target for one in terms] == classes)
         and all(len(one.order) == len(one.terms) for one in terms)
         and (staged.listed is None) == (not terms)

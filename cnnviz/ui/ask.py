@@ -45,7 +45,7 @@ def filters(model: ModelFile, layer: str) -> Filters:
 def activations(model: ModelFile, card: ModelCard | None, photo: LoadedPhoto, layer: str) -> Floats:
     """A layer's output for a photo: (h, w, K), or (K,)."""
     return _retried(
-        lambda text: _activations(model, card, photo.key, layer, photo, text),
+        lambda text: _activations(model, card, photo.seen_key, layer, photo, text),
         "Running the photo through the network",
     )
 
@@ -60,7 +60,7 @@ def explanation(
 ) -> Explanation:
     """The prediction for a photo, and a map for each target or for the predicted class."""
     return _retried(
-        lambda text: _explanation(model, card, photo.key, targets, method, layer, photo, text),
+        lambda text: _explanation(model, card, photo.seen_key, targets, method, layer, photo, text),
         "Looking for the evidence in the photo",
     )
 
@@ -69,10 +69,11 @@ def staged(
     model: ModelFile,
     card: ModelCard | None,
     photo: LoadedPhoto,
+    targets: tuple[str, ...] = (),
 ) -> StagedExplanation:
-    """The strongest maps of a few layers, and the maps of the five likeliest classes."""
+    """The strongest maps of a few layers, and maps of classes, or of the five likeliest."""
     return _retried(
-        lambda text: _staged(model, card, photo.key, photo, text),
+        lambda text: _staged(model, card, photo.seen_key, targets, photo, text),
         "Running the photo through the network",
     )
 
@@ -89,7 +90,7 @@ def trace_value(
     """Where one value of a layer comes from; its field on the photo is left out."""
     place = layer, row, column, channel
     return _retried(
-        lambda text: _trace_value(model, card, photo.key, place, photo, text),
+        lambda text: _trace_value(model, card, photo.seen_key, place, photo, text),
         "Looking where the value comes from",
     )
 
@@ -105,14 +106,14 @@ def trace_class_map(
     """Where one cell of a class activation map comes from; as ``trace_value``."""
     of = cam.target, cam.method, cam.layer
     return _retried(
-        lambda text: _trace_class_map(model, card, photo.key, of, (row, column), photo, text),
+        lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
         "Looking where the value comes from",
     )
 
 
 def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     """A photo as a network with this preprocessing sees it."""
-    return _view(photo.key, preprocessing, photo)
+    return _view(photo.seen_key, preprocessing, photo)
 
 
 def _retried(question: Callable[[str], Answer], text: str) -> Answer:
@@ -190,11 +191,16 @@ def _explanation(
 
 @st.cache_data(show_spinner=False)
 def _staged(
-    model: ModelFile, card: ModelCard | None, key: str, _photo: LoadedPhoto, _text: str
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    targets: tuple[str, ...],
+    _photo: LoadedPhoto,
+    _text: str,
 ) -> StagedExplanation:
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
-        return workers.explain_stages(model, seen, card=card)
+        return workers.explain_stages(model, seen, targets, card=card)
 
 
 @st.cache_data(show_spinner=False)
@@ -231,4 +237,6 @@ def _trace_class_map(
 
 @st.cache_data(show_spinner=False)
 def _view(key: str, preprocessing: Preprocessing, _photo: LoadedPhoto) -> NetworkView:
-    return NetworkView(picture_view(_photo.decode(), preprocessing), preprocessing)
+    # The workers' card has no crop of its own: the pixels are those of this photo's.
+    pixels = picture_view(_photo.decode(), _photo.seen_by(preprocessing))
+    return NetworkView(pixels, preprocessing)

@@ -121,7 +121,7 @@ def overlay(
     figure = map_overlay(
         scene.photo.shown,
         cam,
-        scene.outline.card.preprocessing,
+        scene.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,

@@ -144,6 +144,16 @@ class Visit:
         (sent,) = [one for one in self.app.get("bidi_component") if one.key == key]
         return unpacked(sent.proto.bytes)
 
+    @property
+    def walk(self) -> dict[str, Any]:
+        """What the walk of the first page was sent."""
+        return self.viewer("walk")
+
+    @property
+    def answer(self) -> str:
+        """The walk's most probable class."""
+        return self.walk["classes"][0]["label"]
+
     def tiles(self, key: str) -> dict[str, Any]:
         """The tiles of a grid; their values are (K, h, w)."""
         ((tiles,),) = [region["items"] for region in self.viewer(key)["regions"]]

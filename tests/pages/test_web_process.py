@@ -24,7 +24,7 @@ app = AppTest.from_file("app.py", default_timeout=120).run()
 for page in sorted(Path("pages").glob("*.py")):
     app.switch_page(str(page)).run()
     assert not app.exception and not app.error, page
-    print(app.title[0].value)
+    print(page.stem, *(title.value for title in app.title))
 print({"tensorflow", "keras", "h5py"} & {name.partition(".")[0] for name in sys.modules})
 """
 
@@ -124,7 +124,7 @@ def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str]) -> None:
     visit()
-    assert sorted(questions) == ["explain", "outline"]
+    assert sorted(questions) == ["explain_stages", "outline"]
 
 
 def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

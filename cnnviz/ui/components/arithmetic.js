@@ -10,13 +10,13 @@ const TALLEST = 300; // of a patch without weights
 
 export function arithmetic(view) {
   const { content, body } = view;
-  body.classList.add(content.form);
+  body.classList.add(`f-${content.form}`);
   if (content.map) {
-    element("div", "caption strong", view.right, { text: content.map.title });
+    element("div", "f-caption f-strong", view.right, { text: content.map.title });
     cellMap(view.right, content.map, view);
     legend(view.right, content.map, view);
     const back = content.terms.length ? ", or an input to go one layer back" : "";
-    element("p", "caption", view.right, { text: `Click another cell${back}.` });
+    element("p", "f-caption", view.right, { text: `Click another cell${back}.` });
   }
   ({ patch: spelledOut, pool: spelledOut, ranked, list, none })[content.form](view);
   view.api.showField(content.box, { large: true, caption: content.caption });
@@ -28,12 +28,12 @@ function spelledOut(view) {
   const { content, body } = view;
   const [term] = content.terms;
   const whole = term.rows.length === term.size[0] && term.columns.length === term.size[1];
-  const stage = element("div", "calculation", body);
+  const stage = element("div", "f-calculation", body);
   const input = term.map && !whole ? inputMap(view, stage, term, content.heading) : null;
   const grids = patches(view, stage, term, whole ? content.heading : "Patch");
-  const below = element("div", "below", body);
+  const below = element("div", "f-below", body);
   results(view, below);
-  const lines = input && connect(view, input.box, grids.figures[0].querySelector(".cells"));
+  const lines = input && connect(view, input.box, grids.figures[0].querySelector(".f-cells"));
   view.layouts.push((width) => {
     const narrow = width < NARROW;
     const beside = input ? MAP + 24 : 0;
@@ -51,7 +51,7 @@ function spelledOut(view) {
     if (input) {
       if (under) below.prepend(input.figure);
       else stage.prepend(input.figure);
-      input.figure.classList.toggle("small", under);
+      input.figure.classList.toggle("f-small", under);
     }
     grids.size(edge);
     lines?.(under ? "up" : "right");
@@ -62,6 +62,6 @@ function spelledOut(view) {
 
 function none(view) {
   const { body, content } = view;
-  for (const [text, event] of content.links) button("action", body, text, () => view.ask(event));
-  results(view, element("div", "below", body));
+  for (const [text, event] of content.links) button("f-action", body, text, () => view.ask(event));
+  results(view, element("div", "f-below", body));
 }

@@ -41,24 +41,24 @@ export function shade({ style }, value, [low, high], table) {
 // sentence(index); `outside(index)` for padding; `open(index)` makes each cell a button.
 export function cellGrid(parent, spec) {
   const { values, columns, limits, table, signed, label, sentence, outside, open } = spec;
-  const grid = element("div", "cells", parent, { role: "grid", "aria-label": label });
+  const grid = element("div", "f-cells", parent, { role: "grid", "aria-label": label });
   const digits = decimals(values);
   const texts = [...values].map((value) => fixed(value, digits, signed));
   const cells = [];
   for (let start = 0; start < values.length; start += columns) {
-    const row = element("div", "row", grid, { role: "row" });
+    const row = element("div", "f-row", grid, { role: "row" });
     for (let at = start; at < Math.min(start + columns, values.length); at++) {
-      const cell = element("div", "cell", row, { role: "gridcell", tabindex: at ? -1 : 0 });
+      const cell = element("div", "f-cell", row, { role: "gridcell", tabindex: at ? -1 : 0 });
       const padding = outside?.(at);
       cell.setAttribute("aria-label", sentence(at));
       cell.title = sentence(at);
-      if (padding) cell.classList.add("padding");
+      if (padding) cell.classList.add("f-padding");
       else shade(cell, values[at], limits, table);
-      if (signed) cell.classList.add("edged");
+      if (signed) cell.classList.add("f-edged");
       if (open && !padding) {
-        cell.classList.add("opens");
+        cell.classList.add("f-opens");
         cell.addEventListener("click", () => {
-          for (const other of cells) other.classList.toggle("asked", other === cell);
+          for (const other of cells) other.classList.toggle("f-asked", other === cell);
           open(at);
         });
       }
@@ -112,15 +112,15 @@ function moveBetween(event, cells, columns) {
 export function cellMap(parent, spec, view) {
   const values = view.array(spec.values);
   const [, rows, columns] = values.shape;
-  const box = element("div", "cellmap", parent);
+  const box = element("div", "f-cellmap", parent);
   box.style.aspectRatio = `${columns} / ${rows}`;
   box.append(drawn(values, spec.limits, view.table(spec.colours)));
-  const grid = element("div", "overlay", box, { role: "grid", tabindex: 0, "aria-label": spec.title });
+  const grid = element("div", "f-overlay", box, { role: "grid", tabindex: 0, "aria-label": spec.title });
   grid.setAttribute("aria-rowcount", rows);
   grid.setAttribute("aria-colcount", columns);
-  const line = element("div", "spoken", grid, { role: "row" });
-  const [mark, cursor] = ["mark", "mark cursor"].map((name) => element("div", name, grid));
-  const chip = element("div", "chip", box, { "aria-hidden": "true" });
+  const line = element("div", "f-spoken", grid, { role: "row" });
+  const [mark, cursor] = ["f-mark", "f-mark f-cursor"].map((name) => element("div", name, grid));
+  const chip = element("div", "f-chip", box, { "aria-hidden": "true" });
   const valueAt = (row, column) => values.values[row * columns + column];
   const unit = (row, column) => row * columns + column;
   const place = (made, [row, column]) => {
@@ -182,21 +182,21 @@ export function cellMap(parent, spec, view) {
 
 // The colours of a map, and what their ends mean.
 export function legend(parent, { unit, ends, limits: [low, high], colours }, view) {
-  const box = element("div", "legend", parent, { role: "img", "aria-label": `${unit}, ${ends.join(" to ")}` });
+  const box = element("div", "f-legend", parent, { role: "img", "aria-label": `${unit}, ${ends.join(" to ")}` });
   element("span", "", box, { text: `${unit} ${ends[0]}` });
-  const ramp = element("span", "ramp", box);
+  const ramp = element("span", "f-ramp", box);
   const table = view.table(colours);
   const stops = Array.from({ length: 18 }, (_, at) => table[15 * at]);
   const css = stops.map((pixel) => `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`);
   ramp.style.background = `linear-gradient(to right, ${css})`;
-  if (low < 0 && high > 0) element("span", "zero", ramp).style.left = `${(100 * -low) / (high - low)}%`;
+  if (low < 0 && high > 0) element("span", "f-zero", ramp).style.left = `${(100 * -low) / (high - low)}%`;
   element("span", "", box, { text: ends[1] });
 }
 
 // A bar to one side of zero; `largest` fills its half.
 export function bar(parent, value, largest, twoSided) {
-  const box = element("span", twoSided ? "bar two" : "bar", parent, { "aria-hidden": "true" });
-  const fill = element("span", value < 0 ? "against" : "for", box);
+  const box = element("span", twoSided ? "f-bar f-two" : "f-bar", parent, { "aria-hidden": "true" });
+  const fill = element("span", value < 0 ? "f-against" : "f-for", box);
   const share = (Math.abs(value) / (largest || 1)) * (twoSided ? 50 : 100);
   fill.style.width = `${Number.isFinite(share) ? share : 0}%`;
   if (twoSided) fill.style[value < 0 ? "right" : "left"] = "50%";

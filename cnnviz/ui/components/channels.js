@@ -22,14 +22,14 @@ export function channels(view) {
 
 export function channel(view) {
   const { content, body } = view;
-  const [left, right] = ["left", "right"].map((name) => element("div", name, body));
+  const [left, right] = ["f-left", "f-right"].map((name) => element("div", name, body));
   cellMap(left, content.map, view);
   legend(left, content.map, view);
-  if (content.heading) element("div", "caption strong", right, { text: content.heading });
+  if (content.heading) element("div", "f-caption f-strong", right, { text: content.heading });
   if (content.kernels) kernels(view, right);
-  if (content.note) element("p", "caption", right, { text: content.note });
-  const links = element("div", "actions", right);
-  for (const [text, event] of content.links) button("action", links, text, () => view.ask(event));
+  if (content.note) element("p", "f-caption", right, { text: content.note });
+  const links = element("div", "f-actions", right);
+  for (const [text, event] of content.links) button("f-action", links, text, () => view.ask(event));
 }
 
 // The kernels of the strongest inputs: of one cell as bars, else as cells.
@@ -39,11 +39,11 @@ function kernels(view, parent) {
   const [count, height, width] = shape;
   if (height * width === 1) return bars(content, values, parent);
   if (content.colour) parent.append(inColour(view.array(content.colour)));
-  const box = element("div", "kernels", parent);
+  const box = element("div", "f-kernels", parent);
   for (let at = 0; at < count; at++) {
     const one = values.subarray(at * height * width, (at + 1) * height * width);
-    const figure = element("div", "figure", box);
-    if (count > 1) element("div", "caption", figure, { text: content.names[at] });
+    const figure = element("div", "f-figure", box);
+    if (count > 1) element("div", "f-caption", figure, { text: content.names[at] });
     const grid = cellGrid(figure, {
       values: one,
       columns: width,
@@ -59,14 +59,14 @@ function kernels(view, parent) {
 }
 
 function bars(content, values, parent) {
-  const box = element("div", "amounts", parent);
+  const box = element("div", "f-amounts", parent);
   const digits = decimals([...values]);
   const twoSided = values.some((value) => value < 0);
   for (const [at, name] of content.names.entries()) {
-    const row = element("div", "amount more", box);
-    element("span", "name", row, { text: name });
+    const row = element("div", "f-amount f-more", box);
+    element("span", "f-name", row, { text: name });
     bar(row, values[at], content.limit, twoSided);
-    element("span", "total", row, { text: fixed(values[at], digits, true) });
+    element("span", "f-total", row, { text: fixed(values[at], digits, true) });
   }
 }
 
@@ -74,7 +74,7 @@ function inColour({ values, shape }) {
   const { canvas, pixels, done } = pixelCanvas(shape[1], shape[0]);
   for (let at = 0; at < pixels.length; at++) pixels[at] = packRgb(...values.subarray(3 * at, 3 * at + 3));
   done();
-  canvas.className = "colour";
+  canvas.className = "f-colour";
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "The kernel in colour; grey is zero");
   return canvas;

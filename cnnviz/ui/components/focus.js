@@ -4,7 +4,7 @@
 import { arithmetic } from "./arithmetic.js";
 import { drawn } from "./cells.js";
 import { channel, channels } from "./channels.js";
-import { button, element } from "./elements.js";
+import { button, element, isDark } from "./elements.js";
 import { pixelTable } from "./pixels.js";
 
 const BODIES = { Arithmetic: arithmetic, Channels: channels, Channel: channel, Failure: failure };
@@ -51,23 +51,20 @@ class View {
     Object.assign(this, { host, aside, message, api, dark, content: message.content, ends: [], layouts: [] });
     const { kind, frame, sentence } = this.content;
     visit(frame);
-    const name = dark ? "focus dark" : "focus";
+    const name = dark ? "f-view f-dark" : "f-view";
     this.root = element("div", name, host);
-    this.right = element("div", `${name} beside`, aside);
+    this.right = element("div", `${name} f-beside`, aside);
     this.strip(frame.strip);
     this.trail();
-    this.status = element("div", "status", this.root, { role: "status" });
-    const head = element("div", "head", this.root);
+    this.status = element("div", "f-status", this.root, { role: "status" });
+    const head = element("div", "f-head", this.root);
     this.title = element("h2", "", head, { text: frame.title, tabindex: -1 });
-    button("link", head, "All layers", () => api.home());
-    if (frame.subtitle) element("p", "subtitle", this.root, { text: frame.subtitle });
-    this.body = element("div", `body ${kind.toLowerCase()}`, this.root);
+    button("f-link", head, "All layers", () => api.home());
+    if (frame.subtitle) element("p", "f-subtitle", this.root, { text: frame.subtitle });
+    this.body = element("div", `f-body f-${kind.toLowerCase()}`, this.root);
     BODIES[kind](this);
-    const below = kind === "Channels" ? this.right : this.root;
-    if (sentence) this.say(element("p", "sentence", below, { "aria-live": "polite" }), sentence);
-    this.answer(frame.answer);
+    if (sentence) api.say(sentence);
     if (kind !== "Arithmetic") api.showField(null);
-    for (const box of [this.root, this.right]) box.addEventListener("keydown", (event) => this.key(event));
     const watch = new ResizeObserver(() => this.layOut());
     watch.observe(this.root);
     this.ends.push(() => watch.disconnect());
@@ -94,45 +91,33 @@ class View {
   ask(event) {
     const asked = { action: null, name: null, channel: null, row: null, column: null, ...event };
     if (sameEvent(asked, this.content.frame.asked) && this.content.kind !== "Failure") return;
-    this.root.classList.add("busy");
-    this.right.classList.add("busy");
+    this.root.classList.add("f-busy");
+    this.right.classList.add("f-busy");
     this.status.textContent = "Computing …";
     const given = Object.entries(asked).filter(([, value]) => value !== null);
     this.api.report(Object.fromEntries(given));
   }
 
   settle() {
-    this.root.classList.remove("busy");
-    this.right.classList.remove("busy");
+    this.root.classList.remove("f-busy");
+    this.right.classList.remove("f-busy");
     this.status.textContent = "";
-  }
-
-  key(event) {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.api.home();
-  }
-
-  // A text in parts, each with a style.
-  say(parent, parts) {
-    for (const [text, style] of parts) element("span", style, parent, { text });
   }
 
   strip(tiles) {
     if (!tiles.length) return;
-    const strip = element("div", "strip", this.root, { role: "group", "aria-label": "Layers" });
+    const strip = element("div", "f-strip", this.root, { role: "group", "aria-label": "Layers" });
     for (const { path, name, note, values, limits, colours, here, opens } of tiles) {
-      const tile = button(here ? "tile here" : "tile", strip, "", () => {
-        tile.classList.add("asked");
+      const tile = button(here ? "f-tile f-here" : "f-tile", strip, "", () => {
+        tile.classList.add("f-asked");
         this.ask({ action: "stage", name: path });
       });
       if (here) tile.setAttribute("aria-current", "true");
       tile.setAttribute("aria-label", `${name} ${note}${path && `, ${path}`}`);
       tile.disabled = !opens;
-      const picture = element("span", "picture", tile);
+      const picture = element("span", "f-picture", tile);
       if (values) picture.append(drawn(this.array(values), limits, this.table(colours)));
-      const text = element("span", "text", tile);
+      const text = element("span", "f-text", tile);
       element("b", "", text, { text: name });
       element("span", "", text, { text: note });
     }
@@ -140,22 +125,13 @@ class View {
 
   trail() {
     if (visited.length < 2) return;
-    const trail = element("nav", "trail", this.root, { "aria-label": "Visited" });
+    const trail = element("nav", "f-trail", this.root, { "aria-label": "Visited" });
     for (const [at, { label, asked }] of visited.entries()) {
       if (at) element("span", "", trail, { text: "→", "aria-hidden": "true" });
-      if (at < visited.length - 1) button("link", trail, label, () => this.ask(asked));
+      if (at < visited.length - 1) button("f-link", trail, label, () => this.ask(asked));
       else element("span", "", trail, { text: label, "aria-current": "page" });
     }
     trail.scrollLeft = trail.scrollWidth;
-  }
-
-  answer([label, share]) {
-    if (!label) return;
-    const box = element("div", "answer", this.right);
-    element("div", "caption strong", box, { text: "Answer" });
-    const line = element("div", "", box);
-    element("b", "", line, { text: label });
-    element("span", "", line, { text: share });
   }
 }
 
@@ -168,16 +144,9 @@ function visit({ asked, label }) {
 }
 
 function failure({ content, body, root }) {
-  root.classList.add("failed");
-  element("p", "problem", body, { text: content.text, role: "alert" });
+  root.classList.add("f-failed");
+  element("p", "f-problem", body, { text: content.text, role: "alert" });
   const back = visited.at(-2);
-  if (back) button("action", body, "Back", () => view.ask(back.asked));
-  button("action", body, "Try again", () => view.ask(content.frame.asked));
-}
-
-function isDark(host) {
-  const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = getComputedStyle(host).getPropertyValue("--st-background-color").trim() || "#ffffff";
-  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
-  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+  if (back) button("f-action", body, "Back", () => view.ask(back.asked));
+  button("f-action", body, "Try again", () => view.ask(content.frame.asked));
 }

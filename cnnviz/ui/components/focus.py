@@ -58,7 +58,6 @@ class Frame:
         title: the heading.
         subtitle: below it.
         strip: the stages.
-        answer: the network's answer and its probability as text.
     """
 
     asked: Asked
@@ -66,7 +65,6 @@ class Frame:
     title: str
     subtitle: str
     strip: Sequence[StripTile]
-    answer: tuple[str, str]
 
 
 @dataclass(frozen=True)

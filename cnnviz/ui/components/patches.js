@@ -23,9 +23,9 @@ const isOutside = ({ rows, columns, size }, at) => {
 
 // The input's map with the patch outlined in it.
 export function inputMap(view, parent, term, heading) {
-  const figure = element("div", "figure input", parent);
-  element("div", "caption strong", figure, { text: heading });
-  const map = element("div", "map", figure);
+  const figure = element("div", "f-figure f-input", parent);
+  element("div", "f-caption f-strong", figure, { text: heading });
+  const map = element("div", "f-map", figure);
   map.style.aspectRatio = `${term.size[1]} / ${term.size[0]}`;
   map.append(drawn(view.array(term.map), term.limits, view.table(term.colours)));
   return { figure, box: outline(map, term) };
@@ -34,7 +34,7 @@ export function inputMap(view, parent, term, heading) {
 const ends = (places) => [places[0], places.at(-1) + 1];
 
 export function outline(map, { rows, columns, size: [height, width] }) {
-  const box = element("div", "patchbox", map);
+  const box = element("div", "f-patchbox", map);
   const [[top, bottom], [left, right]] = [ends(rows), ends(columns)];
   box.style.left = `${(100 * left) / width}%`;
   box.style.top = `${(100 * top) / height}%`;
@@ -46,7 +46,7 @@ export function outline(map, { rows, columns, size: [height, width] }) {
 // Two lines from the outlined patch to its enlarged cells, drawn anew by the function returned.
 export function connect(view, from, to) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.classList.add("lines");
+  svg.classList.add("f-lines");
   svg.setAttribute("aria-hidden", "true");
   view.root.append(svg);
   return (way) => {
@@ -84,10 +84,10 @@ export function patches(view, stage, term, heading) {
   const figures = [];
   const grids = [];
   const add = (sign, head, spec) => {
-    const figure = element("div", "figure", stage);
-    element("div", "caption strong", figure, { text: head });
-    const line = element("div", "line", figure);
-    if (sign) element("span", "sign", line, { text: sign, "aria-hidden": "true" });
+    const figure = element("div", "f-figure", stage);
+    element("div", "f-caption f-strong", figure, { text: head });
+    const line = element("div", "f-line", figure);
+    if (sign) element("span", "f-sign", line, { text: sign, "aria-hidden": "true" });
     grids.push(cellGrid(line, { columns, label: `${head}, ${term.name}`, ...spec }));
     figures.push(figure);
   };
@@ -99,7 +99,7 @@ export function patches(view, stage, term, heading) {
     sentence: (at) => (isOutside(term, at) ? "padding: 0" : `${fixed(inputs[at], 4)}, ${where(at)}: one layer back`),
     open: (at) => goBack(view, term, at),
   });
-  if (content.winner) grids[0].cells[content.winner[0] * columns + content.winner[1]].classList.add("winner");
+  if (content.winner) grids[0].cells[content.winner[0] * columns + content.winner[1]].classList.add("f-winner");
   if (content.form !== "pool") {
     const equation = (at) =>
       `${fixed(inputs[at], 4)} × ${fixed(weights[at], 4, true)} = ${fixed(products[at], 4, true)}`;
@@ -115,14 +115,14 @@ export function patches(view, stage, term, heading) {
 
 // From the sum to the value.
 export function results(view, parent) {
-  const box = element("div", "results", parent);
+  const box = element("div", "f-results", parent);
   for (const [at, { name, value, formula, layer }] of view.content.results.entries()) {
     const last = at === view.content.results.length - 1;
-    const step = element("div", "step", box);
-    if (at) element("span", "arrow", step, { text: "→", "aria-hidden": "true" });
-    const result = element("div", last ? "result last" : "result", step, { title: layer });
-    element("div", "caption strong", result, { text: name });
-    element("div", "value", result, { text: value });
-    element("div", "caption", result, { text: formula });
+    const step = element("div", "f-step", box);
+    if (at) element("span", "f-arrow", step, { text: "→", "aria-hidden": "true" });
+    const result = element("div", last ? "f-result f-last" : "f-result", step, { title: layer });
+    element("div", "f-caption f-strong", result, { text: name });
+    element("div", "f-value", result, { text: value });
+    element("div", "f-caption", result, { text: formula });
   }
 }

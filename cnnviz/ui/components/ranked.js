@@ -8,9 +8,9 @@ import { connect, GAP, goBack, LARGEST, NARROW, outline, patches, results, SIGN,
 
 export function ranked(view) {
   const { content, body } = view;
-  const [left, right] = ["left", "right"].map((name) => element("div", name, body));
-  const stage = element("div", "calculation", right);
-  results(view, element("div", "below", right));
+  const [left, right] = ["f-left", "f-right"].map((name) => element("div", name, body));
+  const stage = element("div", "f-calculation", right);
+  results(view, element("div", "f-below", right));
   let grids = null;
   let lines = null;
   const layOut = () => {
@@ -24,11 +24,11 @@ export function ranked(view) {
   const choose = (at) => {
     for (const [which, row] of rows.entries()) row.button?.setAttribute("aria-pressed", which === at);
     stage.replaceChildren();
-    for (const old of view.root.querySelectorAll(".lines")) old.remove();
+    for (const old of view.root.querySelectorAll(".f-lines")) old.remove();
     const term = content.terms[at];
     grids = patches(view, stage, term, `Patch, ${term.name}`);
     const box = rows[at].map && outlineIn(rows, at, term);
-    lines = box && connect(view, box, grids.figures[0].querySelector(".cells"));
+    lines = box && connect(view, box, grids.figures[0].querySelector(".f-cells"));
     if (view.width) layOut();
   };
   const rows = amounts(view, left, choose);
@@ -37,7 +37,7 @@ export function ranked(view) {
 }
 
 function outlineIn(rows, at, term) {
-  for (const { map } of rows) map?.querySelector(".patchbox")?.remove();
+  for (const { map } of rows) map?.querySelector(".f-patchbox")?.remove();
   return outline(rows[at].map, term);
 }
 
@@ -45,9 +45,9 @@ function outlineIn(rows, at, term) {
 
 export function list(view) {
   const { body, content } = view;
-  const left = element("div", "left", body);
+  const left = element("div", "f-left", body);
   amounts(view, left, (at) => goBack(view, content.terms[at], 0));
-  results(view, element("div", "below", body));
+  results(view, element("div", "f-below", body));
 }
 
 // The rows of a ranked list: map, name, input × weight where that is one number, bar and amount.
@@ -63,29 +63,29 @@ function amounts(view, parent, choose) {
   const [inputDigits, weightDigits, digits] = [inputs, weights, totals].map((values) => decimals([...values]));
   const [weightLimit] = view.array(content.weight_limit).values;
   const pictures = content.terms.some((term) => term.map);
-  element("div", "caption strong", parent, { text: content.heading });
-  const box = element("div", `amounts${pictures ? " pictures" : ""}${weighed ? " weighed" : ""}`, parent);
+  element("div", "f-caption f-strong", parent, { text: content.heading });
+  const box = element("div", "f-amounts", parent);
   return [...totals].map((total, at) => {
     const term = content.terms[at];
     const row = term
-      ? button("amount", box, "", () => choose(at), single ? {} : { "aria-pressed": false })
-      : element("div", "amount more", box);
-    const map = pictures && term ? element("span", "map", row) : null;
+      ? button("f-amount", box, "", () => choose(at), single ? {} : { "aria-pressed": false })
+      : element("div", "f-amount f-more", box);
+    const map = pictures && term ? element("span", "f-map", row) : null;
     if (term?.map) map.append(drawn(view.array(term.map), term.limits, view.table(term.colours)));
-    element("span", "name", row, { text: term?.name ?? content.more[at - content.terms.length] });
+    element("span", "f-name", row, { text: term?.name ?? content.more[at - content.terms.length] });
     if (weighed || (single && !content.sums)) {
-      const input = element("span", "cell", row, { text: term ? fixed(inputs[at], inputDigits) : "" });
+      const input = element("span", "f-cell", row, { text: term ? fixed(inputs[at], inputDigits) : "" });
       if (term) shade(input, inputs[at], term.limits, view.table(term.colours));
     }
     if (weighed) {
-      element("span", "sign", row, { text: term ? "×" : "" });
-      const weight = element("span", "cell", row, { text: term ? fixed(weights[at], weightDigits, true) : "" });
+      element("span", "f-sign", row, { text: term ? "×" : "" });
+      const weight = element("span", "f-cell", row, { text: term ? fixed(weights[at], weightDigits, true) : "" });
       if (term) shade(weight, weights[at], [-weightLimit, weightLimit], view.table("blue-orange"));
-      element("span", "sign", row, { text: term ? "=" : "" });
+      element("span", "f-sign", row, { text: term ? "=" : "" });
     }
     if (content.sums) {
       bar(row, total, largest, twoSided);
-      element("span", "total", row, { text: amount(total, digits) });
+      element("span", "f-total", row, { text: amount(total, digits) });
     }
     return { button: term && row, map: term?.map && map };
   });

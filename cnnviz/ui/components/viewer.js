@@ -3,7 +3,7 @@
 // server. viewer.py says what is in a scene, and packs it.
 
 import { same, unpack } from "./data.js";
-import { button, element, number, put } from "./elements.js";
+import { button, colourOf, element, isDark, number, put } from "./elements.js";
 import { evidence } from "./evidence.js";
 import { flow, placed, placeOf, tileAt } from "./layout.js";
 import { PAINTERS } from "./painting.js";
@@ -57,7 +57,7 @@ class Viewer {
   // Draws a scene. The elements stay if it is made of the same parts; so do zoom, class and
   // opacity if it has the same name.
   show(scene, send) {
-    const [former, dark] = [this.scene, this.isDark()];
+    const [former, dark] = [this.scene, isDark(this.box)];
     this.send = send;
     viewers.set(scene.key, this);
     this.watch.observe(this.box);
@@ -85,15 +85,8 @@ class Viewer {
     this.applySelection();
   }
 
-  isDark() {
-    const probe = document.createElement("canvas").getContext("2d");
-    probe.fillStyle = this.colour("--ground");
-    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
-  }
-
   colour(name) {
-    return getComputedStyle(this.box).getPropertyValue(name).trim();
+    return colourOf(this.box, name);
   }
 
   array(reference) {

@@ -154,12 +154,14 @@ class WalkClass:
 
     Attributes:
         label: its name.
-        share: its probability as text; empty on a chip that shows the name alone.
+        answer: its probability as text, large beside the name, such as "99.99 %".
+        share: the same on its chip; empty where that shows the name alone.
         sentence: of the last step, when this class is chosen.
         caption: below its map, such as "Evidence for cat, cell by cell. …".
     """
 
     label: str
+    answer: str
     share: str
     sentence: Text
     caption: Text

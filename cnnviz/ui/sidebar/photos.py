@@ -15,7 +15,7 @@ from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import choices, notices, uploaders
+from cnnviz.ui import choices, crops, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
@@ -49,10 +49,31 @@ def pick(model: ModelFile) -> LoadedPhoto:
         problem.error(plain(st.session_state["photo problem"]), icon=":material/error:")
     sample = _pick_sample(model)
     _note_own_photo()
-    photo = st.session_state.get("own photo") or _read_sample(sample)
+    photo = crops.apply(st.session_state.get("own photo") or _read_sample(sample))
     st.image(photo.thumbnail, width=_THUMBNAIL)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     return photo
+
+
+def shown_sample(model: ModelFile) -> str | None:
+    """The name of the sample that the pages show; None where they show a photo of one's own."""
+    if "own photo" in st.session_state:
+        return None
+    offered = library.samples(model)
+    chosen = choices.kept("sample", _scope(offered))
+    return chosen[0] if chosen else offered[0].name
+
+
+def choose_sample(model: ModelFile, name: str) -> None:
+    """Chooses a sample for the person, before the choice is drawn."""
+    offered = library.samples(model)
+    if name in {sample.name for sample in offered}:
+        st.session_state.pop("own photo", None)
+        choices.put("sample", name, _scope(offered))
+
+
+def _scope(offered: list[Sample]) -> str:
+    return ",".join(sample.name for sample in offered)
 
 
 def _report_lost() -> None:
@@ -98,6 +119,17 @@ def _take(file: UploadedFile | None, how: str) -> None:
     st.session_state["source of own photo"] = how
 
 
+def take_picture(data: bytes) -> None:
+    """Makes a picture of the live camera the photo of all pages."""
+    try:
+        photo = _read(data, "camera.jpg", "Taken just now")
+    except PhotoError as error:
+        st.session_state["photo problem"] = f"camera.jpg: {error}"
+        return
+    st.session_state["own photo"] = photo
+    st.session_state["source of own photo"] = "live"
+
+
 def _set_aside(how: str) -> None:
     """Stops showing a photo, and keeps it in case the next one cannot be read.
 
@@ -119,7 +151,7 @@ def _pick_sample(model: ModelFile) -> Sample:
         "sample",
         list(by_name),
         offered[0].name,
-        scope=",".join(by_name),
+        scope=_scope(offered),
         format_func=lambda name: by_name[name].title,
         on_change=lambda: st.session_state.pop("own photo", None),
     )

@@ -91,9 +91,10 @@ def field_on_photo(
     )
 
 
-def layer_map(path: str, values: Floats, channel: int, selected: tuple[int, int] | None) -> CellMap:
+def layer_map(
+    path: str, values: Floats, channel: int, selected: tuple[int, int] | None, shading: Shading
+) -> CellMap:
     """One channel of a layer (h, w, K), or all units of a layer (K,), as a map of cells."""
-    shading = activation_shading(values, "teal")
     ends = wording.short(shading.low), wording.short(shading.high)
     if values.ndim == 1:
         cells = arranged(values)

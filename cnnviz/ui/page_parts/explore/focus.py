@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from cnnviz.arrays import Floats
-from cnnviz.drawing import activation_shading, finite
+from cnnviz.drawing import Shading, finite
 from cnnviz.errors import CnnvizError, LayerError
 from cnnviz.results import Outline
 from cnnviz.traces import ValueTrace
@@ -17,8 +17,14 @@ from cnnviz.ui.components import focus, modules, scenes
 from cnnviz.ui.components.focus import Asked, Channels, Content, Failure, Frame, StripTile
 from cnnviz.ui.components.walk import WalkEvent
 from cnnviz.ui.page_parts import activations, filters
-from cnnviz.ui.page_parts.explore import arithmetic, filter_of, strips, trace_sentences, wording
-from cnnviz.ui.page_parts.explore.content import percent
+from cnnviz.ui.page_parts.explore import (
+    arithmetic,
+    content,
+    filter_of,
+    strips,
+    trace_sentences,
+    wording,
+)
 from cnnviz.ui.scene import Scene
 
 # The events that are answered here.
@@ -53,7 +59,7 @@ def shown(scene: Scene, walk: str) -> Content | None:
     try:
         return build(scene, asked)
     except CnnvizError as error:
-        frame = Frame(asked, wording.name_of(asked.name or ""), "No answer", "", (), ("", ""))
+        frame = Frame(asked, wording.name_of(asked.name or ""), "No answer", "", ())
         return Failure(frame, st.session_state[_COUNT], str(error))
 
 
@@ -85,16 +91,19 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
     channel = asked.channel or 0
     trace = scene.trace(path, *place, channel)
     values = _maps(scene)(path)
-    drawn = None
-    if values is not None and values.size > 1:
-        drawn = arithmetic.layer_map(path, values, channel, place)
+    drawn = here = None
+    if values is not None:
+        shading = _shading(scene, path, values)
+        here = strips.layer_tile(path, values, channel, shading)
+        if values.size > 1:
+            drawn = arithmetic.layer_map(path, values, channel, place, shading)
     frame = _frame(
         scene,
         asked,
         label=f"{wording.name_of(path)} {channel} ({place[0]}, {place[1]})",
         title=f"Where does {wording.short(trace.value)} come from?",
         subtitle=trace_sentences.subtitle(trace),
-        here=strips.layer_tile(path, values, channel),
+        here=here,
     )
     return _arithmetic(scene, trace, frame, drawn)
 
@@ -132,8 +141,7 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
 def _arithmetic(
     scene: Scene, trace: ValueTrace, frame: Frame, drawn: focus.CellMap | None
 ) -> Content:
-    preprocessing = scene.outline.card.preprocessing
-    box = arithmetic.field_on_photo(trace, *scene.photo.size, preprocessing)
+    box = arithmetic.field_on_photo(trace, *scene.photo.size, scene.preprocessing)
     colours = _colours(scene.outline, trace)
     return arithmetic.build(trace, frame, drawn, _maps(scene), box, colours)
 
@@ -143,23 +151,23 @@ def _stage(scene: Scene, asked: Asked, path: str) -> Content:
     if maps.ndim != 3:
         raise LayerError(f"The layer {path!r} gives one number a unit, and no maps.")
     height, width, total = maps.shape
+    shading = _shading(scene, path, maps)
     frame = _frame(
         scene,
         asked,
         label=wording.name_of(path),
         title=f"All {total:,} channels" if total > 1 else "The one channel",
         subtitle=f"{wording.name_of(path)}, {height} × {width}, the strongest first.",
-        here=strips.layer_tile(path, maps, None),
+        here=strips.layer_tile(path, maps, None, shading),
     )
-    return channels(maps, frame, path)
+    return channels(maps, frame, path, shading)
 
 
-def channels(maps: Floats, frame: Frame, path: str) -> Channels:
+def channels(maps: Floats, frame: Frame, path: str, shading: Shading) -> Channels:
     """All maps (h, w, K) of a layer as a grid, those that vary most over the photo first."""
     drawn = finite(maps)
     deviations = np.nan_to_num(drawn).std(axis=(0, 1))
     order = np.argsort(-deviations, kind="stable")
-    shading = activation_shading(drawn, "teal")
     ends = wording.short(shading.low), wording.short(shading.high)
     peaks, means = drawn.max(axis=(0, 1)), drawn.mean(axis=(0, 1))
     sentences = [
@@ -197,20 +205,21 @@ def _channel(scene: Scene, asked: Asked, path: str) -> Content:
     if maps.ndim != 3 or number >= maps.shape[-1]:
         raise LayerError(f"The layer {path!r} has no map of channel {number}.")
     height, width, _ = maps.shape
+    shading = _shading(scene, path, maps)
     frame = _frame(
         scene,
         asked,
         label=f"{wording.name_of(path)} {number}",
         title=f"Channel {number}",
         subtitle=f"{wording.name_of(path)}, {height} × {width}.",
-        here=strips.layer_tile(path, maps, number),
+        here=strips.layer_tile(path, maps, number, shading),
     )
     maker = scene.outline.makers.get(path)
     weights = None if maker is None else scene.filters(maker)
     links = [("Its activations", Asked("activations", path, number))]
     if maker is not None:
         links.insert(0, ("Its filter", Asked("filters", maker, number)))
-    drawn = arithmetic.layer_map(path, maps, number, None)
+    drawn = arithmetic.layer_map(path, maps, number, None, shading)
     return filter_of.channel(frame, drawn, maps, number, weights, links, _rgb(scene.outline))
 
 
@@ -222,10 +231,14 @@ def _frame(
 ) -> Frame:
     staged = scene.staged()
     order = [layer.path for layer in scene.outline.layers]
-    prediction = staged.explanation.prediction
-    best = prediction.index
-    answer = prediction.labels[best], percent(float(prediction.probabilities[best]))
-    return Frame(asked, label, title, subtitle, strips.strip(staged, here, order), answer)
+    return Frame(asked, label, title, subtitle, strips.strip(staged, here, order))
+
+
+def _shading(scene: Scene, path: str, values: Floats) -> Shading:
+    """The colours of a layer's values: on the wall and here, the same."""
+    stages = scene.staged().stages
+    on_wall = path in {stage.path for stage in stages}
+    return content.colours_of(finite(values), content.common_limits(stages) if on_wall else None)
 
 
 def _maps(scene: Scene) -> Callable[[str], Floats | None]:

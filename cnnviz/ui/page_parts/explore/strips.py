@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.drawing import activation_shading, finite
+from cnnviz.drawing import Shading, finite
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui.components.focus import StripTile
 from cnnviz.ui.page_parts.explore.arithmetic import arranged, thumbnail
+from cnnviz.ui.page_parts.explore.content import colours_of, common_limits
 
 # Cells of a tile along its longer side.
 _TILE = 56
@@ -28,9 +29,10 @@ def strip(
         order: the paths of all layers in their order.
     """
     tiles = []
+    limits = common_limits(staged.stages)
     for stage in staged.stages:
         height, width, _ = stage.maps.shape
-        shading = activation_shading(np.array(stage.limits), "teal")
+        shading = colours_of(stage.limits, limits)
         tiles.append(
             StripTile(
                 stage.path,
@@ -56,11 +58,8 @@ def strip(
     return [*tiles[:before], here, *tiles[before:]]
 
 
-def layer_tile(path: str, values: Floats | None, channel: int | None) -> StripTile | None:
+def layer_tile(path: str, values: Floats, channel: int | None, shading: Shading) -> StripTile:
     """The tile of a layer; of a channel, or of its strongest one."""
-    if values is None:
-        return None
-    shading = activation_shading(values, "teal")
     if values.ndim != 3:
         name, note = f"{values.shape[-1]:,}", "units"
         small = thumbnail(arranged(values.ravel()), _TILE)
