@@ -19,7 +19,7 @@ export function ranked(view) {
     const fit = (space) => Math.min(LARGEST - 4, Math.floor((space - GAP * (n - 1)) / n));
     const stacked = fit((width - 2 * SIGN) / 3) < SMALLEST && view.width < NARROW;
     grids.size(stacked ? fit((width - 2 * SIGN) / 2) : fit((width - 2 * 26) / 3));
-    lines?.("right");
+    lines("right");
   };
   const choose = (at) => {
     for (const [which, row] of rows.entries()) row.button?.setAttribute("aria-pressed", which === at);
@@ -27,8 +27,8 @@ export function ranked(view) {
     for (const old of view.root.querySelectorAll(".f-lines")) old.remove();
     const term = content.terms[at];
     grids = patches(view, stage, term, `Patch, ${term.name}`);
-    const box = rows[at].map && outlineIn(rows, at, term);
-    lines = box && connect(view, box, grids.figures[0].querySelector(".f-cells"));
+    if (rows[at].map) outlineIn(rows, at, term);
+    lines = connect(view, rows[at].button, grids.figures[0].querySelector(".f-cells"));
     if (view.width) layOut();
   };
   const rows = amounts(view, left, choose);
@@ -38,7 +38,7 @@ export function ranked(view) {
 
 function outlineIn(rows, at, term) {
   for (const { map } of rows) map?.querySelector(".f-patchbox")?.remove();
-  return outline(rows[at].map, term);
+  outline(rows[at].map, term);
 }
 
 // --- One input a channel: a row each --------------------------------------------------------------
