@@ -17,10 +17,10 @@ from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.traces import StagedExplanation
+from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
@@ -75,6 +75,39 @@ def staged(
     return _retried(
         lambda text: _staged(model, card, photo.seen_key, targets, photo, text),
         "Running the photo through the network",
+    )
+
+
+def trace_value(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    layer: str,
+    row: int,
+    column: int,
+    channel: int,
+) -> ValueTrace:
+    """Where one value of a layer comes from; its field on the photo is left out."""
+    place = layer, row, column, channel
+    return _retried(
+        lambda text: _trace_value(model, card, photo.seen_key, place, photo, text),
+        "Looking where the value comes from",
+    )
+
+
+def trace_class_map(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    cam: ClassActivationMap,
+    row: int,
+    column: int,
+) -> ValueTrace:
+    """Where one cell of a class activation map comes from; as ``trace_value``."""
+    of = cam.target, cam.method, cam.layer
+    return _retried(
+        lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
+        "Looking where the value comes from",
     )
 
 
@@ -168,6 +201,38 @@ def _staged(
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.explain_stages(model, seen, targets, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _trace_value(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    place: tuple[str, int, int, int],
+    _photo: LoadedPhoto,
+    _text: str,
+) -> ValueTrace:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.trace_value(model, seen, *place, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _trace_class_map(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    of: tuple[str, str, str],
+    cell: tuple[int, int],
+    _photo: LoadedPhoto,
+    _text: str,
+) -> ValueTrace:
+    target, method, layer = of
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.trace_class_map(
+            model, seen, *cell, target, method=method, layer=layer, card=card
+        )
 
 
 @st.cache_data(show_spinner=False)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
-from cnnviz.results import Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.traces import StagedExplanation
+from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui import ask
 from cnnviz.ui.loaded_photo import LoadedPhoto
 
@@ -63,6 +63,14 @@ class Scene:
     def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""
         return ask.staged(self.model, self.card, self.photo, targets)
+
+    def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
+        """Where one value of a layer comes from."""
+        return ask.trace_value(self.model, self.card, self.photo, layer, row, column, channel)
+
+    def trace_map(self, cam: ClassActivationMap, row: int, column: int) -> ValueTrace:
+        """Where one cell of a class activation map comes from."""
+        return ask.trace_class_map(self.model, self.card, self.photo, cam, row, column)
 
     def view(self) -> NetworkView:
         """The photo as the network sees it."""

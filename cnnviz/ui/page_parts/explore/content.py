@@ -49,7 +49,7 @@ def build(
     """
     maps = staged.explanation.maps
     rows = _ROWS[len(staged.stages)]
-    limits = _common_limits(staged.stages)
+    limits = common_limits(staged.stages)
     return Walk(
         id=f"{scene.model.name} {scene.photo.seen_key}",
         network=scene.outline.card.title,
@@ -91,7 +91,7 @@ def _file(picture: Picture) -> bytes:
     return base64.b64decode(picture.source.partition(",")[2])
 
 
-def _common_limits(stages: Sequence[StageMaps]) -> Limits | None:
+def common_limits(stages: Sequence[StageMaps]) -> Limits | None:
     """The limits of all stages where all end in the same bound, such as 6 of ReLU6."""
     bounds = {stage.bound for stage in stages}
     bound = bounds.pop() if len(bounds) == 1 else None
@@ -100,7 +100,7 @@ def _common_limits(stages: Sequence[StageMaps]) -> Limits | None:
     return 0.0, bound
 
 
-def _shading(values: Floats | Limits, limits: Limits | None) -> Shading:
+def colours_of(values: Floats | Limits, limits: Limits | None) -> Shading:
     """Colours of activations: from zero to the common limit, or to the layer's largest value."""
     if limits is not None:
         return Shading("teal", *limits)
@@ -110,7 +110,7 @@ def _shading(values: Floats | Limits, limits: Limits | None) -> Shading:
 def _stage(stages: Sequence[StageMaps], number: int, rows: int, limits: Limits | None) -> WalkStage:
     stage = stages[number]
     height, width, count = stage.maps.shape
-    shading = _shading(stage.limits, limits)
+    shading = colours_of(stage.limits, limits)
     return WalkStage(
         path=stage.path,
         name=f"{height} × {width}",
@@ -154,7 +154,7 @@ def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None
     if listed is None:
         return None
     place = {channel: at for at, channel in enumerate(listed.channels)}
-    shading = _shading(listed.limits, limits if listed.limits[0] >= 0 else None)
+    shading = colours_of(listed.limits, limits if listed.limits[0] >= 0 else None)
     unit = "unit" if listed.maps is None else "channel"
     return WalkTerms(
         unit=unit,

@@ -12,8 +12,8 @@ from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
 from cnnviz.ui import choices, crops
 from cnnviz.ui.components import walk
-from cnnviz.ui.components.walk import WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content, live
+from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
+from cnnviz.ui.page_parts.explore import content, focus, live
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
@@ -22,6 +22,8 @@ _KEY = "walk"
 _THUMBNAIL = 120
 _MOST_SAMPLES = 10
 _MOST_CLASSES = 5
+# Whether an event changes more than what is in place of the wall, and so the whole page.
+_WHOLE_PAGE = "walk changes the page"
 
 
 def draw(scene: Scene) -> None:
@@ -35,11 +37,19 @@ def draw(scene: Scene) -> None:
     if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
         staged = scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
     shown = photos.shown_sample(scene.model)
-    built = content.build(scene, staged, _samples(scene), shown)
-    walk.show(built, _KEY, on_event=functools.partial(_handle, scene))
-    walk.focus(None, _KEY)
+    _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
     if st.session_state.pop("choosing a class", False):
         _choose_class(scene, staged.explanation.prediction.labels)
+
+
+@st.fragment
+def _draw_walk(scene: Scene, built: Walk) -> None:
+    """The walk, and what is in place of its wall: for that alone this runs again."""
+    if st.session_state.pop(_WHOLE_PAGE, False):
+        st.rerun()
+    walk.show(built, _KEY, on_event=functools.partial(_handle, scene))
+    walk.focus(focus.shown(scene, built.id), _KEY)
+    focus.follow_link(scene)
 
 
 def _handle(scene: Scene) -> None:
@@ -50,6 +60,10 @@ def _handle(scene: Scene) -> None:
 
 def handle(scene: Scene, event: WalkEvent) -> None:
     """Does what a person wants, before the run that shows it."""
+    if event.action in focus.ACTIONS:
+        focus.keep(event)
+        return
+    st.session_state[_WHOLE_PAGE] = True
     match event.action:
         case "sample" if event.name is not None:
             photos.choose_sample(scene.model, event.name)
