@@ -33,6 +33,7 @@ class WalkPhoto:
         size: (H, W) of the photo.
         seen: the part that the network saw, in shares of the photo's width and height; with
             black borders it reaches beyond the photo.
+        input: (H, W) of what the network saw, in its own pixels.
         free: along which axes that part can be dragged: "x", "y", both, or "".
         label: for readers of the screen.
         caption: below it, such as "The network saw the square, as 224 × 224."
@@ -42,6 +43,7 @@ class WalkPhoto:
     pixels: bytes
     size: tuple[int, int]
     seen: Rectangle
+    input: tuple[int, int]
     free: str
     label: str
     caption: Text

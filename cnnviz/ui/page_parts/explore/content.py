@@ -86,6 +86,7 @@ def _photo(scene: Scene) -> WalkPhoto:
         pixels=_file(scene.photo.shown),
         size=(height, width),
         seen=(seen.left / width, seen.top / height, seen.width / width, seen.height / height),
+        input=(steps.height, steps.width),
         free="",
         label=scene.photo.name,
         caption=[*part, (f", as {steps.height} × {steps.width}.", "")],
