@@ -1,10 +1,11 @@
 // The answer: the class, its probability, the other classes, and the evidence over the photo.
 
-import { button, element, number, write } from "./elements.js";
+import { button, element, write } from "./elements.js";
 import { MapView } from "./map_view.js";
 import { bounded } from "./pixels.js";
 
 const FADE = 120; // milliseconds
+const PRESENTED = { size: 148 / 76, headline: 162, chips: 130 }; // times the size of a class; pixels
 const HEADLINE = 76; // pixels of its height
 const SIZES = [76, 68, 60, 52, 46]; // pixels of a class beside its probability
 const LONG = [37, 33, 29, 25, 21]; // before it, on two lines
@@ -28,9 +29,9 @@ export class Answer {
   }
 
   load() {
-    const { classes, more, limit } = this.view.scene;
+    const { classes, more, limit, unit } = this.view.scene;
     this.map.load();
-    buildScale(this.scale, this.view, limit);
+    this.view.theme.buildScale(this.scale, unit, limit);
     const shown = JSON.stringify([classes.map(({ label, share }) => [label, share]), more]);
     if (shown !== this.built) {
       this.built = shown;
@@ -75,27 +76,39 @@ export class Answer {
 
   layOut(width, place) {
     this.width = width;
-    this.fit();
-    this.chips.classList.remove("list");
-    this.chips.classList.toggle("list", this.view.form === "wide" && this.chips.offsetHeight > CHIPS);
+    this.arrangeChips();
     this.map.put(place);
     this.paint();
+  }
+
+  // Where there is no room for all chips they are the rows of a list, or a few of them.
+  arrangeChips() {
+    const { form, scale } = this.view;
+    const { classList } = this.chips;
+    classList.remove("list", "few");
+    if (form === "wide") classList.toggle("list", this.chips.offsetHeight > CHIPS);
+    if (form === "present") classList.toggle("few", this.chips.scrollHeight > PRESENTED.chips * scale);
+    this.fit();
   }
 
   // Makes a long class small enough: beside its probability, or else on two lines, so that what is
   // below stays where it is.
   fit() {
-    const { headline } = this;
+    const { headline, view } = this;
     if (!this.width) return;
-    const fits = () => headline.scrollHeight <= HEADLINE && headline.scrollWidth <= this.width;
-    for (const [long, sizes] of this.view.form === "present" ? [] : [[false, SIZES], [true, LONG]]) {
+    const present = view.form === "present";
+    const [scale, height] = present ? [PRESENTED.size * view.scale, PRESENTED.headline * view.scale] : [1, HEADLINE];
+    const width = () => (present ? headline.clientWidth : this.width);
+    for (const [long, sizes] of [
+      [false, SIZES],
+      [true, LONG],
+    ]) {
       headline.classList.toggle("long", long);
       for (const size of sizes) {
-        headline.style.fontSize = `${size}px`;
-        if (fits()) return;
+        headline.style.fontSize = `${size * scale}px`;
+        if (headline.scrollHeight <= height && headline.scrollWidth <= width()) return;
       }
     }
-    if (this.view.form === "present") headline.style.fontSize = "";
   }
 
   paint(strengths = [[this.view.chosen, 1]]) {
@@ -117,21 +130,4 @@ export class Answer {
     if (still) this.paint();
     else step(start);
   }
-}
-
-// The colours of the evidence, from the largest against a class to the largest for it.
-export function buildScale(parent, view, limit) {
-  const end = number(limit);
-  parent.replaceChildren();
-  parent.setAttribute("role", "img");
-  parent.setAttribute("aria-label", `Colours: ${view.scene.unit}, −${end} to +${end}`);
-  const ramp = element("div", "ramp", parent);
-  ramp.style.background = view.gradient("blue-orange");
-  element("span", "zero", ramp).style.left = "50%";
-  for (const [name, text] of [
-    ["low", `−${end}`],
-    ["middle", "0"],
-    ["high", `+${end}`],
-  ])
-    element("span", name, parent, { text });
 }

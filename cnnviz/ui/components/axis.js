@@ -27,7 +27,7 @@ export class Axis {
 
   node({ name, note, path }, step, count) {
     const box = element("div", "node", this.box);
-    const go = () => this.view.go(step);
+    const go = () => this.view.player.go(step);
     const circle = button("circle", box, "", go, { "aria-label": `Step ${step} of ${count}: ${name}`, title: "Go to this step" });
     const open = () => (path === undefined ? go() : this.view.report({ action: "stage", name: path }));
     const hint = path === undefined ? "Go to this step" : `All channels of ${name}`;
@@ -39,8 +39,9 @@ export class Axis {
   }
 
   mark() {
+    const { step, form, player } = this.view;
     for (const [at, { box, circle }] of this.nodes.entries()) {
-      const here = at + 1 === this.view.step;
+      const here = at + 1 === step && (form !== "narrow" || player.begun);
       box.classList.toggle("here", here);
       circle.setAttribute("aria-current", here ? "step" : "false");
     }

@@ -1,6 +1,5 @@
 // Two classes: their maps on one scale, and the channels that decide between them.
 
-import { buildScale } from "./answer.js";
 import { button, element, put } from "./elements.js";
 import { frame } from "./frame.js";
 import { MapView } from "./map_view.js";
@@ -32,24 +31,28 @@ export class Compare {
 
   load() {
     for (const { map } of this.sides) map.load();
-    buildScale(this.scale, this.view, this.view.scene.limit);
+    const { unit, limit } = this.view.scene;
+    this.view.theme.buildScale(this.scale, unit, limit);
     this.painted = null;
   }
 
   layOut(width, side) {
     const { view } = this;
     const { photo, classes } = view.scene;
-    const stacked = view.form === "narrow";
-    const across = stacked ? width : (width - GAP) / 2;
-    const place = frame(photo, view.photo.seen, [across, Math.max(318, across)], view.photo.cropped);
+    const across = (width - (view.form === "narrow" ? 8 : GAP)) / 2;
+    const place = frame(photo, photo.seen, [across, across], view.cropped);
     for (const [at, { label, share, map }] of this.sides.entries()) {
       const one = classes[view.compared[at]];
       label.textContent = one.label;
       share.textContent = one.share;
       map.put(place);
-      map.paint([[view.compared[at], 1]]);
     }
+    this.paint();
     this.buildChannels(side);
+  }
+
+  paint() {
+    for (const [at, { map }] of this.sides.entries()) map.paint([[this.view.compared[at], 1]]);
   }
 
   // Of the channels in the list those that speak most for each of the two.
@@ -68,7 +71,7 @@ export class Compare {
     const most = (side) =>
       [...numbers.keys()]
         .filter((place) => product(side, place) > 0)
-        .sort((one, other) => product(side, other) - product(side, one))
+        .toSorted((one, other) => product(side, other) - product(side, one))
         .slice(0, LISTED);
     const groups = [0, 1].map(most);
     const all = groups.flat().flatMap((place) => [product(0, place), product(1, place)]);
@@ -108,7 +111,7 @@ export class Compare {
 
   atlas() {
     const { maps, limits, colours } = this.view.scene.terms;
-    this.painted ??= atlasOf({ values: this.view.array(maps), limits }, this.view.table(colours));
+    this.painted ??= atlasOf({ values: this.view.array(maps), limits }, this.view.theme.table(colours));
     return this.painted;
   }
 

@@ -60,7 +60,7 @@ export class MapView {
     if (!this.drawn.has(key)) {
       const [, h, w] = this.shape;
       const values = this.values.subarray(which * h * w, (which + 1) * h * w);
-      const table = this.view.table("blue-orange");
+      const table = this.view.theme.table("blue-orange");
       this.drawn.set(key, evidence({ values, h, w, limit: this.view.scene.limit, table, size, contours: CONTOURS }));
     }
     return this.drawn.get(key);
@@ -76,6 +76,6 @@ export class MapView {
     const scale = Math.min(density, MAP_PIXELS / Math.max(frame.seen[2], frame.seen[3]));
     const size = [frame.seen[3], frame.seen[2]].map((length) => Math.max(1, Math.round(length * scale)));
     for (const [which, strength] of strengths) paintEvidence(context, this.map(which, size), frame.seen, strength);
-    paintVeil(context, frame, view.colour("--ground"));
+    paintVeil(context, frame, view.theme.colour("--ground"));
   }
 }

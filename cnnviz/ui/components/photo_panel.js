@@ -54,23 +54,19 @@ export class PhotoPanel {
     if (!this.size) return;
     const { view } = this;
     const { photo, pixels } = { photo: view.scene.photo, pixels: view.picture };
-    this.frame = frame(photo, this.seen, this.size, this.cropped);
+    this.frame = frame(photo, this.seen, this.size, this.view.cropped);
     put(this.picture, [0, 0, ...this.frame.size]);
     const { context, density } = surface(this.canvas, ...this.frame.size);
     const draw = (picture, place) => context.drawImage(picture, ...place);
     paintPhoto(context, pixels, this.frame, photo.pixelated, density, draw);
-    if (this.large) paintVeil(context, { size: this.frame.size, seen: this.frame.place(this.large.box) }, view.colour("--ground"));
-    else paintVeil(context, this.frame, view.colour("--ground"));
-    if (!this.cropped && !this.large) this.paintBrackets(context);
+    if (this.large) paintVeil(context, { size: this.frame.size, seen: this.frame.place(this.large.box) }, view.theme.colour("--ground"));
+    else paintVeil(context, this.frame, view.theme.colour("--ground"));
+    if (!this.view.cropped && !this.large) this.paintBrackets(context);
     put(this.handle, this.frame.seen);
     const [x, y] = this.shares();
     const percent = [x, y].map((share) => (share === null ? null : `${Math.round(100 * share)} %`));
     this.handle.setAttribute("aria-valuenow", Math.round(100 * (x ?? y ?? 0)));
     this.handle.setAttribute("aria-valuetext", percent.filter(Boolean).join(", "));
-  }
-
-  get cropped() {
-    return this.view.form === "narrow" || this.view.form === "present";
   }
 
   paintBrackets(context) {
@@ -79,7 +75,7 @@ export class PhotoPanel {
     context.lineCap = "butt";
     for (const [colour, line, more] of [
       ["#fff", 4.5, 1],
-      [this.view.colour("--accent"), 2.5, 0],
+      [this.view.theme.colour("--accent"), 2.5, 0],
     ]) {
       context.strokeStyle = colour;
       context.lineWidth = line;
@@ -124,7 +120,7 @@ export class PhotoPanel {
     if (!free || event.button) return;
     // A finger that moves along an axis that is not free scrolls the page.
     let [x, y] = [event.clientX, event.clientY];
-    const sign = this.cropped ? -1 : 1;
+    const sign = this.view.cropped ? -1 : 1;
     const follow = ({ clientX, clientY }) => {
       const [, , width, height] = this.frame.photo;
       this.move((sign * (clientX - x)) / width, (sign * (clientY - y)) / height);

@@ -28,9 +28,9 @@ export class Player {
   }
 
   get text() {
-    const { scene, form, compared, said, chosen } = this.view;
+    const { scene, form, compared, opened, chosen } = this.view;
     if (compared) return scene.compare;
-    if (said) return said;
+    if (opened.said) return opened.said;
     if (this.step === 0 || (form === "narrow" && !this.begun)) return scene.start;
     const parts = [...scene.stages, ...scene.units];
     return (parts[this.step - 1] ?? scene.classes[chosen]).sentence;
@@ -46,8 +46,13 @@ export class Player {
     this.view.box.classList.toggle("playing", this.playing);
   }
 
+  // Whether something else takes the place of the wall.
+  get away() {
+    return this.view.compared || this.view.opened.message;
+  }
+
   toggle() {
-    if (this.view.compared || this.view.focused) this.view.home();
+    if (this.away) this.view.home();
     if (this.playing) {
       this.stop();
       this.say();
@@ -71,11 +76,11 @@ export class Player {
     const { wall } = this.view;
     const { step } = this;
     const paint = (now) => {
-      if (this.step !== step) return;
+      if (this.step !== step || this.away) return;
       wall.paint(now - start);
       if (now - start < wall.fading) requestAnimationFrame(paint);
     };
-    if (!this.view.focused && !this.view.compared) requestAnimationFrame(paint);
+    requestAnimationFrame(paint);
     if (this.step < this.last) this.timer = setTimeout(() => this.advance(), wall.fading + STAGE);
     else {
       this.stop();

@@ -139,7 +139,7 @@ export class Terms {
     const { terms } = this;
     if (!terms.maps) return;
     const values = this.view.array(terms.maps);
-    this.painted ??= atlasOf({ values, limits: terms.limits }, this.view.table(terms.colours));
+    this.painted ??= atlasOf({ values, limits: terms.limits }, this.view.theme.table(terms.colours));
     const { canvas, columns, width, height } = this.painted;
     context.imageSmoothingEnabled = this.tile[0] * density < width;
     for (const [at, { place }] of this.shown.entries()) {

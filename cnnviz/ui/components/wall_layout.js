@@ -39,6 +39,8 @@ function column(part, height, scale, mostColumns) {
   return { width, rows, columns, gap, tile, shown, strip: 0, radius: radiusOf(Math.min(...tile)) };
 }
 
+const total = (columns) => columns.reduce((sum, one) => sum + one.width, 0);
+
 // Columns side by side in a width. `parts` have count, rows, aspect (height by width of a map) and
 // units; `last` is the width of what follows them, 0 for nothing. Tiles shrink together where
 // they would not fit.
@@ -46,18 +48,16 @@ export function sideBySide(parts, width, height, { last = 0, leastGap = LEAST_GA
   const gaps = parts.length - (last ? 0 : 1);
   const free = width - last - gaps * leastGap;
   const columns = (down, scale) => parts.map((part) => column(part, down, scale, mostColumns));
-  const total = (made) => made.reduce((sum, one) => sum + one.width, 0);
   const scale = Math.min(1, free / total(columns(height, 1)));
   const made = columns(height * scale, scale);
   const rest = width - last - total(made);
   const gap = last ? Math.min(rest / gaps, MOST_GAP) : rest / Math.max(1, gaps);
   let left = 0;
-  const places = made.map((one) => {
-    const at = [left, 0, one.width, height * scale];
+  for (const one of made) {
+    one.at = [left, 0, one.width, height * scale];
     left += one.width + gap;
-    return { ...one, at };
-  });
-  return { places, gap, height: height * scale, last: [left, 0, width - left, height * scale] };
+  }
+  return { places: made, gap, height: height * scale, last: [left, 0, width - left, height * scale] };
 }
 
 // Stages below one another, the wall turned by 90°, with `head` pixels above each for its name.
