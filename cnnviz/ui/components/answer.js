@@ -95,7 +95,9 @@ export class Answer {
   // below stays where it is.
   fit() {
     const { headline, view } = this;
-    if (!this.width) return;
+    const fitted = [this.label.textContent, this.share.textContent, this.width, view.form, view.scale].join("|");
+    if (!this.width || fitted === this.fitted) return;
+    this.fitted = fitted;
     const present = view.form === "present";
     const [scale, height] = present ? [PRESENTED.size * view.scale, PRESENTED.headline * view.scale] : [1, HEADLINE];
     const width = () => (present ? headline.clientWidth : this.width);

@@ -39,9 +39,9 @@ export class Axis {
   }
 
   mark() {
-    const { step, form, player } = this.view;
+    const { form, player } = this.view;
     for (const [at, { box, circle }] of this.nodes.entries()) {
-      const here = at + 1 === step && (form !== "narrow" || player.begun);
+      const here = at + 1 === player.step && (form !== "narrow" || player.begun);
       box.classList.toggle("here", here);
       circle.setAttribute("aria-current", here ? "step" : "false");
     }

@@ -246,13 +246,18 @@ def show(walk: Walk, key: str, on_event: Callable[[], None]) -> None:
         key: the name of the walk on its page.
         on_event: called before the run that follows an event; ``take`` gives the event.
     """
+    _component()(data=pack(walk, key), key=key, on_event_change=on_event)
+
+
+def pack(walk: Walk, key: str) -> bytes:
+    """A walk as the buffer that ``walk.js`` reads."""
     names = ["blue-orange", *(one.colours for one in walk.stages)]
     names += [one.colours for one in walk.units]
     names += [walk.terms.colours] if walk.terms else []
     arrays: list[NDArray[Any]] = []
     header = {"kind": "walk", "key": key, "tables": tables(names, arrays)}
     header |= plain(walk, arrays)
-    _component()(data=buffer(header, arrays), key=key, on_event_change=on_event)
+    return buffer(header, arrays)
 
 
 def take(key: str) -> WalkEvent | None:
