@@ -80,6 +80,7 @@ def _photo(scene: Scene) -> WalkPhoto:
         pixels=_file(scene.photo.shown),
         size=(height, width),
         seen=(seen.left / width, seen.top / height, seen.width / width, seen.height / height),
+        input=(steps.height, steps.width),
         free=free,
         label=scene.photo.name,
         caption=sentences.seen(steps, whole=not free),
