@@ -80,11 +80,11 @@ def test_a_telephone_shows_the_map_right_after_the_photo(tab: Any) -> None:
     assert 0 <= photo["y"] - _bottom(titles[0]) < 20
     assert 0 <= titles[1]["y"] - _bottom(photo) < 60
     assert tab.chart("scores").bounding_box()["y"] > _bottom(overlay)
-    # The sidebar is folded, and the sign that the page names opens it.
-    assert "opens it" in tab.page.get_by_test_id("stMain").inner_text()
-    tab.page.get_by_test_id("stExpandSidebarButton").click()
-    # Where it could be clicked: in sight, at rest, and with nothing over it.
-    tab.page.locator(".st-key-uploaded-photo").get_by_role("button").first.click(trial=True)
+    # The model's name opens the sidebar, whose parts are in sight and with nothing over them; a
+    # choice in it closes it again.
+    tab.sidebar.locator(".st-key-uploaded-photo").get_by_role("button").first.click(trial=True)
+    tab.choose("Sample picture", "A cup of espresso")
+    tab.page.locator(".stSidebar[data-collapsed=true]").wait_for(state="attached")
 
 
 def test_the_pictures_are_there_before_plotly_and_do_not_move(tab: Any) -> None:
@@ -147,7 +147,7 @@ def take_picture(tab: Any) -> np.ndarray:
 
 def test_a_picture_from_the_camera_is_explained(tab: Any) -> None:
     tab.open()
-    tab.page.get_by_text("Take a picture").click()
+    tab.sidebar.get_by_text("Take a picture").click()
     with tab.run():
         tab.page.get_by_text("Switch the camera on").click()
     for _ in range(3):
