@@ -7,7 +7,7 @@ from cnnviz.ui.page_parts import explore
 
 scene = shell.enter(
     "What does the network see?",
-    "Drop a photo into the sidebar (:material/keyboard_double_arrow_right: opens it). "
+    "Drop a photo into the sidebar (the name of the network opens it). "
     "The network names it, and the second picture shows where in the photo it found the evidence.",
     runs_photo=True,
 )

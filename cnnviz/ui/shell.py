@@ -11,7 +11,7 @@ from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, notices, parts, share, uploaders
+from cnnviz.ui import choices, notices, parts, share, terms, uploaders
 from cnnviz.ui.components import topbar
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
@@ -35,7 +35,7 @@ _GROUPS = {
 }
 _MOST_SIDE_BY_SIDE = 7
 
-_STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8")
+_STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8") + topbar.STYLE
 # The name of the parameter in the address.
 _PRESENT = "present"
 
@@ -109,7 +109,7 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
 
     Args:
         title: the heading.
-        lead: the text below it.
+        lead: the text below it, without markup; the terms in it are explained.
         runs_photo: whether the page runs the network on the photo; it then stops with a question
             where the values that the network takes are not known.
 
@@ -121,7 +121,7 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
         configure()
         st.rerun()
     st.title(title, anchor=False)
-    st.markdown(lead)
+    st.html(f'<p class="lead">{terms.explained(lead)}</p>')
     if runs_photo and scene.needs_preset:
         card.ask_preset(scene.model, scene.outline.card)
         parts.about(scene)

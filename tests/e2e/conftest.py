@@ -26,11 +26,11 @@ _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
 _MILLISECONDS = 60_000
 # Streamlit keeps in the browser whether the sidebar was open.
-_FORGET_SIDEBAR = """for (const name in localStorage) {
+_FORGET_SIDEBAR = """
+for (const name of Object.keys(localStorage)) {
   if (name.includes("Sidebar")) localStorage.removeItem(name);
-}"""
-    "for (const name in localStorage) if (/Sidebar/.test(name)) delete localStorage[name]"
-)
+}
+"""
 MARKUP = [
     "[x](https://evil.example)",
     "<b>bold</b>",

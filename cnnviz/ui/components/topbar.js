@@ -8,8 +8,8 @@ const LINKS = '[data-testid="stTopNavLink"], [data-testid="stSidebarNavLink"]';
 const KEYED =
   "input, textarea, select, [contenteditable], [role=slider], [role=grid], [role=listbox], " +
   "[role=radiogroup], [role=tablist], [role=menu], [role=dialog], .js-plotly-plot";
-// Pixels: the width of a page that is enlarged to the window's, so that 14 become 24 at 1280.
-const PRESENTED = 731;
+// Pixels: the width of a page that is enlarged to the window's, so that 13 become 24 at 1280.
+const PRESENTED = 693;
 const TYPED = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 
 const ICONS = {

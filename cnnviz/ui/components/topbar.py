@@ -14,6 +14,8 @@ from typing import Any
 import streamlit as st
 
 _FOLDER = Path(__file__).parent
+# Not the component's: Streamlit would take it away with the first of its two that is gone.
+STYLE = (_FOLDER / "topbar.css").read_text(encoding="utf-8")
 _KEY = "bar"
 
 
@@ -54,7 +56,6 @@ def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
         "cnnviz_topbar",
-        css=(_FOLDER / "topbar.css").read_text(encoding="utf-8"),
         js=(_FOLDER / "topbar.js").read_text(encoding="utf-8"),
         isolate_styles=False,
     )
