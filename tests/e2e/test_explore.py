@@ -82,7 +82,8 @@ def test_a_telephone_shows_the_map_right_after_the_photo(tab: Any) -> None:
     assert tab.chart("scores").bounding_box()["y"] > _bottom(overlay)
     # The model's name opens the sidebar, whose parts are in sight and with nothing over them; a
     # choice in it closes it again.
-    tab.sidebar.locator(".st-key-uploaded-photo").get_by_role("button").first.click(trial=True)
+    uploader = tab.sidebar.locator(".st-key-uploaded-photo")
+    uploader.get_by_role("button", name="Upload").last.click(trial=True)
     tab.choose("Sample picture", "A cow")
     tab.page.locator(".stSidebar[data-collapsed=true]").wait_for(state="attached")
 

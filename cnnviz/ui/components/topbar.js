@@ -48,7 +48,7 @@ class Bar {
       <div class="topbar" role="group" aria-label="Model and page">
         <span class="logo">cnn<b>viz</b></span>
         <button class="model" aria-haspopup="true">
-          <span class="name"></span>${icon("fold")}<span class="facts"></span>
+          <span class="name"></span> ${icon("fold")} <span class="facts"></span>
         </button>
         <button class="open">Open your model</button>
         <button class="present" aria-label="Present this page" title="Present this page (P)">
