@@ -7,8 +7,8 @@ from cnnviz.ui.page_parts import class_activation_map, class_terms
 
 scene = shell.enter(
     "Where is the evidence for a class?",
-    ":orange[**Orange**] speaks for the class, :blue[**blue**] against it. Choose another class to "
-    "ask the same photo again.",
+    "Orange speaks for the class, blue against it. Choose another class to ask the same photo "
+    "again.",
     runs_photo=True,
 )
 answer = scene.staged()

@@ -28,7 +28,7 @@ def bad_photos() -> list[photos.Case]:
 def test_bad_models_are_refused_and_the_network_stays(tab: Any) -> None:
     tab.open()
     before, network = tab.pixels("overlay"), tab.chosen("Network")
-    tab.page.get_by_text("Your own model").click()
+    tab.sidebar.get_by_text("Your own model").click()
     for number, code in enumerate(MODELS):
         case = first_case(code)
         name = f"bad-{number}{case.suffix}"
@@ -74,7 +74,7 @@ def test_a_good_model_becomes_the_network_of_every_page(tab: Any, ending: str) -
         case for case in models.CASES if case.expected == models.LOADS and case.suffix == ending
     )
     tab.open("/network")
-    tab.page.get_by_text("Your own model").click()
+    tab.sidebar.get_by_text("Your own model").click()
     field = tab.page.locator("[class*=st-key-uploaded-model] input[type=file]")
     name = f"good{ending}"
     file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}

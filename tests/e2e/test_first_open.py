@@ -30,11 +30,10 @@ def test_a_link_to_a_page_can_be_the_first_request_to_a_new_server(new_tab: Any,
         tab.page.goto(f"{server.url}/{page}")
         title, heading = PAGES[page]
         tab.page.get_by_role("heading", name=heading).wait_for()
-        links = tab.page.get_by_test_id("stSidebarNavLink").all_inner_texts()
-        # Each name follows that of its icon, which a font turns into a picture.
-        assert [link.splitlines()[-1] for link in links] == [name for name, _ in PAGES.values()]
+        links = tab.page.get_by_test_id("stTopNavLink").all_inner_texts()
+        assert links == [name for name, _ in PAGES.values()]
         assert tab.page.title() == title
-        tab.page.get_by_text("Your photo").wait_for()
+        tab.sidebar.get_by_text("Your photo").wait_for()
         assert tab.errors == []
 
 

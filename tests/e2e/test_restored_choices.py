@@ -101,12 +101,3 @@ def test_a_narrow_window_scrolls_down_only(new_tab: Any, server: Any) -> None:
             assert box["x"] >= 0, page
             assert box["x"] + box["width"] <= 420, page
     assert tab.errors == []
-
-
-def test_the_dark_theme_writes_light_on_dark(new_tab: Any, server: Any) -> None:
-    tab = new_tab(server, color_scheme="dark").open()
-    for words in (tab.page.get_by_role("heading").first, tab.chart("scores").locator(".gtitle")):
-        colour = words.evaluate("e => getComputedStyle(e)[e.tagName === 'text' ? 'fill' : 'color']")
-        red, green, blue = (int(part) for part in colour.strip("rgba()").split(",")[:3])
-        assert min(red, green, blue) > 150, colour
-    assert tab.painted("overlay")[0, -1].max() < 60

@@ -273,12 +273,17 @@ class Region {
   }
 
   hover(event) {
-    const box = this.box.getBoundingClientRect();
-    const [x, y] = event ? [event.clientX - box.left, event.clientY - box.top] : [-1e9, -1e9];
+    const [x, y] = event ? placeIn(this.box, event) : [-1e9, -1e9];
     const lines = this.items.map((item) => item.lines(x, y)).findLast(Boolean);
-    const outer = this.viewer.box.getBoundingClientRect();
-    this.viewer.say(lines, x + box.left - outer.left, y + box.top - outer.top);
+    this.viewer.say(lines, ...(event ? placeIn(this.viewer.box, event) : [0, 0]));
   }
+}
+
+// Where the pointer is in an element, in its own pixels: a page that is presented is enlarged.
+function placeIn(box, { clientX, clientY }) {
+  const { left, top, width } = box.getBoundingClientRect();
+  const scale = width / box.offsetWidth || 1;
+  return [(clientX - left) / scale, (clientY - top) / scale];
 }
 
 // A picture, a class map, an arrow or a box.
@@ -439,9 +444,8 @@ class Tiles {
     return { index, row, column };
   }
 
-  click({ clientX, clientY }) {
-    const box = this.region.box.getBoundingClientRect();
-    const hit = this.at(clientX - box.left, clientY - box.top);
+  click(event) {
+    const hit = this.at(...placeIn(this.region.box, event));
     if (hit) this.open(hit.index, { row: hit.row * this.spec.cell, column: hit.column * this.spec.cell });
   }
 
