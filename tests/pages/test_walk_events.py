@@ -1,0 +1,47 @@
+"""The walk: what a person does in it, as its handlers take it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import streamlit as st
+
+from cnnviz.figures.photos import picture
+from cnnviz.photos.encoding import encode_png
+from cnnviz.serving.model_files import ModelFile
+from cnnviz.ui import crops
+from cnnviz.ui.components.walk import WalkEvent
+from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.page_parts.explore import page
+from cnnviz.ui.scene import Scene
+
+PIXELS = np.zeros((30, 50, 3), np.uint8)
+MODEL = ModelFile("models/net.keras", 0, 0, 0)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A model and a photo whose crop is in the middle; nothing is loaded."""
+    st.session_state.clear()
+    st.query_params.clear()
+    shown = picture(PIXELS)
+    photo = LoadedPhoto(encode_png(PIXELS), 30, 50, shown, shown.source, "zeros", "", "key")
+    return Scene(MODEL, photo)
+
+
+def crop_after(scene: Scene, *events: WalkEvent) -> tuple[float, float]:
+    for event in events:
+        page.handle(scene, event)
+    return crops.apply(scene.photo).crop_at
+
+
+def test_a_crop_is_moved_along_the_axis_that_is_free(scene: Scene) -> None:
+    walk = f"{MODEL.name} {scene.photo.seen_key}"
+    assert crop_after(scene, WalkEvent(walk, "crop", x=0.75)) == (0.75, 0.5)
+    assert crop_after(scene, WalkEvent(walk, "crop", y=0.2)) == (0.5, 0.2)
+
+
+def test_a_crop_of_another_photo_or_model_is_late(scene: Scene) -> None:
+    late = [f"{MODEL.name} other (0.5, 0.5)", f"other {scene.photo.seen_key}", ""]
+    events = [WalkEvent(walk, "crop", x=0.75, y=0.75) for walk in late]
+    assert crop_after(scene, *events) == (0.5, 0.5)
