@@ -123,6 +123,7 @@ class WalkTerms:
 
     Attributes:
         unit: "channel" or "unit".
+        path: of the layer whose they are; None where it is no layer that can be opened.
         name: of the column.
         note: below that.
         numbers: the n channels that are listed for any class.
@@ -137,6 +138,7 @@ class WalkTerms:
     """
 
     unit: str
+    path: str | None
     name: str
     note: str
     numbers: Sequence[int]

@@ -56,10 +56,10 @@ def build(
         photo=_photo(scene),
         samples=samples,
         sample=sample,
-        start=sentences.START,
+        start=sentences.start(staged.stages),
         stages=[_stage(staged.stages, number, down, limits) for number, down in enumerate(rows)],
         units=[_units(staged, number) for number in range(len(staged.units))],
-        terms=_terms(staged, limits),
+        terms=_terms(scene, staged, limits),
         legend=("activation", "0", f"{limits[1]:g}") if limits else ("", "0", "layer's largest"),
         classes=[_class(staged, cam) for cam in maps],
         more=len(staged.explanation.prediction.labels) - len(maps),
@@ -150,7 +150,7 @@ def _units(staged: StagedExplanation, number: int) -> WalkUnits:
     )
 
 
-def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None:
+def _terms(scene: Scene, staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None:
     listed = staged.listed
     if listed is None:
         return None
@@ -159,6 +159,7 @@ def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None
     unit = "unit" if listed.maps is None else "channel"
     return WalkTerms(
         unit=unit,
+        path=listed.path if listed.path in {one.path for one in scene.outline.layers} else None,
         name="Class weights",
         note=f"{unit} × weight",
         numbers=listed.channels,
