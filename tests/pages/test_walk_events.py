@@ -10,7 +10,7 @@ from cnnviz.figures.photos import picture
 from cnnviz.photos.encoding import encode_png
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import crops
-from cnnviz.ui.components.walk import WalkEvent
+from cnnviz.ui.components.walk import WalkEvent, parse
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts.explore import page
 from cnnviz.ui.scene import Scene
@@ -45,3 +45,27 @@ def test_a_crop_of_another_photo_or_model_is_late(scene: Scene) -> None:
     late = [f"{MODEL.name} other (0.5, 0.5)", f"other {scene.photo.seen_key}", ""]
     events = [WalkEvent(walk, "crop", x=0.75, y=0.75) for walk in late]
     assert crop_after(scene, *events) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "run"},
+        {"scene": None},
+        {"name": 7},
+        {"name": "a" * 10_001},
+        {"name": "\ud800"},
+        {"channel": -1},
+        {"channel": True},
+        {"row": 1.0},
+        {"column": "1"},
+        {"x": 1.5},
+        {"y": float("nan")},
+        {"x": True},
+    ],
+)
+def test_what_no_browser_sends_is_no_event(change: dict[str, object]) -> None:
+    sent = {"scene": "walk", "action": "cell", "name": "conv", "channel": 1, "row": 2, "column": 3}
+    assert parse(sent) == WalkEvent("walk", "cell", "conv", 1, 2, 3)
+    assert parse(sent | change) is None
+    assert parse([sent]) is None
