@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import streamlit as st
@@ -9,7 +11,7 @@ import streamlit as st
 from cnnviz.figures.photos import picture
 from cnnviz.photos.encoding import encode_png
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import crops
+from cnnviz.ui import ask, crops
 from cnnviz.ui.components.walk import WalkEvent, parse
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts.explore import page
@@ -69,3 +71,18 @@ def test_what_no_browser_sends_is_no_event(change: dict[str, object]) -> None:
     assert parse(sent) == WalkEvent("walk", "cell", "conv", 1, 2, 3)
     assert parse(sent | change) is None
     assert parse([sent]) is None
+
+
+def test_all_that_is_known_of_a_photo_can_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = {
+        name: one for name, one in vars(ask).items() if callable(one) and hasattr(one, "clear")
+    }
+    of_photos = {
+        name for name, one in cached.items() if "_photo" in inspect.signature(one).parameters
+    }
+    assert len(of_photos) >= 6
+    cleared = set()
+    for name, one in cached.items():
+        monkeypatch.setattr(one, "clear", lambda name=name: cleared.add(name))
+    ask.forget_photos()
+    assert cleared == of_photos

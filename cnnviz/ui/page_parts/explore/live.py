@@ -33,6 +33,12 @@ def switch_on() -> None:
     st.session_state.pop(_ANSWER, None)
 
 
+def switch_off() -> None:
+    """Has the page show the photo again, and forgets the answer to the last frame."""
+    for name in (_ON, _ANSWER):
+        st.session_state.pop(name, None)
+
+
 def draw(scene: Scene) -> None:
     """Draws the camera's picture and the map over it."""
     # Loads the network before the first frame comes.
@@ -56,8 +62,7 @@ def _handle(scene: Scene) -> None:
     if event.action == "frame":
         st.session_state[_ANSWER] = explain_frame(scene, event)
         return
-    st.session_state.pop(_ON, None)
-    st.session_state.pop(_ANSWER, None)
+    switch_off()
     if event.action == "take":
         photos.take_picture(event.picture)
 
