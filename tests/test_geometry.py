@@ -61,10 +61,10 @@ def test_a_pixel_that_reads_one_alone_does_not_hide_what_its_neighbour_reads() -
 
 
 def test_the_nearest_pixel_is_that_of_pillow_where_two_are_as_near() -> None:
-    how = Preprocessing(height=61, width=1, interpolation="nearest")
-    rows = np.arange(156, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
+    how = Preprocessing(height=15, width=1, interpolation="nearest")
+    rows = np.arange(20, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
     nearest = picture_view(Image.fromarray(rows), how)[:, 0, 0]
-    found = [photo_pixels(Box(0, row, 1, row + 1), 156, 1, how) for row in range(61)]
+    found = [photo_pixels(Box(0, row, 1, row + 1), 20, 1, how) for row in range(15)]
     assert [box.top for box in found if box is not None] == nearest.tolist()
 
 
