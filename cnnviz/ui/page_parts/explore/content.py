@@ -62,7 +62,7 @@ def build(
         stages=[_stage(staged.stages, number, down, limits) for number, down in enumerate(rows)],
         units=[_units(staged, number) for number in range(len(staged.units))],
         terms=_terms(scene, staged, limits),
-        legend=("activation", "0", f"{limits[1]:g}") if limits else ("", "0", "layer's largest"),
+        legend=_legend(staged, limits),
         classes=[_class(staged, cam) for cam in maps],
         more=len(staged.explanation.prediction.labels) - len(maps),
         maps=np.stack([evidence(cam) for cam in maps]),
@@ -70,6 +70,15 @@ def build(
         unit=METHODS[maps[0].method].unit,
         compare=sentences.compare(maps),
     )
+
+
+def _legend(staged: StagedExplanation, limits: Limits | None) -> tuple[str, str, str]:
+    """The texts at the ends of the first column's colours."""
+    if limits is not None:
+        return "activation", "0", f"{limits[1]:g}"
+    parts = [*(one.limits for one in staged.stages), *(one.values for one in staged.units)]
+    signed = bool(parts) and colours_of(parts[0], None).low < 0
+    return "", "−layer's largest" if signed else "0", "layer's largest"
 
 
 def evidence(cam: ClassActivationMap) -> Floats:
@@ -89,6 +98,7 @@ def _photo(scene: Scene) -> WalkPhoto:
     seen = seen_region(height, width, steps)
     across, down = seen.width < width - 0.5, seen.height < height - 0.5
     free = (across * "x" + down * "y") if steps.fit == "crop" else ""
+    borders = seen.width > width or seen.height > height
     return WalkPhoto(
         pixels=_file(scene.photo.shown),
         size=(height, width),
@@ -96,7 +106,7 @@ def _photo(scene: Scene) -> WalkPhoto:
         input=(steps.height, steps.width),
         free=free,
         label=scene.photo.name,
-        caption=sentences.seen(steps, whole=not free),
+        caption=sentences.seen(steps, whole=not free, borders=borders),
         pixelated=max(height, width) < _TINY,
     )
 

@@ -22,10 +22,10 @@ def start(stages: Sequence[StageMaps]) -> Text:
     return [(f"Let the photo flow through, layer by layer{what}", "")]
 
 
-def seen(steps: Preprocessing, *, whole: bool) -> Text:
+def seen(steps: Preprocessing, *, whole: bool, borders: bool) -> Text:
     """Which part of the photo the network saw, and in how many pixels."""
     size = f", as {steps.height} × {steps.width}."
-    if steps.fit == "pad":
+    if borders:
         return [("The network saw all of it, with black borders", ""), (size, "")]
     if whole:
         return [("The network saw all of it", ""), (size, "")]
@@ -37,7 +37,7 @@ def stage(stages: Sequence[StageMaps], number: int) -> Text:
     """What a stage is beside the one before it, and how much of the photo a cell of it sees."""
     one = stages[number]
     height, width = one.maps.shape[:2]
-    maps = f"{one.channels:,} maps of {height} × {width} cells"
+    maps = f"{one.channels:,} map{'s' * (one.channels > 1)} of {height} × {width} cells"
     if number == 0:
         begin = f"The first filters turn the photo into {maps}."
     elif stages[number - 1].maps.shape[:2] == (height, width):
@@ -61,7 +61,7 @@ def _field(fields: CellFields | None) -> str:
         return ""
     height, width = fields.size
     if height >= fields.input[0] and width >= fields.input[1]:
-        return "By now a cell can see the whole photo."
+        return "By now a cell can see all that the network saw."
     return f"A cell sees {height} × {width} pixels."
 
 
@@ -90,8 +90,10 @@ def last(staged: StagedExplanation, cam: ClassActivationMap) -> Text:
         what, end = "units", " Added up, they are its score."
     else:
         what, end = "last maps", " Added up, they are the map at the right."
+    count = staged.listed.count
+    each = f"Each of the {count:,} {what}" if count > 1 else f"The one {what[:-1]}"
     return [
-        (f"Each of the {staged.listed.count:,} {what} speaks ", ""),
+        (f"{each} speaks ", ""),
         ("for", "for"),
         (" or ", ""),
         ("against", "against"),
