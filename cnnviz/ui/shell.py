@@ -12,8 +12,7 @@ from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import choices, model_banner, notices, parts, share, terms, uploaders
-from cnnviz.ui.components import topbar
-from cnnviz.ui.page_parts.explore import live
+from cnnviz.ui.components import live, topbar
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain

@@ -64,3 +64,11 @@ def test_the_answer_to_a_frame_is_that_of_the_library(visit: Any) -> None:
     assert explain_frame(scene, LiveEvent("frame", 6, FRAME, "tench")).problem == ""
     broken = explain_frame(scene, LiveEvent("frame", 6, b"no picture"))
     assert "cannot be read as a photo" in broken.problem
+
+
+def test_who_comes_back_to_the_page_finds_the_camera_off(visit: Any) -> None:
+    seen = visit()
+    seen.app.session_state["camera is on"] = True
+    assert "walk" not in [one.key for one in seen.run().app.get("bidi_component")]
+    seen.turn_to("network").turn_to("explore").fine()
+    assert "walk" in [one.key for one in seen.app.get("bidi_component")]

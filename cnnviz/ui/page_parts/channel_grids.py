@@ -15,7 +15,7 @@ from cnnviz.drawing import Limits, finite, shading
 from cnnviz.networks.channels import ChannelRanking, rank_channels
 from cnnviz.results import LayerInfo, percent
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import parts
+from cnnviz.ui import ask, parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.scene import Scene
@@ -152,11 +152,6 @@ def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
     return f"{model.name} {layer.path} by {look.order}"
 
 
-def forget_photos() -> None:
-    """Deletes the grids of all photos, of all sessions: they are made again in milliseconds."""
-    _packed_grid.clear()
-
-
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _packed_grid(
     model: ModelFile,
@@ -177,6 +172,9 @@ def _packed_grid(
     name = _name(model, layer, look)
     scene = channel_grid(_maps, _channels, look, name, title, names, heading)
     return scenes.pack(scene, key)
+
+
+ask.forget_with_photos(_packed_grid.clear)
 
 
 def channel_grid(

@@ -76,8 +76,11 @@ def _legend(staged: StagedExplanation, limits: Limits | None) -> tuple[str, str,
     """The texts at the ends of the first column's colours."""
     if limits is not None:
         return "activation", "0", f"{limits[1]:g}"
-    parts = [*(one.limits for one in staged.stages), *(one.values for one in staged.units)]
-    signed = bool(parts) and colours_of(parts[0], None).low < 0
+    values = [
+        *(min(one.limits) for one in staged.stages),
+        *(one.values.min() for one in staged.units),
+    ]
+    signed = bool(values) and values[0] < 0
     return "", "−layer's largest" if signed else "0", "layer's largest"
 
 

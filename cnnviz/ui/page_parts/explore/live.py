@@ -18,25 +18,7 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
 
 _KEY = "live camera"
-_ON, _ANSWER = "camera is on", "answer to the last frame"
 _MOST_CLASSES = 5
-
-
-def is_on() -> bool:
-    """Whether the page shows the camera in place of a photo."""
-    return bool(st.session_state.get(_ON))
-
-
-def switch_on() -> None:
-    """Has the next run of the page show the camera."""
-    st.session_state[_ON] = True
-    st.session_state.pop(_ANSWER, None)
-
-
-def switch_off() -> None:
-    """Has the page show the photo again, and forgets the answer to the last frame."""
-    for name in (_ON, _ANSWER):
-        st.session_state.pop(name, None)
 
 
 def draw(scene: Scene) -> None:
@@ -48,10 +30,10 @@ def draw(scene: Scene) -> None:
 
 @st.fragment
 def _stream(scene: Scene, side: int) -> None:
-    if not is_on():
+    if not live.is_on():
         # The camera was switched off in this run of the fragment alone.
         st.rerun()
-    answer = st.session_state.get(_ANSWER)
+    answer = st.session_state.get(live.ANSWER)
     live.show(side, answer, _KEY, on_event=functools.partial(_handle, scene))
 
 
@@ -60,9 +42,9 @@ def _handle(scene: Scene) -> None:
     if event is None:
         return
     if event.action == "frame":
-        st.session_state[_ANSWER] = explain_frame(scene, event)
+        st.session_state[live.ANSWER] = explain_frame(scene, event)
         return
-    switch_off()
+    live.switch_off()
     if event.action == "take":
         photos.take_picture(event.picture)
 
@@ -74,8 +56,7 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
         frame = open_picture(event.picture)
         view = NetworkView(picture_view(frame, steps), steps)
         # The browser may still name a class of the network before.
-        known = event.target is not None and event.target in scene.outline.card.labels
-        targets = (event.target,) if known else ()
+        targets = tuple(one for one in (event.target,) if one in scene.outline.card.labels)
         explanation = workers.explain(scene.model, view, targets, card=scene.card)
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))

@@ -11,9 +11,10 @@ import streamlit as st
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
 from cnnviz.ui import choices, crops
-from cnnviz.ui.components import walk
+from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content, focus, live
+from cnnviz.ui.page_parts.explore import content, focus
+from cnnviz.ui.page_parts.explore import live as live_view
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
@@ -29,7 +30,7 @@ _WHOLE_PAGE = "walk changes the page"
 def draw(scene: Scene) -> None:
     """Draws the walk, or the camera's moving picture."""
     if live.is_on():
-        live.draw(scene)
+        live_view.draw(scene)
         return
     wanted = choices.kept("explored", _classes_scope(scene))
     staged = scene.staged()
