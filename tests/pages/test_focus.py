@@ -179,8 +179,9 @@ def test_numbers_have_as_many_digits_as_are_read() -> None:
 def test_a_stride_is_named_where_only_one_fits() -> None:
     trace = traces.convolution()
     assert trace_sentences.stride(trace) == 2
-    # In the first row any stride fits.
-    assert trace_sentences.stride(dataclasses.replace(trace, row=0)) is None
+    # In the first row the columns tell, and in the first column any stride fits.
+    assert trace_sentences.stride(dataclasses.replace(trace, row=0)) == 2
+    assert trace_sentences.stride(dataclasses.replace(trace, row=0, column=0)) is None
 
 
 def test_the_field_on_the_photo_in_shares_of_it() -> None:
