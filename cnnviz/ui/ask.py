@@ -116,6 +116,12 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     return _view(photo.seen_key, preprocessing, photo)
 
 
+def forget_photos() -> None:
+    """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
+    for answers in (_activations, _explanation, _view):
+        answers.clear()
+
+
 def _retried(question: Callable[[str], Answer], text: str) -> Answer:
     """The answer, requested again where the first process stopped.
 

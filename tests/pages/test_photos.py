@@ -69,10 +69,18 @@ def test_a_photo_taken_away_gives_the_sample_back(visit: Any, picture: bytes) ->
     assert "A cup of espresso" in seen.text
 
 
-def test_the_way_back_to_the_sample(visit: Any, picture: bytes) -> None:
-    seen = visit().upload("mine.png", picture).choose("Back to the sample", True)
+def test_a_photo_can_be_forgotten(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture)
+    assert seen.app.image[0].proto.imgs[0].alt == "mine.png"
+    other = visit(sample="chelsea")
+    seen.choose("Forget my photo", True)
     assert "mine.png" not in seen.fine().text
     assert "Chelsea, a cat" in seen.text
+    assert seen.app.file_uploader[1].value is None
+    # Nothing is left that its file could come back from, and other people see no difference.
+    assert "photo set aside" not in seen.app.session_state
+    assert "Forget my photo" not in [one.label for one in seen.run().app.button]
+    assert other.run().fine().values("overlay").shape == seen.values("overlay").shape
 
 
 def test_a_chosen_sample_replaces_the_photo(visit: Any, picture: bytes) -> None:

@@ -17,6 +17,12 @@ export function button(className, parent, text, act, attributes = {}) {
   return made;
 }
 
+// Text in parts, each with a style, as walk.py describes it.
+export function write(node, parts) {
+  const made = parts.map(([text, style]) => (style ? element(style === "quiet" ? "span" : "strong", style, null, { text }) : text));
+  node.replaceChildren(...made);
+}
+
 export function put({ style }, [left, top, width, height]) {
   const lengths = { left, top, width, height };
   for (const [name, length] of Object.entries(lengths)) style[name] = `${length}px`;

@@ -87,7 +87,10 @@ export function evidence({ values, h, w, limit, table, size, smooth = true, cont
   done();
   const coarse = smooth && contours.length ? enlarged(values, h, w, CONTOUR_CELLS, CONTOUR_CELLS) : [];
   const levels = coarse.length ? contours.flatMap((share) => [share, -share]) : [];
-  const lines = levels.map((share) => contour(coarse, CONTOUR_CELLS, CONTOUR_CELLS, share * limit));
+  const lines = levels.map((share) => ({
+    path: contour(coarse, CONTOUR_CELLS, CONTOUR_CELLS, share * limit),
+    alpha: 0.4 + 0.8 * Math.abs(share),
+  }));
   return { canvas, lines, smooth };
 }
 
@@ -104,12 +107,14 @@ export function paintEvidence(context, { canvas, lines, smooth }, [left, top, wi
     context.globalAlpha = alpha * strength;
     context.drawImage(canvas, left, top, width, height);
   }
-  context.globalAlpha = 0.85 * strength;
   context.translate(left, top);
   context.scale(width / CONTOUR_CELLS, height / CONTOUR_CELLS);
   context.strokeStyle = "#fff";
   context.lineWidth = (1.2 * CONTOUR_CELLS) / width;
-  for (const line of lines) context.stroke(line);
+  for (const { path, alpha } of lines) {
+    context.globalAlpha = alpha * strength;
+    context.stroke(path);
+  }
   context.restore();
 }
 

@@ -9,6 +9,19 @@ export function pixelCanvas(width, height) {
   return { canvas, pixels: new Uint32Array(image.data.buffer), done: () => context.putImageData(image, 0, 0) };
 }
 
+const LARGEST_CANVAS = 8e6; // pixels; Safari stops at 16.7 million
+
+// A canvas's context for that many CSS pixels, empty, and how many pixels of the screen each has.
+export function surface(canvas, width, height) {
+  const density = Math.min(devicePixelRatio || 1, Math.sqrt(LARGEST_CANVAS / (width * height + 1)));
+  const size = [Math.max(1, Math.round(width * density)), Math.max(1, Math.round(height * density))];
+  [canvas.width, canvas.height] = size;
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  return { context, density };
+}
+
 const OPAQUE = 0xff000000;
 export const packRgb = (red, green, blue) => (OPAQUE | (blue << 16) | (green << 8) | red) >>> 0;
 
@@ -36,7 +49,7 @@ export function atlasOf(item, table) {
         const value = values[from];
         if (channels === 3) {
           const rgb = [0, 1, 2].map((at) => bounded((values[from + at] - low) * scale, 0, 255));
-          pixels[start + column] = packRgb(...rgb);
+          if (!rgb.some(Number.isNaN)) pixels[start + column] = packRgb(...rgb);
         } else if (!Number.isNaN(value)) {
           pixels[start + column] = table[bounded(Math.round((value - low) * scale), 0, 255)];
         }

@@ -33,6 +33,7 @@ class WalkPhoto:
         size: (H, W) of the photo.
         seen: the part that the network saw, in shares of the photo's width and height; with
             black borders it reaches beyond the photo.
+        input: (H, W) of what the network saw, in its own pixels.
         free: along which axes that part can be dragged: "x", "y", both, or "".
         label: for readers of the screen.
         caption: below it, such as "The network saw the square, as 224 × 224."
@@ -42,6 +43,7 @@ class WalkPhoto:
     pixels: bytes
     size: tuple[int, int]
     seen: Rectangle
+    input: tuple[int, int]
     free: str
     label: str
     caption: Text
@@ -250,13 +252,18 @@ def show(walk: Walk, key: str, on_event: Callable[[], None]) -> None:
         key: the name of the walk on its page.
         on_event: called before the run that follows an event; ``take`` gives the event.
     """
+    _component()(data=pack(walk, key), key=key, on_event_change=on_event)
+
+
+def pack(walk: Walk, key: str) -> bytes:
+    """A walk as the buffer that ``walk.js`` reads."""
     names = ["blue-orange", *(one.colours for one in walk.stages)]
     names += [one.colours for one in walk.units]
     names += [walk.terms.colours] if walk.terms else []
     arrays: list[NDArray[Any]] = []
     header = {"kind": "walk", "key": key, "tables": tables(names, arrays)}
     header |= plain(walk, arrays)
-    _component()(data=buffer(header, arrays), key=key, on_event_change=on_event)
+    return buffer(header, arrays)
 
 
 def take(key: str) -> WalkEvent | None:

@@ -15,7 +15,7 @@ from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import choices, crops, notices, uploaders
+from cnnviz.ui import ask, choices, crops, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
@@ -24,6 +24,8 @@ from cnnviz.ui.text import plain
 _SHOWN = 1000
 # The parameter in the address.
 _OWN = "photo"
+# The keys of the widgets that photos come from.
+_UPLOADER, _CAMERA = "uploaded photo", "camera"
 _THUMBNAIL = 160
 
 
@@ -34,15 +36,13 @@ def pick(model: ModelFile) -> LoadedPhoto:
     uploaded = uploaders.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
-        key="uploaded photo",
+        key=_UPLOADER,
         max_upload_size=MAX_BYTES >> 20,
-        help="It stays in this server's memory for as long as this page is open, and is not "
-        "saved anywhere.",
     )
     _take(uploaded, "uploaded")
     with st.expander("Take a picture", icon=":material/photo_camera:"):
         if st.toggle("Switch the camera on", key="camera on"):
-            camera = uploaders.camera_input("Camera", "camera", label_visibility="collapsed")
+            camera = uploaders.camera_input("Camera", _CAMERA, label_visibility="collapsed")
             _take(camera, "taken")
     _report_lost()
     if "photo problem" in st.session_state:
@@ -50,8 +50,11 @@ def pick(model: ModelFile) -> LoadedPhoto:
     sample = _pick_sample(model)
     _note_own_photo()
     photo = crops.apply(st.session_state.get("own photo") or _read_sample(sample))
-    st.image(photo.thumbnail, width=_THUMBNAIL)
+    st.image(photo.thumbnail, width=_THUMBNAIL, alt=photo.name)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
+    if "own photo" in st.session_state:
+        st.button("Forget my photo", icon=":material/delete:", on_click=_forget)
+    st.caption("Photos of yours stay in this server's memory, and go with your session.")
     return photo
 
 
@@ -74,6 +77,16 @@ def choose_sample(model: ModelFile, name: str) -> None:
 
 def _scope(offered: list[Sample]) -> str:
     return ",".join(sample.name for sample in offered)
+
+
+def _forget() -> None:
+    """Removes the photo, its file, and what was found out about it; a sample is shown again."""
+    for name in ("own photo", "photo set aside", "photo problem", "last uploaded", "last taken"):
+        st.session_state.pop(name, None)
+    for key in (_UPLOADER, _CAMERA):
+        uploaders.renew(key)
+    decoded.clear()
+    ask.forget_photos()
 
 
 def _report_lost() -> None:
@@ -157,8 +170,6 @@ def _pick_sample(model: ModelFile) -> Sample:
     )
     if "own photo" in st.session_state:
         choices.forget_address("sample")
-        if st.button("Back to the sample", icon=":material/undo:"):
-            st.session_state.pop("own photo", None)
     return by_name[name]
 
 

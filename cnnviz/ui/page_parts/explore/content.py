@@ -80,6 +80,7 @@ def _photo(scene: Scene) -> WalkPhoto:
         pixels=_file(scene.photo.shown),
         size=(height, width),
         seen=(seen.left / width, seen.top / height, seen.width / width, seen.height / height),
+        input=(steps.height, steps.width),
         free=free,
         label=scene.photo.name,
         caption=sentences.seen(steps, whole=not free),
@@ -191,9 +192,9 @@ def percent(share: float) -> str:
 
     A share of exactly 0 or 1 is what float32 has rounded to it.
     """
-    if share < 1e-4:
+    if share < 5e-5:
         return "< 0.01 %"
-    if share > 0.9999:
+    if share >= 0.99995:
         return "> 99.99 %"
     digits = 2 if share > 0.99 or share < 0.01 else 1
     return f"{share:.{digits}%}".replace("%", " %")
