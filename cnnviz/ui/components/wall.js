@@ -236,7 +236,8 @@ class Column {
   hover(index, hit, event) {
     const { view, spec } = this;
     if (index < 0) {
-      view.photo.showField(null);
+      // What has been opened shows a field of its own.
+      if (!view.opened.message) view.photo.showField(null);
       view.tip.say(null);
       return;
     }
