@@ -16,7 +16,7 @@ FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
 LOCK :=
 
-.PHONY: help run test test-fast mutants lint types bench screenshots wheel prove-docker prove-replicas audit lock clean
+.PHONY: help run test test-fast mutants lint types bench screenshots wheel prove-docker prove-replicas prove-tls audit lock clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,9 @@ wheel: $(VENV)/.dev  ## build dist/cnnviz-*.whl, which holds the app and the mod
 prove-docker: $(VENV)/.made  ## run the Dockerfile's steps without a container engine
 	$(BIN)/python -m scripts.prove_dockerfile python -m cnnviz predict \
 	    /models/imagenet_efficientnet_lite0.keras cnnviz/samples/chelsea.png
+
+prove-tls: $(VENV)/.dev  ## open the app by HTTPS through nginx, with a certificate of our own
+	$(BIN)/python -m scripts.prove_tls
 
 prove-replicas: $(VENV)/.dev  ## kill one of two replicas behind nginx, without a container engine
 	$(BIN)/python -m scripts.prove_replicas

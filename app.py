@@ -16,6 +16,4 @@ if __name__ == "__main__":
     # Only here: the server answers without it.
     from cnnviz.ui import shell
 
-    st.set_page_config(page_icon=shell.ICON, layout="wide")
-    page = st.navigation(shell.pages())
-    shell.run(page)
+    shell.run(shell.configure())

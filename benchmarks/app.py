@@ -76,7 +76,7 @@ window.canvas = key => {
 };
 """
 _SHELL = """() => {
-  const parts = ['stSidebarNavLink', 'stFileUploaderDropzone', 'stHeading']
+  const parts = ['stTopNavLink', 'stFileUploaderDropzone', 'stHeading']
     .map(name => document.querySelector(`[data-testid="${name}"]`));
   return parts.every(part => part) ? parts : null;
 }"""

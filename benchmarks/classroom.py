@@ -52,7 +52,7 @@ MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 # The pages of a round: address, title, and the box whose choice is changed there.
 PAGES = (
     ("activations", "Activations", "Layers"),
-    ("class_activation_map", "Class activation map", "Class"),
+    ("class_activation_map", "Class activation map", "Method"),
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )
@@ -218,15 +218,16 @@ def browser_round(
     file = FilePayload(name=name, mimeType="image/jpeg", buffer=next(test.photos))
     with timed_browser(page, test, "browser: upload a photo"):
         page.locator(".st-key-uploaded-photo input[type=file]").set_input_files(file)
-        page.get_by_test_id("stCaptionContainer").filter(has_text=name).wait_for()
+        # In the sidebar, which is folded.
+        captions = page.get_by_test_id("stCaptionContainer").filter(has_text=name)
+        captions.wait_for(state="attached")
     test.shown.add(name)
     for _, title, label in PAGES:
         if test.over:
             break
         time.sleep(PAUSE)
         with timed_browser(page, test, "browser: change the page"):
-            link = page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True)
-            link.click()
+            page.get_by_test_id("stTopNavLink").filter(has_text=title).click()
         check_page(page, test, name)
         if label is not None:
             time.sleep(PAUSE)
@@ -267,7 +268,7 @@ def check_page(page: Page, test: LoadTest, name: str) -> None:
     """Stores every error on a browser's page, and a photo that is not its own."""
     wrong = [f"[data-testid={kind}]" for kind in WRONG]
     test.problems += page.locator(", ".join(wrong)).all_inner_texts()
-    captions = page.get_by_test_id("stCaptionContainer").all_inner_texts()
+    captions = page.get_by_test_id("stCaptionContainer").all_text_contents()
     addresses = page.locator("[data-testid=stSidebar] [data-testid=stImage] img").evaluate_all(
         "images => images.map(image => image.getAttribute('src'))"
     )

@@ -1,4 +1,4 @@
-"""Pure NumPy on maps and pictures: normalise, resize, tile, colour, blend."""
+"""Pure NumPy on maps and pictures: normalise, resize, tile, colour."""
 
 from __future__ import annotations
 
@@ -165,10 +165,3 @@ def colour(values: Floats, table: Bytes, low: float, high: float) -> Bytes:
     coloured = rgba[steps(values, low, high)]
     coloured[np.isnan(values)] = 0
     return coloured
-
-
-def blend(photo: Bytes, layer: Bytes, opacity: float) -> Bytes:
-    """Blends an RGBA picture (H, W, 4) over a photo (H, W, 3); returns (H, W, 3) uint8."""
-    alpha = layer[..., 3:].astype(np.float32) / 255 * opacity
-    mixed = photo * (1 - alpha) + layer[..., :3] * alpha
-    return np.rint(mixed).astype(np.uint8)

@@ -24,6 +24,7 @@ from cnnviz.errors import CardError
 from cnnviz.storage import read_small_file
 
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 MAX_SIDE = 4096
 MAX_NAME = 256
 # 65,536 classes with long names take half of it.
@@ -55,9 +56,11 @@ class Preprocessing(CardPart):
         height: rows of the network input, in pixels.
         width: columns of the network input, in pixels.
         channels: 3 for RGB, 1 for grey, 4 for RGB and an alpha that is opaque everywhere.
-        fit: ``crop`` takes the largest centred rectangle of the input's shape,
+        fit: ``crop`` takes the largest rectangle of the input's shape,
             ``stretch`` squeezes the whole photo, ``pad`` adds black borders.
         crop_fraction: the share of that rectangle's sides that is kept (``crop`` only).
+        crop_at: how much of the space that the crop leaves free is left of it, and above it
+            (``crop`` only); its middle by default.
         interpolation: Pillow's filter for the resize.
         scaling: ``none`` keeps 0 to 255, ``unit`` gives 0 to 1, ``tf`` gives -1 to 1;
             ``caffe`` is BGR less ImageNet's mean; ``torch`` is 0 to 1, then ImageNet's
@@ -69,6 +72,7 @@ class Preprocessing(CardPart):
     channels: Literal[1, 3, 4] = 3
     fit: Literal["crop", "stretch", "pad"] = "stretch"
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
+    crop_at: tuple[Share, Share] = (0.5, 0.5)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     scaling: Literal["none", "unit", "tf", "caffe", "torch", "unknown"] = "none"
 

@@ -1,7 +1,8 @@
 """Colour tables: perceptual ones for values, diverging ones for signed values.
 
-``teal`` (activations) and ``blue-orange`` (evidence and weights) are this project's own. Each has
-a table for light pages and one for dark pages, in which zero has the page's ground.
+``teal`` (activations), ``blue-orange`` (evidence and weights) and ``orange``, its half above zero,
+are this project's own. Each has a table for light pages and one for dark pages, in which zero has
+the page's ground.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ _STOPS = {
     "teal" + _DARK: ("#18222b", "#17465c", "#1a7286", "#3ea39d", "#86ceb0", "#dcf3cd"),
     "blue-orange": ("#2a63d6", "#ffffff", "#e8640a"),
     "blue-orange" + _DARK: ("#5b97ff", "#0e141a", "#ff8a2b"),
+    "orange": ("#ffffff", "#e8640a"),
+    "orange" + _DARK: ("#0e141a", "#ff8a2b"),
 }
+# Over a photo: how solid a value is, as a power of its share of the limit; and how much of its
+# colour is laid over the photo, which has got the colour's hue in its own light before.
+_SOLID, _COVER = 0.85, 0.55
+# How bright red, green and blue are (https://www.w3.org/TR/compositing-1).
+LIGHT = np.array([0.3, 0.59, 0.11])
 # From linear sRGB to the responses of the cones, and from their cube roots to OKLab
 # (https://bottosson.github.io/posts/oklab).
 _CONES = np.array(
@@ -68,32 +76,54 @@ def table(name: str) -> NDArray[np.uint8]:
 
 
 @functools.cache
-def overlay_table(name: str) -> NDArray[np.uint8]:
-    """A named scale for maps that are laid over a photo: (256, 4) uint8 RGBA, read-only.
+def over_grey(name: str) -> NDArray[np.uint8]:
+    """What a scale makes of a grey photo below it: (256 steps, 256 greys, 3) uint8 RGB, read-only.
 
-    Where there is no evidence the photo stays as it is: zero is transparent, and the colour
-    grows solid towards the end of a sequential scale, or both ends of a diverging one.
-    ``BLANK`` is transparent everywhere.
+    Zero leaves the photo as it is, whether it is the first step or in the middle; a value is as
+    solid as it is strong, in the colour of its end of the scale. It is laid over the photo twice:
+    with the blend mode "color", which keeps the photo's light, then plainly, with less.
+    ``BLANK`` leaves all of the photo.
     """
+    greys = np.repeat(np.arange(256.0)[:, None], 3, axis=1)
+    alpha = strength(name)[:, None, None]
+    against, in_favour = table(name)[[0, -1]].astype(np.float64)
+    steps = []
+    for end in (against, in_favour):
+        hued = greys + alpha * (_with_light_of(greys, end) - greys)
+        steps.append(hued + _COVER * alpha * (end - hued))
+    below_zero = (np.arange(256) < 128) & (name.removesuffix(_DARK) in DIVERGING)
+    mixed = np.where(below_zero[:, None, None], *steps)
+    rgb = np.rint(mixed).astype(np.uint8)
+    rgb.setflags(write=False)
+    return rgb
+
+
+def strength(name: str) -> NDArray[np.float64]:
+    """How solid each step of a scale is over a photo: (256,) from 0, at zero, to 1."""
     step = np.arange(256)
     if name == BLANK:
-        strength = np.zeros(256)
-    elif name in DIVERGING:
+        return np.zeros(256)
+    if name.removesuffix(_DARK) in DIVERGING:
         # Zero is between the two middle steps of a diverging scale: both are transparent.
-        strength = (np.abs(2 * step - 255) - 1) / 254
-    else:
-        strength = step / 255
-    # The square root keeps middling evidence visible.
-    alpha = np.rint(255 * np.sqrt(strength)).astype(np.uint8)
-    rgba = np.column_stack([table(name), alpha])
-    rgba.setflags(write=False)
-    return rgba
+        return ((np.abs(2 * step - 255) - 1) / 254) ** _SOLID
+    return (step / 255) ** _SOLID
 
 
 def plotly_scale(colours: NDArray[np.uint8]) -> list[list[object]]:
     """A table (256, 3) or (256, 4) as a Plotly ``colorscale``."""
     steps = np.linspace(0, 1, len(colours))
     return [[float(step), _css(colour)] for step, colour in zip(steps, colours, strict=True)]
+
+
+def _with_light_of(greys: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A colour (3,) with the light of greys (256, 3), as the blend mode "color" has it."""
+    moved = end + (greys - end @ LIGHT)
+    # Beyond black or white all parts move towards the grey, so that its light stays.
+    below = np.maximum((greys - moved).max(axis=1, keepdims=True), 1e-9)
+    above = np.maximum((moved - greys).max(axis=1, keepdims=True), 1e-9)
+    grey = greys[:, :1]
+    share = np.minimum(1, np.minimum(grey / below, (255 - grey) / above))
+    return greys + (moved - greys) * share
 
 
 def _mixed(stops: tuple[str, ...]) -> NDArray[np.float64]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Bytes, Floats, blend, colour, largest_magnitude, steps
+from cnnviz.arrays import Bytes, Floats, largest_magnitude, steps
 from cnnviz.cards import Preprocessing
-from cnnviz.colours import BLANK, overlay_table
-from cnnviz.evidence import mostly_against, why_empty
+from cnnviz.colours import BLANK, LIGHT, on_page, over_grey, strength
+from cnnviz.evidence import why_empty
 from cnnviz.geometry import place_on_photo
 from cnnviz.results import ClassActivationMap
 
 Limits = tuple[float, float]
 
 # The scales of values on both sides of zero, and of the evidence for a class alone.
-SIGNED = "balance"
-EVIDENCE = "inferno"
-# How solid the strongest evidence is over a photo, 0 to 1.
-OPACITY = 0.7
+SIGNED = "blue-orange"
+EVIDENCE = "orange"
+# How much of a map's colours is seen over a photo, 0 to 1.
+OPACITY = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shading:
     """A colour scale, and the values that get its first and its last colour.
 
     Attributes:
-        colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``, or ``BLANK``.
+        colours: a name that ``colours.table`` takes.
         low: the value of the first colour.
         high: the value of the last colour; always above ``low``.
     """
@@ -56,21 +56,23 @@ class MapLayer:
     values: NDArray[np.float32]
     shading: Shading
 
-    @property
-    def table(self) -> Bytes:
-        """The colours, (256, 4) uint8 RGBA; one at least is transparent."""
-        return overlay_table(self.shading.colours)
-
-    def rgba(self) -> Bytes:
-        """The picture, (H, W, 4) uint8."""
-        return colour(self.values, self.table, *self.shading.limits)
-
     def indices(self) -> Bytes:
-        """The same picture as indices of ``table``, (H, W) uint8: a quarter of the bytes."""
-        transparent = self.table[:, 3].argmin()
+        """The step of the scale that each value has: (H, W) uint8; zero where it is NaN."""
         indices = steps(self.values, *self.shading.limits)
-        indices[np.isnan(self.values)] = transparent
+        indices[np.isnan(self.values)] = strength(self.shading.colours).argmin()
         return indices
+
+    def over(self, grey: Bytes, opacity: float = OPACITY) -> Bytes:
+        """The layer over a grey photo (H, W): (H, W, 3) uint8.
+
+        Args:
+            grey: the photo.
+            opacity: 0 to 1: how much of the colours is seen.
+        """
+        greys = np.arange(256, dtype=np.float32)[:, None]
+        mixed = greys + opacity * (over_grey(self.shading.colours) - greys)
+        colours = np.rint(mixed).astype(np.uint8).reshape(-1, 3)
+        return colours.take(self.indices().astype(np.uint16) * 256 + grey, axis=0)
 
 
 def overlay(
@@ -78,30 +80,36 @@ def overlay(
     cam: ClassActivationMap,
     preprocessing: Preprocessing,
     *,
-    signed: bool | None = None,
+    signed: bool = True,
     opacity: float = OPACITY,
+    limit: float | None = None,
 ) -> NDArray[np.uint8]:
-    """A photo with a map over it, exactly where the network looked: (H, W, 3) uint8.
+    """A photo in grey with a map over it, exactly where the network looked: (H, W, 3) uint8.
+
+    The photo has no colours of its own, so that every colour is evidence.
 
     Args:
         photo: (H, W, 3) uint8, the original.
         cam: the map.
         preprocessing: ``network.card.preprocessing``: how the photo became the input.
         signed: as in ``map_shading``.
-        opacity: 0 to 1, how solid the strongest evidence is.
+        opacity: 0 to 1: how much of the map's colours is seen.
+        limit: as in ``map_shading``.
     """
     height, width = photo.shape[:2]
-    layer = map_layer(cam, height, width, preprocessing, signed=signed)
-    return blend(photo, layer.rgba(), opacity)
+    look = map_shading(cam, signed, limit=limit)
+    return map_layer(cam, height, width, preprocessing, look).over(in_grey(photo), opacity)
+
+
+def in_grey(photo: NDArray[np.uint8]) -> Bytes:
+    """The light of a photo (H, W, 3): (H, W) uint8."""
+    red, green, blue = (photo[..., channel].astype(np.uint16) for channel in range(3))
+    of_red, of_green, of_blue = (np.uint16(round(256 * share)) for share in LIGHT)
+    return ((of_red * red + of_green * green + of_blue * blue + 128) >> 8).astype(np.uint8)
 
 
 def map_layer(
-    cam: ClassActivationMap,
-    height: int,
-    width: int,
-    preprocessing: Preprocessing,
-    *,
-    signed: bool | None = None,
+    cam: ClassActivationMap, height: int, width: int, preprocessing: Preprocessing, look: Shading
 ) -> MapLayer:
     """A class activation map as a layer over a photo, shown in (height, width) pixels.
 
@@ -110,26 +118,37 @@ def map_layer(
         height: rows of the layer.
         width: columns of the layer.
         preprocessing: how the photo became the network input.
-        signed: as in ``map_shading``.
+        look: the colours of the map.
     """
     # A missing cell must not spread over its neighbours.
     values = np.nan_to_num(finite(cam.values))
-    placed = place_on_photo(values, height, width, preprocessing)
-    return MapLayer(placed, map_shading(cam, signed))
+    return MapLayer(place_on_photo(values, height, width, preprocessing), look)
 
 
-def map_shading(cam: ClassActivationMap, signed: bool | None = None) -> Shading:
+def map_shading(
+    cam: ClassActivationMap,
+    signed: bool = True,
+    *,
+    limit: float | None = None,
+    dark: bool = False,
+) -> Shading:
     """The colours of a map; of one that says nothing, a single grey.
 
     Args:
         cam: the map.
-        signed: whether evidence against the class is shown too, in the other colour; if None,
-            where the evidence for it is less than a fifth of that against it.
+        signed: whether evidence against the class is shown too, in blue; evidence for it is orange.
+        limit: the absolute value of the last colour, for maps on one scale; if None, the largest
+            of this map.
+        dark: whether the page has a dark background.
     """
-    if signed is None:
-        signed = mostly_against(cam.values)
-    colours = shading(finite(cam.values), signed=signed)
-    return replace(colours, colours=BLANK) if why_empty(cam) else colours
+    look = shading(finite(cam.values), signed=signed, limit=limit)
+    return replace(look, colours=BLANK if why_empty(cam) else on_page(look.colours, dark=dark))
+
+
+def common_limit(maps: Iterable[ClassActivationMap]) -> float | None:
+    """The largest absolute value of maps on one scale; None if none of them says anything."""
+    limits = [largest_magnitude(finite(cam.values)) for cam in maps if not why_empty(cam)]
+    return max(limits, default=None)
 
 
 def picture_on_photo(
@@ -156,7 +175,9 @@ def picture_on_photo(
     return picture(np.nan_to_num(placed))
 
 
-def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading:
+def shading(
+    values: Floats, *, signed: bool, colours: str = EVIDENCE, limit: float | None = None
+) -> Shading:
     """The colours of evidence, activations or weights, in which zero means nothing.
 
     Args:
@@ -165,10 +186,12 @@ def shading(values: Floats, *, signed: bool, colours: str = EVIDENCE) -> Shading
             in its middle, otherwise a sequential one from zero to the largest absolute value,
             so that a value that is weak beside one below zero looks weak.
         colours: the sequential scale.
+        limit: the absolute value of the last colour; if None, the largest one.
     """
+    limit = largest_magnitude(values) if limit is None else limit
     if signed:
-        return Shading(SIGNED, *colour_limits(values, centred=True))
-    return Shading(colours, *colour_limits(values, (0.0, largest_magnitude(values)), centred=False))
+        return Shading(SIGNED, *colour_limits(values, (-limit, limit), centred=True))
+    return Shading(colours, *colour_limits(values, (0.0, limit), centred=False))
 
 
 def activation_shading(values: Floats, colours: str) -> Shading:

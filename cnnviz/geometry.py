@@ -37,7 +37,13 @@ def seen_region(height: int, width: int, preprocessing: Preprocessing) -> Region
     # Rounding must not put an edge outside the photo, not even by 1e-13.
     seen_height = min(scale * preprocessing.height, height) * preprocessing.crop_fraction
     seen_width = min(scale * preprocessing.width, width) * preprocessing.crop_fraction
-    return Region((width - seen_width) / 2, (height - seen_height) / 2, seen_width, seen_height)
+    share_left, share_above = preprocessing.crop_at
+    return Region(
+        (width - seen_width) * share_left,
+        (height - seen_height) * share_above,
+        seen_width,
+        seen_height,
+    )
 
 
 def padded_position(

@@ -49,6 +49,26 @@ class LayerInfo:
         return len(self.output_shape) == 4
 
 
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a layer, or of another operation, when the network runs.
+
+    Attributes:
+        path: of the call: the layer's path; the second call of a shared layer has ``name#1``.
+        kind: the class of the layer or operation.
+        inputs: paths of earlier calls whose outputs it takes, in order, each once. A nested model
+            takes the output of a layer inside it, and its input layer what the model is given.
+        shape: of the output: (h, w, K), (T, K) or (K,); None where that is not known.
+        nested: whether it is a model whose layers are calls of their own.
+    """
+
+    path: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...] | None
+    nested: bool
+
+
 def percent(share: float) -> str:
     """A probability as text, never rounded to 0 or 1: "> 99.9 %", "< 0.1 %"."""
     if 0 < share < 0.0005:
@@ -257,23 +277,28 @@ class Outline:
     Attributes:
         card: the model's card.
         layers: every layer, nested ones included, in order.
+        calls: of layers and other operations, in the order in which they run.
         input_shape: ``(None, h, w, C)``.
         parameters: number of weights of the whole network.
         methods: the methods that fit how it ends, the best first.
         features: path of the maps whose averages the scores are made of, or None.
         last_spatial: path of the last layer with maps, or None.
         makers: for a layer with maps, the path of the convolution that made its channels.
+        inputs: for a convolution, the path of the layer or operation whose output it reads; those
+            that read several, or a constant, are left out.
         outputs: the outputs that give class scores, and how many; ``card.output`` chooses one.
         damaged: paths of the layers that hold a weight that is NaN or infinite.
     """
 
     card: ModelCard
     layers: tuple[LayerInfo, ...]
+    calls: tuple[LayerCall, ...]
     input_shape: tuple[int | None, ...]
     parameters: int
     methods: tuple[str, ...]
     features: str | None
     last_spatial: str | None
     makers: dict[str, str]
+    inputs: dict[str, str]
     outputs: dict[str, int]
     damaged: tuple[str, ...]

@@ -31,6 +31,8 @@ variable                        meaning                                      def
 ``CNNVIZ_REPLAY``               folder of a training to watch again; its     none
                                 files are loaded as they are, without
                                 inspection
+``CNNVIZ_LAN``                  ``on``: listens for everybody in this         ``off``
+                                machine's network, as ``--lan`` does
 ``CNNVIZ_METRICS``              ``on``: everybody may read the server's      ``off``
                                 load at ``/_stcore/metrics``
 ``CNNVIZ_UNTRUSTED_PROCESSES``  untrusted models in memory at once, each in  2
@@ -78,6 +80,7 @@ class Settings:
     uploads: bool | None
     training: bool | None
     replay: Path | None
+    lan: bool
     upload_mb: int
     session_uploads_mb: int
     all_uploads_mb: int
@@ -105,6 +108,7 @@ def read_settings() -> Settings:
         uploads=_switch("CNNVIZ_UPLOADS"),
         training=_switch("CNNVIZ_TRAINING"),
         replay=Path(replay) if (replay := os.environ.get("CNNVIZ_REPLAY")) else None,
+        lan=bool(_switch("CNNVIZ_LAN")),
         upload_mb=_whole_number("CNNVIZ_UPLOAD_MB", default=200, least=1),
         session_uploads_mb=_whole_number("CNNVIZ_SESSION_UPLOADS_MB", default=0, least=0),
         all_uploads_mb=_whole_number("CNNVIZ_ALL_UPLOADS_MB", default=1024, least=1),

@@ -10,6 +10,26 @@ from cnnviz.results import Box, Explanation
 
 
 @dataclass(frozen=True)
+class CellFields:
+    """The receptive fields of all cells of a layer, in pixels of the network's input.
+
+    The field of a cell (row, column) begins at ``start + (row, column) · step`` and has ``size``;
+    it ends at the edges of the input.
+
+    Attributes:
+        start: row and column; below zero where the padding begins.
+        step: from one cell to the next, down and across.
+        size: height and width.
+        input: (h, w) of the network's input.
+    """
+
+    start: tuple[int, int]
+    step: tuple[int, int]
+    size: tuple[int, int]
+    input: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class StageMaps:
     """maps (h, w, k): the maps of a layer that vary most over a photo, the strongest first.
 
@@ -20,6 +40,8 @@ class StageMaps:
         order: the channels of the maps.
         maps: float32, raw.
         limits: the smallest and the largest value of all the layer's maps.
+        bound: the largest value that the layer can give, such as 6 of ReLU6; None without one.
+        fields: None where they are not all alike.
     """
 
     path: str
@@ -28,6 +50,16 @@ class StageMaps:
     order: tuple[int, ...]
     maps: Floats
     limits: tuple[float, float]
+    bound: float | None = None
+    fields: CellFields | None = None
+
+
+@dataclass(frozen=True)
+class Units:
+    """values (n,): the outputs of a dense layer at a path."""
+
+    path: str
+    values: Floats
 
 
 @dataclass(frozen=True)
@@ -75,14 +107,14 @@ class StagedExplanation:
 
     Attributes:
         stages: the strongest maps of a few layers, from the photo to the last maps.
-        units: the outputs (n,) of the dense layers between the maps and the scores.
+        units: the dense layers between the maps and the scores.
         explanation: the prediction, and a map for each of some classes.
         terms: of the same classes; () where their scores are no sums of the last inputs.
         listed: what the terms list; None without terms.
     """
 
     stages: tuple[StageMaps, ...]
-    units: tuple[Floats, ...]
+    units: tuple[Units, ...]
     explanation: Explanation
     terms: tuple[ClassTerms, ...]
     listed: ListedChannels | None = None

@@ -128,8 +128,8 @@ map_overlay(
 )
 
 # %% [markdown]
-# The same map as a picture: without evidence against the class, and with it. Without `signed`
-# both are shown where the evidence for the class is less than a fifth of that against it.
+# The same map as a picture, over the photo in grey: the evidence for the class alone, in orange,
+# and with that against it, in blue.
 
 # %%
 for name, signed in (("for", False), ("for_and_against", True)):

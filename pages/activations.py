@@ -1,27 +1,40 @@
-"""Activations: the response of each channel of a layer to the photo."""
+"""Activations: how the channels of a few layers respond to the photo, side by side."""
 
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import activations
+from cnnviz.ui.page_parts import activations, channel_grids, one_channel
 
 scene = shell.enter(
     "What does each layer answer?",
-    "Each small picture is one channel's map of the photo: the stronger its colour, the "
-    "stronger that filter answered there. The most activated are first. Click on one to look "
-    "closer.",
+    "Each small picture shows where in the photo one filter answers, and how strongly. Click on "
+    "one to look closer.",
     runs_photo=True,
 )
 spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
 if not spatial:
     st.info("This network has no layer with maps, so there are no activations to draw.")
     st.stop()
-layers = activations.pick_layers(scene, spatial)
-look = activations.pick_look()
-# All grids first: a person who adds a layer waits for its grid.
-draw_channels = [
-    activations.draw_grid(scene, layer, look, position) for position, layer in enumerate(layers)
-]
-for draw_channel in draw_channels:
-    draw_channel()
+layers_place, shown_place, channel_place, more = activations.places_of_choices()
+with layers_place:
+    layers = activations.pick_layers(scene, spatial)
+with shown_place:
+    whole = activations.pick_whole(scene, layers)
+with more:
+    look = activations.pick_look()
+
+grids, detail = st.columns(2, gap="large")
+with grids:
+    shown = channel_grids.draw_grids(scene, layers, whole, look)
+opened = activations.pick_opened(scene, shown, whole)
+with channel_place:
+    channel = activations.pick_channel(scene, opened)
+activations.outline(shown, opened, channel)
+with grids:
+    activations.name_dead(opened)
+with detail, st.container(key="beside the grid"):
+    one_channel.draw(scene, opened.layer, opened.maps, channel, look)
+below, _ = st.columns([2, 1])
+with below:
+    one_channel.filter_of(scene, opened.layer, channel)
 parts.about(scene)

@@ -3,29 +3,27 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import class_activation_map
+from cnnviz.ui.page_parts import class_activation_map, class_terms
 
 scene = shell.enter(
     "Where is the evidence for a class?",
-    "A map shows, cell by cell, what in the photo speaks for a class and what against it. "
-    "Choose another class to see the evidence for that one in the same photo.",
+    "Orange speaks for the class, blue against it. Choose another class to ask the same photo "
+    "again.",
     runs_photo=True,
 )
-predicted = scene.explanation()
-prediction = predicted.prediction
-target, method, layer, beside = class_activation_map.pick_question(scene, prediction)
-cams = class_activation_map.maps(scene, predicted, target, method, layer)
-cam = cams[0]
-
+answer = scene.staged()
+target = class_activation_map.pick_class(scene, answer.explanation.prediction)
+pictures = st.container()
+method, layer, beside = class_activation_map.pick_method(scene)
 with beside:
-    signed = class_activation_map.pick_signed(cam)
-class_activation_map.sentence(scene, cam)
-on_photo, alone = st.columns(2, gap="large")
-with on_photo:
-    parts.overlay(scene, cam, signed=signed, key="overlay")
-with alone:
-    class_activation_map.map_alone(cam)
-class_activation_map.numbers(cam, prediction)
-class_activation_map.side_by_side(cams)
-class_activation_map.downloads(scene, cam, signed)
+    signed = class_activation_map.pick_signed()
+class_activation_map.method_note(method)
+maps = class_activation_map.class_maps(scene, answer, target, method, layer)
+with pictures:
+    class_activation_map.over_and_alone(scene, maps, target, signed)
+
+st.subheader(f"What makes {class_activation_map.quoted(target)}?", anchor=False)
+class_terms.show(scene, answer, maps[target])
+class_activation_map.side_by_side(scene, maps)
+class_activation_map.downloads(scene, maps, target, signed)
 parts.about(scene)

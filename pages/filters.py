@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import filters
+from cnnviz.ui.page_parts import filters, one_filter
 
 scene = shell.enter(
     "What does a layer look for?",
@@ -14,25 +14,25 @@ convolutions = [layer for layer in scene.outline.layers if layer.kernel_shape]
 if not convolutions:
     st.info("This network has no convolution, so there are no filters to show.")
     st.stop()
-layer_column, input_column = st.columns([3, 2])
-scale_column, colour_column = st.columns(2)
-with layer_column:
+layer_place, input_place, filter_place, more = filters.places_of_choices()
+with layer_place:
     layer = filters.pick_layer(scene, convolutions)
 weights = scene.filters(layer)
 filters.warn_of_damage(weights)
-with input_column:
+with input_place:
     channel = filters.pick_input(scene, weights)
-with scale_column:
-    scaling = filters.pick_scaling()
-with colour_column:
-    colours = parts.pick_colours(diverging=scaling == "symmetric")
+with more:
+    scaling, colours = filters.pick_look(in_colour=filters.is_in_colour(scene, weights, channel))
 
-grid, detail = st.columns([3, 2], gap="large")
+grid, detail = st.columns(2, gap="large")
 with grid:
     clicked = filters.grid(scene, weights, channel, scaling, colours, key="all filters")
-with detail, st.container(key="beside the grid"):
+    filters.explain(scene, weights, channel)
+with filter_place:
     number = filters.pick_filter(scene, weights, clicked)
-    filters.outline(scene, weights, number, "all filters")
-    filters.one_filter(scene, weights, number, channel)
-filters.downloads(weights)
+filters.outline(scene, weights, number, "all filters")
+with detail, st.container(key="beside the grid"):
+    one_filter.draw(scene, weights, number, channel, scaling)
+one_filter.statistics(scene, weights, number, channel)
+one_filter.downloads(weights)
 parts.about(scene)

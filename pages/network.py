@@ -1,4 +1,4 @@
-"""Network: the layers as a table and as a picture of how the maps shrink and multiply."""
+"""Network: the layers as a map, one of them closer, and all of them as a table."""
 
 import streamlit as st
 
@@ -7,15 +7,15 @@ from cnnviz.ui.page_parts import network
 
 scene = shell.enter(
     "How is the network built?",
-    "From left to right the maps shrink and multiply: each layer sees a larger part of the "
-    "photo, and looks for more kinds of things in it.",
+    "From top to bottom the maps shrink and multiply. Click on a layer to look inside it.",
 )
 network.facts(scene)
-layers = network.pick_opened(scene)
-clicked = parts.clicked(network.picture(layers), "architecture")
-layer = network.pick_layer(scene, layers, clicked)
-if layer is None:
-    st.caption("Click on a layer, in the picture or in the table, to look inside it.")
-else:
-    network.links(scene, layer)
+left, right = st.columns([3, 2], gap="large")
+with right:
+    path = network.pick_layer(scene)
+with left:
+    network.picture(scene, path)
+with right:
+    network.card(scene, path)
+network.table(scene)
 parts.about(scene)

@@ -44,7 +44,7 @@ _SETTLED = """() => {
     && app.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
-    && viewers.every(viewer => viewer.shadowRoot && viewer.shadowRoot.querySelector('canvas'));
+    && viewers.every(viewer => viewer.shadowRoot?.querySelector('canvas, .map'));
 }"""
 # To add to a page before it loads: counts the starts and ends of runs, and the server's messages.
 COUNT_RUNS = """

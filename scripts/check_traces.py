@@ -1,12 +1,16 @@
 """Checks the traces of values on every network of the compatibility table.
 
-``python -m scripts.check_traces [NAME …]``; without names, on all of them (some minutes). For
-values of each network, spread over all its calls, it checks that
+``python -m scripts.check_traces [--converted] [NAME …]``; without names, on all of them (some
+minutes). For values of each network, spread over all its calls, it checks that
 
 - the terms, the rest, the bias and what follows give the value that the network gives;
 - pixels outside of the receptive field do not change the value;
 - with positive random weights every pixel inside does: its gradient is not zero. Maxima are means
   then, since only the largest input of a maximum counts.
+
+With ``--converted`` the networks are converted, LiteRT gives the values, and Keras is not asked: in
+place of the last one it checks that a trace with the weights in the file is, to the last bit, the
+one with the weights of Keras.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,12 +32,14 @@ from numpy.typing import NDArray
 
 import cnnviz
 from cnnviz.networks import passes
+from cnnviz.networks.engines.conversion import NotConvertedError, convert
 from cnnviz.networks.network import Network
 from cnnviz.networks.receptive_fields import receptive_field
 from cnnviz.networks.topology import Node, Topology
 from cnnviz.networks.tracing import channels_last, record
 from cnnviz.photos.preprocessing import network_input
-from tests.corpus import builders, compatibility, photos
+from cnnviz.traces import ValueTrace
+from tests.corpus import builders, compatibility, converted, photos
 
 # Of the largest value of a layer; of half precision, whose layers round to three digits.
 TOLERANCE = 1e-5
@@ -54,14 +62,17 @@ class Report:
     traced: int = 0
     outside: int = 0
     inside: int = 0
+    same: int = 0
     worst: float = 0.0
     not_spelled_out: set[str] = field(default_factory=set)
     inexact: set[str] = field(default_factory=set)
+    not_in_file: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
 
 
 def traceable(topology: Topology) -> list[Node]:
-    return [node for node in topology.nodes.values() if node.grid is not None]
+    # The mean of a fully convolutional network's scores is a call, and has no path.
+    return [node for node in topology.nodes.values() if node.grid is not None and node.path]
 
 
 def random_cell(node: Node, random: np.random.Generator) -> Cell:
@@ -81,7 +92,7 @@ def check_values(
     noise = random.uniform(inputs.min(), inputs.max() + 1, inputs.shape).astype(np.float32)
     for node in nodes:
         cell = random_cell(node, random)
-        trace = cnnviz.trace_value(network, photo, node.path, *cell)
+        trace = traced(network, photo, node, cell, report)
         report.traced += 1
         where = f"{node.path!r} ({node.kind}) {cell}"
         largest = trace.largest or 1.0
@@ -104,6 +115,25 @@ def check_values(
         report.outside += 1
         if abs(float(values.reshape(node.grid)[cell]) - trace.value) > 1e-6 * largest:
             report.failures.append(f"{where}: pixels outside of its field change it")
+
+
+def traced(
+    network: Network, photo: NDArray[np.uint8], node: Node, cell: Cell, report: Report
+) -> ValueTrace:
+    """The trace of a value; of a converted network that of its file beside that of Keras."""
+    if network.converted is None:
+        return cnnviz.trace_value(network, photo, node.path, *cell)
+    keras_s = converted.with_weights_of_keras(network)
+    expected = cnnviz.trace_value(keras_s, photo, node.path, *cell)
+    try:
+        trace = cnnviz.trace_value(converted.without_keras(network), photo, node.path, *cell)
+    except converted.KerasAskedError:
+        report.not_in_file.add(node.kind)
+        return expected
+    report.same += 1
+    if converted.as_text(trace) != converted.as_text(expected):
+        report.failures.append(f"{node.path!r} ({node.kind}) {cell}: not the trace of Keras")
+    return trace
 
 
 def positive(network: Network) -> Network:
@@ -189,38 +219,60 @@ def gradients(
     return {path: gradient.numpy() for path, gradient in compiled(inputs).items()}
 
 
-def check(name: str) -> Report:
-    """Checks one network of the compatibility table."""
+def check(name: str, *, convert_first: bool = False) -> Report:
+    """Checks one network of the compatibility table.
+
+    Raises:
+        NotConvertedError: it cannot be converted.
+    """
     report = Report()
     photo = photos.random_photo()
     if name in compatibility.STOCK_NAMES:
         network = cnnviz.network(compatibility.stock(name), preset="unit")
     else:
         network = builders.network(name)
-    check_values(network, photo, report, HALF_TOLERANCE if name in HALVES else TOLERANCE)
+    tolerance = HALF_TOLERANCE if name in HALVES else TOLERANCE
+    if convert_first:
+        with tempfile.TemporaryDirectory() as folder:
+            lite = replace(network, converted=convert(network, Path(folder)))
+            check_values(lite, photo, report, tolerance)
+        return report
+    check_values(network, photo, report, tolerance)
     if name not in CANCELLING:
         check_gradients(network, photo, report)
     return report
 
 
+def line(name: str, report: Report) -> str:
+    """What was checked on a network."""
+    checked = f"{report.inside} from inside"
+    if report.same or report.not_in_file:
+        checked = f"{report.same} traces with the weights in the file"
+    return (
+        f"{name}: {report.traced} values, worst error {report.worst:.1e} of the layer's "
+        f"largest; {report.outside} fields from outside, {checked}"
+    )
+
+
 def main() -> None:
     """Checks the networks that are named, or all."""
+    names = sys.argv[1:]
+    convert_first = "--converted" in names
+    names = [name for name in names if name != "--converted"]
     failed = 0
-    for name in sys.argv[1:] or [*compatibility.STOCK_NAMES, *builders.NAMES]:
-        report = check(name)
+    for name in names or [*compatibility.STOCK_NAMES, *builders.NAMES]:
+        try:
+            report = check(name, convert_first=convert_first)
+        except NotConvertedError as error:
+            print(f"{name}: not converted, {error}", flush=True)
+            continue
         failed += bool(report.failures)
         special = [
             *(f"not spelled out: {kind}" for kind in sorted(report.not_spelled_out)),
             *(f"field not exact: {kind}" for kind in sorted(report.inexact)),
+            *(f"weights not in the file: {kind}" for kind in sorted(report.not_in_file)),
         ]
-        print(
-            f"{name}: {report.traced} values, worst error {report.worst:.1e} of the layer's "
-            f"largest; {report.outside} fields from outside, {report.inside} from inside",
-            *special,
-            *report.failures,
-            sep="\n    ",
-            flush=True,
-        )
+        print(line(name, report), *special, *report.failures, sep="\n    ", flush=True)
     sys.exit(f"{failed} networks failed" if failed else None)
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
@@ -27,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from cnnviz.photos.samples import samples
 from cnnviz.settings import ROOT
 from scripts.browse import Server, chromium, free_port, running_app, settle
+from scripts.nginx import check, running_nginx
 from scripts.visitor import Visitor, visitor
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
@@ -34,10 +33,6 @@ COOKIE = "cnnviz_replica"
 # A page on which every choice differs from the default.
 LINK = "activations?model=mnist_cnn&layer=conv2&sample=digit-7"
 METRICS = ("metrics", "metrics/", "metrics?x", "/metrics", "%6detrics", "./metrics")
-
-
-class ProofError(Exception):
-    """Something is not as deploy/nginx.conf describes."""
 
 
 def configured(text: str, folder: Path, ports: tuple[int, int, int]) -> str:
@@ -52,34 +47,12 @@ def configured(text: str, folder: Path, ports: tuple[int, int, int]) -> str:
 
 
 @contextmanager
-def running_nginx(ports: tuple[int, int, int]) -> Iterator[str]:
+def running_proxy(ports: tuple[int, int, int]) -> Iterator[str]:
     """Starts nginx with the project's configuration, and yields its address."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        raise ProofError("nginx is not installed: sudo apt-get install nginx")
     with tempfile.TemporaryDirectory() as folder:
-        # Started by root, nginx runs its workers as a user who must reach its temporary files.
-        Path(folder).chmod(0o711)
-        path = Path(folder) / "nginx.conf"
         text = configured(CONFIGURATION.read_text(encoding="utf-8"), Path(folder), ports)
-        path.write_text(text, encoding="utf-8")
-        process = subprocess.Popen([program, "-e", "stderr", "-c", path, "-g", "daemon off;"])
-        try:
+        with running_nginx(text, Path(folder)):
             yield f"http://localhost:{ports[0]}"
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait()
-
-
-def check(claim: str, true: bool) -> None:
-    """Prints a claim that is true.
-
-    Raises:
-        ProofError: it is not true.
-    """
-    if not true:
-        raise ProofError(f"not so: {claim}")
-    print(f"ok  {claim}", flush=True)
 
 
 def state(person: Visitor) -> tuple[str, ...]:
@@ -183,7 +156,7 @@ def prove_edges(url: str, replica: Server) -> None:
 def main() -> None:
     """Runs the proofs."""
     ports = free_port(), free_port(), free_port()
-    with running_nginx(ports) as url, running_app(ports[2], CNNVIZ_METRICS="on") as second:
+    with running_proxy(ports) as url, running_app(ports[2], CNNVIZ_METRICS="on") as second:
         with running_app(ports[1]) as first:
             prove_edges(url, second)
             asyncio.run(prove_sessions(url, first, running_app(ports[1])))

@@ -12,7 +12,6 @@ from hypothesis.extra import numpy as hnp
 
 from cnnviz.arrays import (
     Region,
-    blend,
     centre,
     colour,
     largest_magnitude,
@@ -218,7 +217,7 @@ def test_every_channel_is_in_its_row_and_column(
     assert np.count_nonzero(~np.isnan(mosaic)) == channels.size
 
 
-# --- steps, colour, blend -------------------------------------------------------------------
+# --- steps and colour ----------------------------------------------------------------------
 
 
 def test_steps_by_hand() -> None:
@@ -258,24 +257,3 @@ def test_colour_equals_a_look_up_value_by_value(values: np.ndarray, seed: int) -
         share = min(max((float(value) - low) / (high - low), 0), 1)
         assert abs(int(seen[0]) - share * 255) <= 0.5 + 1e-6
         assert seen[3] == 255
-
-
-def test_blend_by_hand() -> None:
-    photo = np.full((1, 3, 3), 100, np.uint8)
-    layer = np.array([[[200, 0, 100, 255], [200, 0, 100, 0], [200, 0, 100, 102]]], np.uint8)
-    # 102 of 255 is 0.4; half of it is 0.2.
-    np.testing.assert_array_equal(
-        blend(photo, layer, 0.5), [[[150, 50, 100], [100, 100, 100], [120, 80, 100]]]
-    )
-
-
-@given(hnp.arrays(np.uint8, (3, 2, 3)), hnp.arrays(np.uint8, (3, 2, 4)), st.floats(0, 1))
-def test_blend_is_between_photo_and_layer(
-    photo: np.ndarray, layer: np.ndarray, opacity: float
-) -> None:
-    before = photo.copy()
-    mixed = blend(photo, layer, opacity)
-    assert (mixed >= np.minimum(photo, layer[..., :3])).all()
-    assert (mixed <= np.maximum(photo, layer[..., :3])).all()
-    np.testing.assert_array_equal(photo, before)
-    np.testing.assert_array_equal(blend(photo, layer, 0), photo)

@@ -25,6 +25,7 @@ CARD: dict[str, Any] = {
         "channels": 3,
         "fit": "crop",
         "crop_fraction": 0.875,
+        "crop_at": (0.25, 1.0),
         "interpolation": "bicubic",
         "scaling": "tf",
     },
@@ -71,6 +72,7 @@ def test_what_may_be_left_out_has_plain_defaults() -> None:
         "channels": 3,
         "fit": "stretch",
         "crop_fraction": 1,
+        "crop_at": (0.5, 0.5),
         "interpolation": "bilinear",
         "scaling": "none",
     }

@@ -10,8 +10,9 @@ from cnnviz.colours import (
     DIVERGING,
     SEQUENTIAL,
     on_page,
-    overlay_table,
+    over_grey,
     plotly_scale,
+    strength,
     table,
 )
 
@@ -39,6 +40,8 @@ def test_sequential_scales_get_lighter_or_darker_all_the_way(name: str) -> None:
         ("teal on dark", "18222b 17465c 1a7286 3ea39d 86ceb0 dcf3cd"),
         ("blue-orange", "2a63d6 e8640a"),
         ("blue-orange on dark", "5b97ff ff8a2b"),
+        ("orange", "ffffff e8640a"),
+        ("orange on dark", "0e141a ff8a2b"),
     ],
 )
 def test_the_project_s_own_scales_pass_through_their_stops(name: str, stops: str) -> None:
@@ -75,7 +78,8 @@ def test_a_blank_scale_is_one_grey_that_does_not_cover_a_photo() -> None:
     grey = table(BLANK)
     assert (grey == grey[0]).all()
     assert np.ptp(grey[0].astype(int)) < 20
-    assert not overlay_table(BLANK)[:, 3].any()
+    assert not strength(BLANK).any()
+    assert (over_grey(BLANK) == np.arange(256)[None, :, None]).all()
 
 
 def test_viridis_has_its_published_ends() -> None:
@@ -84,27 +88,33 @@ def test_viridis_has_its_published_ends() -> None:
 
 @pytest.mark.parametrize("name", [*SEQUENTIAL, *DIVERGING, BLANK])
 def test_tables_are_shared_and_cannot_be_written(name: str) -> None:
-    for colours, channels in ((table(name), 3), (overlay_table(name), 4)):
-        assert colours.shape == (256, channels)
+    for colours, shape in ((table(name), (256, 3)), (over_grey(name), (256, 256, 3))):
+        assert colours.shape == shape
         assert colours.dtype == np.uint8
         with pytest.raises(ValueError, match="read-only"):
             colours[0] = 0
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL + DIVERGING)
-def test_an_overlay_shows_the_photo_where_there_is_no_evidence(name: str) -> None:
-    colours = overlay_table(name)
-    alpha = colours[:, 3].astype(int)
-    np.testing.assert_array_equal(colours[:, :3], table(name))
-    assert alpha[-1] == 255
-    if name in DIVERGING:
-        assert alpha[0] == 255
-        assert max(alpha[127], alpha[128]) <= 16
-        assert np.all(np.diff(alpha[128:]) >= 0)
-        np.testing.assert_array_equal(alpha, alpha[::-1])
-    else:
-        assert alpha[0] == 0
-        assert np.all(np.diff(alpha) >= 0)
+@pytest.mark.parametrize("name", ["orange", "blue-orange", "blue-orange on dark"])
+def test_a_photo_shows_through_where_a_value_is_weak(name: str) -> None:
+    drawn = over_grey(name).astype(int)
+    zeros = [127, 128] if name != "orange" else [0]
+    for step in zeros:
+        np.testing.assert_array_equal(drawn[step], np.repeat(np.arange(256)[:, None], 3, axis=1))
+    # The stronger, the farther from the grey; 1 of rounding.
+    away = np.abs(drawn - drawn[zeros[-1]]).sum(axis=2)
+    assert np.diff(away[zeros[-1] :], axis=0).min() >= -3
+    assert away[255].min() > 150
+    # Light stays light, and dark dark: details can be seen in the strongest evidence, too.
+    assert np.diff(lightness(drawn[255].astype(float))).min() > -0.5
+    assert np.ptp(lightness(drawn[255].astype(float))) > 30
+
+
+def test_solidity_is_a_power_of_the_share_of_the_limit() -> None:
+    assert strength("orange")[[0, 51, 255]].tolist() == [0, pytest.approx(0.2**0.85), 1]
+    both = strength("blue-orange")
+    np.testing.assert_array_equal(both, both[::-1])
+    assert both[[127, 128, 255]].tolist() == [0, 0, 1]
 
 
 def test_plotly_scale_by_hand() -> None:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import cnnviz
 from cnnviz.attribution.methods import contrast_picture
 from cnnviz.cards import Preprocessing
-from cnnviz.colours import BLANK, overlay_table
+from cnnviz.colours import BLANK
 from cnnviz.drawing import (
     SIGNED,
     Shading,
     activation_shading,
     colour_limits,
-    map_layer,
+    common_limit,
+    in_grey,
     map_shading,
     picture_on_photo,
     shading,
@@ -108,7 +108,7 @@ def test_the_centre_of_the_evidence_is_that_of_the_spot(brightness: Any) -> None
         assert middle_x == pytest.approx(x, abs=0.1 * seen.width / 8)
 
 
-def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> None:
+def test_pixels_that_the_network_never_saw_are_grey(brightness: Any) -> None:
     network = brightness(fit="crop")
     photo = np.full((96, 400, 3), 180, np.uint8)
     photo[:40, 150:200] = 90
@@ -124,6 +124,33 @@ def test_pixels_that_the_network_never_saw_are_unchanged(brightness: Any) -> Non
 
 # --- Colours by hand ------------------------------------------------------------------------
 
+BLUE, ORANGE = (0x2A, 0x63, 0xD6), (0xE8, 0x64, 0x0A)
+
+
+def light(colour: Any) -> float:
+    return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
+
+
+def by_hand(grey: float, share: float) -> list[float]:
+    """A pixel, value by value, as https://www.w3.org/TR/compositing-1 defines the blend modes.
+
+    Args:
+        grey: of the photo, 0 to 255.
+        share: the value's share of the limit, below zero for evidence against.
+    """
+    end, alpha = (ORANGE if share > 0 else BLUE), abs(share) ** 0.85
+    hued = [part + grey - light(end) for part in end]
+    if min(hued) < 0:
+        hued = [grey + (part - grey) * grey / (grey - min(hued)) for part in hued]
+    if max(hued) > 255:
+        hued = [grey + (part - grey) * (255 - grey) / (max(hued) - grey) for part in hued]
+    once = [(1 - alpha) * grey + alpha * part for part in hued]
+    return [
+        (1 - 0.55 * alpha) * below + 0.55 * alpha * part
+        for below, part in zip(once, end, strict=True)
+    ]
+
+
 STRETCH = Preprocessing(height=8, width=8)
 
 
@@ -132,84 +159,66 @@ def a_map(values: Any, **fields: Any) -> ClassActivationMap:
     return ClassActivationMap(values, "cam", "conv", "cat", **{"score": 0.0, "bias": 0.0} | fields)
 
 
-def test_one_pixel_a_cell_by_hand() -> None:
-    """The largest evidence gets the table's end, none stays clear, and so does what is against."""
+@pytest.mark.parametrize("grey", [0, 30, 100, 200, 255])
+def test_one_pixel_a_cell_by_hand(grey: int) -> None:
+    """Orange for the class, blue against it, and the photo where there is nothing."""
+    photo = np.full((1, 5, 3), grey, np.uint8)
+    shares = np.array([1, -1, 0, 85 / 255, -63 / 127])
+    picture = cnnviz.overlay(photo, a_map([8 * shares]), STRETCH)
+    for column, share in enumerate(shares):
+        # A step of the scale is 1/127 of the limit, and has at most 255 × 1.55 / 127 of a colour.
+        np.testing.assert_allclose(picture[0, column], by_hand(grey, share), atol=2.1)
+    np.testing.assert_allclose(picture[0, 0], by_hand(grey, 1), atol=0.51)
+    np.testing.assert_allclose(picture[0, 1], by_hand(grey, -1), atol=0.51)
+    assert picture[0, 2].tolist() == [grey] * 3
+
+
+def test_signed_colours_in_numbers() -> None:
+    """Worked out with pencil and paper for a grey of 100 and the strongest of both."""
     photo = np.full((1, 3, 3), 100, np.uint8)
-    table = overlay_table("inferno")
-    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -4.0]]), STRETCH, opacity=0.5)
-    expected = 0.5 * 100 + 0.5 * table[255, :3].astype(float)
-    assert table[255, 3] == 255
-    np.testing.assert_allclose(picture[0, 0], expected, atol=0.6)
-    np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
+    picture = cnnviz.overlay(photo, a_map([[4.0, -4.0, 0.0]]), STRETCH)
+    # Orange has a light of 129.7: less 29.7 it is (202, 70, -20), which is clipped to
+    # (185, 75, 0); 0.55 of orange over it. Blue, of 94.55, plus 5.45: (47.45, 104.45, 219.45).
+    assert picture[0].tolist() == [[211, 89, 6], [44, 101, 216], [100, 100, 100]]
 
 
-def test_evidence_that_is_weaker_than_what_is_against_it_is_as_pale_as_it_is_weak() -> None:
-    """The scale ends at the largest absolute value, 9: of 255 steps 3 is the 85th."""
-    photo = np.full((1, 3, 3), 100, np.uint8)
-    table = overlay_table("inferno").astype(float)
-    picture = cnnviz.overlay(photo, a_map([[3.0, 0.0, -9.0]]), STRETCH, opacity=1)
-    assert table[85, 3] == round(255 * (1 / 3) ** 0.5)
-    expected = 100 + (table[85, :3] - 100) * table[85, 3] / 255
-    np.testing.assert_allclose(picture[0, 0], expected, atol=0.51)
-    np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
-
-
-def test_signed_evidence_has_two_ends() -> None:
-    photo = np.full((1, 3, 3), 100, np.uint8)
-    table = overlay_table("balance")
-    picture = cnnviz.overlay(photo, a_map([[4.0, 0.0, -4.0]]), STRETCH, signed=True, opacity=1)
-    np.testing.assert_array_equal(picture[0, 0], table[255, :3])
-    np.testing.assert_array_equal(picture[0, 2], table[0, :3])
-    np.testing.assert_array_equal(picture[0, 1], photo[0, 1])
-
-
-@pytest.mark.parametrize(
-    ("values", "steps"),
-    [
-        # The limits are -4 and 4: a value v has the step 255 (v + 4) / 8, rounded.
-        ([4.0, -2.0, 1.0, 0.5], [255, 64, 159, 143]),
-        ([2.0, -4.0, -1.0, -0.5], [191, 0, 96, 112]),
-    ],
-)
-def test_signed_limits_are_symmetric_around_zero(values: list[float], steps: list[int]) -> None:
-    """A map with more evidence on one side: the other side stays as pale as it is weak."""
-    photo = np.full((1, 4, 3), 100, np.uint8)
-    picture = cnnviz.overlay(photo, a_map([values]), STRETCH, signed=True, opacity=1)
-    table = overlay_table("balance").astype(float)
-    for column, step in enumerate(steps):
-        # The root of the distance from the middle, of 254 half steps, is how solid a colour is.
-        alpha = round(255 * ((abs(2 * step - 255) - 1) / 254) ** 0.5)
-        assert table[step, 3] == alpha
-        expected = 100 + (table[step, :3] - 100) * alpha / 255
-        np.testing.assert_allclose(picture[0, column], expected, atol=0.51)
-
-
-@pytest.mark.parametrize(
-    ("values", "signed"),
-    [
-        ([5.0, -25.1], True),
-        ([5.0, -25.0], False),
-        ([0.003, -0.45], True),
-        ([-1.0, -2.0], True),
-        ([0.0, -2.0], True),
-        ([1.0, 2.0], False),
-        ([4.0, -9.0], False),
-    ],
-    ids=str,
-)
-def test_both_signs_are_drawn_where_the_evidence_for_is_less_than_a_fifth(
-    values: list[float], signed: bool
-) -> None:
-    photo = np.full((1, 2, 3), 100, np.uint8)
-    cam = a_map([values])
-    largest = float(np.abs(cam.values).max())
-    expected = Shading(SIGNED, -largest, largest) if signed else Shading("inferno", 0, largest)
-    assert map_shading(cam) == expected == map_shading(cam, signed)
-    drawn, chosen, other = (
-        cnnviz.overlay(photo, cam, STRETCH, signed=choice) for choice in (None, signed, not signed)
+def test_opacity_is_between_the_grey_photo_and_the_full_colours() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (1, 3, 3), dtype=np.uint8)
+    cam = a_map([[4.0, -1.0, 2.0]])
+    none, half, full = (
+        cnnviz.overlay(photo, cam, STRETCH, opacity=opacity).astype(float)
+        for opacity in (0, 0.5, 1)
     )
-    np.testing.assert_array_equal(drawn, chosen)
-    assert (drawn != other).any()
+    np.testing.assert_array_equal(none, np.repeat(in_grey(photo)[..., None], 3, axis=2))
+    np.testing.assert_allclose(half, (none + full) / 2, atol=1)
+
+
+def test_a_photo_s_light_by_hand() -> None:
+    photo = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [10, 100, 200]]])
+    # 0.30, 0.59 and 0.11 of 255; 3 + 59 + 22.
+    assert in_grey(photo.astype(np.uint8)).tolist() == [[77, 150, 28, 255, 84]]
+
+
+def test_evidence_alone_is_as_pale_as_it_is_weak_beside_what_is_against_it() -> None:
+    """The scale ends at the largest absolute value, 9."""
+    photo = np.full((1, 3, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, a_map([[3.0, 0.0, -9.0]]), STRETCH, signed=False)
+    np.testing.assert_allclose(picture[0, 0], by_hand(100, 1 / 3), atol=0.51)
+    np.testing.assert_array_equal(picture[0, 1:], photo[0, 1:])
+
+
+def test_maps_of_several_classes_have_one_limit() -> None:
+    maps = [a_map([[3.0, -1.0]]), a_map([[0.5, -6.0]]), a_map([[99.0, 99.0]])]
+    # The last says nothing: it is the same everywhere.
+    limit = common_limit(maps)
+    assert limit == 6
+    assert common_limit(maps[2:]) is None
+    assert map_shading(maps[0], limit=limit) == Shading(SIGNED, -6, 6)
+    assert map_shading(maps[0], limit=limit, signed=False) == Shading("orange", 0, 6)
+    assert map_shading(maps[0], dark=True) == Shading("blue-orange on dark", -3, 3)
+    photo = np.full((1, 2, 3), 100, np.uint8)
+    picture = cnnviz.overlay(photo, maps[0], STRETCH, limit=limit)
+    np.testing.assert_allclose(picture[0, 0], by_hand(100, 0.5), atol=2.1)
 
 
 @pytest.mark.parametrize(
@@ -226,24 +235,17 @@ def test_both_signs_are_drawn_where_the_evidence_for_is_less_than_a_fifth(
     ],
     ids=str,
 )
-@pytest.mark.parametrize("signed", [None, False, True])
+@pytest.mark.parametrize("signed", [False, True])
 def test_a_map_that_says_nothing_is_not_drawn(
-    values: Any, fields: dict[str, Any], signed: bool | None
+    values: Any, fields: dict[str, Any], signed: bool
 ) -> None:
     photo = np.full((1, 2, 3), 100, np.uint8)
     cam = a_map(values, **fields)
     before = cam.values.copy()
     assert map_shading(cam, signed).colours == BLANK
-    picture = cnnviz.overlay(photo, cam, STRETCH, signed=signed, opacity=1)
+    picture = cnnviz.overlay(photo, cam, STRETCH, signed=signed)
     np.testing.assert_array_equal(picture, photo)
     np.testing.assert_array_equal(cam.values, before)
-
-
-def test_signed_colours_in_numbers() -> None:
-    """Blue below zero and red above it, with the numbers of Plotly's scale “balance”."""
-    photo = np.full((1, 3, 3), 100, np.uint8)
-    picture = cnnviz.overlay(photo, a_map([[4.0, -2.0, 0.0]]), STRETCH, signed=True, opacity=1)
-    assert picture[0].tolist() == [[60, 9, 17], [68, 124, 161], [100, 100, 100]]
 
 
 def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
@@ -251,12 +253,12 @@ def test_evidence_against_shows_only_on_a_signed_overlay() -> None:
     against = a_map([[-3.0, -3.0], [-3.0, -2.0]])
     unsigned = cnnviz.overlay(photo, against, STRETCH, signed=False)
     np.testing.assert_array_equal(unsigned, photo)
-    assert (cnnviz.overlay(photo, against, STRETCH, signed=True) != photo).any()
+    assert (cnnviz.overlay(photo, against, STRETCH) != photo).any()
 
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_map_of_zeros_does_not_change_the_photo(signed: bool) -> None:
-    photo = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    photo = np.random.default_rng(0).integers(0, 256, (9, 7, 1), dtype=np.uint8).repeat(3, axis=2)
     picture = cnnviz.overlay(photo, a_map(np.zeros((3, 3))), STRETCH, opacity=1, signed=signed)
     np.testing.assert_array_equal(picture, photo)
 
@@ -287,17 +289,17 @@ def test_any_photo_takes_any_map(
 
 def test_evidence_for_a_class_has_a_sequential_scale_that_begins_at_zero() -> None:
     values = np.array([[-8.0, 2.0], [np.nan, 4.0]], np.float32)
-    assert shading(values, signed=False) == Shading("inferno", 0, 8)
+    assert shading(values, signed=False) == Shading("orange", 0, 8)
     assert shading(-values, signed=False, colours="viridis") == Shading("viridis", 0, 8)
-    assert shading(np.maximum(values, 0), signed=False) == Shading("inferno", 0, 4)
-    assert shading(np.full((2, 2), -3.0), signed=False) == Shading("inferno", 0, 3)
-    assert shading(np.full((2, 2), np.nan), signed=False) == Shading("inferno", 0, 1)
+    assert shading(np.maximum(values, 0), signed=False) == Shading("orange", 0, 4)
+    assert shading(np.full((2, 2), -3.0), signed=False) == Shading("orange", 0, 3)
+    assert shading(np.full((2, 2), np.nan), signed=False) == Shading("orange", 0, 1)
 
 
 def test_signed_values_have_a_diverging_scale_centred_on_zero() -> None:
     values = np.array([[-8.0, 2.0], [np.nan, 4.0]], np.float32)
-    assert shading(values, signed=True) == Shading("balance", -8, 8)
-    assert shading(np.zeros((2, 2)), signed=True) == Shading("balance", -1, 1)
+    assert shading(values, signed=True) == Shading("blue-orange", -8, 8)
+    assert shading(np.zeros((2, 2)), signed=True) == Shading("blue-orange", -1, 1)
 
 
 def test_other_values_have_limits_of_their_own() -> None:
@@ -305,24 +307,6 @@ def test_other_values_have_limits_of_their_own() -> None:
     assert colour_limits(values, centred=False) == (-1, 3)
     assert colour_limits(values, centred=True) == (-3, 3)
     assert colour_limits(values, (-5, 6), centred=False) == (-5, 6)
-
-
-@given(
-    hnp.arrays(np.float32, (3, 4), elements=st.floats(width=32)),
-    st.sampled_from(["crop", "stretch", "pad"]),
-    st.sampled_from([None, False, True]),
-)
-def test_both_forms_of_a_layer_show_the_same(
-    values: np.ndarray, fit: str, signed: bool | None
-) -> None:
-    """The RGBA picture of files and the indexed one of pages."""
-    how = Preprocessing(height=8, width=8, fit=fit, crop_fraction=0.75)
-    layer = map_layer(a_map(values), 20, 30, how, signed=signed)
-    indexed, rgba = layer.table[layer.indices()], layer.rgba()
-    np.testing.assert_array_equal(indexed[..., 3], rgba[..., 3])
-    visible = rgba[..., 3] > 0
-    np.testing.assert_array_equal(indexed[visible], rgba[visible])
-    assert not visible[np.isnan(layer.values)].any()
 
 
 @pytest.mark.parametrize(

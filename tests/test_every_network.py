@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpus import builders, compatibility
+from corpus import builders, compatibility, converted
 from corpus.oracles import Snapshot, eager_outputs
 from corpus.photos import random_photo
 
@@ -364,6 +364,32 @@ def check_gradients(case: Case) -> None:
         assert np.abs(expected.gradients[path]).max() > 1e-4
 
 
+def check_traces(case: Case) -> None:
+    """To the last bit those with Keras's weights; ``case`` is a converted network.
+
+    Of the last layer, of one in the middle, and of the map of a class.
+    """
+    alone = converted.without_keras(case.network)
+    keras_s = converted.with_weights_of_keras(case.network)
+    nodes = list(passes.facts(alone).topology.nodes.values())
+    # The mean of a fully convolutional network's scores is no layer.
+    nodes = [node for node in nodes if node.grid and node.path]
+    for node in (nodes[len(nodes) // 2], nodes[-1]):
+        cell = [side // 2 for side in node.grid]
+        trace, expected = (
+            cnnviz.trace_value(network, case.photo, node.path, *cell)
+            for network in (alone, keras_s)
+        )
+        assert converted.as_text(trace) == converted.as_text(expected)
+        assert trace.result == pytest.approx(trace.value, abs=1e-5 * trace.largest)
+    if case.averages_maps or case.name in FLATTENED:
+        trace, expected = (
+            cnnviz.trace_class_map(network, case.photo, 0, 0, case.network.card.labels[0])
+            for network in (alone, keras_s)
+        )
+        assert converted.as_text(trace) == converted.as_text(expected)
+
+
 # --- One view on all layers -----------------------------------------------------------------
 
 
@@ -418,7 +444,7 @@ def test_every_answer_of_litert(name: str, lite: Callable[[str], Any]) -> None:
     """The same checks; TensorFlow gives gradients alone, where the weights do not show them."""
     # Nothing is compiled for it yet.
     case = replace(make_case(name), network=replace(lite(name), compiled={}))
-    for check in (check_gradients, *ANSWERS):
+    for check in (check_gradients, check_traces, *ANSWERS):
         check(case)
         assert check is check_maps or not case.network.compiled, check
     assert all(gradients for gradients, *_ in case.network.compiled)

@@ -14,10 +14,12 @@ from cnnviz.photos.preprocessing import picture_view
 from cnnviz.results import Box
 
 
-def test_the_region_of_a_crop_is_centred() -> None:
+def test_the_region_of_a_crop_is_centred_unless_the_card_says_where() -> None:
     crop = Preprocessing(height=10, width=20, fit="crop", crop_fraction=0.5)
     # The largest rectangle of that shape is 50 × 100; half of its sides are 25 × 50.
     assert astuple(seen_region(90, 100, crop)) == pytest.approx((25, 32.5, 50, 25))
+    moved = crop.model_copy(update={"crop_at": (1.0, 0.2)})
+    assert astuple(seen_region(90, 100, moved)) == pytest.approx((50, 13, 50, 25))
 
 
 def test_a_map_is_placed_on_the_cropped_part_alone() -> None:

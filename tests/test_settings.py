@@ -24,6 +24,7 @@ VALUES = {
     "CNNVIZ_UPLOADS": (" Off", False),
     "CNNVIZ_TRAINING": ("ON ", True),
     "CNNVIZ_REPLAY": ("/data/nets/mine_training", Path("/data/nets/mine_training")),
+    "CNNVIZ_LAN": ("on", True),
     "CNNVIZ_UPLOAD_MB": ("50", 50),
     "CNNVIZ_SESSION_UPLOADS_MB": ("60", 60),
     "CNNVIZ_ALL_UPLOADS_MB": ("70", 70),
@@ -31,7 +32,7 @@ VALUES = {
     "CNNVIZ_UNTRUSTED_PROCESSES": ("3", 3),
     "CNNVIZ_UNTRUSTED_GB": ("8", 8),
 }
-SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING", "CNNVIZ_METRICS")
+SWITCHES = ("CNNVIZ_TRUST", "CNNVIZ_UPLOADS", "CNNVIZ_TRAINING", "CNNVIZ_LAN", "CNNVIZ_METRICS")
 CHOICES = ("CNNVIZ_TENSORFLOW",)
 FOLDERS = ("CNNVIZ_MODELS", "CNNVIZ_CACHE", "CNNVIZ_REPLAY")
 DEPRECATED = {
@@ -61,6 +62,7 @@ def test_without_variables_the_defaults_hold() -> None:
         uploads=None,
         training=None,
         replay=None,
+        lan=False,
         upload_mb=200,
         session_uploads_mb=0,
         all_uploads_mb=1024,

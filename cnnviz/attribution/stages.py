@@ -9,16 +9,36 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.attribution.explanations import explain
 from cnnviz.networks import passes
+from cnnviz.networks.activations import highest_value
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import read_prediction
+from cnnviz.networks.receptive_fields import cell_fields
 from cnnviz.networks.stages import choose_stages
+from cnnviz.networks.topology import Topology
 from cnnviz.networks.values import Head, PassValues
 from cnnviz.networks.weights import class_weights
 from cnnviz.photos.preprocessing import PhotoInput, network_input
-from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, StageMaps
+from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, StageMaps, Units
 
-# Maps that are shown of each of at most five stages: they get smaller and more numerous.
-MAPS = (3, 5, 18, 42, 72)
+# Maps that are shown of each stage, by the number of stages: they get smaller and more numerous,
+# and together fill one screen.
+MAPS = {
+    0: (),
+    1: (35,),
+    2: (6, 24),
+    3: (4, 18, 36),
+    4: (3, 5, 27, 56),
+    5: (3, 5, 18, 42, 72),
+}
+# The same beside the outputs of a dense layer, which need a place too.
+MAPS_BESIDE_UNITS = {
+    0: (),
+    1: (25,),
+    2: (3, 24),
+    3: (4, 12, 27),
+    4: (3, 5, 18, 28),
+    5: (3, 5, 9, 14, 36),
+}
 # Classes whose maps come along, so that another one can be shown at once.
 CLASSES = 5
 # Terms of a class's score that are listed by themselves, and those that speak most for it.
@@ -53,9 +73,9 @@ def explain_stages(
     inputs = network_input(photo, network.card.preprocessing)
     values = passes.forward(network, inputs, [*paths, *units])
     kinds = {layer.path: layer.kind for layer in network.layers}
-    counts = MAPS[: len(paths)]
+    counts = (MAPS_BESIDE_UNITS if units else MAPS)[len(paths)]
     stages = tuple(
-        _strongest(path, kinds[path], values.layers[path][0], count)
+        _strongest(network, facts.topology, path, kinds[path], values.layers[path][0], count)
         for path, count in zip(paths, counts, strict=True)
     )
     logits = None if values.logits is None else values.logits[0]
@@ -68,20 +88,32 @@ def explain_stages(
     )
     return StagedExplanation(
         stages,
-        tuple(values.layers[path][0] for path in units),
+        tuple(Units(path, values.layers[path][0]) for path in units),
         explanation,
         terms,
         listed,
     )
 
 
-def _strongest(path: str, kind: str, maps: Floats, count: int) -> StageMaps:
+def _strongest(
+    network: Network, topology: Topology, path: str, kind: str, maps: Floats, count: int
+) -> StageMaps:
     """The ``count`` maps (h, w, k) of a layer (h, w, K) that vary most."""
     deviations = maps.std(axis=(0, 1))
     order = np.argsort(-deviations, kind="stable")[:count]
-    limits = float(maps.min()), float(maps.max())
-    shown = np.ascontiguousarray(maps[..., order])
-    return StageMaps(path, kind, maps.shape[-1], tuple(map(int, order)), shown, limits)
+    node = topology.nodes[path]
+    if path not in network.fields:
+        network.fields[path] = cell_fields(topology, path)
+    return StageMaps(
+        path,
+        kind,
+        maps.shape[-1],
+        tuple(map(int, order)),
+        np.ascontiguousarray(maps[..., order]),
+        (float(maps.min()), float(maps.max())),
+        highest_value(node.kind, node.settings),
+        network.fields[path],
+    )
 
 
 def _terms(

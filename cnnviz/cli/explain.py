@@ -86,15 +86,15 @@ def explain(
     """Show where in photos the network finds a class.
 
     Writes NAME.overlay.png, the map over the photo, and NAME.cam.npy, the raw signed map; the
-    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. Where the
-    evidence for the class is less than a fifth of that against it, the overlay shows both, in two
-    colours; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
+    contrastive method also NAME.contrast.png, its 8-bit picture at the size of the photo. The
+    overlay has the evidence for the class in orange and that against it in blue, over the photo in
+    grey; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
     files of an earlier run are replaced.
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
-    map is not drawn, or shows both. A run that was stopped goes on with --resume. On a Ray cluster
-    the workers write all files.
+    map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
+    that was stopped goes on with --resume. On a Ray cluster the workers write all files.
     """
     if ray is not None and as_json:
         raise typer.BadParameter(

@@ -73,14 +73,32 @@ def main(prog_name: str = "cnnviz") -> None:
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def start_app(context: typer.Context) -> None:
+def start_app(
+    context: typer.Context,
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan",
+            help="For a class: everybody in this machine's network can open the app, at an address "
+            "that is printed with its QR code. Uploads of models and trainings are then off, "
+            "unless CNNVIZ_UPLOADS and CNNVIZ_TRAINING turn them on.",
+        ),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", min=1, max=65535, help="The port of its address: 8501."),
+    ] = None,
+) -> None:
     """Open the web app.
 
-    Takes '--replay FOLDER', to watch a training again, and the options of 'streamlit run', such
-    as '--server.port 8600'.
+    Also takes '--replay FOLDER', to watch a training again, and the options of 'streamlit run',
+    such as '--server.headless true'.
     """
+    own = ["--lan"] if lan else []
+    if port is not None:
+        own += ["--server.port", str(port)]
     # This Python, and the user's own arguments.
-    command = [sys.executable, "-m", "cnnviz.ui", *context.args]
+    command = [sys.executable, "-m", "cnnviz.ui", *own, *context.args]
     if os.name == "posix":
         # The same process, so that it gets every signal itself.
         os.execv(sys.executable, command)  # nosec B606

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 
 from cnnviz.arrays import Bytes, Region
 from cnnviz.cards import Preprocessing
-from cnnviz.drawing import OPACITY, finite, map_layer
+from cnnviz.drawing import OPACITY, Shading, finite, in_grey, map_layer, map_shading
 from cnnviz.figures.frame import (
     BAR_SPACE,
     FAINT,
@@ -21,16 +24,18 @@ from cnnviz.figures.frame import (
     cell_hover,
     picture_drawing,
 )
-from cnnviz.figures.shading import colour_scale, data_uri, magnify, palette_png
+from cnnviz.figures.shading import colour_scale, data_uri, magnify
 from cnnviz.geometry import seen_region
 from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
 from cnnviz.results import ClassActivationMap
 
 _SLIDER_SPACE = 92
-# The longest side of a photo that is sent, that of an overlay, and what counts as tiny.
+# The longest side of a photo that is sent, that below a map, what counts as tiny, and the side to
+# which the pixels of a tiny one are enlarged.
 _PHOTO_SIDE = 1000
-_OVERLAY_SIDE = 400
+_COVERED_SIDE = 800
 _TINY_PHOTO = 100
+_SHARP_SIDE = 400
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def picture(photo: Bytes | Picture) -> Picture:
     height, width = photo.shape[:2]
     pixels = photo[..., 0] if photo.shape[-1] == 1 else photo[..., :3]
     if max(height, width) < _TINY_PHOTO:
-        sharp = magnify(pixels, round(_OVERLAY_SIDE / max(height, width)))
+        sharp = magnify(pixels, round(_SHARP_SIDE / max(height, width)))
         return Picture(data_uri(encode_png(sharp), "png"), height, width)
     source = data_uri(encode_jpeg(shrink(pixels, _PHOTO_SIDE)), "jpeg")
     return Picture(source, height, width)
@@ -69,16 +74,17 @@ def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
             keeps its pixels' edges. Or a ``picture`` of it.
         title: plain text.
     """
-    return _photo_drawing(picture(photo), title, above=0, below=8).figure()
+    shown = picture(photo)
+    return _photo_drawing(shown, shown.source, title, above=0, below=8).figure()
 
 
 def _photo_drawing(
-    shown: Picture, title: str, *, above: float, below: float, narrow: bool = False
+    shown: Picture, source: str, title: str, *, above: float, below: float, narrow: bool = False
 ) -> Drawing:
     height, width = shown.height, shown.width
     size = (HALF_PAGE, TALLEST_PICTURE)
     drawing = picture_drawing(title, width, height, size, above=above, below=below, narrow=narrow)
-    drawing.append("images", **_placed(shown.source, width, height))
+    drawing.append("images", **placed(source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
     drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
     return drawing
@@ -91,13 +97,15 @@ def map_overlay(
     *,
     title: str,
     unit: str,
-    signed: bool | None = None,
+    signed: bool = True,
+    limit: float | None = None,
+    dark: bool = False,
     narrow: bool = False,
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
-    The colours are those of ``drawing.overlay``. The raw value of each native cell is its
-    hover text. The slider works in the browser alone.
+    The picture is that of ``drawing.overlay``, over the photo in grey. The raw value of each native
+    cell is its hover text. The slider works in the browser alone.
 
     Args:
         photo: (H, W, 3) uint8, the original, or a ``picture`` of it.
@@ -106,33 +114,22 @@ def map_overlay(
         title: plain text.
         unit: what the colours mean, above the colour bar.
         signed: as in ``drawing.map_shading``.
+        limit: as in ``drawing.map_shading``.
+        dark: whether the page has a dark background.
         narrow: whether its place is a third of a wide page.
     """
     shown = picture(photo)
     height, width = shown.height, shown.width
-    region = seen_region(height, width, preprocessing)
-    scale = _OVERLAY_SIDE / max(height, width)
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    layer = map_layer(cam, *size, preprocessing, signed=signed)
-
-    drawing = _photo_drawing(shown, title, above=BAR_SPACE, below=_SLIDER_SPACE, narrow=narrow)
-    source = palette_png(layer.indices(), layer.table)
-    drawing.append("images", **_placed(source, width, height, above=True, opacity=OPACITY))
-    values = finite(cam.values)
-    cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
-    drawing.add(
-        "heatmap",
-        z=values,
-        x0=region.left + cell_width / 2,
-        dx=cell_width,
-        y0=region.top + cell_height / 2,
-        dy=cell_height,
-        customdata=np.moveaxis(np.indices(values.shape), 0, -1),
-        opacity=0,
-        **colour_scale(layer.shading, unit),
-        hoverongaps=False,
-        hovertemplate=cell_hover(cam.target, "%{customdata[0]}", "%{customdata[1]}"),
+    look = map_shading(cam, signed, limit=limit, dark=dark)
+    grey = grey_pixels(shown, _COVERED_SIDE)
+    source = pixels_uri(grey, shown)
+    drawing = _photo_drawing(
+        shown, source, title, above=BAR_SPACE, below=_SLIDER_SPACE, narrow=narrow
     )
+    source = covered(grey, shown, cam, preprocessing, look)
+    drawing.append("images", **placed(source, width, height, above=True, opacity=OPACITY))
+    region = seen_region(height, width, preprocessing)
+    drawing.add("heatmap", **clear_cells(cam, region), **colour_scale(look, unit))
     if _is_part(region, height, width):
         drawing.append(
             "shapes",
@@ -147,17 +144,67 @@ def map_overlay(
     return drawing.figure()
 
 
-def _placed(
-    source: str, width: float, height: float, *, above: bool = False, opacity: float = 1
+def clear_cells(cam: ClassActivationMap, region: Region) -> dict[str, Any]:
+    """A heatmap of a map's cells over a region of a photo that has only their values to show."""
+    values = finite(cam.values)
+    cell_height, cell_width = region.height / values.shape[0], region.width / values.shape[1]
+    return {
+        "z": values,
+        "x0": region.left + cell_width / 2,
+        "dx": cell_width,
+        "y0": region.top + cell_height / 2,
+        "dy": cell_height,
+        "customdata": np.moveaxis(np.indices(values.shape), 0, -1),
+        "opacity": 0,
+        "hoverongaps": False,
+        "hovertemplate": cell_hover(cam.target, "%{customdata[0]}", "%{customdata[1]}"),
+    }
+
+
+def grey_pixels(shown: Picture, longest: int) -> Bytes:
+    """The light of a picture, (h, w) uint8, no side over ``longest``; tiny pixels stay sharp."""
+    encoded = base64.b64decode(shown.source.partition(",")[2])
+    with Image.open(io.BytesIO(encoded)) as image:
+        return in_grey(shrink(np.asarray(image.convert("RGB")), longest))
+
+
+def covered(
+    grey: Bytes,
+    shown: Picture,
+    cam: ClassActivationMap,
+    preprocessing: Preprocessing,
+    look: Shading,
+) -> str:
+    """A photo in grey (h, w) with a map over it, as a data URI."""
+    height, width = grey.shape
+    layer = map_layer(cam, height, width, preprocessing, look)
+    return pixels_uri(layer.over(grey), shown)
+
+
+def pixels_uri(pixels: Bytes, shown: Picture) -> str:
+    """Pixels of a picture, changed, in a kind of file that suits it: a data URI."""
+    if max(shown.height, shown.width) < _TINY_PHOTO:
+        return data_uri(encode_png(pixels), "png")
+    return data_uri(encode_jpeg(pixels), "jpeg")
+
+
+def placed(
+    source: str,
+    width: float,
+    height: float,
+    *,
+    above: bool = False,
+    opacity: float = 1,
+    axes: tuple[str, str] = ("x", "y"),
 ) -> dict[str, Any]:
-    """A picture that fills the axes from (0, 0) to (width, height).
+    """A picture that fills two axes from (0, 0) to (width, height).
 
     Of two at the same position in the same layer Plotly draws only one.
     """
     return {
         "source": source,
-        "xref": "x",
-        "yref": "y",
+        "xref": axes[0],
+        "yref": axes[1],
         "x": 0,
         "y": 0,
         "sizex": width,

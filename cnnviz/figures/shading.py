@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 from numpy.typing import NDArray
-from PIL import Image
 
-from cnnviz.arrays import Bytes
 from cnnviz.colours import BLANK, plotly_scale, table
 from cnnviz.drawing import Shading
 from cnnviz.figures.frame import TEXT, plain_text
+
+# Pixels across the bar; a line on it, readable on light and on dark.
+_BAR = 12
+_LINE = "#5f6d79"
 
 
 def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, Any]:
     """A colour scale with its limits, and its bar along the top: ``letter`` as Plotly's min."""
     low, high = shading.limits
-    middle = 0.0 if low < 0 < high and low == -high else low / 2 + high / 2
-    ticks = [low, middle, high]
+    ticks = [low, 0.0, high] if low < 0 < high else [low, high]
     return {
         # Never by name: Streamlit replaces some colours, such as #000004, the first of inferno.
         "colorscale": plotly_scale(table(shading.colours)[::5]),
@@ -37,7 +37,7 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             # With its padding; a share of the plot's width, so that it fits into a narrow column.
             "lenmode": "fraction",
             "len": 0.8,
-            "thickness": 12,
+            "thickness": _BAR,
             "x": 0,
             "xanchor": "left",
             "xpad": 34,
@@ -46,21 +46,13 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             "yanchor": "bottom",
             "ypad": 6,
             "outlinewidth": 0,
-            "ticks": "",
+            # Lines across the bar: zero is one of them.
+            "ticks": "inside",
+            "ticklen": _BAR,
+            "tickwidth": 1.5,
+            "tickcolor": _LINE,
         },
     }
-
-
-def palette_png(indices: Bytes, colours: Bytes) -> str:
-    """A PNG picture of (h, w) indices into colours (256, 4).
-
-    One byte a pixel and a palette: a third of the size of RGBA, and of the time.
-    """
-    image = Image.fromarray(indices, "P")
-    image.putpalette(colours[:, :3].tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3, transparency=colours[:, 3].tobytes())
-    return data_uri(buffer.getvalue(), "png")
 
 
 def data_uri(data: bytes, kind: str) -> str:

@@ -36,6 +36,26 @@ def is_known(name: str) -> bool:
     return _plain(name) in {*_WITH_SETTINGS, *_SIMPLE, "softmax", "logsoftmax"}
 
 
+def highest_value(kind: str, settings: dict[str, Any] | None) -> float | None:
+    """The largest value that a layer can give because its ReLU is cut off; None without one.
+
+    Args:
+        kind: the layer's class.
+        settings: of the layer, by Keras's names.
+    """
+    settings = settings or {}
+    if kind == "ReLU":
+        own = settings
+    else:
+        own = settings.get("activation") or {}
+        if _plain(str(own.get("kind", ""))) == "relu6":
+            return 6.0
+        if _plain(str(own.get("kind", ""))) != "relu":
+            return None
+    highest = own.get("max_value")
+    return None if highest is None else float(highest)
+
+
 def activate(name: str, settings: dict[str, Any], x: float, cell: Floats | None) -> Activated:
     """Applies an activation to one value.
 

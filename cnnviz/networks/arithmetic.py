@@ -22,7 +22,7 @@ from cnnviz.networks.steps import own_activation, step
 from cnnviz.networks.structure import no_output
 from cnnviz.networks.sums import Cell, Reading, Sum, channel_sums, make_sum
 from cnnviz.networks.topology import Node, Topology
-from cnnviz.networks.trace_weights import trace_weights
+from cnnviz.networks.trace_weights import TraceWeights
 from cnnviz.photos.preprocessing import NetworkView, PhotoInput, network_input
 from cnnviz.results import Box
 from cnnviz.traces import ReceptiveField, TraceInput, TraceStep, TraceTerm, ValueTrace
@@ -74,7 +74,7 @@ def _trace_layer(
     sources = topology.inputs(core)
     mixed = [topology.inputs(each)[0] for each in after if mixes_channels(each)]
     maps = _run(network, topology, photo, [node, core, *sources, *mixed])
-    reading = Reading(core, sources, maps, trace_weights(network, core.path))
+    reading = Reading(core, sources, maps, TraceWeights(network, core.path))
     summed = make_sum(reading, cell) if activation_is_known(core) else None
     total = float(maps[core.path][cell]) if summed is None else summed.total()
     steps = [] if summed is None else _own_steps(reading, cell, total)
@@ -83,7 +83,7 @@ def _trace_layer(
             continue
         before = steps[-1].value if steps else total
         channels = maps[each.inputs[0]][cell[:2]] if mixes_channels(each) else None
-        steps.append(step(each, before, cell, channels, trace_weights(network, each.path)))
+        steps.append(step(each, before, cell, channels, TraceWeights(network, each.path)))
     terms, others, rest = list_terms(summed)
     row, column, channel = cell
     own = maps[node.path]

@@ -15,8 +15,7 @@ from cnnviz.cards import (
 from cnnviz.networks.structure import ModelStructure, Shape
 
 _DESCRIPTION = (
-    "A saved Keras model without a card: its class names and the way a photo becomes its input are "
-    "inferred."
+    "A saved Keras model: its class names and the way a photo becomes its input are inferred."
 )
 _SUBCLASSED = (
     "A subclassed model (a Python class of its own): its layers and filters can be shown, and "

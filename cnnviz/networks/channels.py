@@ -15,20 +15,28 @@ class ChannelRanking:
     """The strength of each of K channels; every array is (K,).
 
     Attributes:
+        deviation: the standard deviation over the cells: how much a map differs from place to
+            place.
         peak: the largest value.
         mean: the mean value.
         active: the share of cells that are not zero, 0 to 1.
         dead: indices of the channels that are zero everywhere, in order.
     """
 
+    deviation: Floats
     peak: Floats
     mean: Floats
     active: Floats
     dead: tuple[int, ...]
 
     def order(self, by: str = "peak") -> NDArray[np.intp]:
-        """Channel indices (K,), the strongest first, by ``peak``, ``mean`` or ``active``."""
-        strength = {"peak": self.peak, "mean": self.mean, "active": self.active}[by]
+        """Channel indices (K,), the largest first, by one of the attributes that are arrays."""
+        strength = {
+            "deviation": self.deviation,
+            "peak": self.peak,
+            "mean": self.mean,
+            "active": self.active,
+        }[by]
         return np.argsort(-strength, kind="stable")
 
 
@@ -37,4 +45,7 @@ def rank_channels(maps: Floats) -> ChannelRanking:
     cells = maps.reshape(-1, maps.shape[-1])
     active = np.count_nonzero(cells, axis=0) / len(cells)
     dead = tuple(int(channel) for channel in np.flatnonzero(active == 0))
-    return ChannelRanking(cells.max(axis=0), cells.mean(axis=0), active, dead)
+    # Of a channel with a value that is infinite nothing can be said.
+    with np.errstate(invalid="ignore"):
+        deviation, peak, mean = cells.std(axis=0), cells.max(axis=0), cells.mean(axis=0)
+    return ChannelRanking(deviation, peak, mean, active, dead)

@@ -28,7 +28,8 @@ from cnnviz.cards import ModelCard
 from cnnviz.errors import StorageError
 from cnnviz.networks.structure import ModelStructure
 from cnnviz.networks.values import GraphFacts, View
-from cnnviz.networks.weights import LayerWeights, StoredWeights
+from cnnviz.networks.weight_files import StoredWeights
+from cnnviz.networks.weights import LayerWeights
 from cnnviz.settings import read_settings
 from cnnviz.storage import (
     UNFINISHED,
@@ -44,7 +45,7 @@ from cnnviz.storage import (
 
 # To be raised with each change of what is in an entry, of how it is made, or of what cnnviz reads
 # from a model for it: structure, head, scaling, topology.
-_FORMAT = 3
+_FORMAT = 4
 # What made an entry, and what runs it: another version of any of them makes another entry.
 _PACKAGES = ("ai-edge-litert", "keras", "tensorflow", "tensorflow-cpu")
 # All entries together; the one that was used longest ago goes first.
@@ -96,8 +97,7 @@ class ModelFacts:
         damaged: paths of the layers that hold a weight that is not a number.
         scaling: what ``input_scaling.find_scaling`` found.
         inputs: paths of the layers whose output is the picture itself.
-        weights: where the weights of convolutions, and of the dense layers at the end, are in the
-            file.
+        weights: where the weights of each layer that has some are in the file.
         graph: how the network ends, and which convolution made which maps.
     """
 

@@ -29,7 +29,7 @@ from cnnviz.networks.card_inference import infer_card
 from cnnviz.networks.conversions import Converted
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import ModelSource, Network
-from cnnviz.networks.weights import changed_in_use
+from cnnviz.networks.weight_files import changed_in_use
 from cnnviz.shipped_models import shipped
 from cnnviz.storage import HashedFile, hash_file, read_small_file
 

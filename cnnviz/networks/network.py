@@ -15,6 +15,7 @@ from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.structure import ModelStructure
 from cnnviz.networks.values import View
 from cnnviz.results import LayerInfo
+from cnnviz.traces import CellFields
 
 if TYPE_CHECKING:
     import keras
@@ -82,6 +83,9 @@ class Network:
     converted: Converted | None = field(default=None, compare=False, repr=False)
     # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
     compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
+
+    # What `stages` has found out about layers, which does not depend on a photo.
+    fields: dict[str, CellFields | None] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
         # A compiled pass belongs to this process.

@@ -6,7 +6,7 @@ from cnnviz.networks import activations
 from cnnviz.networks.topology import Node, Topology
 
 # They leave values as they are in inference mode.
-_IDENTITIES = frozenset(
+IDENTITIES = frozenset(
     [
         "ActivityRegularization",
         "AlphaDropout",
@@ -72,7 +72,7 @@ def is_identity(node: Node) -> bool:
         return False
     # Augmentation is for training alone; RandomCrop goes on to crop.
     augments = node.kind.startswith("Random") and node.kind != "RandomCrop"
-    return node.kind in _IDENTITIES or augments
+    return node.kind in IDENTITIES or augments
 
 
 def acts_alone(node: Node, topology: Topology) -> bool:

@@ -29,9 +29,13 @@ from cnnviz.networks.windows import (
     rearranged,
     windows,
 )
+from cnnviz.traces import CellFields
 
 # (h, w), or (K,).
 Mask = NDArray[Any]
+
+# Cells from which a distance can be told at both ends.
+_FEWEST_CELLS = 4
 
 GLOBAL_POOLINGS = (
     "GlobalAveragePooling1D",
@@ -121,6 +125,57 @@ def receptive_field(
     height, width, _ = topology.nodes[topology.source].grid or (1, 1, 1)
     found = needed.get(topology.source)
     return (np.zeros((height, width), bool) if found is None else found.cells), exact
+
+
+def cell_fields(topology: Topology, path: str) -> CellFields | None:
+    """The receptive fields of all cells of a layer, where they are all of one size and distance.
+
+    They follow from the cells at the two ends of the diagonal, whose fields are cut off at one
+    edge only, and are compared with that of a cell in the middle.
+
+    Args:
+        topology: of the network.
+        path: of a call that gives maps.
+    """
+    height, width, _ = topology.nodes[path].grid or (1, 1, 1)
+    if min(height, width) < _FEWEST_CELLS:
+        return None
+
+    def edges(row: int, column: int) -> list[tuple[int, int]] | None:
+        pixels, exact = receptive_field(topology, path, row, column, None)
+        found = [np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0)]
+        if not exact or not all(len(each) for each in found):
+            return None
+        return [(int(each[0]), int(each[-1]) + 1) for each in found]
+
+    last = (height - 1, width - 1)
+    cells = [(0, 0), (1, 1), (last[0] - 1, last[1] - 1), last, (height // 2, width // 2)]
+    found = [edges(*cell) for cell in cells]
+    rows, columns, _ = topology.nodes[topology.source].grid or (1, 1, 1)
+    known = [each for each in found if each is not None]
+    if len(known) < len(cells):
+        return None
+    vertical = _line([each[0] for each in known], [cell[0] for cell in cells], rows)
+    horizontal = _line([each[1] for each in known], [cell[1] for cell in cells], columns)
+    if vertical is None or horizontal is None:
+        return None
+    (top, down, tall), (left, across, wide) = vertical, horizontal
+    return CellFields((top, left), (down, across), (tall, wide), (rows, columns))
+
+
+def _line(edges: list[tuple[int, int]], cells: list[int], size: int) -> tuple[int, int, int] | None:
+    """Start, step and length of fields along one axis, from the edges of those of five cells."""
+    if all(edge == (0, size) for edge in edges):
+        return 0, 0, size
+    (_, first), (_, second), (before, _), (last, _), _ = edges
+    # The end of a field in the beginning, and its start at the end, are not cut off.
+    step = second - first if second < size else last - before
+    start, end = last - cells[3] * step, first
+    for cell, (low, high) in zip(cells, edges, strict=True):
+        whole = start + cell * step, end + cell * step
+        if (max(whole[0], 0), min(whole[1], size)) != (low, high):
+            return None
+    return start, step, end - start
 
 
 def _all_of(topology: Topology, node: Node) -> list[Needed]:

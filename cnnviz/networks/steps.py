@@ -13,6 +13,7 @@ from cnnviz.networks.activations import activate
 from cnnviz.networks.pointwise import MERGING, is_identity
 from cnnviz.networks.topology import Node
 from cnnviz.networks.trace_weights import TraceWeights
+from cnnviz.networks.weight_files import WeightName
 from cnnviz.traces import TraceStep
 
 Cell = tuple[int, int, int]
@@ -172,7 +173,7 @@ def _constant(value: Any, at: Cell, node: Node) -> float:
     return float(array.reshape(sides)[place])
 
 
-def _one(weights: TraceWeights, name: str, node: Node, at: Cell, default: float) -> float:
+def _one(weights: TraceWeights, name: WeightName, node: Node, at: Cell, default: float) -> float:
     """A weight's number for one cell; the default where the layer has none."""
     weight = weights.read(name)
     return default if weight is None else _constant(weight, at, node)

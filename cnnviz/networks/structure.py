@@ -83,6 +83,11 @@ def without_call_numbers(path: str) -> str:
     return re.sub(r"#\d+(?=/|$)", "", path)
 
 
+def layer_at(path: str, layers: Container[str]) -> str:
+    """The path of a layer, from its own path or from that of one of its calls."""
+    return path if path in layers else without_call_numbers(path)
+
+
 def no_such_layer(path: str, paths: Iterable[str]) -> LayerError:
     """The error for a path that is none of ``paths``; it names similar ones."""
     known = list(paths)

@@ -17,6 +17,7 @@ from cnnviz.networks.pointwise import MERGING
 from cnnviz.networks.receptive_fields import GLOBAL_POOLINGS, REDUCTIONS, reduces_cells
 from cnnviz.networks.topology import Node
 from cnnviz.networks.trace_weights import TraceWeights
+from cnnviz.networks.weight_files import WeightName
 from cnnviz.networks.windows import (
     CONVOLUTIONS,
     CROPPINGS,
@@ -203,7 +204,7 @@ def _filter(reading: Reading, source: Node, channel: int) -> tuple[Floats, Seque
     return _kernel(reading, "kernel", channel), slice(start, start + size)
 
 
-def _kernel(reading: Reading, name: str, channel: int | None = None) -> Floats:
+def _kernel(reading: Reading, name: WeightName, channel: int | None = None) -> Floats:
     """A kernel with two spatial axes: one of a 1-D convolution gets a second."""
     kernel = reading.weights.read(name, channel)
     if kernel is None:

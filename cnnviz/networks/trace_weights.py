@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import LayerError
 from cnnviz.networks.network import Network
+from cnnviz.networks.weight_files import WeightName
+from cnnviz.networks.weights import read_weight
 
 
 @dataclass(frozen=True)
@@ -17,42 +17,28 @@ class TraceWeights:
     """The weights of one layer, as float64.
 
     Attributes:
-        layer: the layer.
+        network: the network.
+        path: of the layer, or of one of its calls; an operation that is no layer has no weights.
         kept: the weights that were read as a whole, by name.
     """
 
-    layer: Any
-    kept: dict[str, Floats] = field(default_factory=dict)
+    network: Network
+    path: str
+    kept: dict[WeightName, Floats | None] = field(default_factory=dict)
 
-    def read(self, name: str, channel: int | None = None) -> Floats | None:
+    def read(self, name: WeightName, channel: int | None = None) -> Floats | None:
         """A weight, or its part for one index of the last axis; None if there is none.
 
-        Args:
-            name: Keras's attribute, such as ``kernel``.
-            channel: an index of the last axis. To copy one column of a large dense layer costs
-                nothing, to copy all of it may take longer than to run the network.
+        Raises:
+            ModelError: as for ``read_weight``.
         """
-        weight = getattr(self.layer, name, None)
-        if weight is None or not hasattr(weight, "shape"):
-            return None
         if channel is not None and name not in self.kept:
-            part = weight[..., channel : channel + 1]
-            return np.asarray(part).astype(np.float64)[..., 0]
+            return _precise(read_weight(self.network, self.path, name, channel))
         if name not in self.kept:
-            self.kept[name] = np.asarray(weight).astype(np.float64)
-        return self.kept[name] if channel is None else self.kept[name][..., channel]
+            self.kept[name] = _precise(read_weight(self.network, self.path, name))
+        weight = self.kept[name]
+        return weight if weight is None or channel is None else weight[..., channel]
 
 
-def trace_weights(network: Network, path: str) -> TraceWeights:
-    """The weights of the layer at a path, or at the path of one of its calls.
-
-    An operation that is no layer has none.
-    """
-    # First the model: it is what starts Keras, or refuses it in a process without TensorFlow.
-    model = network.model
-    from cnnviz.networks.keras_models import find
-
-    try:
-        return TraceWeights(find(model, path))
-    except LayerError:
-        return TraceWeights(None)
+def _precise(weight: Floats | None) -> Floats | None:
+    return None if weight is None else weight.astype(np.float64)

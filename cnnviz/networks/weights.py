@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import os
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.errors import LayerError, ModelError
-from cnnviz.networks.structure import no_such_layer, without_call_numbers
+from cnnviz.errors import LayerError
+from cnnviz.networks.structure import layer_at, no_such_layer
 from cnnviz.networks.values import Head
-from cnnviz.storage import FileIdentity, identity_of
+from cnnviz.networks.weight_files import WEIGHTS, WeightName, read_stored
 
 if TYPE_CHECKING:
     from cnnviz.networks.network import Network
-
-# The member of a .keras file with the weights.
-_WEIGHTS = "model.weights.h5"
-
-
-@dataclass(frozen=True)
-class StoredWeights:
-    """The names of a layer's weights in a model's HDF5 file; as in ``LayerWeights``."""
-
-    kernel: str
-    bias: str | None = None
-    pointwise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,126 +72,78 @@ def layer_weights(network: Network, path: str) -> LayerWeights | None:
 
     Raises:
         LayerError: there is no such layer.
-        ModelError: the network's file cannot be read any more, or is another one now.
+        ModelError: as for ``read_weight``.
     """
-    converted = network.converted
-    if converted is None:
-        return _weights_in_model(network, path)
-    name = without_call_numbers(path)
-    layers = {layer.path: layer for layer in network.layers}
+    layers = [layer.path for layer in network.layers]
+    name = layer_at(path, layers)
     if name not in layers:
         raise no_such_layer(path, layers)
-    stored = converted.facts.weights.get(name)
-    if stored is None:
-        # Such as the dense layer of another output than the converted one.
-        return _weights_in_model(network, path) if layers[name].parameters else None
-    if name in converted.kept:
-        return converted.kept[name]
-    try:
-        with open_weights(converted.model, converted.identity) as file:
-
-            def read(dataset: str | None) -> Floats | None:
-                return None if dataset is None else np.asarray(file[dataset], np.float32)
-
-            kernel = np.asarray(file[stored.kernel], np.float32)
-            weights = LayerWeights(kernel, read(stored.bias), read(stored.pointwise))
-    except (LookupError, OSError, zipfile.BadZipFile) as error:
-        raise ModelError(f"The weights in {converted.model.name} cannot be read.") from error
+    kept = {} if network.converted is None else network.converted.kept
+    if name in kept:
+        return kept[name]
+    kernel = read_weight(network, name, "depthwise_kernel")
+    if kernel is None:
+        kernel = read_weight(network, name, "kernel")
+    if kernel is None:
+        return None
+    others = (read_weight(network, name, other) for other in ("bias", "pointwise_kernel"))
+    weights = LayerWeights(
+        np.asarray(kernel, np.float32),
+        *(None if other is None else np.asarray(other, np.float32) for other in others),
+    )
     # Every map of a class needs them again.
-    if path in converted.facts.graph.head.dense_layers:
-        converted.kept[name] = weights
+    if network.converted and path in network.converted.facts.graph.head.dense_layers:
+        kept[name] = weights
     return weights
 
 
-def _weights_in_model(network: Network, path: str) -> LayerWeights | None:
-    # First the model: it is what starts Keras.
+def read_weight(
+    network: Network, path: str, name: WeightName, index: int | None = None
+) -> Floats | None:
+    """A weight of a layer, in the precision of the network; None if there is none.
+
+    That of a converted network is read from its file, unless it is not there as it is.
+
+    Args:
+        network: the network.
+        path: of a layer, or of one of its calls; an operation that is no layer has no weights.
+        name: of the weight.
+        index: of the last axis, for that part alone: to read one column of a large dense layer
+            costs little, to read all of it may take longer than to run the network.
+
+    Raises:
+        ModelError: the network's file cannot be read any more, or is another one now.
+    """
+    layers = {layer.path for layer in network.layers}
+    layer = layer_at(path, layers)
+    converted = network.converted
+    if converted is not None:
+        stored = converted.facts.weights.get(layer, {})
+        if name not in stored:
+            return None
+        where = stored[name]
+        if where is not None:
+            return read_stored(converted.model, converted.identity, where, index)
+    elif layer not in layers:
+        return None
+    # First the model: it is what starts Keras, or refuses it in a process without TensorFlow.
     model = network.model
     from cnnviz.networks.keras_models import find
 
-    return model_weights(find(model, path))
+    weight = _weight_in(find(model, layer), name)
+    if weight is None or index is None:
+        return None if weight is None else np.asarray(weight)
+    return np.asarray(weight[..., index : index + 1])[..., 0]
 
 
-def model_weights(layer: Any) -> LayerWeights | None:
-    """The weights of a Keras layer; None of one without a kernel."""
-    kernel = getattr(layer, "depthwise_kernel", None)
-    if kernel is None:
-        kernel = getattr(layer, "kernel", None)
-    if kernel is None:
-        return None
+def weights_in(layer: Any) -> dict[WeightName, Any]:
+    """The weights of a Keras layer that cnnviz reads, as Keras gives them."""
+    weights = {name: _weight_in(layer, name) for name in WEIGHTS}
+    return {name: weight for name, weight in weights.items() if weight is not None}
+
+
+def _weight_in(layer: Any, name: WeightName) -> Any | None:
     # SpectralNormalization has the kernel of the layer in it, but not its bias.
-    bias = getattr(getattr(layer, "layer", layer), "bias", None)
-    return LayerWeights(
-        np.asarray(kernel, np.float32),
-        *(
-            None if weight is None else np.asarray(weight, np.float32)
-            for weight in (bias, getattr(layer, "pointwise_kernel", None))
-        ),
-    )
-
-
-@contextmanager
-def open_weights(path: Path, identity: FileIdentity | None = None) -> Iterator[h5py.File]:
-    """The weights in a model's file, ``.keras`` or ``.h5``, of somebody whom one trusts.
-
-    Args:
-        path: the file.
-        identity: of the file that it must still be; None if that does not matter.
-
-    Raises:
-        ModelError: it is another file now, or was written to.
-        OSError: the file is not there, or is none of these.
-    """
-    with path.open("rb") as opened:
-        # What was opened is read to its end, whatever gets its name meanwhile.
-        _check_identity(opened, path, identity)
-        with h5py.File(_weights(opened)) as file:
-            yield file
-        _check_identity(opened, path, identity)
-
-
-def _check_identity(file: IO[bytes], path: Path, identity: FileIdentity | None) -> None:
-    if identity is not None and identity_of(os.fstat(file.fileno())) != identity:
-        raise changed_in_use(path)
-
-
-def changed_in_use(path: Path) -> ModelError:
-    """The error for a model whose file is not the one any more that was loaded."""
-    return ModelError(f"{path.name} was changed while it was in use. Load it again.")
-
-
-def _weights(file: IO[bytes]) -> IO[bytes]:
-    """The HDF5 file in a ``.keras`` file; a file of another kind itself."""
-    if not zipfile.is_zipfile(file):
-        return file
-    with zipfile.ZipFile(file) as archive:
-        return io.BytesIO(archive.read(_WEIGHTS))
-
-
-def stored_weights(path: Path, wanted: dict[str, LayerWeights]) -> dict[str, StoredWeights]:
-    """Finds the weights of layers in a model's file by their values.
-
-    Raises:
-        LookupError: the file does not hold them as they are.
-    """
-    datasets: dict[tuple[int, ...], list[tuple[str, Floats]]] = {}
-    with open_weights(path) as file:
-
-        def add(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
-                datasets.setdefault(item.shape, []).append((name, np.asarray(item, np.float32)))
-
-        file.visititems(add)
-
-    def find(values: Floats) -> str:
-        for name, candidate in datasets.get(values.shape, []):
-            if np.array_equal(candidate, values):
-                return name
-        raise LookupError("the weights of a layer are not in the file as they are")
-
-    def find_any(values: Floats | None) -> str | None:
-        return None if values is None else find(values)
-
-    return {
-        path: StoredWeights(find(layer.kernel), find_any(layer.bias), find_any(layer.pointwise))
-        for path, layer in wanted.items()
-    }
+    holder = getattr(layer, "layer", layer) if name == "bias" else layer
+    weight = getattr(holder, name, None)
+    return weight if hasattr(weight, "shape") else None

@@ -12,7 +12,15 @@ import numpy as np
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
-from cnnviz.results import Explanation, Filters, LayerInfo, Outline, Prediction, WeightStatistics
+from cnnviz.results import (
+    Explanation,
+    Filters,
+    LayerCall,
+    LayerInfo,
+    Outline,
+    Prediction,
+    WeightStatistics,
+)
 from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, ValueTrace
 
 if TYPE_CHECKING:
@@ -93,7 +101,7 @@ def _staged_fits(staged: StagedExplanation) -> bool:
             and all(0 <= channel < stage.channels for channel in stage.order)
             for stage in staged.stages
         )
-        and all(_is_filled(units, 1) for units in staged.units)
+        and all(_is_filled(units.values, 1) for units in staged.units)
         and (not terms or [one.target for one in terms] == classes)
         and all(len(one.order) == len(one.terms) for one in terms)
         and (staged.listed is None) == (not terms)
@@ -132,10 +140,23 @@ def _outline_fits(outline: Outline) -> bool:
     return (
         len(outline.input_shape) == 4
         and all(map(_layer_fits, outline.layers))
+        and _calls_fit(outline.calls)
         and len(outline.methods) > 0
         and METHODS.keys() >= set(outline.methods)
         and all(count > 0 for count in outline.outputs.values())
     )
+
+
+def _calls_fit(calls: tuple[LayerCall, ...]) -> bool:
+    """Whether each call has a path of its own, and takes the outputs of earlier ones alone."""
+    earlier: set[str] = set()
+    for call in calls:
+        if call.path in earlier or not earlier.issuperset(call.inputs):
+            return False
+        if min(call.shape or (), default=0) < 0:
+            return False
+        earlier.add(call.path)
+    return True
 
 
 def _trace_fits(trace: ValueTrace) -> bool:

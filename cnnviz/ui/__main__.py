@@ -1,4 +1,4 @@
-"""Starts the app: ``python -m cnnviz.ui [--replay FOLDER] [options of "streamlit run"]``.
+"""Starts the app: ``python -m cnnviz.ui [--lan] [--replay FOLDER] [options of "streamlit run"]``.
 
 The worker processes start first, so that they are ready as early as possible. Then the server
 starts with what it needs to answer; what the pages need is imported while a browser loads its
@@ -21,14 +21,18 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 def main() -> None:
     """Starts the workers, then Streamlit's own server on ``app.py``."""
+    options = take_own_options(sys.argv[1:])
     try:
         check_tensorflow()
+        if read_settings().lan:
+            from cnnviz.ui.web import lan
+
+            lan.listen(options)
     except CnnvizError as error:
         sys.exit(f"Error: {error}")
     exit_normally_on_signals()
     map_large_arrays()
     use_one_blas_thread()
-    options = take_replay(sys.argv[1:])
     # Nothing that is imported is garbage. `page_imports` switches it on again.
     gc.disable()
     from cnnviz.serving import temporary_folders, workers
@@ -52,13 +56,16 @@ def exit_normally_on_signals() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
-def take_replay(words: list[str]) -> list[str]:
-    """Takes ``--replay FOLDER`` out of the options, and returns the rest, for Streamlit."""
+def take_own_options(words: list[str]) -> list[str]:
+    """Takes the options that are not Streamlit's, as settings, and returns the rest."""
     parser = argparse.ArgumentParser("python -m cnnviz.ui", add_help=False, allow_abbrev=False)
     parser.add_argument("--replay", metavar="FOLDER", help="of a training")
+    parser.add_argument("--lan", action="store_true")
     own, rest = parser.parse_known_args(words)
     if own.replay is not None:
         os.environ["CNNVIZ_REPLAY"] = own.replay
+    if own.lan:
+        os.environ["CNNVIZ_LAN"] = "on"
     return rest
 
 

@@ -17,10 +17,10 @@ from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.traces import StagedExplanation
+from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
@@ -45,7 +45,7 @@ def filters(model: ModelFile, layer: str) -> Filters:
 def activations(model: ModelFile, card: ModelCard | None, photo: LoadedPhoto, layer: str) -> Floats:
     """A layer's output for a photo: (h, w, K), or (K,)."""
     return _retried(
-        lambda text: _activations(model, card, photo.key, layer, photo, text),
+        lambda text: _activations(model, card, photo.seen_key, layer, photo, text),
         "Running the photo through the network",
     )
 
@@ -60,7 +60,7 @@ def explanation(
 ) -> Explanation:
     """The prediction for a photo, and a map for each target or for the predicted class."""
     return _retried(
-        lambda text: _explanation(model, card, photo.key, targets, method, layer, photo, text),
+        lambda text: _explanation(model, card, photo.seen_key, targets, method, layer, photo, text),
         "Looking for the evidence in the photo",
     )
 
@@ -69,17 +69,57 @@ def staged(
     model: ModelFile,
     card: ModelCard | None,
     photo: LoadedPhoto,
+    targets: tuple[str, ...] = (),
 ) -> StagedExplanation:
-    """The strongest maps of a few layers, and the maps of the five likeliest classes."""
+    """The strongest maps of a few layers, and maps of classes, or of the five likeliest."""
     return _retried(
-        lambda text: _staged(model, card, photo.key, photo, text),
+        lambda text: _staged(model, card, photo.seen_key, targets, photo, text),
         "Running the photo through the network",
+    )
+
+
+def trace_value(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    layer: str,
+    row: int,
+    column: int,
+    channel: int,
+) -> ValueTrace:
+    """Where one value of a layer comes from; its field on the photo is left out."""
+    place = layer, row, column, channel
+    return _retried(
+        lambda text: _trace_value(model, card, photo.seen_key, place, photo, text),
+        "Looking where the value comes from",
+    )
+
+
+def trace_class_map(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    cam: ClassActivationMap,
+    row: int,
+    column: int,
+) -> ValueTrace:
+    """Where one cell of a class activation map comes from; as ``trace_value``."""
+    of = cam.target, cam.method, cam.layer
+    return _retried(
+        lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
+        "Looking where the value comes from",
     )
 
 
 def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     """A photo as a network with this preprocessing sees it."""
-    return _view(photo.key, preprocessing, photo)
+    return _view(photo.seen_key, preprocessing, photo)
+
+
+def forget_photos() -> None:
+    """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
+    for answers in (_activations, _explanation, _view):
+        answers.clear()
 
 
 def _retried(question: Callable[[str], Answer], text: str) -> Answer:
@@ -157,13 +197,52 @@ def _explanation(
 
 @st.cache_data(show_spinner=False)
 def _staged(
-    model: ModelFile, card: ModelCard | None, key: str, _photo: LoadedPhoto, _text: str
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    targets: tuple[str, ...],
+    _photo: LoadedPhoto,
+    _text: str,
 ) -> StagedExplanation:
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
-        return workers.explain_stages(model, seen, card=card)
+        return workers.explain_stages(model, seen, targets, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _trace_value(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    place: tuple[str, int, int, int],
+    _photo: LoadedPhoto,
+    _text: str,
+) -> ValueTrace:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.trace_value(model, seen, *place, card=card)
+
+
+@st.cache_data(show_spinner=False)
+def _trace_class_map(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    of: tuple[str, str, str],
+    cell: tuple[int, int],
+    _photo: LoadedPhoto,
+    _text: str,
+) -> ValueTrace:
+    target, method, layer = of
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.trace_class_map(
+            model, seen, *cell, target, method=method, layer=layer, card=card
+        )
 
 
 @st.cache_data(show_spinner=False)
 def _view(key: str, preprocessing: Preprocessing, _photo: LoadedPhoto) -> NetworkView:
-    return NetworkView(picture_view(_photo.decode(), preprocessing), preprocessing)
+    # The workers' card has no crop of its own: the pixels are those of this photo's.
+    pixels = picture_view(_photo.decode(), _photo.seen_by(preprocessing))
+    return NetworkView(pixels, preprocessing)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from cnnviz.cards import Preprocessing
 from cnnviz.figures.photos import Picture
 from cnnviz.photos.decoding import DecodedPhoto, open_picture
 
@@ -29,6 +30,7 @@ class LoadedPhoto:
         name: its title or file name.
         origin: its source.
         key: identifies its pixels: the SHA-256 of its file.
+        crop_at: where a network's crop of it is, as in ``Preprocessing``.
     """
 
     file: bytes
@@ -39,6 +41,16 @@ class LoadedPhoto:
     name: str
     origin: str
     key: str
+    crop_at: tuple[float, float] = (0.5, 0.5)
+
+    @property
+    def seen_key(self) -> str:
+        """Identifies what a network sees of it."""
+        return f"{self.key} {self.crop_at}"
+
+    def seen_by(self, preprocessing: Preprocessing) -> Preprocessing:
+        """How this photo becomes a network's input: with the crop where it is of this photo."""
+        return preprocessing.model_copy(update={"crop_at": self.crop_at})
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Parts that several pages share: charts, choices, downloads, and the card."""
+"""Parts that several pages share: charts, choices, downloads, and what is known of the network."""
 
 from __future__ import annotations
 
@@ -105,29 +105,38 @@ def overlay(
     scene: Scene,
     cam: ClassActivationMap,
     *,
-    signed: bool | None = None,
+    signed: bool = True,
+    limit: float | None = None,
     key: str,
     narrow: bool = False,
 ) -> None:
-    """The photo with a map over it.
+    """The photo in grey with a map over it.
 
     Args:
         scene: model and photo.
         cam: the map.
         signed: as in ``drawing.map_shading``.
+        limit: as in ``drawing.map_shading``.
         key: its name on the page.
         narrow: whether its place is a third of a wide page.
     """
     figure = map_overlay(
         scene.photo.shown,
         cam,
-        scene.outline.card.preprocessing,
+        scene.preprocessing,
         title=f"{METHODS[cam.method].title} for “{cam.target}”",
         unit=unit(cam),
         signed=signed,
+        limit=limit,
+        dark=on_dark_page(),
         narrow=narrow,
     )
     picture_chart(figure, key)
+
+
+def on_dark_page() -> bool:
+    """Whether the page has a dark background, which figures cannot see."""
+    return bool(st.context.theme.type == "dark")
 
 
 def unit(cam: ClassActivationMap) -> str:
@@ -202,7 +211,7 @@ def _css_name(key: str) -> str:
 
 
 def about(scene: Scene) -> None:
-    """The model's card, folded; a warning if it is inferred or weights are damaged."""
+    """What is known of the network, folded; a warning if weights are damaged."""
     card = scene.outline.card
     if scene.outline.damaged:
         damaged = ", ".join(scene.outline.damaged[:5])
@@ -210,13 +219,6 @@ def about(scene: Scene) -> None:
             f"Weights of this network are not numbers (NaN or infinite), in: {plain(damaged)}. The "
             "outputs of these layers and of all later ones mean nothing.",
             icon=":material/warning:",
-        )
-    if card.inferred:
-        st.warning(
-            "This model has no card. Its class names and the way photos are prepared for it "
-            "are inferred, so the answers may be wrong. Set them in the sidebar, under "
-            "“Class names and preprocessing”.",
-            icon=":material/help:",
         )
     with st.expander("About this network", icon=":material/info:"):
         rows = {

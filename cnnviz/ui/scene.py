@@ -6,11 +6,11 @@ import functools
 from dataclasses import dataclass
 
 from cnnviz.arrays import Floats
-from cnnviz.cards import ModelCard
+from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
-from cnnviz.results import Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.traces import StagedExplanation
+from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui import ask
 from cnnviz.ui.loaded_photo import LoadedPhoto
 
@@ -41,6 +41,11 @@ class Scene:
         # A card beside the model says it; then the network need not be loaded to know.
         return not self.model.card_modified and self.outline.card.preprocessing.scaling == "unknown"
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the photo becomes the network's input, and where a map belongs on it."""
+        return self.photo.seen_by(self.outline.card.preprocessing)
+
     def filters(self, layer: str) -> Filters:
         """A convolution's kernels, biases and statistics."""
         return ask.filters(self.model, layer)
@@ -55,9 +60,17 @@ class Scene:
         """The prediction for the photo, and a map for each target or for the predicted class."""
         return ask.explanation(self.model, self.card, self.photo, targets, method, layer)
 
-    def staged(self) -> StagedExplanation:
-        """The photo's way through the network, and the maps of the five likeliest classes."""
-        return ask.staged(self.model, self.card, self.photo)
+    def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
+        """The photo's way through the network, with maps of classes, or of the five likeliest."""
+        return ask.staged(self.model, self.card, self.photo, targets)
+
+    def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
+        """Where one value of a layer comes from."""
+        return ask.trace_value(self.model, self.card, self.photo, layer, row, column, channel)
+
+    def trace_map(self, cam: ClassActivationMap, row: int, column: int) -> ValueTrace:
+        """Where one cell of a class activation map comes from."""
+        return ask.trace_class_map(self.model, self.card, self.photo, cam, row, column)
 
     def view(self) -> NetworkView:
         """The photo as the network sees it."""

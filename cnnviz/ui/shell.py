@@ -11,45 +11,51 @@ from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, notices, parts, uploaders
+from cnnviz.ui import choices, model_banner, notices, parts, share, terms, uploaders
+from cnnviz.ui.components import topbar
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import card, library, network_choice, own_models, photos
+from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 from cnnviz.ui.web import uploads
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
 ICON = data_uri((PACKAGE / "ui" / "icon.png").read_bytes(), "png")
 
-_PAGES = {
-    "explore": ("Explore", ":material/travel_explore:"),
-    "network": ("Network", ":material/account_tree:"),
-    "filters": ("Filters", ":material/grid_on:"),
-    "activations": ("Activations", ":material/blur_on:"),
-    "class_activation_map": ("Class activation map", ":material/center_focus_strong:"),
-    "training": ("Training", ":material/model_training:"),
+# By what a person does there. Streamlit shows each group as a menu, once there are too many pages
+# for their names side by side.
+_GROUPS = {
+    "Look": {
+        "explore": "Explore",
+        "network": "Network",
+        "filters": "Filters",
+        "activations": "Activations",
+    },
+    "Ask": {"class_activation_map": "Class activation map"},
+    "Learn": {"training": "Training"},
 }
+_MOST_SIDE_BY_SIDE = 7
 
-# Columns below one another need less distance than columns side by side. A list of options ignores
-# the mouse for at least 300 ms after it has scrolled, so that a click on an option is lost. A
-# viewer's selection is a message only. What is beside a grid stays in sight while that is scrolled.
-_STYLE = f"""
-@media {parts.NARROW} {{.stHorizontalBlock {{row-gap: 1rem}}}}
-[role=listbox] > [role=presentation] {{pointer-events: auto !important}}
-[class*=st-key-selection-of] {{display: none}}
-.stColumn:has([class*=st-key-beside]) {{position: sticky; top: 4rem; align-self: flex-start}}
-"""
+_STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8") + topbar.STYLE
+# The name of the parameter in the address.
+_PRESENT = "present"
 
 # What the sidebar of this run of the app has chosen. The sidebar's widgets belong to the script,
 # since those of a page lose their state with it; None where Streamlit runs a page without it.
 _scene: ContextVar[Scene | None] = ContextVar("scene", default=None)
 
 
-def pages() -> list[StreamlitPage]:
-    """The pages for ``st.navigation``, the default page first."""
-    return [
-        st.Page(page_path(name), title=title, icon=icon, default=name == "explore")
-        for name, (title, icon) in _PAGES.items()
-    ]
+def configure() -> StreamlitPage:
+    """Sets up the window and the navigation, and returns the page that the address names."""
+    st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state="collapsed")
+    groups = {
+        group: [
+            st.Page(page_path(name), title=title, default=name == "explore")
+            for name, title in pages.items()
+        ]
+        for group, pages in _GROUPS.items()
+    }
+    pages = [page for group in groups.values() for page in group]
+    return st.navigation(pages if len(pages) <= _MOST_SIDE_BY_SIDE else groups, position="top")
 
 
 def page_path(name: str) -> str:
@@ -66,11 +72,20 @@ def run(page: StreamlitPage) -> None:
     _report_losses()
     try:
         with st.sidebar:
-            token = _scene.set(_sidebar())
+            scene, title = _sidebar()
+        bar = st.container(key="topbar")
+        with bar:
+            _draw_topbar(scene, title)
+        scene = model_banner.complete(scene)
+        token = _scene.set(scene)
         try:
             page.run()
         finally:
             _scene.reset(token)
+        # Only here: a page draws the photo before it waits for the network.
+        if "outline" in vars(scene):
+            with bar:
+                topbar.add(title, f"{len(scene.outline.layers):,} layers")
         uploaders.free_unused()
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -95,7 +110,7 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
 
     Args:
         title: the heading.
-        lead: the text below it.
+        lead: the text below it, without markup; the terms in it are explained.
         runs_photo: whether the page runs the network on the photo; it then stops with a question
             where the values that the network takes are not known.
 
@@ -104,21 +119,48 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     """
     scene = _scene.get()
     if scene is None:
-        st.set_page_config(page_icon=ICON, layout="wide")
-        st.navigation(pages())
+        configure()
         st.rerun()
     if title:
         st.title(title, anchor=False)
-        st.markdown(lead)
+        st.html(f'<p class="lead">{terms.explained(lead)}</p>')
     if runs_photo and scene.needs_preset:
-        card.ask_preset(scene.model, scene.outline.card)
+        model_banner.ask_for_values()
         parts.about(scene)
         st.stop()
     return scene
 
 
-def _sidebar() -> Scene:
-    """The choice of network and photo, and for a network without a card the settings of one."""
+def _draw_topbar(scene: Scene, title: str) -> None:
+    """The bar over the header, and the dialog that it opens."""
+    if choices.link_names(_PRESENT):
+        st.session_state["presenting"] = st.query_params[_PRESENT] == "1"
+    presenting = st.session_state.get("presenting", False)
+    if presenting:
+        choices.write_address(_PRESENT, ["1"])
+    else:
+        choices.forget_address(_PRESENT)
+    topbar.show(
+        title,
+        choice=f"{title} {scene.photo.key}",
+        may_open=own_models.allowed(),
+        presenting=presenting,
+        on_action=_act,
+    )
+    if st.session_state.pop("share", False):
+        share.dialog()
+
+
+def _act(action: str) -> None:
+    """Notes what a button of the bar asks for, before the run that follows."""
+    if action == "share":
+        st.session_state["share"] = True
+    else:
+        st.session_state["presenting"] = action == "present"
+
+
+def _sidebar() -> tuple[Scene, str]:
+    """The choice of network and photo, and the title of the network in the list."""
     offered = library.models()
     workers.start(offered)
     above = st.container()
@@ -130,10 +172,9 @@ def _sidebar() -> Scene:
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "
             ".h5 file there and reload the page."
         )
+    titles = library.titles(by_name)
     with above:
-        name = network_choice.choose(library.titles(by_name))
+        name = network_choice.choose(titles)
     own_models.forget_problem(name)
     model = by_name[name]
-    photo = photos.pick(model)
-    title = name if name in own_models.models() else None
-    return Scene(model, photo, card.pick(model, title, photo))
+    return Scene(model, photos.pick(model)), titles[name]

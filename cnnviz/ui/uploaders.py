@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,11 @@ def free_unused() -> None:
     st.session_state["files held"] = used
 
 
+def renew(key: str) -> None:
+    """Replaces an uploader by an empty one, before it is drawn; its file is freed."""
+    _numbers()[key] += 1
+
+
 def lost_session() -> bool:
     """Whether the page had another session before this one, whose files are gone.
 
@@ -54,15 +60,17 @@ def lost_session() -> bool:
 def _draw(
     widget: Callable[..., Any], label: str, key: str, arguments: dict[str, Any]
 ) -> UploadedFile | None:
-    renewed = st.session_state.setdefault("renewed uploaders", set())
     with st.container(key=key), st.empty():
-        file: UploadedFile | None = None
-        if key not in renewed:
-            file = widget(label, key=f"{key} 1", **arguments)
-        if file is None and (key in renewed or lost_session()):
+        file: UploadedFile | None = widget(label, key=f"{key} {_numbers()[key]}", **arguments)
+        if file is None and not _numbers()[key] and lost_session():
             # The browser still shows the name of a file that the server has lost.
-            renewed.add(key)
-            file = widget(label, key=f"{key} 2", **arguments)
+            renew(key)
+            file = widget(label, key=f"{key} {_numbers()[key]}", **arguments)
     if file is not None:
         st.session_state["files in use"].add(file.file_id)
     return file
+
+
+def _numbers() -> Counter[str]:
+    """How often each uploader of this session was replaced."""
+    return st.session_state.setdefault("uploader numbers", Counter())

@@ -34,6 +34,7 @@ def test_a_cell_of_every_map_is_channel_times_weight(
             assert trace.note.startswith(METHODS[method].summary)
 
 
+@pytest.mark.engines
 def test_the_weights_are_those_of_the_class(tiny: Callable[[str], Any], photo: np.ndarray) -> None:
     net = tiny("flat")
     trace = cnnviz.trace_class_map(net, photo, 0, 0, "dog")
@@ -47,6 +48,7 @@ def test_the_weights_are_those_of_the_class(tiny: Callable[[str], Any], photo: n
     assert predicted.target == cnnviz.predict(net, photo).label
 
 
+@pytest.mark.engines
 def test_a_map_of_another_layer(tiny: Callable[[str], Any], photo: np.ndarray) -> None:
     net = tiny("flat")
     cam = cnnviz.class_activation_map(net, photo, "cat", layer="conv1")

@@ -11,6 +11,7 @@ import pytest
 from cnnviz.attribution.stages import CLASSES, MAPS, TERMS, explain_stages
 from cnnviz.errors import TargetError
 from cnnviz.networks import passes
+from cnnviz.networks.receptive_fields import receptive_field
 from cnnviz.networks.stages import choose_stages
 from cnnviz.networks.values import Head
 from cnnviz.photos.preprocessing import network_input
@@ -85,13 +86,33 @@ def test_the_terms_of_each_class_add_up_to_its_logit(
         assert terms.score == pytest.approx(logit, abs=1e-5)
         assert list(np.abs(terms.terms)) == sorted(np.abs(terms.terms), reverse=True)
         assert len(terms.terms) == len(terms.order) <= TERMS
+    listed = staged.listed
+    for number, terms in enumerate(staged.terms):
+        by_channel = dict(zip(listed.channels, listed.products[number], strict=True))
+        assert [by_channel[k] for k in terms.order] == pytest.approx(terms.terms, abs=1e-6)
+        if listed.maps is not None:
+            other = staged.terms[1 - number]
+            assert set(other.order) <= set(listed.channels)
+
+
+def test_fields_of_a_stage_are_those_of_its_cells(tiny: Tiny, photo: np.ndarray) -> None:
+    network = tiny("nested_functional")
+    topology = passes.facts(network).topology
+    for stage in explain_stages(network, photo).stages:
+        fields, (height, width) = stage.fields, stage.maps.shape[:2]
+        for row in range(height):
+            pixels, _ = receptive_field(topology, stage.path, row, width // 2, None)
+            seen = np.flatnonzero(pixels.any(axis=1))
+            start = fields.start[0] + row * fields.step[0]
+            assert max(start, 0) == seen[0]
+            assert min(start + fields.size[0], fields.input[0]) == seen[-1] + 1
 
 
 def test_the_strongest_maps_are_those_that_vary_most(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("flat")
     staged = explain_stages(network, photo)
     inputs = network_input(photo, network.card.preprocessing)
-    for stage, count in zip(staged.stages, MAPS, strict=False):
+    for stage, count in zip(staged.stages, MAPS[len(staged.stages)], strict=True):
         maps = passes.forward(network, inputs, [stage.path]).layers[stage.path][0]
         spread = [((one - one.mean()) ** 2).mean() for one in np.moveaxis(maps, -1, 0)]
         assert len(stage.order) == min(count, maps.shape[-1]) == stage.maps.shape[-1]
@@ -112,11 +133,11 @@ def test_units_between_the_maps_and_the_scores_are_the_last_inputs(
     (units,) = staged.units
     kernel, bias = network.model.get_layer("scores").get_weights()
     logits = staged.explanation.prediction.logits
-    np.testing.assert_allclose(units @ kernel + bias, logits, rtol=1e-5)
+    np.testing.assert_allclose(units.values @ kernel + bias, logits, rtol=1e-5)
     best = staged.terms[0]
     index = network.card.labels.index(best.target)
     for unit, term in zip(best.order, best.terms, strict=True):
-        assert term == pytest.approx(float(units[unit] * kernel[unit, index]), abs=1e-6)
+        assert term == pytest.approx(float(units.values[unit] * kernel[unit, index]), abs=1e-6)
 
 
 def test_the_most_probable_classes_come_along(tiny: Tiny, photo: np.ndarray) -> None:

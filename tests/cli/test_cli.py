@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
 from cnnviz.networks.engines import conversion
 from cnnviz.results import percent
-from cnnviz.settings import read_settings
+from cnnviz.settings import ROOT, read_settings
 
 # Keras saves weights with a call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -1062,12 +1063,25 @@ def test_a_real_run_writes_json_and_nothing_else(
 
 
 def test_commands_on_a_converted_network_import_neither_keras_nor_tensorflow(
-    averaged: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    averaged: Path,
+    photos: Path,
+    tmp_path: Path,
+    converted_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In one new process, which prints nothing of LiteRT's own; its answers are TensorFlow's."""
     monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(converted_folder, tmp_path / "cache")
     conversion.convert_file(averaged, trusted=True)
     maps = tmp_path / "maps.npy"
+    traced = [
+        (averaged, "conv", "--channel=3"),
+        (averaged, "--class=cat"),
+        (ROOT / "models" / "cat_dog.keras", "stem_act", "--channel=5"),
+        (ROOT / "models" / "cat_dog.keras", "--class=cat", "--method=grad-cam"),
+        (ROOT / "models" / "mnist_cnn.keras", "conv2", "--channel=5"),
+        (ROOT / "models" / "mnist_cnn.keras", "--class=7"),
+    ]
     commands = [
         ["predict", averaged, photos, "--json"],
         ["explain", averaged, photos / "b.png", "--out", tmp_path / "one"],
@@ -1076,6 +1090,10 @@ def test_commands_on_a_converted_network_import_neither_keras_nor_tensorflow(
         ["layers", averaged],
         ["filters", averaged, "conv", "--out", tmp_path / "conv.npy"],
         ["activations", averaged, photos / "b.png", "conv", "--out", maps],
+        *(
+            ["trace", model, photos / "b.png", *what, "--row=2", "--column=1"]
+            for model, *what in traced
+        ),
     ]
     code = (
         "import sys\n"
@@ -1096,6 +1114,7 @@ def test_commands_on_a_converted_network_import_neither_keras_nor_tensorflow(
     )
     assert done.returncode == 0, done.stderr
     assert [line[:6] for line in done.stderr.splitlines()] == ["Wrote "] * 2
+    assert len(re.findall("row 2, column 1, ", done.stdout)) == len(traced)
     network = cnnviz.load_model(averaged)
     assert network.converted is None
     pixels = cnnviz.open_photo(photos / "b.png")

@@ -25,6 +25,12 @@ from scripts.find_browser import MISSING, find_browser
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
 _MILLISECONDS = 60_000
+# Streamlit keeps in the browser whether the sidebar was open.
+_FORGET_SIDEBAR = """
+for (const name of Object.keys(localStorage)) {
+  if (name.includes("Sidebar")) localStorage.removeItem(name);
+}
+"""
 MARKUP = [
     "[x](https://evil.example)",
     "<b>bold</b>",
@@ -93,6 +99,7 @@ class Tab:
         # Messages to the server since the page was opened.
         self.sent = 0
         page.add_init_script(COUNT_RUNS)
+        page.add_init_script(_FORGET_SIDEBAR)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("websocket", lambda socket: socket.on("framesent", self._count))
@@ -125,19 +132,20 @@ class Tab:
         self.settled()
 
     def turn_to(self, title: str) -> Tab:
-        """Changes the page by a click in the sidebar."""
+        """Changes the page by a click in the header."""
         with self.run():
-            self.page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+            self.page.get_by_test_id("stTopNavLink").filter(has_text=title).click()
         self.page.wait_for_function("title => document.title === title", arg=title)
         return self
 
     def upload(self, name: str, data: bytes) -> Tab:
         """Drops a file on the uploader, and waits for its name."""
         files = [{"name": name, "mimeType": "image/png", "buffer": data}]
+        sidebar = self.sidebar
         with self.run():
-            self.page.locator(".st-key-uploaded-photo input[type=file]").set_input_files(files)
+            sidebar.locator(".st-key-uploaded-photo input[type=file]").set_input_files(files)
             # To replace a file, the browser takes the old one away in a run of its own.
-            self.sidebar.filter(has_text=name).wait_for()
+            sidebar.filter(has_text=name).wait_for()
         self.page.wait_for_function(
             "name => [...document.querySelectorAll('[data-testid=stCaptionContainer], "
             "[data-testid=stAlert]')].some(part => part.innerText.includes(name))",
@@ -147,16 +155,43 @@ class Tab:
 
     @property
     def sidebar(self) -> Locator:
-        return self.page.get_by_test_id("stSidebar")
+        """The sidebar, which is opened."""
+        sidebar = self.page.get_by_test_id("stSidebar")
+        if sidebar.get_attribute("data-collapsed") == "true":
+            self.page.locator(".topbar .model").click()
+            # At rest: the page beside it has its new width.
+            sidebar.get_by_test_id("stSidebarCollapseButton").click(trial=True)
+            settle(self.page)
+        return sidebar
 
     def choose(self, label: str, option: str) -> Tab:
         """Chooses an option, by its beginning, in the select box of that label."""
+        if label in ("Network", "Sample picture"):
+            self.sidebar.wait_for()
         # A long list holds only what is in sight: typing narrows it down.
         self.select(label).locator("input").fill(option)
         options = self.page.get_by_role("option")
         with self.run():
             options.filter(has_text=re.compile(f"^{re.escape(option)}")).first.click()
         return self
+
+    def choose_class(self, label: str) -> Tab:
+        """Chooses a class by its chip or, if it has none, in the list of the others."""
+        chip = self.chips.filter(has_text=re.compile(f"^{re.escape(label)}( |$)"))
+        if not chip.count():
+            return self.choose("Another class", label)
+        with self.run():
+            chip.click()
+        return self
+
+    @property
+    def chips(self) -> Locator:
+        """The chips of classes."""
+        return self.page.get_by_test_id("stButtonGroup").get_by_role("radio")
+
+    def chosen_class(self) -> str:
+        """The class of the chip that is selected, with its percentage."""
+        return self.chips.and_(self.page.locator("[aria-checked=true]")).inner_text()
 
     def click(self, key: str, x: float, y: float) -> Tab:
         """Clicks on a point of a chart's axes."""

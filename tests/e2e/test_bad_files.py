@@ -28,7 +28,7 @@ def bad_photos() -> list[photos.Case]:
 def test_bad_models_are_refused_and_the_network_stays(tab: Any) -> None:
     tab.open()
     before, network = tab.pixels("overlay"), tab.chosen("Network")
-    tab.page.get_by_text("Your own model").click()
+    tab.sidebar.get_by_text("Your own model").click()
     for number, code in enumerate(MODELS):
         case = first_case(code)
         name = f"bad-{number}{case.suffix}"
@@ -74,7 +74,7 @@ def test_a_good_model_becomes_the_network_of_every_page(tab: Any, ending: str) -
         case for case in models.CASES if case.expected == models.LOADS and case.suffix == ending
     )
     tab.open("/network")
-    tab.page.get_by_text("Your own model").click()
+    tab.sidebar.get_by_text("Your own model").click()
     field = tab.page.locator("[class*=st-key-uploaded-model] input[type=file]")
     name = f"good{ending}"
     file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
@@ -87,8 +87,9 @@ def test_a_good_model_becomes_the_network_of_every_page(tab: Any, ending: str) -
     tab.turn_to("Explore")
     main = tab.page.get_by_test_id("stMain")
     assert "does not show which values of the pixels" in main.inner_text()
-    main.get_by_text("0 to 1", exact=True).click()
-    main.get_by_role("button", name="Use these values").click()
-    main.get_by_text("The photo", exact=True).first.wait_for()
-    tab.settled()
+    tab.select("Values of the pixels").locator("input").click()
+    tab.page.get_by_role("option").filter(has_text="most lessons").click()
+    with tab.run():
+        main.get_by_role("button", name="Use these").click()
+    assert main.get_by_text("Class names, as you set them").is_visible()
     assert "class" in tab.page.get_by_test_id("stMain").get_by_role("heading").nth(1).inner_text()

@@ -22,9 +22,9 @@ IMAGENET = "model=imagenet_efficientnet_lite0"
     ("address", "charts"),
     [
         ("/", ["photo", "overlay", "scores"]),
-        ("/network", ["architecture"]),
+        ("/network", ["maps"]),
         ("/filters", ["all filters", "one filter"]),
-        ("/activations", ["activations 0", "channel:stem_act"]),
+        ("/activations", ["activations 0", "activations 3", "channel:stem_act"]),
         ("/class_activation_map", ["overlay", "map alone", "side by side"]),
     ],
 )
@@ -38,10 +38,11 @@ def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]
 
 
 @pytest.mark.parametrize(
-    ("page", "kind"), [("activations", "stMultiSelect"), ("filters", "stSelectbox")]
+    ("page", "kind"),
+    [("activations?layer=stem_act&", "stMultiSelect"), ("filters?", "stSelectbox")],
 )
 def test_a_click_on_an_option_counts_while_the_list_scrolls(tab: Any, page: str, kind: str) -> None:
-    tab.open(f"/{page}?{IMAGENET}")
+    tab.open(f"/{page}{IMAGENET}")
     tab.page.get_by_test_id(kind).filter(has_text="Layer").last.locator("input").click()
     option = tab.page.get_by_role("option", selected=False).nth(4)
     layer = option.inner_text().partition(" ")[0]
@@ -101,7 +102,7 @@ def test_clicks_and_choices_one_after_another_move_the_outline(tab: Any) -> None
 
 def test_the_keyboard_opens_a_filter(tab: Any) -> None:
     grid = tab.open(f"/filters?{IMAGENET}&filter=1").grid("all filters")
-    assert grid.get_attribute("aria-label") == "32 filters of stem_conv, input 0 (red)"
+    assert grid.get_attribute("aria-label") == "32 filters of stem_conv, in colour"
     grid.focus()
     columns = int(grid.get_attribute("aria-colcount"))
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
@@ -173,19 +174,23 @@ def test_another_layer_repaints_the_grid(tab: Any) -> None:
 
 
 def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) -> None:
-    key = "activations 0"
+    key = "activations 2"
     tab.open(f"/activations?{IMAGENET}&sample=chelsea")
+    assert tab.grid(key).get_attribute("aria-label").startswith("8 channels of block4b_expand_act")
     hovered = tab.hover_tile(key, 6)
     channel = int(re.search(r"Channel (\d+)", hovered)[1])
     tab.click_tile(key, 6)
-    assert tab.page.url.endswith(f"channel={channel}")
-    assert tab.chosen("Channel").startswith(f"#{channel} ")
+    assert tab.page.url.endswith(f"of=block4b_expand_act&channel={channel}")
+    assert tab.chosen("Channel") == f"#{channel}"
+    # In its own column alone.
+    marks = [tab.grid(f"activations {column}").locator(".mark.selected") for column in range(4)]
+    assert [mark.is_visible() for mark in marks] == [False, False, True, False]
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="This channel (.npy)").click()
     values = np.load(download.value.path())
     row, column = np.unravel_index(values.argmax(), values.shape)
     position = f"row {row}, column {column}"
-    text = tab.hover("channel:stem_act", float(column), float(row), says=position)
+    text = tab.hover("channel:block4b_expand_act", float(column), float(row), says=position)
     assert number_in(text) == pytest.approx(values.max(), rel=1e-3)
     # In the grid, too.
     row, column = (int(one) for one in re.search(r"row (\d+), column (\d+)", hovered).groups())
@@ -194,21 +199,22 @@ def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) 
 
 
 def test_another_layer_repaints_the_channels(tab: Any) -> None:
-    tab.open(f"/activations?{IMAGENET}")
+    tab.open(f"/activations?{IMAGENET}&layer=stem_act")
     tab.page.get_by_test_id("stMultiSelect").locator("input").fill("top_act")
     with tab.run():
         tab.page.get_by_role("option").filter(has_text="top_act").first.click()
-    grid = tab.grid("activations 1")
-    assert "1280 channels" in grid.get_attribute("aria-label")
     assert tab.painted("activations 1").std() > 10
     assert tab.grid("activations 0").count() == 1
+    tab.choose("Channels shown", "all 1,280 of top_act")
+    grid = tab.grid("activations 1")
+    assert "1280 channels" in grid.get_attribute("aria-label")
     # The first of them are large enough to be told apart; all are shown on demand, or larger.
     rows, columns = (int(grid.get_attribute(f"aria-{one}count")) for one in ("row", "col"))
     assert rows * columns < 1280
     assert grid.bounding_box()["width"] / columns >= 24
     tab.page.get_by_role("button", name="Show all 1,280").click()
     assert int(grid.get_attribute("aria-rowcount")) == -(-1280 // columns)
-    tab.page.get_by_role("button", name="Larger tiles").last.click()
+    tab.page.get_by_role("button", name="Larger tiles").click()
     assert int(grid.get_attribute("aria-colcount")) < columns
 
 
@@ -223,17 +229,19 @@ def test_a_click_on_a_layer_leads_to_it(
     tab: Any, button: str, page: str, widget: str | None
 ) -> None:
     tab.open(f"/network?{IMAGENET}")
-    key = "architecture"
-    box = tab.chart(key).evaluate(
-        """gd => {
-          for (const trace of gd._fullData) {
-            const at = [...trace.customdata].findIndex(item => item[0] === 'block3a_dwconv');
-            if (at >= 0) return [trace.x[at], 0];
-          }
-        }"""
-    )
-    tab.click(key, *box)
-    assert tab.page.get_by_role("heading", name="block3a_dwconv").is_visible()
+    tile = tab.page.get_by_role("button", name="block3a_dwconv, DepthwiseConv2D")
+    with tab.run():
+        tile.click()
+    assert tile.get_attribute("aria-pressed") == "true"
+    assert tab.chosen("Layer").startswith("block3a_dwconv")
+    # The next layers by keyboard, and back.
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft"):
+        tab.page.keyboard.press(key)
+    with tab.run():
+        tab.page.keyboard.press("Enter")
+    assert "layer=block3a_dwconv" in tab.page.url
+    card = tab.page.locator(".st-key-maps [role=grid]").bounding_box()
+    assert card["y"] + card["height"] < 1000
     with tab.run():
         tab.page.get_by_role("button", name=button).click()
     tab.page.wait_for_function("title => document.title === title", arg=page)
@@ -244,14 +252,14 @@ def test_a_click_on_a_layer_leads_to_it(
 
 
 def test_a_click_on_a_row_of_the_table_chooses_the_layer(tab: Any) -> None:
-    tab.open(f"/network?{IMAGENET}")
+    tab.open(f"/network?{IMAGENET}&layer=top_conv")
     table = tab.page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     # The box before the third row, under the header.
     with tab.run():
         tab.page.mouse.click(box["x"] + 18, box["y"] + 35 * 3.5)
-    assert tab.page.get_by_role("heading", name="stem_conv").is_visible()
+    assert tab.chosen("Layer").startswith("stem_conv")
     assert "864 parameters" in tab.page.get_by_test_id("stMain").inner_text()
 
 
@@ -291,8 +299,12 @@ def test_the_overlay_has_the_raw_value_under_the_mouse_where_the_network_looked(
 def test_another_class_and_method_repaint_the_map(tab: Any) -> None:
     tab.open(f"/class_activation_map?{IMAGENET}&sample=chelsea")
     before = tab.pixels("overlay").astype(int)
-    tab.choose("Class", "lynx")
+    tab.choose_class("lynx")
     assert "lynx" in tab.title("overlay")
+    assert tab.chosen_class().startswith("lynx")
+    # A class without a chip gets one.
+    tab.choose_class("coffee mug")
+    assert tab.chosen_class().startswith("coffee mug")
     assert np.abs(tab.pixels("overlay") - before).mean() > 2
     tab.choose("Method", "Grad-CAM").choose("Layer", "block3b")
     assert "Grad-CAM" in tab.title("overlay")

@@ -20,7 +20,7 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
         case = next(case for case in models.CASES if case.expected == models.LOADS)
         name = f"mine{case.suffix}"
         file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
-        tab.page.get_by_text("Your own model").click()
+        tab.sidebar.get_by_text("Your own model").click()
         tab.page.locator("[class*=st-key-uploaded-model] input[type=file]").set_input_files([file])
         tab.page.wait_for_url(f"**model={name}**")
         tab.settled()
@@ -28,7 +28,7 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
         # An open page, at the next choice of its person.
         with tab.page.expect_websocket():
             pass
-        tab.page.get_by_test_id("stSidebarNav").get_by_text("Filters", exact=True).click()
+        tab.page.get_by_test_id("stTopNavLink").filter(has_text="Filters").click()
         says(tab, "Photos and models that you gave to this page are gone")
         tab.settled()
         assert "rings.png" not in tab.sidebar.inner_text()

@@ -135,14 +135,14 @@ def test_a_class_watches_one_training(
 
     # The model and its card can be saved.
     saved = {}
-    for name in ("Save the model", "Save its card"):
+    for name in ("Save the model", "Save its description"):
         with teacher.page.expect_download() as download:
             button(teacher, name).click()
         saved[name] = tmp_path / download.value.suggested_filename
         download.value.save_as(saved[name])
     assert saved["Save the model"].name == "digits_tiny_vgg_1.keras"
     assert saved["Save the model"].read_bytes()[:2] == b"PK"
-    card: dict[str, Any] = json.loads(saved["Save its card"].read_text(encoding="utf-8"))
+    card: dict[str, Any] = json.loads(saved["Save its description"].read_text(encoding="utf-8"))
     assert card["labels"] == list("0123456789")
     best = max(points(teacher, "training accuracy")[1])
     assert card["training"]["accuracy"][0]["value"] == pytest.approx(best, abs=1e-4)

@@ -16,17 +16,16 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from cnnviz.arrays import blend
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import table
-from cnnviz.drawing import overlay
+from cnnviz.drawing import SIGNED, in_grey, overlay
 from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.curves import learning_curve
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure, picture
-from cnnviz.figures.stages import Stage, architecture
+from cnnviz.figures.shading import magnify
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.results import ClassActivationMap
 
@@ -63,19 +62,6 @@ def some_photo(height: int, width: int) -> np.ndarray:
 def a_cam(values: Any, target: str = "cat", **fields: Any) -> ClassActivationMap:
     values = np.asarray(values, np.float32)
     return ClassActivationMap(values, "cam", "conv", target, **{"score": 1.0, "bias": 0.0} | fields)
-
-
-def stages() -> list[Stage]:
-    """A small network of two convolutions."""
-    return [
-        Stage("input", "InputLayer", 28, 28, 1, 0),
-        Stage("conv1", "Conv2D", 26, 26, 32, 320),
-        Stage("conv2", "Conv2D", 24, 24, 64, 18_496),
-        Stage("pool", "MaxPooling2D", 12, 12, 64, 0),
-        Stage("flatten", "Flatten", 1, 1, 9216, 0),
-        Stage("dense", "Dense", 1, 1, 128, 1_179_776),
-        Stage("scores", "Dense", 1, 1, 10, 1290),
-    ]
 
 
 def pixels_of(source: str) -> np.ndarray:
@@ -122,20 +108,22 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
     ),
     "photo": lambda title: photo_figure(some_photo(300, 200), title=title),
     "evidence": lambda title: evidence_maps(
+        some_photo(60, 90),
         [a_cam(some_maps(7, 7, 1, seed)[..., 0], title) for seed in range(5)],
+        CROP,
         title=title,
         unit=title,
     ),
     "evidence of nothing": lambda title: evidence_maps(
-        [a_cam(np.zeros((1, 1)), title), a_cam(ODD)], title=title, unit="u"
+        some_photo(28, 28),
+        [a_cam(np.zeros((1, 1)), title), a_cam(ODD)],
+        STRETCH,
+        title=title,
+        unit="u",
     ),
     "bars": lambda title: confidence_bars(
         [(title, 0.9), ("dog", math.nan)], highlight="dog", title=title
     ),
-    "network": lambda title: architecture(
-        [*stages(), Stage(title, title, 1, 1, 2, 3)], title=title
-    ),
-    "network of one": lambda title: architecture(stages()[-1:], title=title),
 }
 
 
@@ -189,7 +177,8 @@ def test_the_theme_chooses_the_colours_of_text_and_background(
         # The names in a grid have a grey of their own, that a selection does not dim.
         assert font.get("color") in {None, "#7d8793"}
         assert font.get("size", 13) >= 13
-    assert figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
+    # Between cells there is a grey that both backgrounds shine through.
+    assert figure["layout"]["plot_bgcolor"] in {"rgba(0,0,0,0)", frame.FAINT}
     assert "paper_bgcolor" not in figure["layout"]
 
 
@@ -234,8 +223,11 @@ def test_pictures_are_css_at_the_place_of_plotlys() -> None:
     )
     cam = a_cam(some_maps(7, 7, 1)[..., 0])
     below, above = css_pictures(map_overlay(shown, cam, CROP, title="A map", unit="u"))
-    assert below == box.replace("34px", f"{34 + BAR_SPACE}px")
-    assert above.startswith(below.split("opacity")[0] + "opacity: 0.7; background: url('data:")
+    place = box.replace("34px", f"{34 + BAR_SPACE}px").split("opacity")[0]
+    for css in (below, above):
+        assert css.startswith(place + "opacity: 1")
+        assert "; background: url('data:image/jpeg;base64," in css
+    assert below != above
 
 
 @pytest.mark.parametrize("size", [(28, 20), (300, 1200)])
@@ -366,10 +358,10 @@ def test_a_cell_is_over_the_pixels_that_the_network_saw_there(
 
 
 @pytest.mark.parametrize("preprocessing", [CROP, STRETCH, PAD], ids=lambda p: p.fit)
-@pytest.mark.parametrize("signed", [None, False, True])
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("kind", ["for", "against", "even"])
 def test_the_picture_is_that_of_the_overlay_file(
-    preprocessing: Preprocessing, signed: bool | None, kind: str
+    preprocessing: Preprocessing, signed: bool, kind: str
 ) -> None:
     photo = some_photo(300, 400)
     values = some_maps(7, 7, 1)[..., 0]
@@ -381,16 +373,22 @@ def test_the_picture_is_that_of_the_overlay_file(
     for image in (below, above):
         assert (image.x, image.y, image.sizex, image.sizey) == (0, 0, 400, 300)
         assert image.sizing == "stretch"
-    layer = pixels_of(above.source)
-    assert layer.shape == (300, 400, 4)
     expected = overlay(photo, cam, preprocessing, signed=signed)
-    np.testing.assert_array_equal(blend(photo, layer, above.opacity), expected)
-    jpeg = pixels_of(below.source)[..., :3].astype(float)
-    assert np.abs(jpeg - photo).mean() < 3
+    # Of a JPEG: it has half of the pixels for colour.
+    assert np.abs(pixels_of(above.source)[..., :3] - expected.astype(float)).mean() < 3
+    assert np.abs(pixels_of(below.source)[..., 0] - in_grey(photo).astype(float)).mean() < 3
+    assert not np.ptp(pixels_of(below.source)[..., :3], axis=-1).any()
+
+
+def test_a_tiny_photo_s_overlay_has_exact_colours() -> None:
+    photo, cam = some_photo(20, 20), a_cam([[3.0, -1.0], [0.0, 2.0]])
+    above = map_overlay(photo, cam, STRETCH, title="t", unit="u").layout.images[1]
+    large = photo.repeat(20, axis=0).repeat(20, axis=1)
+    np.testing.assert_array_equal(pixels_of(above.source)[..., :3], overlay(large, cam, STRETCH))
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_pixels_that_the_network_did_not_see_have_no_layer_and_a_frame(times: int) -> None:
+def test_pixels_that_the_network_did_not_see_are_grey_and_there_is_a_frame(times: int) -> None:
     photo = some_photo(200 * times, 400 * times)
     cam = a_cam(np.linspace(1, 1.001, 16).reshape(4, 4))
     figure = map_overlay(photo, cam, CROP, title="t", unit="u")
@@ -398,9 +396,14 @@ def test_pixels_that_the_network_did_not_see_have_no_layer_and_a_frame(times: in
     border = figure.layout.shapes[0]
     edges = np.array([border.x0, border.x1, border.y0, border.y1])
     assert (edges / times).tolist() == [112.5, 287.5, 12.5, 187.5]
-    alpha = pixels_of(figure.layout.images[1].source)[..., 3]
-    assert set(np.unique(alpha[14:186, 114:286])) == {255}
-    assert alpha[:12].max() == alpha[:, :112].max() == alpha[188:].max() == 0
+    drawn = pixels_of(figure.layout.images[1].source)[..., :3].astype(int)
+    colourful = np.ptp(drawn, axis=-1) > 60
+    scale = len(drawn) / 200
+    rows, columns = (np.arange(size) / scale for size in colourful.shape)
+    inside = np.outer((rows > 20) & (rows < 180), (columns > 120) & (columns < 280))
+    outside = np.outer((rows > 5) & (rows < 195), (columns < 105) | (columns > 295))
+    assert colourful[inside].all()
+    assert not colourful[outside].any()
     for whole in (STRETCH, PAD):
         assert not map_overlay(photo, cam, whole, title="t", unit="u").layout.shapes
 
@@ -411,11 +414,13 @@ def test_a_map_that_says_nothing_has_its_values_under_the_mouse_and_no_colours(
 ) -> None:
     cam = a_cam(np.full((4, 4), value))
     figure = map_overlay(some_photo(80, 80), cam, STRETCH, title="t", unit="u")
-    assert not pixels_of(figure.layout.images[1].source)[..., 3].any()
+    below, above = (pixels_of(image.source) for image in figure.layout.images)
+    np.testing.assert_array_equal(above, below)
     (trace,) = of_type(figure, "heatmap")
     np.testing.assert_array_equal(trace.z, cam.values)
     assert not trace.showscale
-    beside = evidence_maps([cam, a_cam([[3.0, -1.0]], "dog")], title="t", unit="u")
+    both = [cam, a_cam([[3.0, -1.0]], "dog")]
+    beside = evidence_maps(some_photo(80, 80), both, STRETCH, title="t", unit="u")
     grey, coloured = beside.data
     assert len({colour for _, colour in grey.colorscale}) == 1
     assert grey.coloraxis is None
@@ -431,19 +436,27 @@ def test_the_slider_changes_the_overlay_and_nothing_else() -> None:
         assert step.method == "relayout"
         assert step.args == ({"images[1].opacity": pytest.approx(number / 20)},)
     assert slider.steps[-1].label == "100 %"
-    assert slider.steps[slider.active].label == "70 %"
-    assert figure.layout.images[1].opacity == 0.7
+    assert slider.steps[slider.active].label == "100 %"
+    assert figure.layout.images[1].opacity == 1
     assert figure.layout.images[0].opacity == 1
 
 
-def test_an_overlay_s_bar_runs_from_zero_to_the_strongest_evidence() -> None:
+def test_an_overlay_s_bar_has_zero_and_the_strongest_evidence() -> None:
     values = np.array([[-8.0, 2.0], [1.0, 4.0]])
-    for signed, limits in ((None, (0, 8)), (False, (0, 8)), (True, (-8, 8))):
+    for options, limits, ticks in (
+        ({}, (-8, 8), ("−8", "0", "8")),
+        ({"signed": False}, (0, 8), ("0", "8")),
+        ({"limit": 20.0}, (-20, 20), ("−20", "0", "20")),
+    ):
         figure = map_overlay(
-            some_photo(40, 40), a_cam(values), STRETCH, title="t", unit="u", signed=signed
+            some_photo(40, 40), a_cam(values), STRETCH, title="t", unit="u", **options
         )
         trace = of_type(figure, "heatmap")[0]
         assert (trace.zmin, trace.zmax) == limits
+        assert trace.colorbar.ticktext == ticks
+        # A line across the bar at each number, and so at zero.
+        assert (trace.colorbar.ticks, trace.colorbar.tickwidth) == ("inside", 1.5)
+        assert trace.colorbar.ticklen == trace.colorbar.thickness
         assert trace.opacity == 0
         np.testing.assert_array_equal(trace.z, values)
 
@@ -460,7 +473,8 @@ def test_a_photo_beside_its_overlay_is_as_large_and_lower_by_the_bar(size: tuple
     # In a narrow container, too: the share of its width is the same.
     assert alone.meta[1] == covered.meta[1]
     assert (alone.xaxis, alone.yaxis) == (covered.xaxis, covered.yaxis)
-    assert alone.images[0] == covered.images[0]
+    assert (alone.images[0].sizex, alone.images[0].sizey) == size[::-1]
+    assert (covered.images[0].sizex, covered.images[0].sizey) == size[::-1]
     assert alone.xaxis.range == (0, size[1])
     assert alone.yaxis.range == (size[0], 0)
     assert max(pixels_of(alone.images[0].source).shape) <= 1000
@@ -490,21 +504,34 @@ def test_a_tiny_photo_keeps_its_pixels(channels: int) -> None:
 @pytest.mark.parametrize("count", range(1, 7))
 def test_evidence_maps_share_one_scale_and_do_not_overlap(count: int) -> None:
     maps = [a_cam(some_maps(7, 7, 1, seed=k)[..., 0], f"class {k}") for k in range(count)]
-    figure = evidence_maps(maps, title="t", unit="logit")
+    photo = some_photo(80, 120)
+    figure = evidence_maps(photo, maps, STRETCH, title="t", unit="logit")
     largest = max(np.abs(cam.values).max() for cam in maps)
     scale = figure.layout.coloraxis
     assert (scale.cmin, scale.cmax) == (-largest, largest)
     assert scale.colorbar.title.text == "logit"
+    red, green, blue = table(SIGNED)[0].tolist()
+    assert scale.colorscale[0] == (0, f"rgb({red},{green},{blue})")
     boxes = []
-    for trace, cam, note in zip(figure.data, maps, figure.layout.annotations, strict=True):
+    parts = (figure.data, maps, figure.layout.annotations, figure.layout.images)
+    for trace, cam, note, image in zip(*parts, strict=True):
         assert trace.coloraxis == "coloraxis"
         np.testing.assert_array_equal(trace.z, cam.values)
+        # Only for the mouse: the picture has the colours, over the photo.
+        assert trace.opacity == 0
         assert trace.hovertemplate.startswith(cam.target)
-        xaxis = figure.layout[trace.xaxis.replace("x", "xaxis")]
-        yaxis = figure.layout[trace.yaxis.replace("y", "yaxis")]
-        assert (xaxis.range, yaxis.range) == ((-0.5, 6.5), (6.5, -0.5))
-        assert (xaxis.anchor, yaxis.anchor) == (trace.yaxis, trace.xaxis)
-        assert yaxis.scaleanchor == trace.xaxis
+        assert (trace.dx, trace.dy) == (120 / 7, 80 / 7)
+        assert (image.xref, image.yref) == (trace.xaxis or "x", trace.yaxis or "y")
+        assert (image.sizex, image.sizey) == (120, 80)
+        drawn = pixels_of(image.source)[..., :3]
+        large = magnify(photo, len(drawn) // 80)
+        expected = overlay(large, cam, STRETCH, limit=largest).astype(int)
+        assert np.abs(drawn - expected).mean() < 6
+        xaxis = figure.layout[image.xref.replace("x", "xaxis")]
+        yaxis = figure.layout[image.yref.replace("y", "yaxis")]
+        assert (xaxis.range, yaxis.range) == ((0, 120), (80, 0))
+        assert (xaxis.anchor, yaxis.anchor) == (image.yref, image.xref)
+        assert yaxis.scaleanchor == image.xref
         assert (note.text, note.x, note.y) == (cam.target, xaxis.domain[0], yaxis.domain[1])
         boxes.append((*xaxis.domain, *yaxis.domain))
     for one, (left, right, bottom, top) in enumerate(boxes):
@@ -516,9 +543,30 @@ def test_evidence_maps_share_one_scale_and_do_not_overlap(count: int) -> None:
 
 
 def test_maps_that_say_nothing_have_no_scale() -> None:
-    figure = evidence_maps([a_cam(np.zeros((2, 2)))], title="t", unit="u")
+    cam = a_cam(np.zeros((2, 2)))
+    figure = evidence_maps(some_photo(30, 30), [cam], STRETCH, title="t", unit="u")
     assert not figure.layout.coloraxis.to_plotly_json()
     assert not figure.data[0].showscale
+
+
+@pytest.mark.parametrize(
+    ("largest", "form"),
+    [(8.67, ".2~f"), (0.3, ".3~f"), (123.0, ".0~f"), (3e-6, ".3~g"), (2e7, ".3~g")],
+)
+def test_printed_values_have_the_decimals_of_the_largest(largest: float, form: str) -> None:
+    values = np.array([[largest, -largest / 1e6]])
+    trace = heatmap(values, title="t", unit="u", colours=SIGNED, centred=True).data[0]
+    assert trace.texttemplate == f"%{{z:{form}}}"
+
+
+@pytest.mark.parametrize(
+    ("side", "centred", "gap"), [(7, True, 1), (7, False, None), (17, True, None)]
+)
+def test_cells_have_edges_where_zero_has_the_page_s_colour(
+    side: int, centred: bool, gap: int | None
+) -> None:
+    figure = heatmap(np.eye(side), title="t", unit="u", colours=SIGNED, centred=centred)
+    assert (figure.data[0].xgap, figure.data[0].ygap) == (gap, gap)
 
 
 # --- confidence_bars ------------------------------------------------------------------------
@@ -562,72 +610,6 @@ def test_bars_by_hand() -> None:
 def test_percentages_are_not_rounded_to_0_or_100(score: float, text: str) -> None:
     figure = confidence_bars([("cat", score)], highlight=None)
     assert html.unescape(figure.layout.annotations[1].text) == text
-
-
-# --- architecture ---------------------------------------------------------------------------
-
-
-def boxes(figure: go.Figure) -> dict[str, tuple[float, float, float]]:
-    """left, right and height of each box by its path."""
-    return {
-        trace.customdata[i][0]: (
-            trace.x[i] - trace.width[i] / 2,
-            trace.x[i] + trace.width[i] / 2,
-            trace.y[i],
-        )
-        for trace in figure.data
-        for i in range(len(trace.x))
-    }
-
-
-def test_boxes_shrink_with_the_maps_and_widen_with_the_channels() -> None:
-    figure = architecture(stages())
-    edges_and_heights = boxes(figure)
-    assert set(edges_and_heights) == {stage.path for stage in stages()}
-    edges = [edge for stage in stages() for edge in edges_and_heights[stage.path][:2]]
-    assert edges == sorted(edges)
-    assert figure.layout.xaxis.range == pytest.approx((edges[0], edges[-1]))
-    heights = [edges_and_heights[stage.path][2] for stage in stages()]
-    assert heights[:4] == [math.sqrt(side) for side in (28, 26, 24, 12)]
-    assert max(heights[4:]) < heights[3] / 2
-    widths = {path: right - left for path, (left, right, _) in edges_and_heights.items()}
-    assert widths["input"] < widths["scores"] < widths["conv1"] < widths["conv2"]
-    assert widths["conv2"] == pytest.approx(widths["pool"])
-    for trace in figure.data:
-        assert list(trace.base) == [-height / 2 for height in trace.y]
-        assert trace.selected.marker.opacity == trace.unselected.marker.opacity == 1
-    assert figure.layout.clickmode == "event+select"
-
-
-def test_shapes_are_written_once_each() -> None:
-    notes = [note.text for note in architecture(stages()).layout.annotations]
-    assert notes == ["28×28×1", "26×26×32", "24×24×64", "12×12×64", "9216", "128", "10"]
-
-
-def test_the_labels_of_sixty_stages_do_not_touch() -> None:
-    sizes = [224] + [112] * 9 + [56] * 10 + [28] * 10 + [14] * 20 + [7] * 9 + [1]
-    many = [
-        Stage(f"layer {i}", "Conv2D", size, size, 16 + 8 * i, i) for i, size in enumerate(sizes)
-    ]
-    figure = architecture(many)
-    positions = sorted(note.x for note in figure.layout.annotations)
-    # On a telephone, 360 pixels wide, 13 pixels of text in each label.
-    assert np.diff(positions).min() / np.ptp(figure.layout.xaxis.range) * 360 >= 15
-    shown = {note.text.split("×")[0] for note in figure.layout.annotations}
-    assert {"224", "112", "56", "28", "14", "7"} <= shown
-
-
-def test_a_box_has_a_hover_text() -> None:
-    figure = architecture(stages())
-    hovers = {text for trace in figure.data for text in trace.hovertext}
-    assert "conv2<br>Conv2D<br>24×24×64<br>18,496 parameters" in hovers
-    assert [trace.name for trace in figure.data] == [
-        "InputLayer",
-        "Conv2D",
-        "MaxPooling2D",
-        "Flatten",
-        "Dense",
-    ]
 
 
 # --- The buttons ----------------------------------------------------------------------------

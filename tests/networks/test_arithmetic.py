@@ -78,6 +78,7 @@ def test_convolution_normalization_and_activation(photo: np.ndarray) -> None:
     check_sum(trace)
 
 
+@pytest.mark.engines
 def test_an_input_cell_leads_one_layer_back(tiny: Callable[[str], Any], photo: np.ndarray) -> None:
     net = tiny("flat")
     trace = cnnviz.trace_value(net, photo, "conv2", 3, 3, 2)
@@ -166,6 +167,7 @@ def test_a_mean_at_the_edge_is_of_the_cells_that_are_there(photo: np.ndarray) ->
     np.testing.assert_allclose(term.weights, 1 / 6)
 
 
+@pytest.mark.engines
 def test_averages_scores_and_a_softmax(tiny: Callable[[str], Any], photo: np.ndarray) -> None:
     net = tiny("flat")
     trace = cnnviz.trace_value(net, photo, "scores", 0, 0, 2)

@@ -19,17 +19,26 @@ MAPS = np.stack(
 )
 
 
-def test_peak_mean_share_and_dead_channels_by_hand() -> None:
+def test_the_numbers_of_channels_by_hand() -> None:
     ranking = rank_channels(MAPS)
+    # √((3 × 2.25² + 6.75²) / 4), and √(3 × 0.25² + 0.75²) / 2 of 3, 3, 3, 4.
+    np.testing.assert_allclose(ranking.deviation, [15.1875**0.5, 0, 0.1875**0.5, 0.5])
     np.testing.assert_allclose(ranking.peak, [9, 0, 4, 0])
     np.testing.assert_allclose(ranking.mean, [2.25, 0, 3.25, -0.5])
+    # Of the first, √(3·2.25² + 6.75²) / 2.
+    np.testing.assert_allclose(ranking.deviation, [3.897114, 0, 0.433013, 0.5], rtol=1e-6)
     np.testing.assert_allclose(ranking.active, [0.25, 0, 1, 0.5])
     assert ranking.dead == (1,)
 
 
 @pytest.mark.parametrize(
     ("by", "order"),
-    [("peak", [0, 2, 1, 3]), ("mean", [2, 0, 1, 3]), ("active", [2, 3, 0, 1])],
+    [
+        ("deviation", [0, 3, 2, 1]),
+        ("peak", [0, 2, 1, 3]),
+        ("mean", [2, 0, 1, 3]),
+        ("active", [2, 3, 0, 1]),
+    ],
 )
 def test_the_strongest_first_and_equals_by_number(by: str, order: list[int]) -> None:
     assert rank_channels(MAPS).order(by).tolist() == order
@@ -37,6 +46,12 @@ def test_the_strongest_first_and_equals_by_number(by: str, order: list[int]) -> 
 
 def test_channels_are_ranked_by_peak_by_default() -> None:
     assert rank_channels(MAPS).order().tolist() == [0, 2, 1, 3]
+
+
+def test_a_channel_with_an_infinite_value_comes_last() -> None:
+    maps = MAPS.copy()
+    maps[0, 0, 0] = np.inf
+    assert rank_channels(maps).order("deviation").tolist() == [3, 2, 1, 0]
 
 
 def test_many_equal_channels_keep_their_order() -> None:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +21,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from corpus import builders
+from corpus import builders, converted
 
 import cnnviz
 from cnnviz.cards import read_card, write_card
 from cnnviz.errors import ModelError, StorageError
-from cnnviz.networks import conversions, loading, weights
+from cnnviz.networks import conversions, loading, weight_files, weights
 from cnnviz.networks.conversions import Converted, Refusal, find, store
 from cnnviz.networks.engines import conversion, litert, tensorflow
 from cnnviz.networks.engines.conversion import NotConvertedError, convert_file
-from cnnviz.networks.keras_models import find as find_layer
+from cnnviz.networks.keras_models import walk
 from cnnviz.settings import ROOT
 from cnnviz.shipped_models import fingerprint_of
 from cnnviz.storage import UNFINISHED
@@ -843,26 +844,70 @@ def test_of_a_file_that_changes_meanwhile_nothing_is_kept(
 # --- Weights --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_the_weights_in_the_file_are_those_of_the_model(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [".keras", ".h5", "packed.keras"])
+def test_the_weights_in_the_file_are_those_of_the_model(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = builders.network("convolutions")
     path = tmp_path / f"model{suffix}"
     network.model.save(path)
-    layers = [layer.path for layer in network.layers if layer.kernel_shape]
-    assert len(layers) == 4
-    wanted = {layer: weights.layer_weights(network, layer) for layer in [*layers, "scores"]}
-    stored = weights.stored_weights(path, wanted)
-    with weights.open_weights(path) as file:
-        for layer, where in stored.items():
-            expected = find_layer(network.model, layer).get_weights()
-            names = [name for name in (where.kernel, where.pointwise, where.bias) if name]
-            assert len(names) == len(expected)
-            for name, values in zip(names, expected, strict=True):
-                np.testing.assert_array_equal(np.asarray(file[name]), values)
+    if suffix == "packed.keras":
+        pack(path)
+    monkeypatch.setattr(weight_files, "_QUICK_BYTES", 100)
+    wanted = {layer: weights.weights_in(each) for layer, each in walk(network.model)}
+    found = 0
+    for layer, stored in weight_files.find_weights(path, wanted).items():
+        assert stored.keys() == wanted[layer].keys()
+        for name, where in stored.items():
+            expected = np.asarray(wanted[layer][name])
+            np.testing.assert_array_equal(weight_files.read_stored(path, None, where), expected)
+            last = expected.shape[-1] - 1
+            column = weight_files.read_stored(path, None, where, last)
+            np.testing.assert_array_equal(column, expected[..., last])
+            found += 1
+    assert found == len(network.model.weights)
 
 
-def test_weights_that_are_not_in_the_file_are_an_error(made: Path) -> None:
+def pack(path: Path) -> None:
+    """Writes a model's archive as another program may: compressed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_weights_that_are_not_in_the_file_are_none_of_it(made: Path) -> None:
     network = builders.network("two_classes")
-    wanted = {"scores": weights.layer_weights(network, "scores")}
-    with pytest.raises(LookupError, match="not in the file"):
-        weights.stored_weights(made / "flat.keras", wanted)
+    wanted = weights.weights_in(network.model.get_layer("scores"))
+    stored = weight_files.find_weights(made / "flat.keras", {"scores": wanted})
+    assert stored == {"scores": {"kernel": None, "bias": None}}
+
+
+def test_a_normalization_keeps_its_numbers_in_another_shape(tmp_path: Path) -> None:
+    image = keras.Input((4, 4, 3))
+    adapted, fixed = keras.layers.Normalization(), keras.layers.Normalization(mean=1, variance=4)
+    adapted.adapt(np.random.default_rng(1).random((8, 4, 4, 3)))
+    model = keras.Model(image, fixed(adapted(image)))
+    model.save(tmp_path / "model.keras")
+    wanted = {layer.name: weights.weights_in(layer) for layer in (adapted, fixed)}
+    stored = weight_files.find_weights(tmp_path / "model.keras", wanted)
+    for name, where in stored[adapted.name].items():
+        found = weight_files.read_stored(tmp_path / "model.keras", None, where, 2)
+        np.testing.assert_array_equal(found, np.asarray(getattr(adapted, name))[..., 2])
+    # Those are in the description of the model alone.
+    assert stored[fixed.name] == {"mean": None, "variance": None}
+
+
+def test_weights_that_are_computed_are_those_of_keras(lite: Any, photo: np.ndarray) -> None:
+    """Where the file has them in another form, nobody may take what it has."""
+    network = converted.without_keras(converted.with_weights_of_keras(lite("flat")))
+    for ask in (
+        lambda: cnnviz.trace_value(network, photo, "conv2", 0, 0, 0),
+        lambda: cnnviz.trace_class_map(network, photo, 0, 0),
+        lambda: cnnviz.filters(network, "conv1"),
+    ):
+        with pytest.raises(converted.KerasAskedError):
+            ask()
+    # No weights, no model.
+    assert cnnviz.trace_value(network, photo, "average", 0, 0, 0).terms

@@ -73,11 +73,18 @@ class Visit:
         return self.run()
 
     def choose(self, label: str, option: Any) -> Visit:
-        """Chooses in the select box, or switches the toggle, of that label."""
+        """Chooses in the select box or the chips, or switches the toggle, of that label."""
         return self.run(self.widget(label).set_value(option))
 
+    def choose_class(self, label: str) -> Visit:
+        """Chooses a class by its chip or, if it has none, in the list of the others."""
+        chips = self.widget("Class")
+        if any(option.startswith(f"**{label}**") for option in chips.options):
+            return self.run(chips.set_value(label))
+        return self.choose("Another class", label)
+
     def chosen(self, label: str) -> Any:
-        """The value of the select box of that label."""
+        """The value of the select box, or the chips, of that label."""
         return self.widget(label).value
 
     def upload(self, name: str, data: bytes) -> Visit:
@@ -94,17 +101,16 @@ class Visit:
         return self.run(uploader.set_value((name, data, "application/octet-stream")))
 
     def pick_preset(self, name: str) -> Visit:
-        """Answers the page's question which values the network takes."""
-        (question,) = self.app.radio
-        self.run(question.set_value(name))
-        return self.run(self.widget("Use these values").click())
+        """Chooses in the banner which values the network takes."""
+        self.widget("Values of the pixels").set_value(name)
+        return self.run(self.widget("Use these").click())
 
     def _uploader(self, label: str) -> Any:
         (uploader,) = [one for one in self.app.file_uploader if one.label == label]
         return uploader
 
     def widget(self, label: str) -> Any:
-        kinds = ("selectbox", "multiselect", "toggle", "button")
+        kinds = ("selectbox", "multiselect", "button_group", "toggle", "button")
         widgets = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
         assert len(widgets) == 1, f"{len(widgets)} widgets are called {label!r}"
         return widgets[0]
@@ -139,10 +145,28 @@ class Visit:
         assert len(maps) == 1
         return numbers(maps[0]["z"])
 
+    @property
+    def table(self) -> list[list[str]]:
+        """The texts of the rows of the page's HTML table."""
+        (body,) = [one.proto.body for one in self.app.get("html") if "<table" in one.proto.body]
+        rows = re.findall(r"<tr.*?</tr>", body)
+        cells = [re.findall(r"<t[hd].*?</t[hd]>", row) for row in rows]
+        return [[html.unescape(re.sub("<.*?>", "", cell)) for cell in row] for row in cells]
+
     def viewer(self, key: str) -> dict[str, Any]:
         """What the viewer of that key was sent."""
         (sent,) = [one for one in self.app.get("bidi_component") if one.key == key]
         return unpacked(sent.proto.bytes)
+
+    @property
+    def walk(self) -> dict[str, Any]:
+        """What the walk of the first page was sent."""
+        return self.viewer("walk")
+
+    @property
+    def answer(self) -> str:
+        """The walk's most probable class."""
+        return self.walk["classes"][0]["label"]
 
     def tiles(self, key: str) -> dict[str, Any]:
         """The tiles of a grid; their values are (K, h, w)."""

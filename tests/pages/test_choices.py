@@ -67,7 +67,7 @@ def test_the_address_of_the_next_page_has_the_choices_that_apply_to_it(visit: An
         (
             "class_activation_map",
             {"class": "dog", "method": "grad-cam", "layer": "conv1", "against": "False"},
-            {"Class": "dog", "Layer": "conv1", "Show the evidence against it, too": False},
+            {"Class": "dog", "Layer": "conv1", "Show evidence against it": False},
         ),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_link_wins_over_what_was_chosen_before(visit: Any) -> None:
         ("filters", {"layer": "nowhere"}, "Layer", "conv1"),
         ("filters", {"filter": "999"}, "Filter", 0),
         ("filters", {"filter": "-1"}, "Filter", 0),
-        ("activations", {"layer": "nowhere"}, "Layers", ["conv1"]),
+        ("activations", {"layer": "nowhere"}, "Layers", ["conv1", "conv2"]),
         ("class_activation_map", {"method": "nowhere"}, "Method", "cam"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,9 @@ def test_a_network_without_a_card_says_that_it_is_inferred(
 ) -> None:
     (models("nested_functional") / "nested_functional.json").unlink()
     seen = visit(page).fine()
-    assert "This model has no card" in seen.text
-    assert "inferred" in seen.app.warning[0].value
+    assert "Name your classes" in [one.label.strip("*") for one in seen.app.expander]
+    assert "inferred" in seen.text or "does not show which values" in seen.text
+    assert not re.search(r"\bcards?\b", seen.text)
 
 
 def test_an_empty_folder_says_what_to_do(visit: Any, models: Any) -> None:
@@ -139,19 +141,6 @@ def test_a_class_without_evidence_is_reported(visit: Any, models: Any) -> None:
         assert ("The photo holds no evidence for" in seen.text) is not evidence
 
 
-def test_folded_models_are_opened_by_choice(visit: Any, models: Any) -> None:
-    models("nested_functional")
-    seen = visit("network").fine()
-    closed = list(seen.app.dataframe[0].value["Layer"])
-    (nested,) = [one for one in seen.app.multiselect if one.label == "Open nested models"]
-    assert not [path for path in closed if "/" in path]
-    seen.run(nested.set_value([nested.options[0]]))
-    opened = list(seen.fine().app.dataframe[0].value["Layer"])
-    inner = [path for path in opened if path.startswith(nested.options[0] + "/")]
-    assert inner
-    assert [path for path in opened if path not in inner] == closed
-
-
 def test_two_files_of_one_name_are_both_offered(
     visit: Any, models: Any, save: Any, tiny: Any
 ) -> None:
@@ -162,39 +151,26 @@ def test_two_files_of_one_name_are_both_offered(
     assert len(seen.widget("Network").options) == 2
 
 
-def test_the_picture_folds_what_the_table_folds(visit: Any, models: Any) -> None:
+def test_the_network_page_has_every_layer_and_a_layers_neighbours(
+    visit: Any, models: Any, tiny: Any
+) -> None:
     models("nested_functional")
-
-    def drawn(seen: Any) -> set[str]:
-        traces = seen.figure("architecture")["data"]
-        return {point[0] for trace in traces for point in trace["customdata"]}
-
     seen = visit("network").fine()
-    (nested,) = [one for one in seen.app.multiselect if one.label == "Open nested models"]
-    folded = nested.options[0]
-    assert folded in drawn(seen)
-    seen.run(nested.set_value([folded])).fine()
-    assert folded not in drawn(seen)
-    assert any(path.startswith(folded + "/") for path in drawn(seen))
-
-
-def test_a_link_restores_the_layer_and_the_opened_models(visit: Any, models: Any) -> None:
-    models("nested_functional")
-    layers = visit("network").fine().app.multiselect[0].options
-    inner = visit("network", open=layers[0]).fine().app.dataframe[0].value["Layer"]
-    path = next(path for path in inner if path.startswith(layers[0] + "/"))
-    seen = visit("network", layer=path, open=layers[0]).fine()
-    assert [one.value for one in seen.app.subheader] == [path.replace("_", "\\_")]
-    assert seen.app.query_params["layer"] == path
-
-
-def test_a_folded_model_is_opened_by_its_button(visit: Any, models: Any) -> None:
-    models("nested_functional")
-    folded = visit("network").fine().app.multiselect[0].options[0]
-    seen = visit("network", layer=folded).fine()
-    seen.run(seen.widget("Open it").click()).fine()
-    assert seen.app.multiselect[0].value == [folded]
-    assert seen.app.query_params["open"] == folded
+    layers = tiny("nested_functional").layers
+    table = seen.app.dataframe[0].value
+    assert list(table["Layer"]) == [layer.path for layer in layers]
+    # A first convolution is there at once, with its strongest maps.
+    assert seen.chosen("Layer") == next(layer.path for layer in layers if layer.kernel_shape)
+    assert seen.viewer("maps")["regions"][0]["items"][0]["unit"] == "activation"
+    inner = [layer for layer in layers if "/" in layer.path][-1].path
+    # An old link, which also says what was opened.
+    seen = visit("network", layer=inner, open=inner.split("/")[0]).fine()
+    assert seen.chosen("Layer") == inner
+    row = table[table["Layer"] == inner].iloc[0]
+    assert row["Reads"] in [one.label.replace("\\", "") for one in seen.app.button]
+    seen.run(next(one for one in seen.app.button if one.key == f"Reads {row['Reads']}").click())
+    assert seen.fine().chosen("Layer") == row["Reads"]
+    assert seen.app.query_params["layer"] == row["Reads"]
 
 
 def test_a_sigmoid_unit_has_two_classes(visit: Any, models: Any) -> None:
@@ -217,7 +193,7 @@ def test_weights_that_are_not_numbers_are_named_and_there_is_no_prediction(
     kernel[0, 0, 0, 0] = np.nan
     model.get_layer("conv1").kernel.assign(kernel)
     save(model, folder / "flat.keras")
-    seen = visit("filters").fine()
+    seen = visit("filters", input="0").fine()
     assert "1 weight of the layer “conv1” is not a number" in seen.text
     drawn = seen.values("one filter")
     np.testing.assert_array_equal(np.isnan(drawn), np.isnan(kernel[:, :, 0, 0]))

@@ -22,8 +22,8 @@ def test_an_uploaded_photo_is_explained(visit: Any, folder: Any, picture: bytes)
     assert "Your photo" in seen.text
     file = model_files.model_file(folder / "flat.keras")
     answer = workers.explain(file, open_photo(picture))
-    assert f"“{answer.prediction.label}”" in seen.app.subheader[0].value
-    np.testing.assert_allclose(seen.values("overlay"), answer.maps[0].values, atol=1e-4)
+    assert seen.answer == answer.prediction.label
+    np.testing.assert_allclose(seen.walk["maps"][0], answer.maps[0].values, atol=1e-4)
 
 
 def test_the_photo_is_seen_in_the_sidebar(visit: Any, picture: bytes) -> None:
@@ -42,13 +42,13 @@ def test_the_photo_stays_on_every_page_and_with_every_network(visit: Any, pictur
 
 def test_a_bad_file_is_reported_and_the_photo_kept(visit: Any, picture: bytes) -> None:
     seen = visit().upload("mine.png", picture)
-    before = seen.values("overlay")
+    before = seen.walk["maps"][0]
     # The browser takes the old file away first.
     seen.take_away()
     seen.upload("broken.png", b"not a picture")
     assert "broken.png: This file cannot be read as a photo" in seen.text
     assert "mine.png" in seen.app.sidebar.caption[0].value.replace("\\", "")
-    np.testing.assert_array_equal(seen.values("overlay"), before)
+    np.testing.assert_array_equal(seen.walk["maps"][0], before)
     # The next good one is read, and the message is gone.
     seen.upload("other.png", picture).fine()
     assert "other.png" in seen.text
@@ -69,10 +69,18 @@ def test_a_photo_taken_away_gives_the_sample_back(visit: Any, picture: bytes) ->
     assert "A cup of espresso" in seen.text
 
 
-def test_the_way_back_to_the_sample(visit: Any, picture: bytes) -> None:
-    seen = visit().upload("mine.png", picture).choose("Back to the sample", True)
+def test_a_photo_can_be_forgotten(visit: Any, picture: bytes) -> None:
+    seen = visit().upload("mine.png", picture)
+    assert seen.app.image[0].proto.imgs[0].alt == "mine.png"
+    other = visit(sample="chelsea")
+    seen.choose("Forget my photo", True)
     assert "mine.png" not in seen.fine().text
     assert "Chelsea, a cat" in seen.text
+    assert seen.app.file_uploader[1].value is None
+    # Nothing is left that its file could come back from, and other people see no difference.
+    assert "photo set aside" not in seen.app.session_state
+    assert "Forget my photo" not in [one.label for one in seen.run().app.button]
+    assert other.run().fine().values("overlay").shape == seen.values("overlay").shape
 
 
 def test_a_chosen_sample_replaces_the_photo(visit: Any, picture: bytes) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from cnnviz.ui import terms
 from cnnviz.ui.text import plain
 
 
@@ -29,3 +32,19 @@ def test_markup_is_escaped_and_what_streamlit_finds_without_escapes_divided(
     name: str, expected: str
 ) -> None:
     assert plain(name) == expected
+
+
+def test_the_first_occurrence_of_a_term_is_explained() -> None:
+    text = terms.explained("Class activation maps, class & <b>: Filters of a filter, filtered")
+    marked = re.findall(r'<abbr tabindex="0" title="([^"]+)">([^<]+)</abbr>', text)
+    expected = {"Class activation maps": "class activation map", "class": "class"}
+    expected |= {"Filters": "filter"}
+    assert marked == [(terms.TERMS[name], seen) for seen, name in expected.items()]
+    assert re.sub(r"</?abbr[^>]*>", "", text).endswith(
+        "class &amp; &lt;b&gt;: Filters of a filter, filtered"
+    )
+
+
+def test_an_explanation_is_one_sentence() -> None:
+    for name, sentence in terms.TERMS.items():
+        assert re.fullmatch(r"[A-Z][^.]*\.", sentence), name

@@ -344,7 +344,7 @@ def test_the_model_of_a_finished_training_can_be_saved_and_used(
     assert "left out: 7" in seen.text
     assert [one.label for one in seen.app.get("download_button")] == [
         "Save the model",
-        "Save its card",
+        "Save its description",
     ]
     (network,) = [one for one in seen.app.sidebar.selectbox if one.label == "Network"]
     assert "pets tiny vgg" in network.options

@@ -25,7 +25,7 @@ from cnnviz.ui.components.scenes import (
     pack,
 )
 from cnnviz.ui.components.viewer import Event, opened, parse_event
-from cnnviz.ui.page_parts import activations, filters
+from cnnviz.ui.page_parts import activations, channel_grids, filters
 from tests.pages.conftest import unpacked
 
 _SIGNED = "blue-orange"
@@ -176,8 +176,8 @@ def test_the_limits_of_channels(
 ) -> None:
     """Two cells of two channels."""
     maps = np.array(values, np.float32).reshape(2, 1, 2)
-    look = activations.Look("number", scale, "teal")
-    scene = activations.channel_grid(maps, [0, 1], look, "name", "title", ["#0", "#1"])
+    look = channel_grids.Look("number", scale, "teal")
+    scene = channel_grids.channel_grid(maps, [0, 1], look, "name", "title", ["#0", "#1"])
     seen = unpacked(pack(scene, "key"))
     np.testing.assert_array_equal(seen["regions"][0]["items"][0]["limits"], limits)
     assert (seen["legend"]["ticks"], seen["legend"]["colours"]) == (ticks, colours)
@@ -189,6 +189,7 @@ def test_the_limits_of_channels(
         ("raw", [-1, 3], (-1, 3), ("−1", "3")),
         ("layer", [-1, 3], (-1, 3), ("0", "1")),
         ("symmetric", [-3, 3], (-3, 3), ("−3", "3")),
+        ("own", [[-1, 1], [-3, 3]], (-1, 1), ("−largest", "largest of each")),
         ("filter", [[-1, 1], [0.5, 3]], (0, 1), ("0", "1")),
     ],
 )
@@ -198,6 +199,14 @@ def test_the_limits_of_filters(scaling: str, limits: Any, ends: Any, ticks: Any)
     found, legend = filters.look(kernels, scaling, "gray")
     np.testing.assert_array_equal(found, limits)
     assert ((legend.low, legend.high), legend.ticks) == (ends, ticks)
+
+
+@pytest.mark.parametrize(
+    ("paths", "chosen"),
+    [("a", "a"), ("abcd", "abcd"), ("abcdef", "acdf"), ("abcdefghij", "adgj")],
+)
+def test_layers_are_spread_over_the_depth(paths: str, chosen: str) -> None:
+    assert activations.spread(paths) == list(chosen)
 
 
 # --- Events -------------------------------------------------------------------------------------
@@ -243,7 +252,7 @@ def test_the_tile_that_was_opened(event: Event | None, tile: int | None) -> None
 
 def test_a_click_chooses_a_filter_and_a_channel(visit: Any, monkeypatch: Any) -> None:
     """In place of the browser, which these tests have not."""
-    clicks = {"all filters": 5, "activations 0": 2}
+    clicks = {"all filters": 5, "activations 1": 2}
 
     def click(packed: bytes, scene: str, key: str) -> Event | None:
         return Event(scene, "tiles", clicks.pop(key)) if key in clicks else None
@@ -254,7 +263,8 @@ def test_a_click_chooses_a_filter_and_a_channel(visit: Any, monkeypatch: Any) ->
     assert seen.outlined("all filters") == 5
     assert seen.title("one filter").startswith("Filter 5")
     seen.turn_to("activations").fine()
-    ordered = [option.split(" ")[0] for option in seen.widget("Channel").options]
-    assert f"#{seen.chosen('Channel')}" == ordered[2]
-    assert seen.outlined("activations 0") == 2
+    # Of the second layer's column; the outline of the first layer's channel goes.
+    assert f"#{seen.chosen('Channel')}" == seen.widget("Channel").options[2]
+    assert seen.app.query_params["of"] == "conv2"
+    assert [seen.outlined(f"activations {column}") for column in range(3)] == [-1, 2, -1]
     assert clicks == {}

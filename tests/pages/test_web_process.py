@@ -13,7 +13,7 @@ import pytest
 from cnnviz.errors import WorkerError
 from cnnviz.serving import workers
 from cnnviz.serving.worker_process import WorkerCall
-from cnnviz.settings import ROOT
+from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import __main__ as start
 
 _ALL_PAGES = """
@@ -24,7 +24,7 @@ app = AppTest.from_file("app.py", default_timeout=120).run()
 for page in sorted(Path("pages").glob("*.py")):
     app.switch_page(str(page)).run()
     assert not app.exception and not app.error, page
-    print(app.title[0].value)
+    print(page.stem, *(title.value for title in app.title))
 print({"tensorflow", "keras", "h5py"} & {name.partition(".")[0] for name in sys.modules})
 """
 
@@ -96,14 +96,22 @@ def test_a_replay_is_taken_out_of_the_command(
     monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("CNNVIZ_REPLAY", "")
-    rest = start.take_replay(["--server.port", "80", *words, "--server.headless=true"])
+    rest = start.take_own_options(["--server.port", "80", *words, "--server.headless=true"])
     assert rest == ["--server.port", "80", "--server.headless=true"]
     assert os.environ["CNNVIZ_REPLAY"] == "a folder"
 
 
+def test_the_network_of_the_machine_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNVIZ_LAN", "")
+    assert start.take_own_options(["--server.port=80"]) == ["--server.port=80"]
+    assert not read_settings().lan
+    assert start.take_own_options(["--lan", "--server.port=80"]) == ["--server.port=80"]
+    assert read_settings().lan
+
+
 def test_a_replay_needs_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        start.take_replay(["--replay"])
+        start.take_own_options(["--replay"])
     assert "--replay: expected one argument" in capfd.readouterr().err
 
 
@@ -124,7 +132,7 @@ def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str]) -> None:
     visit()
-    assert sorted(questions) == ["explain", "outline"]
+    assert sorted(questions) == ["explain_stages", "outline"]
 
 
 def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,20 +143,22 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
         answer = original(question)
         if question.function == "explain":
             drawn.extend(one.target for one in answer.maps)
+        if question.function == "explain_stages":
+            drawn.extend(one.target for one in answer.explanation.maps)
         return answer
 
     monkeypatch.setattr(workers, "call", call)
     visit("class_activation_map", model="imagenet_efficientnet_lite0").fine()
-    assert len(drawn) == len(set(drawn)) == 4
+    assert len(drawn) == len(set(drawn)) == 5
 
 
 @pytest.mark.parametrize(
     ("page", "looks"),
     [
-        ("filters", [("Scale", "layer"), ("Colours", "magma"), ("Scale", "raw"), ("Filter", 2)]),
+        ("filters", [("Scale", "layer"), ("Filter", 2), ("Scale", "own")]),
         ("filters", [("Input channel", 2), ("Colours", "PuOr"), ("Scale", "filter")]),
         ("activations", [("Order by", "mean"), ("Scale", "channel"), ("Colours", "gray")]),
-        ("class_activation_map", [("Show the evidence against it, too", True)]),
+        ("class_activation_map", [("Show evidence against it", False)]),
     ],
 )
 def test_another_look_asks_no_network(

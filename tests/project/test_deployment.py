@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -11,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from cnnviz.settings import ROOT
+from scripts import prove_tls
+from scripts.nginx import ProofError, check
 from scripts.prove_dockerfile import parse
-from scripts.prove_replicas import CONFIGURATION, ProofError, check, configured
+from scripts.prove_replicas import CONFIGURATION, configured
 
 NGINX = CONFIGURATION.read_text(encoding="utf-8")
 COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+NGINX_TLS = prove_tls.CONFIGURATION.read_text(encoding="utf-8")
+COMPOSE_TLS = (ROOT / "deploy" / "compose-tls.yaml").read_text(encoding="utf-8")
 SERVER = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
 
 
@@ -33,8 +39,9 @@ def test_nginx_knows_every_replica_of_compose_by_name_and_port() -> None:
     assert NGINX.count("server cnnviz-") == 6
 
 
-def test_nginx_accepts_the_largest_photo_and_little_more() -> None:
-    limit = re.search(r"client_max_body_size (\d+)m;", NGINX)
+@pytest.mark.parametrize("configuration", [NGINX, NGINX_TLS])
+def test_nginx_accepts_the_largest_photo_and_little_more(configuration: str) -> None:
+    limit = re.search(r"client_max_body_size (\d+)m;", configuration)
     assert limit is not None
     assert int(limit[1]) == SERVER["maxUploadSize"] + 1
 
@@ -104,6 +111,76 @@ def test_the_proof_only_changes_names_ports_and_folders() -> None:
     changed = [line.split()[0] for line, other in lines if line != other]
     folders = ["pid", *(f"{kind}_temp_path" for kind in _KINDS)]
     assert changed == [*folders, *["server"] * 6, "~:8501$", "~:8502$", "listen"]
+
+
+def test_the_proof_of_https_only_changes_ports_and_folders() -> None:
+    text = prove_tls.configured(NGINX_TLS, Path("/somewhere"), 1, 2, 3)
+    assert not re.search(r"8443|8080|8501|/tmp/", text)
+    lines = zip(NGINX_TLS.splitlines(), text.splitlines(), strict=True)
+    changed = [line.split()[0] for line, other in lines if line != other and "#" not in line]
+    folders = ["pid", *(f"{kind}_temp_path" for kind in _KINDS)]
+    assert changed == [*folders, "listen", "return", "listen", "proxy_pass", "proxy_pass"]
+
+
+def test_compose_puts_https_in_front_of_its_other_nginx() -> None:
+    expressions = re.findall(r"-e (s[/-]\S+)", COMPOSE_TLS)
+    changed = subprocess.run(
+        ["sed", *(word for one in expressions for word in ("-e", one))],
+        input=NGINX_TLS,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.findall(r"proxy_pass (\S+);", changed) == ["http://nginx:8080"] * 2
+    assert re.findall(r"ssl_certificate\w* (\S+);", changed) == [
+        "/certificate/server.crt",
+        "/certificate/server.key",
+    ]
+    assert "./certificate:/certificate:ro" in COMPOSE_TLS
+    assert "listen 8080;" in NGINX
+    images = {re.search(r"image: (nginx\S+)", text)[1] for text in (COMPOSE, COMPOSE_TLS)}
+    assert len(images) == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_is_for_the_machines_names_and_no_others(tmp_path: Path) -> None:
+    hostname = tmp_path / "bin" / "hostname"
+    hostname.parent.mkdir()
+    hostname.write_text(
+        '#!/bin/sh\ncase "$1" in\n-I) echo "192.168.1.20 203.0.113.9 fe80::1" ;;\n'
+        "-f) echo desk-7.school.example ;;\n*) echo desk-7 ;;\nesac\n"
+    )
+    hostname.chmod(0o755)
+    script = shutil.copy(prove_tls.CERTIFICATE, tmp_path)
+    environment = os.environ | {"PATH": f"{hostname.parent}:{os.environ['PATH']}"}
+
+    def run(*names: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [script, *names], env=environment, capture_output=True, text=True, check=False
+        )
+
+    made = run("10.1.2.3")
+    assert made.returncode == 0, made.stderr
+    server = tmp_path / "certificate" / "server.crt"
+    listed = subprocess.run(
+        ["openssl", "x509", "-in", server, "-noout", "-ext", "subjectAltName"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.findall(r"(?:DNS|IP Address):([^,\s]+)", listed) == [
+        *("localhost", "127.0.0.1", "0:0:0:0:0:0:0:1", "desk-7", "desk-7.local"),
+        *("desk-7.school.example", "192.168.1.20", "203.0.113.9", "10.1.2.3"),
+    ]
+    before = server.read_bytes()
+    # Not of a private network, and not of this machine when the authority was made.
+    refused = run("bank.example")
+    assert refused.returncode == 1
+    assert "may not sign for a name" in refused.stderr
+    assert server.read_bytes() == before
+    assert {path.name for path in server.parent.iterdir()} == {
+        *("ca.crt", "ca.key", "server.crt", "server.key"),
+    }
 
 
 _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

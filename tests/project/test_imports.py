@@ -62,13 +62,15 @@ LIBRARIES = {
     "cnnviz/networks": {"keras", "tensorflow"},
     "cnnviz/networks/conversions.py": {"platformdirs", "pydantic"},
     "cnnviz/networks/engines": {"ai_edge_litert", "keras", "tensorflow"},
-    "cnnviz/networks/weights.py": {"h5py"},
+    "cnnviz/networks/weight_files.py": {"h5py"},
     "cnnviz/photos": {"PIL", "pillow_heif"},
     "cnnviz/serving": {"loky", "pydantic", "tensorflow"},
     "cnnviz/training": {"keras", "tensorflow"},
     "cnnviz/training/data": {"loky", "pydantic"},
     "cnnviz/ui": {"pandas", "plotly", "streamlit"},
+    "cnnviz/ui/share.py": {"segno", "streamlit"},
     "cnnviz/ui/web": {"google", "starlette", "streamlit"},
+    "cnnviz/ui/web/lan.py": {"ifaddr", "segno"},
 }
 # An import whose name is not a constant, and the modules that may have one.
 DYNAMIC = "(dynamic)"

@@ -332,6 +332,9 @@ def test_an_outline_has_sizes_and_methods_that_there_are(tiny: Any) -> None:
         {"layers": (replace(first, output_shape=(None, -8, 8, 3)), *others)},
         {"layers": (replace(first, parameters=-1), *others)},
         {"layers": (replace(first, kernel_shape=(3, 3)), *others)},
+        {"calls": good.calls[::-1]},
+        {"calls": (*good.calls, good.calls[-1])},
+        {"calls": (replace(good.calls[0], shape=(-8, 8, 3)), *good.calls[1:])},
     ):
         assert refused(replace(good, **changes), Outline), changes
     with pytest.raises(AnswerError, match="integer that is too large"):

@@ -146,6 +146,8 @@ def test_a_light_worker_answers_while_tensorflow_starts_for_another_question(
 
     assert workers.explain(flat, photo, ("dog",)).maps[0].method == "cam"
     assert len(workers.filters(flat, "conv1").kernels) == 3
+    assert workers.trace_value(flat, photo, "conv2", 2, 1, 3).bias is not None
+    assert workers.trace_class_map(flat, photo, 2, 1, method="grad-cam").terms
     assert pools() == {worker_pools.SHARED}
     with ThreadPoolExecutor(1) as other:
         gradients = other.submit(ask_for_gradients)

@@ -30,10 +30,10 @@ from cnnviz.networks.input_scaling import find_scaling
 from cnnviz.networks.keras_models import walk
 from cnnviz.networks.loading import card_beside, hash_model, load_with_keras
 from cnnviz.networks.network import Network
-from cnnviz.networks.structure import without_call_numbers
 from cnnviz.networks.tracing import channels_last, record
 from cnnviz.networks.values import GraphFacts, PassValues
-from cnnviz.networks.weights import LayerWeights, layer_weights, stored_weights
+from cnnviz.networks.weight_files import find_weights
+from cnnviz.networks.weights import weights_in
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view, scale_pixels
 from cnnviz.photos.samples import samples
@@ -230,14 +230,9 @@ def _describe(
     network: Network, graph: GraphFacts, path: Path, pictures: tuple[str, ...]
 ) -> ModelFacts:
     """What is known of the model beside its outputs."""
-    wanted: dict[str, LayerWeights] = {}
-    convolutions = [layer.path for layer in network.layers if layer.kernel_shape]
-    for layer in dict.fromkeys([*convolutions, *graph.head.dense_layers]):
-        weights = layer_weights(network, layer)
-        if weights is not None:
-            wanted[without_call_numbers(layer)] = weights
+    weights = {path: weights_in(layer) for path, layer in walk(network.model)}
     try:
-        weights_in_file = stored_weights(path, wanted)
+        stored = find_weights(path, {layer: some for layer, some in weights.items() if some})
     except (LookupError, OSError) as error:
         raise NotConvertedError(f"its weights cannot be read from the file: {error}") from error
     return ModelFacts(
@@ -246,7 +241,7 @@ def _describe(
         network.damaged,
         find_scaling(network.model),
         pictures,
-        weights_in_file,
+        stored,
         graph,
     )
 

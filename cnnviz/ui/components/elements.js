@@ -34,3 +34,14 @@ export function number(value) {
   const short = size === 0 || (size >= 1e-3 && size < 1e5);
   return (short ? String(+value.toPrecision(3)) : value.toExponential(2)).replaceAll("-", "−");
 }
+
+// A colour of the theme, by the name of its variable.
+export const colourOf = (box, name) => getComputedStyle(box).getPropertyValue(name).trim();
+
+// Whether the page's background is dark.
+export function isDark(box) {
+  const probe = document.createElement("canvas").getContext("2d");
+  probe.fillStyle = colourOf(box, "--ground");
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}

@@ -1,12 +1,17 @@
 // Where the tiles of a grid are.
 
+import { bounded } from "./pixels.js";
+
 const LARGEST_TILE = 168; // pixels
 const SMALLEST_TILE = 24; // smaller ones appear when a person zooms out
 const TALLEST = 620; // pixels of a grid before it is cut off, or its tiles get smaller
+const LOWEST = 320; // the same in a low window
+const AROUND = 300; // pixels of a window above and below a grid
 const MOST_UNCUT = 300; // tiles that are always all shown
 const NAME_SPACE = 18;
 export const NAMED = 44; // the smallest tile that has its name above it
 
+const tallest = () => bounded(innerHeight - AROUND, LOWEST, TALLEST);
 const gapOf = (edge) => (edge >= 60 ? 10 : edge >= 30 ? 4 : 2);
 
 // How many tiles in a row, so that all fit into the height, with few empty places at the end.
@@ -20,7 +25,7 @@ function bestColumns(count, width, aspect, named) {
   const fewest = Math.max(1, Math.ceil(width / (LARGEST_TILE + 10)));
   const most = Math.max(fewest, Math.floor((width + 2) / (SMALLEST_TILE + 2)));
   let columns = fewest;
-  while (columns < most && height(columns) > TALLEST) columns++;
+  while (columns < most && height(columns) > tallest()) columns++;
   let best = columns;
   for (let more = columns; more <= Math.min(most, count, Math.ceil(1.25 * columns)); more++) {
     // Not at the price of the names.
@@ -39,7 +44,7 @@ export function flow(item, width, wanted, all) {
   const edge = Math.min((width - gap * (columns - 1)) / columns, wanted === null ? LARGEST_TILE : width);
   const strip = named && edge >= NAMED ? NAME_SPACE : 0;
   const pitch = (edge * h) / w + strip + gap;
-  const fit = Math.max(1, Math.floor(TALLEST / pitch)) * columns;
+  const fit = Math.max(1, Math.floor(tallest() / pitch)) * columns;
   const shown = all || count <= MOST_UNCUT ? count : Math.min(count, fit);
   const rows = Math.ceil(shown / columns);
   const at = [0, 0, columns * (edge + gap) - gap, rows * pitch - gap];

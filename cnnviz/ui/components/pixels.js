@@ -49,7 +49,7 @@ export function atlasOf(item, table) {
         const value = values[from];
         if (channels === 3) {
           const rgb = [0, 1, 2].map((at) => bounded((values[from + at] - low) * scale, 0, 255));
-          pixels[start + column] = packRgb(...rgb);
+          if (!rgb.some(Number.isNaN)) pixels[start + column] = packRgb(...rgb);
         } else if (!Number.isNaN(value)) {
           pixels[start + column] = table[bounded(Math.round((value - low) * scale), 0, 255)];
         }

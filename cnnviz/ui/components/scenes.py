@@ -161,7 +161,7 @@ class Legend:
     """A bar of colours.
 
     Attributes:
-        unit: what the colours mean.
+        unit: what the colours mean; empty for a bar as wide as its column, above its numbers.
         colours: the scale, a name of ``cnnviz.colours``.
         low: the value of its first colour; zero has a mark.
         high: the value of its last colour.
@@ -211,19 +211,22 @@ def grid(
     sentences: Sequence[str],
     names: Sequence[str] = (),
     opens: bool = True,
+    heading: str | None = None,
 ) -> Scene:
     """Maps as a grid of tiles that fills its column.
 
     Args:
-        maps: (h, w, K) float; what is not finite is drawn as nothing.
+        maps: (h, w, K) float, or (h, w, 3, K), which are red, green and blue; what is not finite
+            is drawn as nothing.
         scene: as ``Scene.id``.
-        title: the heading, and the name of the grid for readers of the screen.
+        title: the name of the grid for readers of the screen.
         limits: as in ``Tiles``.
         legend: of the colours.
         unit: as in ``Tiles``.
         sentences: as in ``Tiles``.
         names: as in ``Tiles``.
         opens: as in ``Tiles``.
+        heading: above the grid, empty for none; the title if it is left out.
     """
     drawn, cell = averaged(np.moveaxis(maps, -1, 0))
     tiles = Tiles(
@@ -238,11 +241,11 @@ def grid(
         cell=cell,
         opens=opens,
     )
-    return Scene(scene, [Region([tiles])], title, legend)
+    return Scene(scene, [Region([tiles])], title if heading is None else heading, legend)
 
 
 def averaged(maps: Floats) -> tuple[NDArray[np.float32], int]:
-    """Maps (K, h, w) of so few cells that they can be sent, and the side of a block of them.
+    """Maps (K, h, w, ...) of so few cells that they can be sent, and the side of a block of them.
 
     A cell is the mean of a block; at the edges, of the part of it that is there. What is not
     finite becomes NaN, and so does a block with it.
@@ -255,7 +258,8 @@ def averaged(maps: Floats) -> tuple[NDArray[np.float32], int]:
         starts = np.arange(0, values.shape[axis], size)
         lengths = np.diff(starts, append=values.shape[axis]).astype(np.float32)
         sums = np.add.reduceat(values, starts, axis=axis)
-        values = (sums / np.expand_dims(lengths, axis=(0, 3 - axis))).astype(np.float32)
+        others = [other for other in range(values.ndim) if other != axis]
+        values = (sums / np.expand_dims(lengths, axis=others)).astype(np.float32)
     return values, size
 
 

@@ -3,13 +3,14 @@
 // server. viewer.py says what is in a scene, and packs it.
 
 import { same, unpack } from "./data.js";
-import { button, element, number, put } from "./elements.js";
+import { button, colourOf, element, isDark, number, put } from "./elements.js";
 import { evidence } from "./evidence.js";
 import { flow, placed, placeOf, tileAt } from "./layout.js";
 import { PAINTERS } from "./painting.js";
 import { atlasOf, bounded, packRgb, pixelCanvas, pixelTable } from "./pixels.js";
 
 const NARROW = 560; // pixels of a viewer below which the narrow layout is used
+const MOST_UNZOOMED = 12; // tiles that cannot be zoomed: they are a glimpse
 const LARGEST_CANVAS = 8e6; // pixels; Safari stops at 16.7 million
 const ZOOM = 4 / 3;
 const TINY = 10; // pixels of the tiles at which zooming out ends
@@ -57,7 +58,7 @@ class Viewer {
   // Draws a scene. The elements stay if it is made of the same parts; so do zoom, class and
   // opacity if it has the same name.
   show(scene, send) {
-    const [former, dark] = [this.scene, this.isDark()];
+    const [former, dark] = [this.scene, isDark(this.box)];
     this.send = send;
     viewers.set(scene.key, this);
     this.watch.observe(this.box);
@@ -85,15 +86,8 @@ class Viewer {
     this.applySelection();
   }
 
-  isDark() {
-    const probe = document.createElement("canvas").getContext("2d");
-    probe.fillStyle = this.colour("--ground");
-    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
-  }
-
   colour(name) {
-    return getComputedStyle(this.box).getPropertyValue(name).trim();
+    return colourOf(this.box, name);
   }
 
   array(reference) {
@@ -119,7 +113,7 @@ class Viewer {
       });
     }
     if (legend) this.buildLegend(legend);
-    if (this.regions.some(({ flows }) => flows)) {
+    if (this.items.some(({ region, values }) => region.flows && values.shape[0] > MOST_UNZOOMED)) {
       const zoom = element("div", "zoom", this.bar, { role: "group", "aria-label": "Size of the tiles" });
       button("", zoom, "−", () => this.zoomBy(1 / ZOOM), { title: "Smaller tiles", "aria-label": "Smaller tiles" });
       button("", zoom, "+", () => this.zoomBy(ZOOM), { title: "Larger tiles", "aria-label": "Larger tiles" });
@@ -142,8 +136,8 @@ class Viewer {
   }
 
   buildLegend({ unit, colours, low, high, ticks: [first, last] }) {
-    const label = `Colours: ${unit}, ${first} to ${last}`;
-    const legend = element("div", "legend", this.bar, { role: "img", "aria-label": label });
+    const label = `Colours: ${unit ? `${unit}, ` : ""}${first} to ${last}`;
+    const legend = element("div", unit ? "legend" : "legend wide", this.bar, { role: "img", "aria-label": label });
     element("span", "", legend, { text: `${unit} ${first}` });
     const ramp = element("span", "ramp", legend);
     const { values } = this.table(colours);
@@ -279,12 +273,17 @@ class Region {
   }
 
   hover(event) {
-    const box = this.box.getBoundingClientRect();
-    const [x, y] = event ? [event.clientX - box.left, event.clientY - box.top] : [-1e9, -1e9];
+    const [x, y] = event ? placeIn(this.box, event) : [-1e9, -1e9];
     const lines = this.items.map((item) => item.lines(x, y)).findLast(Boolean);
-    const outer = this.viewer.box.getBoundingClientRect();
-    this.viewer.say(lines, x + box.left - outer.left, y + box.top - outer.top);
+    this.viewer.say(lines, ...(event ? placeIn(this.viewer.box, event) : [0, 0]));
   }
+}
+
+// Where the pointer is in an element, in its own pixels: a page that is presented is enlarged.
+function placeIn(box, { clientX, clientY }) {
+  const { left, top, width } = box.getBoundingClientRect();
+  const scale = width / box.offsetWidth || 1;
+  return [(clientX - left) / scale, (clientY - top) / scale];
 }
 
 // A picture, a class map, an arrow or a box.
@@ -445,9 +444,8 @@ class Tiles {
     return { index, row, column };
   }
 
-  click({ clientX, clientY }) {
-    const box = this.region.box.getBoundingClientRect();
-    const hit = this.at(clientX - box.left, clientY - box.top);
+  click(event) {
+    const hit = this.at(...placeIn(this.region.box, event));
     if (hit) this.open(hit.index, { row: hit.row * this.spec.cell, column: hit.column * this.spec.cell });
   }
 

@@ -68,7 +68,7 @@ def select(key: str, scene: str, index: int, item: str = TILES) -> None:
     Args:
         key: of the viewer.
         scene: the ``id`` of its scene.
-        index: the tile.
+        index: the tile; −1 for none.
         item: the name of the tiles; those of a ``grid`` if left out.
     """
     header = {"kind": "selection", "of": key, "scene": scene, "item": item, "index": index}

@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.drawing import Limits
+from cnnviz.drawing import SIGNED, Limits
 from cnnviz.ui.components import modules
 from cnnviz.ui.components.scenes import Rectangle, buffer, plain, tables
 
@@ -156,12 +156,14 @@ class WalkClass:
 
     Attributes:
         label: its name.
-        share: its probability as text; empty on a chip that shows the name alone.
+        answer: its probability as text, large beside the name, such as "99.99 %".
+        share: the same on its chip; empty where that shows the name alone.
         sentence: of the last step, when this class is chosen.
         caption: below its map, such as "Evidence for cat, cell by cell. …".
     """
 
     label: str
+    answer: str
     share: str
     sentence: Text
     caption: Text
@@ -216,7 +218,8 @@ class WalkEvent:
 
     Attributes:
         scene: the ``id`` of the walk.
-        action: "sample", "crop", "stage", "channel", "cell", "map", "home", "class" or "live".
+        action: "sample", "crop", "stage", "channel", "cell", "map", "home", "class" or "live";
+            "filters" or "activations": the page of that name, for a layer.
         name: the sample, the layer's path, or the class.
         channel: of the layer.
         row: of a cell.
@@ -235,7 +238,10 @@ class WalkEvent:
     y: float | None = None
 
 
-ACTIONS = ("sample", "crop", "stage", "channel", "cell", "map", "home", "class", "live")
+ACTIONS = (
+    *("sample", "crop", "stage", "channel", "cell", "map", "home", "class", "live"),
+    *("filters", "activations"),
+)
 
 
 def show(walk: Walk, key: str, on_event: Callable[[], None]) -> None:
@@ -277,7 +283,7 @@ def focus(content: Any, of: str) -> None:
     header: dict[str, Any] = {"kind": "focus", "of": of, "content": plain(content, arrays)}
     if content is not None:
         header["content"]["kind"] = type(content).__name__
-    header["tables"] = tables(["blue-orange", "teal"], arrays)
+    header["tables"] = tables(["blue-orange", "teal", SIGNED], arrays)
     _component()(data=buffer(header, arrays), key=f"selection of {of}")
 
 
@@ -304,5 +310,7 @@ def parse(payload: Any) -> WalkEvent | None:
 def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
-        "cnnviz_walk", css=modules.style("walk.css"), js=modules.code("walk.js")
+        "cnnviz_walk",
+        css=modules.style("walk.css") + modules.style("focus.css"),
+        js=modules.code("walk.js"),
     )

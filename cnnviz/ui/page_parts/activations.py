@@ -1,66 +1,74 @@
-"""The Activations page's parts: the choice of layers, a layer's grid, and one channel."""
+"""The Activations page's parts: the choices, and which channel of which layer is opened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from cnnviz.arrays import Floats
-from cnnviz.cards import ModelCard
-from cnnviz.drawing import Limits, colour_limits, finite, shading
-from cnnviz.figures.maps import heatmap
-from cnnviz.figures.photos import photo_figure
-from cnnviz.networks.channels import ChannelRanking, rank_channels
-from cnnviz.results import LayerInfo, percent
-from cnnviz.serving.model_files import ModelFile
+from cnnviz.results import LayerInfo
 from cnnviz.ui import choices, parts
-from cnnviz.ui.components import scenes, viewer
-from cnnviz.ui.components.scenes import Legend
+from cnnviz.ui.components import viewer
+from cnnviz.ui.page_parts.channel_grids import MOST_CHANNELS, Look, ShownLayer
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as number_text
 
-# The scale of values on both sides of zero.
-SIGNED = "blue-orange"
-_ORDERS = {"peak": "Peak", "mean": "Mean", "active": "Share of active cells", "number": "Number"}
+_ORDERS = {
+    "deviation": "Strongest: differs most over the photo",
+    "peak": "Peak",
+    "mean": "Mean",
+    "active": "Share of active cells",
+    "number": "Number",
+}
 _SCALES = {"layer": "One for the layer", "channel": "Each channel its own"}
 _MOST_LAYERS = 4
+# The choice to see those of each layer.
+_SIDE_BY_SIDE = "strongest"
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the channels of a layer are drawn.
-
-    Attributes:
-        order: a key of the orders: by peak, mean, share of active cells, or number.
-        scale: ``layer`` for one scale, ``channel`` for one of each channel.
-        colours: the colour scale of channels without negative values.
-    """
-
-    order: str
-    scale: str
-    colours: str
+def places_of_choices() -> list[DeltaGenerator]:
+    """The row of the choices: of layers, which channels, one channel, and what rarely changes."""
+    *common, last = st.columns([6, 4, 3, 2], vertical_alignment="bottom")
+    return [*common, last.popover("More", width="stretch")]
 
 
 def pick_layers(scene: Scene, spatial: list[LayerInfo]) -> list[LayerInfo]:
-    """The choice of layers; by default the first one that the card suggests."""
+    """The choice of layers; by default a few over the depth of the network."""
     by_path = {layer.path: layer for layer in spatial}
     suggested = [
         path for path in scene.outline.card.suggested_layers.activations if path in by_path
     ]
-    default = suggested[0] if suggested else _first_convolution(spatial)
+    default = spread(suggested or _finished_convolutions(scene, spatial) or list(by_path))
     paths = choices.choose_many(
         "Layers",
         "layer",
         list(by_path),
-        [default],
+        default,
         scope=_scope(scene),
         max_selections=_MOST_LAYERS,
         format_func=lambda path: f"{path} · {parts.shape_text(by_path[path].output_shape)}",
     )
-    return [by_path[path] for path in paths or [default]]
+    return [by_path[path] for path in paths or default]
+
+
+def spread(paths: Sequence[str]) -> list[str]:
+    """At most four of some layers, evenly over their order, with the first and the last."""
+    count = min(_MOST_LAYERS, len(paths))
+    step = (len(paths) - 1) / max(1, count - 1)
+    return [paths[round(number * step)] for number in range(count)]
+
+
+def _finished_convolutions(scene: Scene, spatial: Sequence[LayerInfo]) -> list[str]:
+    """For each convolution the last layer with its channels, such as its activation."""
+    makers = scene.outline.makers
+    last: dict[str, LayerInfo] = {}
+    for layer in spatial:
+        maker = layer.path if layer.kernel_shape else makers.get(layer.path)
+        if maker is not None and (
+            maker not in last or last[maker].output_shape == layer.output_shape
+        ):
+            last[maker] = layer
+    return [layer.path for layer in last.values()]
 
 
 def put_layer(scene: Scene, path: str) -> None:
@@ -68,239 +76,112 @@ def put_layer(scene: Scene, path: str) -> None:
     choices.put("layer", path, _scope(scene))
 
 
-def _scope(scene: Scene) -> str:
-    return f"activations of {scene.model.name}"
+def _scope(scene: Scene, layers: Sequence[LayerInfo] = ()) -> str:
+    return " ".join([f"activations of {scene.model.name}", *(layer.path for layer in layers)])
+
+
+def pick_whole(scene: Scene, layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """The choice of one layer all of whose channels are drawn; None for a few of each layer."""
+    by_path = {layer.path: layer for layer in layers}
+
+    def text(path: str) -> str:
+        if path == _SIDE_BY_SIDE:
+            return f"{MOST_CHANNELS} of each layer"
+        count = by_path[path].output_shape[-1]
+        return f"all {count:,} of {path}" if count else f"all of {path}"
+
+    chosen = choices.choose(
+        st.selectbox,
+        "Channels shown",
+        "all",
+        [_SIDE_BY_SIDE, *by_path],
+        _SIDE_BY_SIDE if len(layers) > 1 else layers[0].path,
+        scope=_scope(scene, layers),
+        format_func=text,
+    )
+    return by_path.get(chosen)
 
 
 def pick_look() -> Look:
     """The choices of the order of channels, of the scale and of the colours."""
-    order_column, scale_column, colour_column = st.columns(3)
-    with order_column:
-        order = choices.choose(
-            st.selectbox,
-            "Order by",
-            "order",
-            list(_ORDERS),
-            "peak",
-            format_func=_ORDERS.__getitem__,
-        )
-    with scale_column:
-        scale = choices.choose(
-            st.selectbox, "Scale", "scale", list(_SCALES), "layer", format_func=_SCALES.__getitem__
-        )
-    with colour_column:
-        return Look(order, scale, parts.pick_colours())
-
-
-def draw_grid(scene: Scene, layer: LayerInfo, look: Look, position: int) -> Callable[[], None]:
-    """Draws the grid of a layer's channels.
-
-    Args:
-        scene: model and photo.
-        layer: the layer.
-        look: how its channels are drawn.
-        position: of the layer among those that are shown; the first always shows one channel.
-
-    Returns:
-        What draws one channel beside the grid.
-    """
-    maps = scene.activations(layer.path)
-    ranking = rank_channels(maps)
-    channels = _order(ranking, look.order)
-    scope = f"channel of {layer.path} in {scene.model.name}"
-    # The channel of each layer has a name of its own in the address.
-    address = f"channel of {layer.path}" if position else "channel"
-    key, name = f"activations {position}", _name(scene.model, layer, look)
-    grid, beside = st.columns([3, 2], gap="large")
-    with grid:
-        packed = _packed_grid(
-            scene.model, scene.card, scene.photo.key, layer, look, key, maps, channels
-        )
-        event = viewer.show_packed(packed, name, key)
-        clicked = viewer.opened(event, len(channels))
-        _name_dead(ranking, len(channels))
-    if clicked is not None:
-        choices.put(address, str(channels[clicked]), scope=scope)
-
-    def draw_channel() -> None:
-        with beside, st.container(key=f"beside the grid {position}"):
-            # A further layer is there for comparison: it shows its grid alone at first.
-            if position and not choices.is_made(address, scope):
-                st.caption("Click on a channel to look closer.")
-                return
-            channel = _pick_channel(ranking, channels, address, scope)
-            viewer.select(key, name, channels.index(channel))
-            _one_channel(scene, layer, maps, channel, look, position)
-
-    return draw_channel
-
-
-def _order(ranking: ChannelRanking, order: str) -> list[int]:
-    if order == "number":
-        return list(range(len(ranking.peak)))
-    return [int(channel) for channel in ranking.order(order)]
-
-
-def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
-    """The name of a grid's scene: a click in another one means another channel."""
-    return f"{model.name} {layer.path} by {look.order}"
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def _packed_grid(
-    model: ModelFile,
-    card: ModelCard | None,
-    photo: str,
-    layer: LayerInfo,
-    look: Look,
-    key: str,
-    _maps: Floats,
-    _channels: Sequence[int],
-) -> bytes:
-    """The grid of a layer, packed: that takes longer than reading cached activations."""
-    shape = parts.shape_text(layer.output_shape)
-    title = f"{len(_channels)} channels of {layer.path}, {shape}"
-    names = [f"#{channel}" for channel in _channels]
-    scene = channel_grid(_maps, _channels, look, _name(model, layer, look), title, names)
-    return scenes.pack(scene, key)
-
-
-def channel_grid(
-    maps: Floats, channels: Sequence[int], look: Look, name: str, title: str, names: Sequence[str]
-) -> scenes.Scene:
-    """Channels as a grid; those with values below zero get colours with zero in the middle.
-
-    Args:
-        maps: (h, w, K), the activations of a layer.
-        channels: those that are drawn, in their order.
-        look: how they are drawn.
-        name: of the scene.
-        title: its heading.
-        names: of the channels; without, they cannot be clicked.
-    """
-    ranking = rank_channels(maps)
-    drawn = finite(maps[..., channels])
-    colours = _colours(drawn, look)
-    low, high = shading(drawn, signed=colours == SIGNED).limits
-    limits: Limits | Floats = (low, high)
-    ticks = number_text(low), number_text(high)
-    if look.scale == "channel":
-        # From zero: a constant channel is not a dead one.
-        peaks = np.nan_to_num(np.abs(drawn)).max(axis=(0, 1))
-        limits = np.outer(np.where(peaks > 0, peaks, 1), [-1 if low < 0 else 0, 1])
-        ticks = "−peak" if low < 0 else "0", "peak of each"
-    return scenes.grid(
-        drawn,
-        scene=name,
-        title=title,
-        limits=limits,
-        legend=Legend("activation", colours, low, high, ticks),
-        unit="activation",
-        sentences=[sentence(ranking, channel) for channel in channels],
-        names=names,
-        opens=bool(names),
+    order = choices.choose(
+        st.selectbox,
+        "Order by",
+        "order",
+        list(_ORDERS),
+        "deviation",
+        format_func=_ORDERS.__getitem__,
     )
-
-
-def _colours(maps: Floats, look: Look) -> str:
-    return SIGNED if (maps < 0).any() else look.colours
-
-
-def sentence(ranking: ChannelRanking, channel: int) -> str:
-    """The numbers of a channel, for this photo."""
-    return (
-        f"Channel {channel}\nin this photo: peak {ranking.peak[channel]:.4g}, "
-        f"mean {ranking.mean[channel]:.4g}, {percent(float(ranking.active[channel]))} of its cells "
-        "active"
+    scale = choices.choose(
+        st.selectbox, "Scale", "scale", list(_SCALES), "layer", format_func=_SCALES.__getitem__
     )
+    return Look(order, scale, parts.pick_colours())
 
 
-def _name_dead(ranking: ChannelRanking, count: int) -> None:
-    if not ranking.dead:
-        st.caption(f"All {count} channels are active somewhere in this photo.")
-        return
-    numbers = ", ".join(f"#{channel}" for channel in ranking.dead[:12])
-    more = ", …" if len(ranking.dead) > 12 else ""
-    st.caption(
-        f"{len(ranking.dead)} of {count} channels are zero everywhere in this photo: "
-        f"{numbers}{more}"
+def pick_opened(scene: Scene, shown: Sequence[ShownLayer], whole: LayerInfo | None) -> ShownLayer:
+    """The layer of which one channel is drawn large: that of the channel that was clicked last."""
+    scope = _scope(scene, [one.layer for one in shown])
+    for one in shown:
+        if one.clicked is not None:
+            _open(scene, one, str(one.clicked), scope)
+    # Links of earlier versions name a channel of each layer.
+    for one in shown:
+        former = f"channel of {one.layer.path}"
+        if choices.link_names(former):
+            _open(scene, one, st.query_params[former], scope)
+            choices.forget_address(former)
+    by_path = {one.layer.path: one for one in shown}
+    if whole is not None:
+        return by_path[whole.path]
+    chosen = choices.choose(
+        lambda _, __, key: st.session_state[key],
+        "Layer",
+        "of",
+        list(by_path),
+        shown[0].layer.path,
+        scope=scope,
     )
+    return by_path[chosen]
 
 
-def _pick_channel(ranking: ChannelRanking, channels: list[int], address: str, scope: str) -> int:
+def _open(scene: Scene, one: ShownLayer, channel: str, scope: str) -> None:
+    choices.put("of", one.layer.path, scope)
+    choices.put("channel", channel, _channel_scope(scene, one.layer))
+
+
+def _channel_scope(scene: Scene, layer: LayerInfo) -> str:
+    return f"channel of {layer.path} in {scene.model.name}"
+
+
+def pick_channel(scene: Scene, opened: ShownLayer) -> int:
+    """The choice of the channel that is drawn large."""
     return choices.choose(
         st.selectbox,
         "Channel",
-        address,
-        channels,
-        channels[0],
-        scope=scope,
-        format_func=lambda channel: f"#{channel} · peak in this photo {ranking.peak[channel]:.3g}",
+        "channel",
+        opened.channels,
+        opened.channels[0],
+        scope=_channel_scope(scene, opened.layer),
+        format_func=lambda channel: f"#{channel}",
     )
 
 
-def _one_channel(
-    scene: Scene, layer: LayerInfo, maps: Floats, channel: int, look: Look, position: int
-) -> None:
-    """One channel with its raw values, its filter, and the network's input."""
-    values = maps[..., channel]
-    colours = _colours(maps, look)
-    of_scale = maps if look.scale == "layer" else values
-    figure = heatmap(
-        values,
-        title=f"Channel {channel} of {layer.path}",
-        unit="activation",
-        colours=viewer.page_colours(colours),
-        limits=shading(finite(of_scale), signed=colours == SIGNED).limits,
-        hover="activation",
-        narrow=True,
-    )
-    parts.chart(figure, f"channel:{layer.path}")
-    _filter_of(scene, layer, channel, position)
-    parts.download_array(
-        "This channel (.npy)",
-        values,
-        parts.file_stem(layer.path, f"channel-{channel}"),
-        f"channel npy:{layer.path}",
-    )
-    picture = photo_figure(scene.view().pixels, title="What the network sees")
-    parts.chart(picture, f"seen:{layer.path}")
+def outline(shown: Sequence[ShownLayer], opened: ShownLayer, channel: int) -> None:
+    """Outlines the tile of the chosen channel, and none in the grids of other layers."""
+    for one in shown:
+        drawn = one.channels[: one.drawn]
+        chosen = one is opened and channel in drawn
+        viewer.select(one.key, one.scene, drawn.index(channel) if chosen else -1)
 
 
-def _filter_of(scene: Scene, layer: LayerInfo, channel: int, position: int) -> None:
-    """The filter that computed a channel: its weights for every input channel."""
-    convolution = scene.outline.makers.get(layer.path)
-    if convolution is None:
-        st.caption(
-            "No single filter made this channel: branches meet before it, or no convolution does."
-        )
+def name_dead(opened: ShownLayer) -> None:
+    """Says which channels of the layer are zero everywhere."""
+    dead, count = opened.ranking.dead, len(opened.channels)
+    if not dead:
+        st.caption(f"All {count} channels are active somewhere in this photo.")
         return
-    filters = scene.filters(convolution)
-    kernels = filters.kernels if filters.pointwise is None else filters.pointwise
-    weights = kernels[..., channel]
-    # The one input channel of a depthwise filter is not number 0 of the layer's inputs.
-    count = weights.shape[-1]
-    names = ["its one input"] if count == 1 else [f"in {index}" for index in range(count)]
-    size = f"{weights.shape[0]}×{weights.shape[1]}"
-    low, high = colour_limits(finite(weights), centred=True)
-    drawn = scenes.grid(
-        weights,
-        scene=f"{scene.model.name} {convolution} {channel}",
-        title=f"Its filter, number {channel} of {convolution}",
-        limits=(low, high),
-        legend=Legend("weight", SIGNED, low, high, (number_text(low), number_text(high))),
-        unit="weight",
-        sentences=[
-            f"{name}\nthe {size} kernel of this input: {number_text(weights[..., index].min())} to "
-            f"{number_text(weights[..., index].max())}"
-            for index, name in enumerate(names)
-        ],
-        names=names,
-        opens=False,
+    numbers = ", ".join(f"#{channel}" for channel in dead[:12])
+    more = ", …" if len(dead) > 12 else ""
+    st.caption(
+        f"{len(dead)} of {count} channels are zero everywhere in this photo: {numbers}{more}"
     )
-    viewer.show(drawn, f"filter of the channel {position}")
-
-
-def _first_convolution(spatial: list[LayerInfo]) -> str:
-    convolutions = [layer.path for layer in spatial if layer.kernel_shape]
-    return (convolutions or [spatial[0].path])[0]

@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cnnviz.attribution.descriptions import mirrored, sum_of_cells, where
+from cnnviz.attribution.descriptions import mirrored, where
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import map_shading, overlay, picture_on_photo
-from cnnviz.evidence import mostly_against
+from cnnviz.drawing import common_limit, map_shading, overlay, picture_on_photo
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.photos.encoding import encode_png
-from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
+from cnnviz.results import ClassActivationMap, Prediction, percent
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# The maps side by side, at most.
-_MOST_MAPS = 4
+# Classes that have a chip.
+_MOST_CHIPS = 5
+# A chip of a class that is less probable has no percentage.
+_LEAST_PERCENTAGE = 0.0001
+_ANOTHER = "another class"
 
 
-def pick_question(
-    scene: Scene, prediction: Prediction
-) -> tuple[str, str, str | None, DeltaGenerator]:
-    """The choices of class, method and, where the method has one, layer; and space beside them."""
-    of_class, of_method = st.columns(2)
-    of_layer, beside = st.columns([3, 2], vertical_alignment="bottom")
-    with of_class:
-        target = choices.choose(
-            st.selectbox,
+def quoted(label: str) -> str:
+    """A class's name in Markdown, in quotation marks."""
+    return f"“{plain(label)}”"
+
+
+def pick_class(scene: Scene, prediction: Prediction) -> str:
+    """The choice of the class: chips of the most probable ones, and a list of all others."""
+    scope = f"{scene.model.name} {prediction.label}"
+    likely = [score.label for score in prediction.top(_MOST_CHIPS)]
+    others = [label for label in prediction.labels if label not in likely]
+    chips, more = (
+        st.columns([4, 1], vertical_alignment="bottom") if others else (st.container(),) * 2
+    )
+    if others:
+        with more:
+            _pick_other(others, scope)
+    with chips:
+        return choices.choose(
+            _chips,
             "Class",
             "class",
             prediction.labels,
             prediction.label,
-            scope=f"{scene.model.name} {prediction.label}",
-            format_func=lambda label: (
-                f"{label} (predicted)" if label == prediction.label else label
-            ),
+            scope=scope,
+            likely=likely,
+            format_func=lambda label: _chip(label, prediction),
         )
+
+
+def _chips(label: str, options: Sequence[str], *, key: str, likely: list[str], **rest: Any) -> str:
+    chosen = st.session_state[key]
+    shown = likely if chosen in likely else [*likely, chosen]
+    # Said anew: with other options Streamlit takes them for another widget's.
+    st.session_state[key] = chosen
+    picked: str = st.pills(label, shown, key=key, required=True, **rest)
+    return picked
+
+
+def _chip(label: str, prediction: Prediction) -> str:
+    probability = float(prediction.probabilities[prediction.labels.index(label)])
+    share = f" {percent(probability)}" if probability >= _LEAST_PERCENTAGE else ""
+    return f"**{plain(label)}**{share}"
+
+
+def _pick_other(others: list[str], scope: str) -> None:
+    def take() -> None:
+        choices.put("class", st.session_state[_ANOTHER], scope)
+        st.session_state[_ANOTHER] = None
+
+    st.selectbox(
+        "Another class",
+        others,
+        index=None,
+        key=_ANOTHER,
+        placeholder=f"{len(others):,} more",
+        on_change=take,
+    )
+
+
+def pick_method(scene: Scene) -> tuple[str, str | None, DeltaGenerator]:
+    """The choices of the method and, where it has one, the layer; and space beside them."""
+    of_method, of_layer, beside = st.columns([2, 2, 1.7], vertical_alignment="bottom")
     with of_method:
         offered = scene.outline.methods
         method = choices.choose(
@@ -61,94 +111,103 @@ def pick_question(
             path = None
             only = scene.outline.features
             st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
-    return target, method, path, beside
+    return method, path, beside
 
 
-def pick_signed(cam: ClassActivationMap) -> bool:
-    """The choice to see the evidence against a class too: the default where it is most of it."""
-    default = mostly_against(cam.values)
+def pick_signed() -> bool:
+    """The choice to see the evidence against a class too."""
     return choices.choose(
         lambda label, _, key: st.toggle(label, key=key),
-        "Show the evidence against it, too",
+        "Show evidence against it",
         "against",
         [False, True],
-        default,
-        scope=f"by default {default}",
+        default=True,
     )
 
 
-def sentence(scene: Scene, cam: ClassActivationMap) -> None:
-    """What the method computes, and where in the photo the evidence for the class is strongest."""
-    st.caption(plain(f"{METHODS[cam.method].title}: {METHODS[cam.method].summary}"))
-    st.markdown(plain(where(cam, scene.photo.size, scene.outline.card.preprocessing)))
+def method_note(method: str) -> None:
+    """What the method computes."""
+    st.caption(plain(f"{METHODS[method].title}: {METHODS[method].summary}"))
 
 
-def map_alone(cam: ClassActivationMap) -> None:
-    """The map by itself: its own cells, with raw values under the mouse."""
-    look = map_shading(cam, signed=True)
-    figure = heatmap(
-        cam.values,
-        title=f"The map alone: {cam.values.shape[0]} × {cam.values.shape[1]} cells of {cam.layer}",
-        unit=parts.unit(cam),
-        colours=look.colours,
-        limits=look.limits,
-        hover=parts.unit(cam),
-    )
-    parts.chart(figure, "map alone")
-
-
-def numbers(cam: ClassActivationMap, prediction: Prediction) -> None:
-    """How the map and the network's score belong together."""
-    probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    text = f"{sum_of_cells(cam, prediction)} Its probability is {percent(probability)}."
-    st.caption(plain(text))
-
-
-def maps(
-    scene: Scene, predicted: Explanation, target: str, method: str, layer: str | None
-) -> tuple[ClassActivationMap, ...]:
-    """The map of the chosen class, then those of the most probable other classes.
+def class_maps(
+    scene: Scene, answer: StagedExplanation, target: str, method: str, layer: str | None
+) -> dict[str, ClassActivationMap]:
+    """The maps of the most probable classes, and of the chosen one, by class.
 
     Args:
         scene: model and photo.
-        predicted: the explanation of the predicted class; its map is not computed again.
+        answer: what the network says; its maps are not computed again.
         target: the chosen class.
         method: the chosen method.
         layer: the chosen layer, for methods that let it be chosen.
     """
-    likely = [score.label for score in predicted.prediction.top(_MOST_MAPS)]
-    others = tuple(label for label in likely if label != target)[: _MOST_MAPS - 1]
-    cam = predicted.maps[0]
-    if (cam.target, cam.method) == (target, method) and layer in {None, cam.layer}:
-        return (cam, *scene.explanation(others, method, layer).maps)
-    return scene.explanation((target, *others), method, layer).maps
+    first = answer.explanation.maps[0]
+    likely = tuple(cam.target for cam in answer.explanation.maps)
+    missing = () if target in likely else (target,)
+    if first.method == method and layer in {None, first.layer}:
+        found = answer.explanation.maps
+        if missing:
+            found += scene.staged(missing).explanation.maps
+    else:
+        found = scene.explanation(likely, method, layer).maps
+        if missing:
+            found += scene.explanation(missing, method, layer).maps
+    return {cam.target: cam for cam in found}
 
 
-def side_by_side(shown: tuple[ClassActivationMap, ...]) -> None:
-    """The evidence for the likeliest classes beside the one that is shown, on one scale."""
+def over_and_alone(
+    scene: Scene, maps: Mapping[str, ClassActivationMap], target: str, signed: bool
+) -> None:
+    """The chosen map over the photo, what it says, and the map by itself with its own cells."""
+    cam, limit = maps[target], common_limit(maps.values())
+    on_photo, alone = st.columns([3, 2], gap="large")
+    with on_photo:
+        parts.overlay(scene, cam, signed=signed, limit=limit, key="overlay")
+    with alone:
+        st.markdown(plain(where(cam, scene.photo.size, scene.preprocessing)))
+        look = map_shading(cam, signed=True, limit=limit, dark=parts.on_dark_page())
+        size = " × ".join(map(str, cam.values.shape))
+        figure = heatmap(
+            cam.values,
+            title=f"{size} cells of {cam.layer}",
+            unit=parts.unit(cam),
+            colours=look.colours,
+            limits=look.limits,
+            hover=parts.unit(cam),
+            narrow=True,
+        )
+        parts.chart(figure, "map alone")
+
+
+def side_by_side(scene: Scene, maps: Mapping[str, ClassActivationMap]) -> None:
+    """The evidence for the likeliest classes, and the one that is shown, on one scale."""
+    shown = tuple(maps.values())
     figure = evidence_maps(
+        scene.photo.shown,
         shown,
+        scene.preprocessing,
         title="The same photo, class by class, on one scale",
         unit=parts.unit(shown[0]),
+        dark=parts.on_dark_page(),
     )
     parts.chart(figure, "side by side")
     st.caption(plain(mirrored(shown)))
 
 
-def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
+def downloads(
+    scene: Scene, maps: Mapping[str, ClassActivationMap], target: str, signed: bool
+) -> None:
     """The overlay and the raw map as files."""
+    cam, limit = maps[target], common_limit(maps.values())
+    steps = scene.preprocessing
     stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
     left, middle, right = st.columns(3)
     with left:
         parts.download(
             "Overlay (.png)",
             lambda: encode_png(
-                overlay(
-                    np.asarray(scene.photo.decode()),
-                    cam,
-                    scene.outline.card.preprocessing,
-                    signed=signed,
-                )
+                overlay(np.asarray(scene.photo.decode()), cam, steps, signed=signed, limit=limit)
             ),
             f"{stem}.overlay.png",
             "overlay png",
@@ -157,7 +216,6 @@ def downloads(scene: Scene, cam: ClassActivationMap, signed: bool) -> None:
         parts.download_array("Raw map (.npy)", cam.values, f"{stem}.cam", "map npy")
     picture = METHODS[cam.method].picture
     if picture is not None:
-        steps = scene.outline.card.preprocessing
         with right:
             parts.download(
                 "8-bit map (.png)",

@@ -1,15 +1,15 @@
-"""The Filters page's parts: the choices, the grid of all filters, one filter, and downloads."""
+"""The Filters page's parts: the choices, the grid of all filters, and how it is read."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import damage
 from cnnviz.drawing import Limits, colour_limits, finite
-from cnnviz.exports import filters_csv
-from cnnviz.figures.maps import heatmap
+from cnnviz.figures.kernels import folded
 from cnnviz.results import Filters, LayerInfo, WeightStatistics, weight_statistics
 from cnnviz.ui import choices, parts
 from cnnviz.ui.components import scenes, viewer
@@ -18,14 +18,16 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
-# The scale of weights on both sides of zero.
-_SIGNED = "blue-orange"
+# The choice of all input channels together: as red, green and blue, or as a cell for each.
+TOGETHER = "all"
 _SCALINGS = {
     "symmetric": "Around zero",
+    "own": "Around zero, each filter its own",
     "layer": "0–1 over the layer",
     "filter": "0–1 in each filter",
     "raw": "Raw weights",
 }
+_CENTRED = ("symmetric", "own")
 
 
 def pick_layer(scene: Scene, convolutions: list[LayerInfo]) -> str:
@@ -45,18 +47,41 @@ def _scope(scene: Scene, layer: str | None = None) -> str:
     return scope if layer is None else f"{scope} {layer}"
 
 
-def _input_names(scene: Scene, weights: Filters) -> list[str]:
+def places_of_choices() -> list[DeltaGenerator]:
+    """The row of the choices: of layer, input channel and filter, and of what is rarely changed."""
+    *common, last = st.columns([5, 5, 3, 2], vertical_alignment="bottom")
+    return [*common, last.popover("More", width="stretch")]
+
+
+def input_names(scene: Scene, weights: Filters) -> list[str]:
     """The names of a convolution's input channels; colours if its input is the photo."""
     count = weights.kernels.shape[2]
     if count == 1:
         return ["its one input channel"]
-    of_photo = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
-    if weights.layer == of_photo and count == 3:
-        colours = ["red", "green", "blue"]
-        if scene.outline.card.preprocessing.scaling == "caffe":
-            colours.reverse()
+    if colours := _photo_channels(scene, weights):
         return [f"input {number} ({colour})" for number, colour in enumerate(colours)]
     return [f"input {number}" for number in range(count)]
+
+
+def _photo_channels(scene: Scene, weights: Filters) -> list[str]:
+    """The colours of a convolution's three input channels, if these are the photo's."""
+    of_photo = next(layer.path for layer in scene.outline.layers if layer.kernel_shape)
+    if weights.layer != of_photo or weights.kernels.shape[2] != 3:
+        return []
+    colours = ["red", "green", "blue"]
+    # It takes the photo's channels in the opposite order.
+    return colours[::-1] if scene.preprocessing.scaling == "caffe" else colours
+
+
+def is_in_colour(scene: Scene, weights: Filters, channel: int | None) -> bool:
+    """Whether the kernels are drawn as red, green and blue."""
+    return channel is None and bool(_photo_channels(scene, weights))
+
+
+def is_ranked(weights: Filters) -> bool:
+    """Whether a filter is one weight for each input channel, without a pattern to look at."""
+    height, width, inputs, _ = weights.kernels.shape
+    return (height, width) == (1, 1) and inputs > 1
 
 
 def warn_of_damage(weights: Filters) -> None:
@@ -65,23 +90,40 @@ def warn_of_damage(weights: Filters) -> None:
         st.warning(plain(text), icon=":material/warning:")
 
 
-def pick_input(scene: Scene, weights: Filters) -> int:
-    """The choice of the input channel whose weights are drawn."""
-    names = _input_names(scene, weights)
-    return choices.choose(
+def together(scene: Scene, weights: Filters) -> int | None:
+    """What is drawn first: None for all input channels together, or the number of one."""
+    return None if _photo_channels(scene, weights) or is_ranked(weights) else 0
+
+
+def pick_input(scene: Scene, weights: Filters) -> int | None:
+    """The choice of the input channel whose weights are drawn; None for all together."""
+    names = input_names(scene, weights)
+    options: list[str | int] = list(range(len(names)))
+    of_all = "all, in colour" if _photo_channels(scene, weights) else "all, one cell each"
+    if together(scene, weights) is None:
+        options.insert(0, TOGETHER)
+    chosen = choices.choose(
         st.selectbox,
         "Input channel",
         "input",
-        range(len(names)),
-        0,
+        options,
+        options[0],
         scope=_scope(scene, weights.layer),
-        disabled=len(names) == 1,
-        format_func=names.__getitem__,
+        disabled=len(options) == 1,
+        format_func=lambda option: of_all if option == TOGETHER else names[int(option)],
     )
+    return None if chosen == TOGETHER else int(chosen)
 
 
-def pick_scaling() -> str:
-    """The choice of how weights become colours."""
+def pick_look(*, in_colour: bool) -> tuple[str, str]:
+    """The choices of how weights become colours: the scaling, and the scale where one is used."""
+    scaling = _pick_scaling()
+    if in_colour:
+        return scaling, "gray"
+    return scaling, parts.pick_colours(diverging=scaling in _CENTRED)
+
+
+def _pick_scaling() -> str:
     return choices.choose(
         st.selectbox,
         "Scale",
@@ -96,19 +138,19 @@ def pick_scaling() -> str:
 def grid(
     scene: Scene,
     weights: Filters,
-    channel: int,
+    channel: int | None,
     scaling: str,
     colours: str,
     *,
     key: str,
     opens: bool = True,
 ) -> int | None:
-    """Draws the kernels (kh, kw) of all filters of a layer for one input.
+    """Draws the kernels (kh, kw) of all filters of a layer for one input, or for all together.
 
     Args:
         scene: model and photo.
         weights: of the layer.
-        channel: the input channel.
+        channel: the input channel; None for all of them, as ``together`` says where there is that.
         scaling: a key of the scalings.
         colours: the scale.
         key: of the viewer.
@@ -117,23 +159,59 @@ def grid(
     Returns:
         The number of the filter that was clicked.
     """
-    raw = weights.kernels[:, :, channel, :]
-    name = _input_names(scene, weights)[channel]
-    suffix = f", {name}" if weights.kernels.shape[2] > 1 else ""
-    numbers = range(raw.shape[-1])
+    count = weights.kernels.shape[-1]
     limits, legend = look(weights.kernels, scaling, colours)
     drawn = scenes.grid(
-        raw,
+        _tiles(scene, weights, channel),
         scene=_scene_name(scene, weights),
-        title=f"{raw.shape[-1]} filters of {weights.layer}{suffix}",
+        title=f"{count} filters of {weights.layer}{_of_inputs(scene, weights, channel)}",
+        heading=f"{count} filters",
         limits=limits,
         legend=legend,
         unit="weight",
-        sentences=_sentences(weights, channel, name),
-        names=[f"#{number}" for number in numbers] if opens else [],
+        sentences=_sentences(scene, weights, channel),
+        names=[f"#{number}" for number in range(count)] if opens else [],
         opens=opens,
     )
-    return viewer.opened(viewer.show(drawn, key), len(numbers))
+    return viewer.opened(viewer.show(drawn, key), count)
+
+
+def overview(scene: Scene, weights: Filters, *, key: str) -> None:
+    """Draws all filters of a layer without choices, as ``grid`` does."""
+    channel = together(scene, weights)
+    colours = "gray" if is_in_colour(scene, weights, channel) else "blue-orange"
+    grid(scene, weights, channel, "symmetric", colours, key=key, opens=False)
+
+
+def _tiles(scene: Scene, weights: Filters, channel: int | None) -> Floats:
+    """What a grid draws: (h, w, C_out), or (h, w, 3, C_out) in colour."""
+    if channel is not None:
+        return weights.kernels[:, :, channel, :]
+    if colours := _photo_channels(scene, weights):
+        return weights.kernels[:, :, [colours.index(one) for one in ("red", "green", "blue")], :]
+    return folded(weights.kernels[0, 0])
+
+
+def _of_inputs(scene: Scene, weights: Filters, channel: int | None) -> str:
+    if channel is None:
+        return ", in colour" if is_in_colour(scene, weights, channel) else ", all inputs"
+    if weights.kernels.shape[2] == 1:
+        return ""
+    return f", {input_names(scene, weights)[channel]}"
+
+
+def explain(scene: Scene, weights: Filters, channel: int | None) -> None:
+    """How a tile is to be read."""
+    if is_in_colour(scene, weights, channel):
+        st.caption(
+            "Grey is zero. A cell is as red, green or blue as its weights for these colours are "
+            "large; darker than grey, they are negative."
+        )
+    elif channel is None:
+        st.caption(
+            f"A filter of this layer is one weight for each of its {weights.kernels.shape[2]:,} "
+            "input maps, and looks at one place at a time: each cell of a tile is one of them."
+        )
 
 
 def outline(scene: Scene, weights: Filters, number: int, key: str) -> None:
@@ -154,20 +232,19 @@ def look(kernels: Floats, scaling: str, colours: str) -> tuple[Limits | Floats, 
         colours: the scale.
     """
     values = finite(kernels)
-    low, high = colour_limits(values, centred=scaling == "symmetric")
-    scaled = scaling in {"layer", "filter"}
-    legend = Legend(
-        "scaled weight" if scaled else "weight",
-        colours,
-        # Zero is somewhere else in each filter.
-        0.0 if scaling == "filter" else low,
-        1.0 if scaling == "filter" else high,
-        ("0", "1") if scaled else (number_text(low), number_text(high)),
-    )
-    if scaling != "filter":
-        return (low, high), legend
-    each = [colour_limits(values[..., number], centred=False) for number in range(values.shape[-1])]
-    return np.array(each, np.float32), legend
+    centred = scaling in _CENTRED
+    if scaling in {"own", "filter"}:
+        filters = np.moveaxis(values, -1, 0)
+        each = [colour_limits(one, centred=centred) for one in filters]
+        # Zero is somewhere else in each filter, if it is not in the middle.
+        low, ticks = (-1.0, ("−largest", "largest of each")) if centred else (0.0, ("0", "1"))
+        unit = "weight" if centred else "scaled weight"
+        return np.array(each, np.float32), Legend(unit, colours, low, 1.0, ticks)
+    low, high = colour_limits(values, centred=centred)
+    if scaling == "layer":
+        return (low, high), Legend("scaled weight", colours, low, high, ("0", "1"))
+    ticks = number_text(low), number_text(high)
+    return (low, high), Legend("weight", colours, low, high, ticks)
 
 
 def pick_filter(scene: Scene, weights: Filters, clicked: int | None) -> int:
@@ -187,111 +264,43 @@ def pick_filter(scene: Scene, weights: Filters, clicked: int | None) -> int:
     )
 
 
-def one_filter(scene: Scene, weights: Filters, number: int, channel: int) -> None:
-    """One kernel, with its numbers beside those of its whole filter."""
-    name = _input_names(scene, weights)[channel]
-    kernel = weights.kernels[:, :, channel, number]
-    figure = heatmap(
-        kernel,
-        title=f"Filter {number}, {name}",
-        unit="weight (scale of the whole layer)",
-        colours=viewer.page_colours(_SIGNED),
-        centred=True,
-        limits=colour_limits(finite(weights.kernels), centred=True),
-        hover="weight",
-        narrow=True,
-    )
-    parts.chart(figure, "one filter")
-    st.markdown(_table(weights, number, channel, name))
-    if weights.kernels.shape[2] > 1:
-        st.caption(
-            "Ranks count from the largest norm: a kernel among those of all filters for the same "
-            "input, a filter among all filters of the layer."
-        )
-
-
-def _sentences(weights: Filters, channel: int, name: str) -> list[str]:
+def _sentences(scene: Scene, weights: Filters, channel: int | None) -> list[str]:
     """For each filter its number, the numbers of one kernel, and those of the whole filter."""
-    scopes = _scopes(weights, channel, name)
+    by_scope = scopes(scene, weights, channel)
 
     def told(scope: str, number: int) -> str:
-        one = scopes[scope]
+        one = by_scope[scope]
         values = (one.minimum[number], one.maximum[number], one.norm[number])
         low, high, norm = map(number_text, values)
-        return f"{scope}: {low} to {high}, norm {norm}, rank {_rank(one.norm, number)}"
+        return f"{scope}: {low} to {high}, norm {norm}, rank {rank(one.norm, number)}"
 
     return [
-        "\n".join([f"Filter {number}", *(told(scope, number) for scope in scopes)])
+        "\n".join([f"Filter {number}", *(told(scope, number) for scope in by_scope)])
         for number in range(weights.kernels.shape[-1])
     ]
 
 
-def _table(weights: Filters, number: int, channel: int, name: str) -> str:
-    """The numbers of a kernel and of its filter as a table in Markdown, each with its scope."""
-    scopes = _scopes(weights, channel, name)
-    rows = {
-        "Smallest": [f"{one.minimum[number]:.4g}" for one in scopes.values()],
-        "Largest": [f"{one.maximum[number]:.4g}" for one in scopes.values()],
-        "Mean": [f"{one.mean[number]:.4g}" for one in scopes.values()],
-        "Norm": [f"{one.norm[number]:.4g}" for one in scopes.values()],
-        "Rank by norm": [_rank(one.norm, number) for one in scopes.values()],
-        "Zero": [f"{one.sparsity[number]:.1%}" for one in scopes.values()],
-        "Bias": [""] * (len(scopes) - 1) + [_bias(weights, number)],
-    }
-    lines = [["Weights", *map(plain, scopes)], [":--"] + ["--:"] * len(scopes)]
-    lines += [[label, *values] for label, values in rows.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _scopes(weights: Filters, channel: int, name: str) -> dict[str, WeightStatistics]:
+def scopes(scene: Scene, weights: Filters, channel: int | None) -> dict[str, WeightStatistics]:
     """Statistics of each filter (C_out,), by the name of what they are over.
 
     Args:
+        scene: model and photo.
         weights: of the layer.
-        channel: the input channel whose kernels are drawn.
-        name: of the input channel.
+        channel: the input channel whose kernels are drawn; None for all together.
     """
     height, width, inputs, _ = weights.kernels.shape
     if inputs == 1:
         return {f"its {height}×{width} kernel": weights.per_filter}
+    whole = {f"whole filter, all {inputs:,} inputs": weights.per_filter}
+    if channel is None:
+        return whole
     kernels = weight_statistics(weights.kernels[:, :, channel, :], axis=(0, 1))
-    return {
-        f"this {height}×{width} kernel, {name}": kernels,
-        f"whole filter, all {inputs:,} inputs": weights.per_filter,
-    }
+    name = input_names(scene, weights)[channel]
+    return {f"this {height}×{width} kernel, {name}": kernels} | whole
 
 
-def _rank(norms: Floats, number: int) -> str:
+def rank(norms: Floats, number: int) -> str:
     """The rank of one norm among others, the largest first."""
     if not np.isfinite(norms[number]):
         return "none"
     return f"{int((norms > norms[number]).sum()) + 1:,} of {len(norms):,}"
-
-
-def _bias(weights: Filters, number: int) -> str:
-    if weights.biases is None:
-        return "none"
-    if weights.pointwise is not None:
-        return "none: the biases belong to the pointwise filters"
-    return f"{weights.biases[number]:.4g}"
-
-
-def downloads(weights: Filters) -> None:
-    """The raw weights as files."""
-    stem = parts.file_stem(weights.layer)
-    statistics = weights.per_layer
-    st.caption(
-        f"All {weights.kernels.size:,} weights of the layer’s kernels: {statistics.minimum:.3g} to "
-        f"{statistics.maximum:.3g}, mean {statistics.mean:.3g}, norm {statistics.norm:.3g}, "
-        f"{statistics.sparsity:.1%} zero."
-    )
-    kernels, table, biases, _ = st.columns([1, 1, 1, 2])
-    with kernels:
-        parts.download_array("Kernels (.npy)", weights.kernels, f"{stem}-kernels", "kernels npy")
-    with table:
-        parts.download(
-            "Filters (.csv)", lambda: filters_csv(weights), f"{stem}-filters.csv", "filters csv"
-        )
-    if weights.biases is not None:
-        with biases:
-            parts.download_array("Biases (.npy)", weights.biases, f"{stem}-biases", "biases npy")

@@ -64,7 +64,9 @@ def models() -> dict[str, ModelFile]:
 def pick() -> None:
     """Draws the upload of a model; one that can be opened becomes the chosen network."""
     _refresh_files()
-    with st.expander("Your own model", icon=":material/upload_file:"):
+    # The bar over the header finds it by this name.
+    own = st.container(key="own model")
+    with own, st.expander("Your own model", icon=":material/upload_file:"):
         # Files of any kind: what is no model gets an answer that says what it is.
         uploaded = uploaders.file_uploader(
             "A saved Keras model",

@@ -15,7 +15,7 @@ from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import choices, notices, uploaders
+from cnnviz.ui import ask, choices, crops, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
@@ -24,6 +24,8 @@ from cnnviz.ui.text import plain
 _SHOWN = 1000
 # The parameter in the address.
 _OWN = "photo"
+# The keys of the widgets that photos come from.
+_UPLOADER, _CAMERA = "uploaded photo", "camera"
 _THUMBNAIL = 160
 
 
@@ -34,25 +36,57 @@ def pick(model: ModelFile) -> LoadedPhoto:
     uploaded = uploaders.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
-        key="uploaded photo",
+        key=_UPLOADER,
         max_upload_size=MAX_BYTES >> 20,
-        help="It stays in this server's memory for as long as this page is open, and is not "
-        "saved anywhere.",
     )
     _take(uploaded, "uploaded")
     with st.expander("Take a picture", icon=":material/photo_camera:"):
         if st.toggle("Switch the camera on", key="camera on"):
-            camera = uploaders.camera_input("Camera", "camera", label_visibility="collapsed")
+            camera = uploaders.camera_input("Camera", _CAMERA, label_visibility="collapsed")
             _take(camera, "taken")
     _report_lost()
     if "photo problem" in st.session_state:
         problem.error(plain(st.session_state["photo problem"]), icon=":material/error:")
     sample = _pick_sample(model)
     _note_own_photo()
-    photo = st.session_state.get("own photo") or _read_sample(sample)
-    st.image(photo.thumbnail, width=_THUMBNAIL)
+    photo = crops.apply(st.session_state.get("own photo") or _read_sample(sample))
+    st.image(photo.thumbnail, width=_THUMBNAIL, alt=photo.name)
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
+    if "own photo" in st.session_state:
+        st.button("Forget my photo", icon=":material/delete:", on_click=_forget)
+    st.caption("Photos of yours stay in this server's memory, and go with your session.")
     return photo
+
+
+def shown_sample(model: ModelFile) -> str | None:
+    """The name of the sample that the pages show; None where they show a photo of one's own."""
+    if "own photo" in st.session_state:
+        return None
+    offered = library.samples(model)
+    chosen = choices.kept("sample", _scope(offered))
+    return chosen[0] if chosen else offered[0].name
+
+
+def choose_sample(model: ModelFile, name: str) -> None:
+    """Chooses a sample for the person, before the choice is drawn."""
+    offered = library.samples(model)
+    if name in {sample.name for sample in offered}:
+        st.session_state.pop("own photo", None)
+        choices.put("sample", name, _scope(offered))
+
+
+def _scope(offered: list[Sample]) -> str:
+    return ",".join(sample.name for sample in offered)
+
+
+def _forget() -> None:
+    """Removes the photo, its file, and what was found out about it; a sample is shown again."""
+    for name in ("own photo", "photo set aside", "photo problem", "last uploaded", "last taken"):
+        st.session_state.pop(name, None)
+    for key in (_UPLOADER, _CAMERA):
+        uploaders.renew(key)
+    decoded.clear()
+    ask.forget_photos()
 
 
 def _report_lost() -> None:
@@ -98,6 +132,17 @@ def _take(file: UploadedFile | None, how: str) -> None:
     st.session_state["source of own photo"] = how
 
 
+def take_picture(data: bytes) -> None:
+    """Makes a picture of the live camera the photo of all pages."""
+    try:
+        photo = _read(data, "camera.jpg", "Taken just now")
+    except PhotoError as error:
+        st.session_state["photo problem"] = f"camera.jpg: {error}"
+        return
+    st.session_state["own photo"] = photo
+    st.session_state["source of own photo"] = "live"
+
+
 def _set_aside(how: str) -> None:
     """Stops showing a photo, and keeps it in case the next one cannot be read.
 
@@ -119,14 +164,12 @@ def _pick_sample(model: ModelFile) -> Sample:
         "sample",
         list(by_name),
         offered[0].name,
-        scope=",".join(by_name),
+        scope=_scope(offered),
         format_func=lambda name: by_name[name].title,
         on_change=lambda: st.session_state.pop("own photo", None),
     )
     if "own photo" in st.session_state:
         choices.forget_address("sample")
-        if st.button("Back to the sample", icon=":material/undo:"):
-            st.session_state.pop("own photo", None)
     return by_name[name]
 
 

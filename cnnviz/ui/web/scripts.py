@@ -13,7 +13,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# The parts that the sidebar and the styles of every page are made of, by the names of their files.
+# The parts that the frame of every page is made of: bar, sidebar and styles; the files' names.
 _PARTS = ("BidiComponent", "Checkbox", "FileUploader", "Html", "ImageList", "Selectbox")
 _NAMED = re.compile(r"static/js/([\w.-]+\.js)")
 _IMPORTED = re.compile(r"(?:from|import)[\"'`]\./([\w.-]+\.js)[\"'`]")

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnviz.arrays import Floats, largest_magnitude
+from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import activation_shading
+from cnnviz.drawing import Limits, Shading, activation_shading
 from cnnviz.figures.photos import Picture
 from cnnviz.geometry import seen_region
 from cnnviz.results import ClassActivationMap
-from cnnviz.traces import StagedExplanation, StageMaps
+from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import (
+    CellField,
     Text,
     Walk,
     WalkClass,
@@ -24,11 +26,14 @@ from cnnviz.ui.components.walk import (
     WalkTerms,
     WalkUnits,
 )
+from cnnviz.ui.page_parts.explore import sentences
 from cnnviz.ui.scene import Scene
 
 # Maps below one another in each column of the wall, by the number of columns.
-_ROWS = {1: (5,), 2: (3, 6), 3: (4, 6, 9), 4: (3, 5, 9, 14), 5: (3, 5, 9, 14, 18)}
+_ROWS = {0: (), 1: (5,), 2: (3, 6), 3: (4, 6, 9), 4: (3, 5, 9, 14), 5: (3, 5, 9, 14, 18)}
 _UNIT_ROWS = 32
+# A photo whose pixels are to be seen, such as a digit.
+_TINY = 100
 
 
 def build(
@@ -40,57 +45,46 @@ def build(
         scene: model and photo.
         staged: the network's answer.
         samples: the strip of samples.
-        sample: the name of the one that is shown.
+        sample: the name of the one that is shown; None for another photo.
     """
-    stages = staged.stages
-    rows = _ROWS.get(len(stages), ())
     maps = staged.explanation.maps
-    limit = max((largest_magnitude(cam.values) for cam in maps), default=0.0) or 1.0
+    rows = _ROWS[len(staged.stages)]
+    limits = common_limits(staged.stages)
     return Walk(
-        id=f"{scene.model.name} {scene.photo.key}",
+        id=f"{scene.model.name} {scene.photo.seen_key}",
         network=scene.outline.card.title,
         photo=_photo(scene),
         samples=samples,
         sample=sample,
-        start=[("Let the photo flow through, layer by layer: smaller maps, and more of them.", "")],
-        stages=[_stage(one, down) for one, down in zip(stages, rows, strict=True)],
-        units=[_units(number, units) for number, units in enumerate(staged.units)],
-        terms=_terms(staged),
-        legend=_legend(stages),
+        start=sentences.START,
+        stages=[_stage(staged.stages, number, down, limits) for number, down in enumerate(rows)],
+        units=[_units(staged, number) for number in range(len(staged.units))],
+        terms=_terms(staged, limits),
+        legend=("activation", "0", f"{limits[1]:g}") if limits else ("", "0", "layer's largest"),
         classes=[_class(staged, cam) for cam in maps],
         more=len(staged.explanation.prediction.labels) - len(maps),
-        maps=np.stack([cam.values for cam in maps]),
-        limit=limit,
+        maps=np.stack([np.nan_to_num(cam.values) for cam in maps]),
+        limit=max(largest_magnitude(cam.values) for cam in maps) or 1.0,
         unit=METHODS[maps[0].method].unit,
-        compare=[
-            ("Two answers, one photo. ", ""),
-            ("Orange", "for"),
-            (" speaks for the class, ", ""),
-            ("blue", "against"),
-            (" against it.", ""),
-        ],
+        compare=sentences.compare(maps),
     )
 
 
 def _photo(scene: Scene) -> WalkPhoto:
     height, width = scene.photo.size
-    steps = scene.outline.card.preprocessing
+    steps = scene.preprocessing
     seen = seen_region(height, width, steps)
-    whole = seen.width >= width and seen.height >= height
-    part: Text = (
-        [("The network saw all of it", "")]
-        if whole
-        else [("The network saw the ", ""), ("square", "strong")]
-    )
+    across, down = seen.width < width - 0.5, seen.height < height - 0.5
+    free = (across * "x" + down * "y") if steps.fit == "crop" else ""
     return WalkPhoto(
         pixels=_file(scene.photo.shown),
         size=(height, width),
         seen=(seen.left / width, seen.top / height, seen.width / width, seen.height / height),
         input=(steps.height, steps.width),
-        free="",
+        free=free,
         label=scene.photo.name,
-        caption=[*part, (f", as {steps.height} × {steps.width}.", "")],
-        pixelated=max(height, width) < 100,
+        caption=sentences.seen(steps, whole=not free),
+        pixelated=max(height, width) < _TINY,
     )
 
 
@@ -98,9 +92,26 @@ def _file(picture: Picture) -> bytes:
     return base64.b64decode(picture.source.partition(",")[2])
 
 
-def _stage(stage: StageMaps, rows: int) -> WalkStage:
+def common_limits(stages: Sequence[StageMaps]) -> Limits | None:
+    """The limits of all stages where all end in the same bound, such as 6 of ReLU6."""
+    bounds = {stage.bound for stage in stages}
+    bound = bounds.pop() if len(bounds) == 1 else None
+    if bound is None or any(stage.limits[0] < 0 for stage in stages):
+        return None
+    return 0.0, bound
+
+
+def colours_of(values: Floats | Limits, limits: Limits | None) -> Shading:
+    """Colours of activations: from zero to the common limit, or to the layer's largest value."""
+    if limits is not None:
+        return Shading("teal", *limits)
+    return activation_shading(np.asarray(values, np.float32), "teal")
+
+
+def _stage(stages: Sequence[StageMaps], number: int, rows: int, limits: Limits | None) -> WalkStage:
+    stage = stages[number]
     height, width, count = stage.maps.shape
-    shading = activation_shading(np.array(stage.limits), "teal")
+    shading = colours_of(stage.limits, limits)
     return WalkStage(
         path=stage.path,
         name=f"{height} × {width}",
@@ -110,31 +121,41 @@ def _stage(stage: StageMaps, rows: int) -> WalkStage:
         limits=shading.limits,
         colours=shading.colours,
         rows=rows,
-        field=None,
-        sentence=[(f"{stage.channels:,} maps of {height} × {width} cells.", "")],
+        field=None if stage.fields is None else _field(stage.fields),
+        sentence=sentences.stage(stages, number),
     )
 
 
-def _units(number: int, units: Floats) -> WalkUnits:
+def _field(fields: CellFields) -> CellField:
+    height, width = fields.input
+
+    def shares(pair: tuple[int, int]) -> tuple[float, float]:
+        return pair[1] / width, pair[0] / height
+
+    return CellField(shares(fields.start), shares(fields.step), shares(fields.size))
+
+
+def _units(staged: StagedExplanation, number: int) -> WalkUnits:
+    units = staged.units[number].values
     shading = activation_shading(units, "teal")
     return WalkUnits(
-        path=f"dense {number}",
+        path=staged.units[number].path,
         name="Dense",
         note=f"{len(units):,} units",
         values=units,
         limits=shading.limits,
         colours=shading.colours,
         rows=_UNIT_ROWS,
-        sentence=[(f"{len(units):,} units, each of all the numbers before it.", "")],
+        sentence=sentences.units(staged, number),
     )
 
 
-def _terms(staged: StagedExplanation) -> WalkTerms | None:
+def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None:
     listed = staged.listed
     if listed is None:
         return None
     place = {channel: at for at, channel in enumerate(listed.channels)}
-    shading = activation_shading(np.array(listed.limits), "teal")
+    shading = colours_of(listed.limits, limits if listed.limits[0] >= 0 else None)
     unit = "unit" if listed.maps is None else "channel"
     return WalkTerms(
         unit=unit,
@@ -152,37 +173,28 @@ def _terms(staged: StagedExplanation) -> WalkTerms | None:
     )
 
 
-def _legend(stages: Sequence[StageMaps]) -> tuple[str, str, str]:
-    if stages and all(low >= 0 and high <= 6 for low, high in (one.limits for one in stages)):
-        return "activation", "0", "6"
-    return "", "0", "largest of the layer"
-
-
 def _class(staged: StagedExplanation, cam: ClassActivationMap) -> WalkClass:
     prediction = staged.explanation.prediction
-    share = float(prediction.probabilities[prediction.labels.index(cam.target)])
+    share = percent(float(prediction.probabilities[prediction.labels.index(cam.target)]))
+    problem = nothing_to_see(cam)
+    caption: Text = [(problem, "")] if problem else sentences.evidence(cam)
     return WalkClass(
-        cam.target,
-        percent(share),
-        [
-            ("Each of the last maps speaks ", ""),
-            ("for", "for"),
-            (" or ", ""),
-            ("against", "against"),
-            (f" {cam.target}, as much as its weight says. Added up, they are the map.", ""),
-        ],
-        [("Evidence for ", ""), (cam.target, "strong"), (", cell by cell.", "")],
+        label=cam.target,
+        answer=share,
+        share="" if share.startswith("<") else share,
+        sentence=sentences.last(staged, cam),
+        caption=caption,
     )
 
 
 def percent(share: float) -> str:
-    """A probability with two decimals where it is near 1; empty for almost nothing."""
-    if share < 1e-4:
-        return ""
-    if share > 0.9999:
+    """A probability as text, with more digits where it is near 0 or 1 and never rounded to these.
+
+    A share of exactly 0 or 1 is what float32 has rounded to it.
+    """
+    if share < 5e-5:
+        return "< 0.01 %"
+    if share >= 0.99995:
         return "> 99.99 %"
-    return (
-        f"{share:.2%}".replace("%", " %")
-        if share > 0.99 or share < 0.01
-        else f"{share:.1%}".replace("%", " %")
-    )
+    digits = 2 if share > 0.99 or share < 0.01 else 1
+    return f"{share:.{digits}%}".replace("%", " %")

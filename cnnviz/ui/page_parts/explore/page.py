@@ -10,47 +10,97 @@ import streamlit as st
 
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
-from cnnviz.ui import choices
+from cnnviz.ui import choices, crops
 from cnnviz.ui.components import walk
-from cnnviz.ui.components.walk import WalkSample
-from cnnviz.ui.page_parts.explore import content
+from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
+from cnnviz.ui.page_parts.explore import content, focus, live
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import library
+from cnnviz.ui.sidebar import library, photos
 
 _KEY = "walk"
+# The strip's pictures, in pixels of a side.
 _THUMBNAIL = 120
+_MOST_SAMPLES = 10
+_MOST_CLASSES = 5
+# Whether an event changes more than what is in place of the wall, and so the whole page.
+_WHOLE_PAGE = "walk changes the page"
 
 
 def draw(scene: Scene) -> None:
-    """Draws the walk."""
-    shown = None if "own photo" in st.session_state else choices.kept("sample", _scope(scene))
-    built = content.build(scene, scene.staged(), _samples(scene), shown[0] if shown else None)
+    """Draws the walk, or the camera's moving picture."""
+    if live.is_on():
+        live.draw(scene)
+        return
+    wanted = choices.kept("explored", _classes_scope(scene))
+    staged = scene.staged()
+    likely = [cam.target for cam in staged.explanation.maps]
+    if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
+        staged = scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
+    shown = photos.shown_sample(scene.model)
+    _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
+    if st.session_state.pop("choosing a class", False):
+        _choose_class(scene, staged.explanation.prediction.labels)
+
+
+@st.fragment
+def _draw_walk(scene: Scene, built: Walk) -> None:
+    """The walk, and what is in place of its wall: for that alone this runs again."""
+    if st.session_state.pop(_WHOLE_PAGE, False):
+        st.rerun()
     walk.show(built, _KEY, on_event=functools.partial(_handle, scene))
-    walk.focus(None, _KEY)
+    walk.focus(focus.shown(scene, built.id), _KEY)
+    focus.follow_link(scene)
 
 
 def _handle(scene: Scene) -> None:
     event = walk.take(_KEY)
-    if event is None:
+    if event is not None:
+        handle(scene, event)
+
+
+def handle(scene: Scene, event: WalkEvent) -> None:
+    """Does what a person wants, before the run that shows it."""
+    if event.action in focus.ACTIONS:
+        focus.keep(event)
         return
-    if event.action == "sample" and event.name is not None:
-        st.session_state.pop("own photo", None)
-        choices.put("sample", event.name, _scope(scene))
+    st.session_state[_WHOLE_PAGE] = True
+    match event.action:
+        case "sample" if event.name is not None:
+            photos.choose_sample(scene.model, event.name)
+        case "crop" if event.x is not None and event.y is not None:
+            crops.put(scene.photo, event.x, event.y)
+        case "class":
+            st.session_state["choosing a class"] = True
+        case "live":
+            live.switch_on()
 
 
-def _scope(scene: Scene) -> str:
-    return ",".join(sample.name for sample in library.samples(scene.model))
+@st.dialog("Another class")
+def _choose_class(scene: Scene, labels: tuple[str, ...]) -> None:
+    """Asks for a class that is not among the likeliest; its map takes the last place."""
+    label = st.selectbox("Class", labels, index=None, placeholder="Type its name")
+    if label is not None:
+        choices.put("explored", label, _classes_scope(scene))
+        st.rerun()
+
+
+def _classes_scope(scene: Scene) -> str:
+    return f"{scene.model.name} {scene.photo.seen_key}"
 
 
 def _samples(scene: Scene) -> list[WalkSample]:
-    return [
-        WalkSample(sample.name, sample.title, _thumbnail(sample.path))
-        for sample in library.samples(scene.model)
-    ]
+    """The strip: as many samples as fit, the one that is shown among them."""
+    offered = library.samples(scene.model)
+    shown = photos.shown_sample(scene.model)
+    strip = offered[:_MOST_SAMPLES]
+    if shown is not None and shown not in {sample.name for sample in strip}:
+        strip[-1] = next(sample for sample in offered if sample.name == shown)
+    return [WalkSample(sample.name, sample.title, _thumbnail(sample.path)) for sample in strip]
 
 
 @functools.cache
 def _thumbnail(path: Path) -> bytes:
+    """The middle of a picture as a small JPEG file."""
     image = open_picture(path.read_bytes())
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -17,7 +17,7 @@ from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, parts
 from cnnviz.ui.components import viewer
 from cnnviz.ui.loaded_photo import LoadedPhoto
-from cnnviz.ui.page_parts import activations as activation_parts
+from cnnviz.ui.page_parts import channel_grids
 from cnnviz.ui.page_parts import filters as filter_parts
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
@@ -132,8 +132,7 @@ def draw(scene: Scene, layer: str | None) -> None:
     if filters is not None:
         with kernels:
             weights = scene.filters(filters)
-            key = "training filters"
-            filter_parts.grid(scene, weights, 0, "symmetric", "blue-orange", key=key, opens=False)
+            filter_parts.overview(scene, weights, key="training filters")
     if layer is not None:
         with maps:
             _draw_activations(scene, layer)
@@ -143,7 +142,7 @@ def _draw_activations(scene: Scene, layer: str) -> None:
     """Draws channels in the order of their numbers, so that each keeps its position."""
     maps = scene.activations(layer)
     count = min(maps.shape[-1], _MOST_CHANNELS)
-    look = activation_parts.Look("number", "layer", "teal")
+    look = channel_grids.Look("number", "layer", "teal")
     title = f"{count} of {maps.shape[-1]} channels of {layer}"
-    drawn = activation_parts.channel_grid(maps, range(count), look, layer, title, [])
+    drawn = channel_grids.channel_grid(maps, range(count), look, layer, title, [])
     viewer.show(drawn, "training activations")

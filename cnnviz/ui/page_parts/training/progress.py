@@ -144,4 +144,4 @@ def downloads(view: TrainingView) -> None:
     path = card_path(job.model)
     with st.container(horizontal=True):
         parts.download("Save the model", job.model.read_bytes, job.model.name, "trained model")
-        parts.download("Save its card", path.read_bytes, path.name, "trained card")
+        parts.download("Save its description", path.read_bytes, path.name, "trained card")

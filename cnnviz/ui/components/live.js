@@ -1,0 +1,197 @@
+// The camera as a stream. One frame of it is on its way to the server at a time: the next one is
+// sent when the answer to the last one is there, so that the pace follows the server's.
+
+import { unpack } from "./data.js";
+import { button, element, isDark } from "./elements.js";
+import { evidence, paintEvidence, paintGrey } from "./evidence.js";
+import { pixelTable } from "./pixels.js";
+
+const QUALITY = 0.85; // of a frame's JPEG file
+const PATIENCE = 8000; // milliseconds without an answer, after which another frame is sent
+const MAP_SIDE = 240; // pixels of the enlarged map's longer side
+
+export default function render({ data, parentElement, setTriggerValue }) {
+  parentElement.live ??= new Live(parentElement);
+  const { live } = parentElement;
+  live.show(unpack(data.byteOffset % 4 ? data.slice() : data), (event) => setTriggerValue("event", event));
+  return () => live.stop();
+}
+
+// What to tell a person whose browser gives no camera.
+function reasonFor(error) {
+  if (!window.isSecureContext) {
+    return (
+      "A browser gives a camera to pages over HTTPS alone, or on the computer that runs the app. " +
+      "This page came over plain HTTP. A photo can be dropped or chosen instead."
+    );
+  }
+  if (!navigator.mediaDevices?.getUserMedia) return "This browser has no camera for pages.";
+  if (error.name === "NotAllowedError") {
+    return "The camera is not allowed for this page. Allow it beside the address, and try again.";
+  }
+  if (error.name === "NotFoundError") return "No camera was found.";
+  if (error.name === "NotReadableError") return "The camera is in use by another program.";
+  return `The camera could not be started: ${error.message}`;
+}
+
+class Live {
+  constructor(root) {
+    this.box = element("div", "live", root);
+    this.video = element("video", "", null, { muted: "", playsinline: "" });
+    this.video.muted = true;
+    const seen = element("div", "panel", this.box);
+    this.sign = element("div", "sign", seen, { role: "status", text: "Starting the camera …" });
+    this.picture = element("canvas", "", seen, { role: "img", "aria-label": "The camera's picture" });
+    element("p", "quiet", seen, { text: "Frames are looked at and thrown away: none is kept." });
+    const map = element("div", "panel", this.box);
+    this.head = element("div", "head", map, { text: "Evidence" });
+    this.map = element("canvas", "", map, { role: "img", "aria-label": "The evidence for the class" });
+    this.legend = element("p", "quiet", map);
+    for (const [side, text] of [
+      ["for", "orange"],
+      ["", " speaks for the class, "],
+      ["against", "blue"],
+      ["", " against it."],
+    ]) {
+      element("span", side, this.legend, { text });
+    }
+    const answer = element("div", "panel answer", this.box);
+    element("div", "head", answer, { text: "Answer" });
+    this.name = element("div", "name", answer, { "aria-live": "polite" });
+    this.share = element("div", "share", answer);
+    this.chips = element("div", "chips", answer, { role: "group", "aria-label": "Class" });
+    const actions = element("div", "actions", answer);
+    this.keep = button("primary", actions, "Use this picture", () => this.take());
+    button("", actions, "Stop the camera", () => this.end());
+    this.problem = element("p", "problem", answer, { role: "alert" });
+    Object.assign(this, { number: 0, waiting: 0, answer: null, target: null, stream: null });
+  }
+
+  async show(scene, send) {
+    Object.assign(this, { scene, send });
+    if (this.stream === null) await this.start();
+    const { answer } = scene;
+    if (answer !== null && answer.number >= this.number) {
+      this.waiting = 0;
+      this.explain(answer);
+      this.next();
+    }
+  }
+
+  async start() {
+    this.stream = undefined; // On its way.
+    try {
+      if (!navigator.mediaDevices?.getUserMedia) throw new Error("no camera");
+      const size = { width: { ideal: 960 }, height: { ideal: 720 } };
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: "environment" } });
+      this.stream = stream;
+      this.video.srcObject = stream;
+      await this.video.play();
+    } catch (error) {
+      this.sign.textContent = "No camera";
+      this.problem.textContent = reasonFor(error);
+      this.keep.disabled = true;
+      return;
+    }
+    this.sign.textContent = "Camera on";
+    this.sign.classList.add("on");
+    this.paint();
+    this.next();
+  }
+
+  // The picture moves at the camera's pace, the map at the server's.
+  paint() {
+    if (!this.stream?.active) return;
+    requestAnimationFrame(() => this.paint());
+    const { videoWidth: width, videoHeight: height } = this.video;
+    if (!width || document.hidden) return;
+    const across = Math.round(this.map.clientWidth * (devicePixelRatio || 1));
+    const down = Math.round((across * height) / width);
+    const seen = this.answer?.seen ?? [0, 0, 1, 1];
+    const place = [seen[0] * across, seen[1] * down, seen[2] * across, seen[3] * down];
+    for (const canvas of [this.picture, this.map]) {
+      canvas.style.aspectRatio = `${width} / ${height}`;
+      if (canvas.width !== across) canvas.width = across;
+      if (canvas.height !== down) canvas.height = down;
+    }
+    const picture = this.picture.getContext("2d");
+    picture.drawImage(this.video, 0, 0, across, down);
+    picture.fillStyle = "rgb(255 255 255 / 45%)";
+    picture.fill(outside(place, across, down), "evenodd");
+    const map = this.map.getContext("2d");
+    paintGrey(map, this.video, [0, 0, across, down]);
+    if (this.evidence) paintEvidence(map, this.evidence, place, 1);
+    if (this.waiting && performance.now() - this.waiting > PATIENCE) {
+      this.waiting = 0;
+      this.next();
+    }
+  }
+
+  next() {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    if (!this.stream?.active || this.waiting || !width) return;
+    const scale = Math.min(1, this.scene.side / Math.min(width, height));
+    this.number += 1;
+    this.waiting = performance.now();
+    const { number, target } = this;
+    this.send({ action: "frame", number, target, picture: this.jpeg(width * scale, height * scale) });
+  }
+
+  jpeg(width, height) {
+    const canvas = element("canvas", "", null);
+    [canvas.width, canvas.height] = [Math.round(width), Math.round(height)];
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL("image/jpeg", QUALITY).split(",")[1];
+  }
+
+  explain(answer) {
+    this.problem.textContent = answer.problem;
+    if (answer.problem) return;
+    this.answer = answer;
+    const { values, shape } = this.scene.arrays[answer.values.array];
+    const [h, w] = shape;
+    const dark = isDark(this.box);
+    this.box.classList.toggle("dark", dark);
+    const table = pixelTable(this.scene.arrays[this.scene.tables["blue-orange"][dark ? 1 : 0].array]);
+    const share = MAP_SIDE / Math.max(h, w);
+    const size = [Math.round(h * share), Math.round(w * share)];
+    this.evidence = evidence({ values, h, w, limit: answer.limit, table, size, contours: [0.2, 0.4, 0.6] });
+    const shown = answer.classes.find(([name]) => name === answer.target) ?? answer.classes[0];
+    this.head.textContent = `Evidence for ${answer.target}`;
+    [this.name.textContent, this.share.textContent] = shown;
+    this.chips.replaceChildren();
+    for (const [name, probability] of answer.classes) {
+      const chip = button("chip", this.chips, `${name} ${probability}`, () => {
+        this.target = this.target === name ? null : name;
+      });
+      chip.setAttribute("aria-pressed", name === this.target);
+    }
+  }
+
+  take() {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    const picture = this.jpeg(width, height);
+    this.stop();
+    this.send({ action: "take", number: this.number, picture });
+  }
+
+  end() {
+    this.stop();
+    this.send({ action: "stop" });
+  }
+
+  stop() {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.sign.classList.remove("on");
+    this.sign.textContent = "Camera off";
+  }
+}
+
+function outside([left, top, width, height], across, down) {
+  const path = new Path2D();
+  path.rect(0, 0, across, down);
+  path.rect(left, top, width, height);
+  return path;
+}

@@ -1,0 +1,61 @@
+"""The bar over Streamlit's header: the model, and the buttons that present and share the page.
+
+``topbar.js`` opens and closes the sidebar, turns pages while a page is presented, and reports the
+buttons; ``topbar.css`` also places Streamlit's own header around it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from cnnviz.ui.components import modules
+
+# Not the component's: Streamlit would take it away with the first of its two that is gone.
+STYLE = modules.style("topbar.css")
+_KEY = "bar"
+
+
+def show(
+    title: str,
+    *,
+    choice: str,
+    may_open: bool,
+    presenting: bool,
+    on_action: Callable[[str], None],
+) -> None:
+    """Draws the bar.
+
+    Args:
+        title: of the model.
+        choice: identifies the model and the photo; a change of it closes the sidebar of a phone.
+        may_open: whether people may open models of their own.
+        presenting: whether the page is presented.
+        on_action: called before the next run with ``"share"``, ``"present"`` or ``"leave"``.
+    """
+
+    def report() -> None:
+        action = st.session_state[_KEY].action
+        if action in ("share", "present", "leave"):
+            on_action(action)
+
+    data = {"title": title, "choice": choice, "mayOpen": may_open, "presenting": presenting}
+    _component()(data=data, key=_KEY, on_action_change=report)
+
+
+def add(title: str, facts: str) -> None:
+    """Adds what is known of a model by now, in a message of its own; the browser keeps it."""
+    _component()(data={"title": title, "facts": facts}, key=f"{_KEY} facts")
+
+
+@functools.cache
+def _component() -> Any:
+    """The component, which Streamlit registers once in a process."""
+    return st.components.v2.component(
+        "cnnviz_topbar",
+        js=modules.code("topbar.js"),
+        isolate_styles=False,
+    )

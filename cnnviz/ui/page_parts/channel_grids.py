@@ -1,0 +1,235 @@
+"""The channels of layers as grids: all of one layer, or the first of several side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.arrays import Floats
+from cnnviz.cards import ModelCard
+from cnnviz.drawing import Limits, finite, shading
+from cnnviz.networks.channels import ChannelRanking, rank_channels
+from cnnviz.results import LayerInfo, percent
+from cnnviz.serving.model_files import ModelFile
+from cnnviz.ui import parts
+from cnnviz.ui.components import scenes, viewer
+from cnnviz.ui.components.scenes import Legend
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import number as number_text
+
+# The scale of values on both sides of zero.
+SIGNED = "blue-orange"
+# Channels of a layer beside other layers.
+MOST_CHANNELS = 8
+_HEAD_STYLE = """<style>
+.layer-head {font-size: 14px; line-height: 1.35; margin-bottom: -12px}
+.layer-head {overflow: hidden; white-space: nowrap}
+.layer-head b {font-size: 15px; font-weight: 600}
+.layer-head div {overflow: hidden; text-overflow: ellipsis; opacity: 0.75}
+</style>"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the channels of a layer are drawn.
+
+    Attributes:
+        order: a key of the orders: by deviation over the photo, peak, mean, share of active cells,
+            or number.
+        scale: ``layer`` for one scale, ``channel`` for one of each channel.
+        colours: the colour scale of channels without negative values.
+    """
+
+    order: str
+    scale: str
+    colours: str
+
+
+@dataclass(frozen=True)
+class ShownLayer:
+    """A layer whose channels are drawn.
+
+    Attributes:
+        layer: the layer.
+        maps: (h, w, K).
+        ranking: of the channels.
+        channels: all K of them, in the order of the page.
+        drawn: how many of these have a tile.
+        key: of the viewer.
+        scene: the ``id`` of its scene.
+        clicked: the channel that was clicked just now.
+    """
+
+    layer: LayerInfo
+    maps: Floats
+    ranking: ChannelRanking
+    channels: list[int]
+    drawn: int
+    key: str
+    scene: str
+    clicked: int | None
+
+
+def draw_grids(
+    scene: Scene, layers: Sequence[LayerInfo], whole: LayerInfo | None, look: Look
+) -> list[ShownLayer]:
+    """Draws the first channels of layers side by side, or all channels of one.
+
+    Args:
+        scene: model and photo.
+        layers: the layers.
+        whole: the one of them that is drawn by itself; None for all of them.
+        look: how their channels are drawn.
+    """
+    if whole is not None:
+        return [_draw_grid(scene, whole, look, list(layers).index(whole), None)]
+    st.html(_HEAD_STYLE)
+    shown = []
+    places = st.columns(len(layers), gap="small")
+    for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
+        with place:
+            shown.append(_draw_grid(scene, layer, look, position, MOST_CHANNELS))
+    return shown
+
+
+def _draw_grid(
+    scene: Scene, layer: LayerInfo, look: Look, position: int, most: int | None
+) -> ShownLayer:
+    """Draws the channels of a layer.
+
+    Args:
+        scene: model and photo.
+        layer: the layer.
+        look: how its channels are drawn.
+        position: of the layer among those that are chosen.
+        most: how many channels are drawn; None for all, with a heading.
+    """
+    maps = scene.activations(layer.path)
+    ranking = rank_channels(maps)
+    channels = _order(ranking, look.order)
+    drawn = channels[:most]
+    if most is not None:
+        _draw_head(layer, maps, len(drawn))
+    key, name = f"activations {position}", _name(scene.model, layer, look)
+    packed = _packed_grid(
+        scene.model, scene.card, scene.photo.seen_key, layer, look, key, most, maps, drawn
+    )
+    clicked = viewer.opened(viewer.show_packed(packed, name, key), len(drawn))
+    return ShownLayer(
+        layer,
+        maps,
+        ranking,
+        channels,
+        len(drawn),
+        key,
+        name,
+        None if clicked is None else channels[clicked],
+    )
+
+
+def _draw_head(layer: LayerInfo, maps: Floats, drawn: int) -> None:
+    """The size of a layer's maps, how many are drawn, and its name, shortened where it is long."""
+    height, width, count = maps.shape
+    path = html.escape(layer.path)
+    st.html(
+        f'<div class="layer-head" title="{path}"><b>{height} × {width}</b>'
+        f"<div>{drawn} of {count:,}</div><div>{path}</div></div>"
+    )
+
+
+def _order(ranking: ChannelRanking, order: str) -> list[int]:
+    if order == "number":
+        return list(range(len(ranking.peak)))
+    return [int(channel) for channel in ranking.order(order)]
+
+
+def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
+    """The name of a grid's scene: a click in another one means another channel."""
+    return f"{model.name} {layer.path} by {look.order}"
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _packed_grid(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: str,
+    layer: LayerInfo,
+    look: Look,
+    key: str,
+    most: int | None,
+    _maps: Floats,
+    _channels: Sequence[int],
+) -> bytes:
+    """The grid of a layer, packed: that takes longer than reading cached activations."""
+    shape = parts.shape_text(layer.output_shape)
+    title = f"{len(_channels)} channels of {layer.path}, {shape}"
+    names = [f"#{channel}" for channel in _channels]
+    heading = "" if most is not None else f"{len(_channels):,} channels"
+    name = _name(model, layer, look)
+    scene = channel_grid(_maps, _channels, look, name, title, names, heading)
+    return scenes.pack(scene, key)
+
+
+def channel_grid(
+    maps: Floats,
+    channels: Sequence[int],
+    look: Look,
+    name: str,
+    title: str,
+    names: Sequence[str],
+    heading: str | None = None,
+) -> scenes.Scene:
+    """Channels as a grid; those with values below zero get colours with zero in the middle.
+
+    Args:
+        maps: (h, w, K), the activations of a layer.
+        channels: those that are drawn, in their order.
+        look: how they are drawn.
+        name: of the scene.
+        title: the name of the grid.
+        names: of the channels; without, they cannot be clicked.
+        heading: above the grid, empty for none; the title if it is left out.
+    """
+    ranking = rank_channels(maps)
+    drawn = finite(maps[..., channels])
+    # Those of the whole layer, whichever channels of it are drawn.
+    colours = scale_of(maps, look)
+    low, high = shading(finite(maps), signed=colours == SIGNED).limits
+    limits: Limits | Floats = (low, high)
+    ticks = number_text(low), number_text(high)
+    if look.scale == "channel":
+        # From zero: a constant channel is not a dead one.
+        peaks = np.nan_to_num(np.abs(drawn)).max(axis=(0, 1))
+        limits = np.outer(np.where(peaks > 0, peaks, 1), [-1 if low < 0 else 0, 1])
+        ticks = "−peak" if low < 0 else "0", "peak of each"
+    return scenes.grid(
+        drawn,
+        scene=name,
+        title=title,
+        limits=limits,
+        # A grid without a heading is in a narrow column.
+        legend=Legend("" if heading == "" else "activation", colours, low, high, ticks),
+        unit="activation",
+        sentences=[sentence(ranking, channel) for channel in channels],
+        names=names,
+        opens=bool(names),
+        heading=heading,
+    )
+
+
+def scale_of(maps: Floats, look: Look) -> str:
+    """The colour scale of a layer's maps."""
+    return SIGNED if (finite(maps) < 0).any() else look.colours
+
+
+def sentence(ranking: ChannelRanking, channel: int) -> str:
+    """The numbers of a channel, for this photo."""
+    return (
+        f"Channel {channel}\nin this photo: peak {ranking.peak[channel]:.4g}, "
+        f"mean {ranking.mean[channel]:.4g}, {percent(float(ranking.active[channel]))} of its cells "
+        "active"
+    )

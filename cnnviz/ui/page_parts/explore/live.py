@@ -1,0 +1,93 @@
+"""The live camera of the Explore page: each frame's answer, and nothing of it kept."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.arrays import largest_magnitude
+from cnnviz.errors import CnnvizError
+from cnnviz.geometry import seen_region
+from cnnviz.photos.decoding import open_picture
+from cnnviz.photos.preprocessing import NetworkView, picture_view
+from cnnviz.serving import workers
+from cnnviz.ui.components import live
+from cnnviz.ui.components.live import LiveAnswer, LiveEvent
+from cnnviz.ui.page_parts.explore.content import percent
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.sidebar import photos
+
+_KEY = "live camera"
+_ON, _ANSWER = "camera is on", "answer to the last frame"
+_MOST_CLASSES = 5
+
+
+def is_on() -> bool:
+    """Whether the page shows the camera in place of a photo."""
+    return bool(st.session_state.get(_ON))
+
+
+def switch_on() -> None:
+    """Has the next run of the page show the camera."""
+    st.session_state[_ON] = True
+    st.session_state.pop(_ANSWER, None)
+
+
+def draw(scene: Scene) -> None:
+    """Draws the camera's picture and the map over it."""
+    # Loads the network before the first frame comes.
+    side = min(scene.outline.card.preprocessing.height, scene.outline.card.preprocessing.width)
+    _stream(scene, max(side, 96))
+
+
+@st.fragment
+def _stream(scene: Scene, side: int) -> None:
+    if not is_on():
+        # The camera was switched off in this run of the fragment alone.
+        st.rerun()
+    answer = st.session_state.get(_ANSWER)
+    live.show(side, answer, _KEY, on_event=functools.partial(_handle, scene))
+
+
+def _handle(scene: Scene) -> None:
+    event = live.take(_KEY)
+    if event is None:
+        return
+    if event.action == "frame":
+        st.session_state[_ANSWER] = explain_frame(scene, event)
+        return
+    st.session_state.pop(_ON, None)
+    st.session_state.pop(_ANSWER, None)
+    if event.action == "take":
+        photos.take_picture(event.picture)
+
+
+def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
+    """What the network says of a frame; it is kept nowhere."""
+    steps = scene.outline.card.preprocessing
+    try:
+        frame = open_picture(event.picture)
+        view = NetworkView(picture_view(frame, steps), steps)
+        targets = () if event.target is None else (event.target,)
+        explanation = workers.explain(scene.model, view, targets, card=scene.card)
+    except CnnvizError as error:
+        return LiveAnswer(event.number, problem=str(error))
+    cam = explanation.maps[0]
+    values = np.nan_to_num(cam.values)
+    best = explanation.prediction.top(_MOST_CLASSES)
+    seen = seen_region(frame.height, frame.width, steps)
+    return LiveAnswer(
+        number=event.number,
+        classes=[(score.label, percent(score.probability)) for score in best],
+        target=cam.target,
+        values=values,
+        limit=largest_magnitude(values) or 1.0,
+        seen=(
+            seen.left / frame.width,
+            seen.top / frame.height,
+            seen.width / frame.width,
+            seen.height / frame.height,
+        ),
+    )

@@ -1,0 +1,121 @@
+"""The sentences of the walk: what each step shows, from the network's structure alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnviz.attribution.descriptions import mirrored
+from cnnviz.attribution.methods import METHODS
+from cnnviz.cards import Preprocessing
+from cnnviz.results import ClassActivationMap
+from cnnviz.traces import CellFields, StagedExplanation, StageMaps
+from cnnviz.ui.components.walk import Text
+
+START: Text = [("Let the photo flow through, layer by layer: smaller maps, and more of them.", "")]
+
+
+def seen(steps: Preprocessing, *, whole: bool) -> Text:
+    """Which part of the photo the network saw, and in how many pixels."""
+    size = f", as {steps.height} × {steps.width}."
+    if steps.fit == "pad":
+        return [("The network saw all of it, with black borders", ""), (size, "")]
+    if whole:
+        return [("The network saw all of it", ""), (size, "")]
+    shape = "square" if steps.height == steps.width else "rectangle"
+    return [("The network saw the ", ""), (shape, "strong"), (size, "")]
+
+
+def stage(stages: Sequence[StageMaps], number: int) -> Text:
+    """What a stage is beside the one before it, and how much of the photo a cell of it sees."""
+    one = stages[number]
+    height, width = one.maps.shape[:2]
+    maps = f"{one.channels:,} maps of {height} × {width} cells"
+    if number == 0:
+        begin = f"The first filters turn the photo into {maps}."
+    elif stages[number - 1].maps.shape[:2] == (height, width):
+        begin = f"Deeper, at the same size: {maps}."
+    elif one.channels > stages[number - 1].channels:
+        begin = f"Smaller maps, and more of them: {maps}."
+    else:
+        begin = f"Smaller maps: {maps}."
+    return [(f"{begin} {_field(one.fields)}".strip(), "")]
+
+
+def _field(fields: CellFields | None) -> str:
+    if fields is None:
+        return ""
+    height, width = fields.size
+    if height >= fields.input[0] and width >= fields.input[1]:
+        return "By now a cell can see the whole photo."
+    return f"A cell sees {height} × {width} pixels."
+
+
+def units(staged: StagedExplanation, number: int) -> Text:
+    """What a dense layer between the maps and the classes does."""
+    count = len(staged.units[number].values)
+    if number or not staged.stages:
+        return [(f"Each of {count:,} units weighs all the units before it.", "")]
+    last = staged.stages[-1]
+    height, width = last.maps.shape[:2]
+    numbers = height * width * last.channels
+    return [
+        (
+            f"Each of {count:,} units weighs all {numbers:,} numbers of the {height} × {width} "
+            "maps. From here on, nothing has a place in the photo.",
+            "",
+        )
+    ]
+
+
+def last(staged: StagedExplanation, cam: ClassActivationMap) -> Text:
+    """How the score of a class comes about."""
+    if staged.listed is None:
+        return [(f"The map at the right: {METHODS[cam.method].summary}", "")]
+    if staged.listed.maps is None:
+        count, what, end = len(staged.units[-1].values), "units", " Added up, they are its score."
+    else:
+        count, what = staged.stages[-1].channels, "last maps"
+        end = " Added up, they are the map at the right."
+    return [
+        (f"Each of the {count:,} {what} speaks ", ""),
+        ("for", "for"),
+        (" or ", ""),
+        ("against", "against"),
+        (f" {cam.target}, as much as its weight says.{end}", ""),
+    ]
+
+
+def evidence(cam: ClassActivationMap) -> Text:
+    """What the map of a class is, and how its cells make up the score."""
+    method = METHODS[cam.method]
+    name: Text = [("Evidence for ", ""), (cam.target, "strong"), (", cell by cell. ", "")]
+    total = float(np.asarray(cam.values, np.float64).sum())
+    if cam.aggregate == "mean":
+        total /= cam.values.size
+    if cam.bias is None or not cam.logit or abs(total + cam.bias - cam.score) > 0.01:
+        return [*name, (f"{method.title} at {cam.layer.rpartition('/')[2]}.", "")]
+    kind = "mean" if cam.aggregate == "mean" else "sum"
+    return [
+        *name,
+        (f"Its {kind} plus the bias is the logit, ", ""),
+        (f"{cam.score:.2f}".replace("-", "−"), "strong"),
+        (".", ""),
+    ]
+
+
+def compare(maps: Sequence[ClassActivationMap]) -> Text:
+    """What two maps side by side show."""
+    end = (
+        "; with two classes, what speaks for one speaks exactly as much against the other."
+        if mirrored(maps)
+        else " against it."
+    )
+    return [
+        ("Two answers, one photo. ", ""),
+        ("Orange", "for"),
+        (" speaks for the class, ", ""),
+        ("blue", "against"),
+        (end if end.startswith(" ") else f" against it{end}", ""),
+    ]
