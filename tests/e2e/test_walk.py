@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from cnnviz.colours import table
+from cnnviz.ui.components.focus import Asked, Failure, Frame
 from tests.e2e.walk_page import DROP, SMALLEST_TYPE, THEME, Stage, a_walk, prepare
 
 
@@ -221,14 +222,20 @@ def test_a_new_answer_keeps_class_and_step_and_another_photo_does_not(stage: Sta
 
 
 def test_what_the_server_opens_takes_the_place_of_the_wall(stage: Stage) -> None:
-    stage.open({"kind": "Nothing"})
+    asked = Asked("cell", "path 8 × 8", 10, 2, 5)
+    failure = Failure(Frame(asked, "path", "No answer", "", []), 1, "The process stopped.")
+    stage.page.mouse.click(*stage.point(stage.grid("8 × 8: 2 of 64"), 0.5, 0.1))
+    assert stage.text(".sentence") == "Computing …"
+    assert stage.events[0]["action"] == "cell"
+    stage.open(failure)
     assert not stage.grid("8 × 8: 2 of 64").is_visible()
+    assert stage.text(".sentence") == "No answer"
     stage.page.keyboard.press("Escape")
     assert stage.grid("8 × 8: 2 of 64").is_visible()
     # It may come once more before the server knows.
-    stage.open({"kind": "Nothing"})
+    stage.open(failure)
     assert stage.grid("8 × 8: 2 of 64").is_visible()
-    assert stage.events == [{"action": "home"}]
+    assert stage.events[1:] == [{"action": "home"}]
     stage.open(None)
 
 

@@ -100,6 +100,8 @@ class Walk {
     if (other || known < 0) Object.assign(this, { chosen: 0, compared: null });
     else this.chosen = known;
     if (other) this.player.reset();
+    // What is being computed belonged to the walk before.
+    if (!this.opened.message) this.opened.said = null;
     if (!former) document.fonts.ready.then(() => this.layOut());
     if (scene !== former) this.decode(scene.photo);
     for (const part of [this.photo, this.intake, this.wall, this.answer, this.compare]) part.load();
