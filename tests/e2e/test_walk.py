@@ -197,7 +197,7 @@ def test_the_part_that_is_seen_is_dragged(stage: Stage) -> None:
     handle.focus()
     page.keyboard.press("ArrowLeft")
     shares = [(one["action"], round(one["x"], 3), one["y"]) for one in stage.events]
-    assert shares == [("crop", 0.75, None), ("crop", 0.7, None)]
+    assert shares == [("crop", 0.75, 0.5), ("crop", 0.7, 0.5)]
 
 
 def test_a_dropped_file_goes_through_the_uploader_of_the_page(stage: Stage) -> None:

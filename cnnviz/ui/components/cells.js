@@ -91,7 +91,7 @@ function fitting(texts, edge, grid) {
   ]) {
     context.font = `600 ${font}px ${family}`;
     const widest = Math.max(...tried.map((text) => context.measureText(text).width));
-    if (widest <= edge - 3) return [tried, font];
+    if (widest <= edge - 2) return [tried, font];
   }
   return [null, 14];
 }

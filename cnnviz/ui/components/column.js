@@ -102,7 +102,8 @@ export class Column {
   hover(index, hit, event) {
     const { view, spec } = this;
     if (index < 0) {
-      view.photo.showField(null);
+      // A click has opened the cell, whose field stays.
+      if (!view.opened.message) view.photo.showField(null);
       view.tip.say(null);
       return;
     }

@@ -283,7 +283,7 @@ def focus(content: Any, of: str) -> None:
 
 
 def pack_focus(content: Any, of: str) -> bytes:
-    """A message of ``focus`` as the buffer that ``walk.js`` reads."""
+    """What ``focus`` shows, as the buffer that ``walk.js`` reads."""
     arrays: list[NDArray[Any]] = []
     header: dict[str, Any] = {"kind": "focus", "of": of, "content": plain(content, arrays)}
     if content is not None:
