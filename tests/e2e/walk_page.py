@@ -137,10 +137,11 @@ def a_walk() -> Walk:
         terms=terms,
         legend=("activation", "0", "6"),
         classes=[
-            WalkClass(
-                label, share, share, [(f"The end, {label}.", "")], [(f"Evidence for {label}.", "")]
+            WalkClass(label, f"{share}.00 %", f"{share} %", [(f"The end, {label}.", "")], [caption])
+            for label, share, caption in (
+                ("cat", 86, ("Evidence for cat.", "")),
+                ("dog", 14, ("Evidence for dog.", "")),
             )
-            for label, share in (("cat", "85.9 %"), ("dog", "14.1 %"))
         ],
         more=8,
         maps=evidence,
@@ -201,5 +202,7 @@ def prepare(page: Page) -> list[str]:
     page.on("console", lambda message: errors.append(message.text))
     page.route(f"{_HOST}**", answer)
     page.goto(_HOST)
-    page.evaluate(_START, [modules.code("walk.js"), modules.style("walk.css")])
+    page.evaluate(
+        _START, [modules.code("walk.js"), modules.style("walk.css") + modules.style("focus.css")]
+    )
     return errors
