@@ -36,6 +36,7 @@ def test_a_frame_and_a_picture_that_is_taken() -> None:
         {"number": "1"},
         {"picture": 1},
         {"picture": "no base64!"},
+        {"picture": "é"},
         {"picture": "A" * 3_000_004},
         {"target": 7},
     ],
@@ -59,5 +60,7 @@ def test_the_answer_to_a_frame_is_that_of_the_library(visit: Any) -> None:
     ]
     # Of 64 × 48 the square in the middle.
     assert answer.seen == pytest.approx((0.125, 0, 0.75, 1))
+    # A class of the network before, which the browser still names.
+    assert explain_frame(scene, LiveEvent("frame", 6, FRAME, "tench")).problem == ""
     broken = explain_frame(scene, LiveEvent("frame", 6, b"no picture"))
     assert "cannot be read as a photo" in broken.problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,7 +98,8 @@ def _decoded(text: str) -> bytes | None:
         return None
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    # Other characters than those of ASCII are a plain ``ValueError``.
+    except ValueError:
         return None
 
 

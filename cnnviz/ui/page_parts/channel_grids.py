@@ -152,6 +152,11 @@ def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
     return f"{model.name} {layer.path} by {look.order}"
 
 
+def forget_photos() -> None:
+    """Deletes the grids of all photos, of all sessions: they are made again in milliseconds."""
+    _packed_grid.clear()
+
+
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _packed_grid(
     model: ModelFile,

@@ -17,6 +17,7 @@ from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, crops, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
+from cnnviz.ui.page_parts import channel_grids
 from cnnviz.ui.sidebar import library
 from cnnviz.ui.text import plain
 
@@ -87,6 +88,7 @@ def _forget() -> None:
         uploaders.renew(key)
     decoded.clear()
     ask.forget_photos()
+    channel_grids.forget_photos()
 
 
 def _report_lost() -> None:

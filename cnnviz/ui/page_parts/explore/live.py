@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
 import streamlit as st
 
-from cnnviz.arrays import largest_magnitude
 from cnnviz.errors import CnnvizError
 from cnnviz.geometry import seen_region
 from cnnviz.photos.decoding import open_picture
@@ -15,7 +13,7 @@ from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.serving import workers
 from cnnviz.ui.components import live
 from cnnviz.ui.components.live import LiveAnswer, LiveEvent
-from cnnviz.ui.page_parts.explore.content import percent
+from cnnviz.ui.page_parts.explore.content import evidence, limit_of, percent
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
 
@@ -33,6 +31,12 @@ def switch_on() -> None:
     """Has the next run of the page show the camera."""
     st.session_state[_ON] = True
     st.session_state.pop(_ANSWER, None)
+
+
+def switch_off() -> None:
+    """Has the page show the photo again, and forgets the answer to the last frame."""
+    for name in (_ON, _ANSWER):
+        st.session_state.pop(name, None)
 
 
 def draw(scene: Scene) -> None:
@@ -58,8 +62,7 @@ def _handle(scene: Scene) -> None:
     if event.action == "frame":
         st.session_state[_ANSWER] = explain_frame(scene, event)
         return
-    st.session_state.pop(_ON, None)
-    st.session_state.pop(_ANSWER, None)
+    switch_off()
     if event.action == "take":
         photos.take_picture(event.picture)
 
@@ -70,20 +73,21 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
     try:
         frame = open_picture(event.picture)
         view = NetworkView(picture_view(frame, steps), steps)
-        targets = () if event.target is None else (event.target,)
+        # The browser may still name a class of the network before.
+        known = event.target is not None and event.target in scene.outline.card.labels
+        targets = (event.target,) if known else ()
         explanation = workers.explain(scene.model, view, targets, card=scene.card)
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))
     cam = explanation.maps[0]
-    values = np.nan_to_num(cam.values)
     best = explanation.prediction.top(_MOST_CLASSES)
     seen = seen_region(frame.height, frame.width, steps)
     return LiveAnswer(
         number=event.number,
         classes=[(score.label, percent(score.probability)) for score in best],
         target=cam.target,
-        values=values,
-        limit=largest_magnitude(values) or 1.0,
+        values=evidence(cam),
+        limit=limit_of([cam]),
         seen=(
             seen.left / frame.width,
             seen.top / frame.height,

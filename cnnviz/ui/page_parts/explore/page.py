@@ -69,7 +69,8 @@ def handle(scene: Scene, event: WalkEvent) -> None:
     match event.action:
         case "sample" if event.name is not None:
             photos.choose_sample(scene.model, event.name)
-        case "crop" if event.x is not None and event.y is not None:
+        # A late one may be of a photo that was replaced meanwhile.
+        case "crop" if event.scene.startswith(f"{scene.model.name} {scene.photo.key} "):
             crops.put(scene.photo, event.x, event.y)
         case "class":
             st.session_state["choosing a class"] = True

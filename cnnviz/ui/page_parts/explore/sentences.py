@@ -13,7 +13,13 @@ from cnnviz.results import ClassActivationMap
 from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import Text
 
-START: Text = [("Let the photo flow through, layer by layer: smaller maps, and more of them.", "")]
+
+def start(stages: Sequence[StageMaps]) -> Text:
+    """The sentence before the first step."""
+    grows = len(stages) > 1 and _cells(stages[-1]) < _cells(stages[0])
+    grows = grows and stages[-1].channels > stages[0].channels
+    what = ": smaller maps, and more of them." if grows else "."
+    return [(f"Let the photo flow through, layer by layer{what}", "")]
 
 
 def seen(steps: Preprocessing, *, whole: bool) -> Text:
@@ -36,11 +42,18 @@ def stage(stages: Sequence[StageMaps], number: int) -> Text:
         begin = f"The first filters turn the photo into {maps}."
     elif stages[number - 1].maps.shape[:2] == (height, width):
         begin = f"Deeper, at the same size: {maps}."
+    elif _cells(one) >= _cells(stages[number - 1]):
+        begin = f"Maps of another size: {maps}."
     elif one.channels > stages[number - 1].channels:
         begin = f"Smaller maps, and more of them: {maps}."
     else:
         begin = f"Smaller maps: {maps}."
     return [(f"{begin} {_field(one.fields)}".strip(), "")]
+
+
+def _cells(stage: StageMaps) -> int:
+    height, width = stage.maps.shape[:2]
+    return height * width
 
 
 def _field(fields: CellFields | None) -> str:
@@ -74,12 +87,11 @@ def last(staged: StagedExplanation, cam: ClassActivationMap) -> Text:
     if staged.listed is None:
         return [(f"The map at the right: {METHODS[cam.method].summary}", "")]
     if staged.listed.maps is None:
-        count, what, end = len(staged.units[-1].values), "units", " Added up, they are its score."
+        what, end = "units", " Added up, they are its score."
     else:
-        count, what = staged.stages[-1].channels, "last maps"
-        end = " Added up, they are the map at the right."
+        what, end = "last maps", " Added up, they are the map at the right."
     return [
-        (f"Each of the {count:,} {what} speaks ", ""),
+        (f"Each of the {staged.listed.count:,} {what} speaks ", ""),
         ("for", "for"),
         (" or ", ""),
         ("against", "against"),
