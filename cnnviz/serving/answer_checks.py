@@ -21,7 +21,7 @@ from cnnviz.results import (
     Prediction,
     WeightStatistics,
 )
-from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, ValueTrace
+from cnnviz.traces import CellFields, ClassTerms, ListedChannels, StagedExplanation, ValueTrace
 
 if TYPE_CHECKING:
     from cnnviz.serving.worker_process import WorkerCall
@@ -99,6 +99,8 @@ def _staged_fits(staged: StagedExplanation) -> bool:
             _is_filled(stage.maps, 3)
             and stage.maps.shape[2] == len(stage.order)
             and all(0 <= channel < stage.channels for channel in stage.order)
+            and len(stage.limits) == 2
+            and (stage.fields is None or _fields_fit(stage.fields))
             for stage in staged.stages
         )
         and all(_is_filled(units.values, 1) for units in staged.units)
@@ -109,10 +111,16 @@ def _staged_fits(staged: StagedExplanation) -> bool:
     )
 
 
+def _fields_fit(fields: CellFields) -> bool:
+    pairs = (fields.start, fields.step, fields.size, fields.input)
+    return all(len(pair) == 2 for pair in pairs) and min(fields.input) > 0
+
+
 def _listed_fit(listed: ListedChannels, terms: Sequence[ClassTerms]) -> bool:
     count = len(listed.channels)
     return (
         listed.products.shape == (len(terms), count)
+        and len(listed.limits) == 2
         and (listed.maps is None or (_is_filled(listed.maps, 3) and listed.maps.shape[2] == count))
         and all(set(one.order) <= set(listed.channels) for one in terms)
     )

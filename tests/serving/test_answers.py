@@ -40,7 +40,7 @@ from cnnviz.serving.answers import (
 )
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.worker_process import WorkerCall
-from cnnviz.traces import StagedExplanation, ValueTrace
+from cnnviz.traces import StagedExplanation, Units, ValueTrace
 
 
 def reader(data: bytes) -> Callable[[memoryview], None]:
@@ -287,11 +287,25 @@ def test_stages_have_maps_of_channels_that_there_are(tiny: Any, photo: np.ndarra
     good = cnnviz.explain_stages(tiny("flat"), photo)
     assert not refused(good, StagedExplanation)
     stage, *others = good.stages
+    assert stage.fields is not None
+    for changed_stage in (
+        {"maps": stage.maps[..., :1]},
+        {"maps": stage.maps[:0]},
+        {"channels": 1},
+        {"limits": (0.0,)},
+        {"fields": replace(stage.fields, input=(0, 8))},
+        {"fields": replace(stage.fields, step=(1,))},
+    ):
+        changed_stages = (replace(stage, **changed_stage), *others)
+        assert refused(replace(good, stages=changed_stages), StagedExplanation), changed_stage
+    listed = good.listed
+    assert listed is not None
     for changes in (
-        {"stages": (replace(stage, maps=stage.maps[..., :1]), *others)},
-        {"stages": (replace(stage, maps=stage.maps[:0]), *others)},
-        {"stages": (replace(stage, channels=1), *others)},
-        {"units": (np.zeros((2, 2), np.float32),)},
+        {"units": (Units("dense", np.zeros((2, 2), np.float32)),)},
+        {"listed": None},
+        {"listed": replace(listed, channels=listed.channels[1:])},
+        {"listed": replace(listed, products=listed.products[:-1])},
+        {"listed": replace(listed, limits=())},
         {"terms": good.terms[1:]},
         {"terms": (replace(good.terms[0], order=()), *good.terms[1:])},
         {"explanation": replace(good.explanation, maps=())},
