@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 
 from cnnviz.ui.components import modules
-from cnnviz.ui.components.scenes import buffer
+from cnnviz.ui.components.focus import Failure
 from cnnviz.ui.components.walk import (
     CellField,
     Walk,
@@ -22,6 +22,7 @@ from cnnviz.ui.components.walk import (
     WalkStage,
     WalkTerms,
     pack,
+    pack_focus,
 )
 from tests.e2e.test_viewer import answer
 
@@ -136,8 +137,11 @@ def a_walk() -> Walk:
         terms=terms,
         legend=("activation", "0", "6"),
         classes=[
-            WalkClass(label, share, [(f"The end, {label}.", "")], [(f"Evidence for {label}.", "")])
-            for label, share in (("cat", "85.9 %"), ("dog", "14.1 %"))
+            WalkClass(label, f"{share}.00 %", f"{share} %", [(f"The end, {label}.", "")], [caption])
+            for label, share, caption in (
+                ("cat", 86, ("Evidence for cat.", "")),
+                ("dog", 14, ("Evidence for dog.", "")),
+            )
         ],
         more=8,
         maps=evidence,
@@ -157,9 +161,9 @@ class Stage:
         self.page.evaluate(_SHOW, [base64.b64encode(pack(walk, "key")).decode(), False])
         return self
 
-    def open(self, content: dict[str, Any] | None) -> None:
+    def open(self, content: Failure | None) -> None:
         """As ``walk.focus`` does, to an element of its own."""
-        data = buffer({"kind": "focus", "of": "key", "content": content}, [])
+        data = pack_focus(content, "key")
         self.page.evaluate(_SHOW, [base64.b64encode(data).decode(), True])
 
     def find(self, selector: str) -> Locator:
@@ -198,5 +202,7 @@ def prepare(page: Page) -> list[str]:
     page.on("console", lambda message: errors.append(message.text))
     page.route(f"{_HOST}**", answer)
     page.goto(_HOST)
-    page.evaluate(_START, [modules.code("walk.js"), modules.style("walk.css")])
+    page.evaluate(
+        _START, [modules.code("walk.js"), modules.style("walk.css") + modules.style("focus.css")]
+    )
     return errors

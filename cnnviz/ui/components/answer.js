@@ -61,9 +61,9 @@ export class Answer {
 
   say() {
     const { chosen, scene, answered } = this.view;
-    const { label, share, caption } = scene.classes[chosen];
+    const { label, answer, caption } = scene.classes[chosen];
     this.label.textContent = answered ? label : "?";
-    this.share.textContent = answered ? share : "";
+    this.share.textContent = answered ? answer : "";
     write(this.short, [[answered ? `Evidence for ${label}` : "Evidence", "strong"]]);
     write(this.caption, answered ? caption : []);
     for (const box of [this.box, this.evidence]) box.classList.toggle("veiled", !answered);

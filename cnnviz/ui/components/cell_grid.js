@@ -17,8 +17,13 @@ export class CellGrid {
     const { element: grid } = this;
     grid.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.point(event));
     grid.addEventListener("pointerleave", () => this.leave());
+    // A click has whole pixels, and cells may be as small: where it began is what the mouse reads.
+    grid.addEventListener("pointerdown", (event) => {
+      this.pressed = this.at(event);
+    });
     grid.addEventListener("click", (event) => {
-      const hit = this.at(event);
+      const hit = this.pressed ?? this.at(event);
+      this.pressed = null;
       if (hit) this.choose(hit.index, hit);
     });
     grid.addEventListener("keydown", (event) => this.key(event));

@@ -63,7 +63,7 @@ class View {
     if (frame.subtitle) element("p", "f-subtitle", this.root, { text: frame.subtitle });
     this.body = element("div", `f-body f-${kind.toLowerCase()}`, this.root);
     BODIES[kind](this);
-    if (sentence) api.say(sentence);
+    api.say(sentence ?? [[frame.title, ""]]);
     if (kind !== "Arithmetic") api.showField(null);
     const watch = new ResizeObserver(() => this.layOut());
     watch.observe(this.root);

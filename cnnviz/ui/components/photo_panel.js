@@ -151,7 +151,8 @@ export class PhotoPanel {
   release() {
     if (!this.moved) return;
     this.moved = false;
-    const [x, y] = this.shares();
+    // Where there is no free space any share is the same place.
+    const [x, y] = this.shares().map((share) => share ?? 0.5);
     this.view.report({ action: "crop", x, y });
   }
 

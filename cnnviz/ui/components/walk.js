@@ -17,6 +17,9 @@ import { Wall } from "./wall.js";
 
 const HINT = "Click any cell to see where its number comes from. <kbd>← →</kbd> step, <kbd>Space</kbd> plays.";
 
+// The events that open something in place of the wall.
+const OPENING = new Set(["cell", "map", "stage", "channel"]);
+
 // The walks of this page by key, and what the server shows in place of their walls.
 const walks = new Map();
 const messages = new Map();
@@ -206,6 +209,7 @@ class Walk {
 
   report(event) {
     this.box.classList.add("waiting");
+    if (OPENING.has(event.action)) this.opened.wait();
     this.send({ scene: this.scene.id, ...event });
   }
 
