@@ -198,17 +198,15 @@ def _width_of(count: int, side: float) -> float:
 
 def _links(scene: Scene, layer: LayerInfo | None) -> None:
     """The links from a layer to its filters and to its activations."""
-    left, right = st.columns(2)
-    to_filters = left.button(
+    beside = st.container(horizontal=True)
+    to_filters = beside.button(
         "Its filters",
         icon=":material/grid_on:",
-        width="stretch",
         disabled=layer is None or layer.kernel_shape is None,
     )
-    to_activations = right.button(
+    to_activations = beside.button(
         "Its activations",
         icon=":material/blur_on:",
-        width="stretch",
         disabled=layer is None or not layer.spatial or layer.nested,
     )
     if layer is not None and to_filters:
