@@ -19,5 +19,6 @@ with left:
     network.picture(scene, path)
 with beside:
     network.card(scene, path)
-network.table(scene)
+with st.container(key="all layers"):
+    network.table(scene)
 parts.about(scene)

@@ -29,7 +29,7 @@ _MOST_NEIGHBOURS = 4
 # Names in a line of text, although each is a button.
 _CONNECTIONS = """
 .st-key-connections {gap: 0.25rem 0.75rem}
-.st-key-connections button {min-height: 24px; padding: 0}
+@media (pointer: fine) {.st-key-connections button {min-height: 24px; padding: 0}}
 """
 # In units of the region of the strongest maps.
 _WIDTH, _SIDE, _GAP = 400, 76, 8
