@@ -66,7 +66,11 @@ window.watch = find => {
   });
   return (async () => {
     let parts;
-    while (!(parts = find())) await frame();
+    const end = performance.now() + 60_000;
+    while (!(parts = find())) {
+      if (performance.now() > end) throw new Error(`Not painted: ${find}`);
+      await frame();
+    }
     const sources = parts.map(part => part.tagName === 'image' ? part.href.baseVal : part);
     await Promise.all(sources.filter(source => typeof source === 'string').map(source => {
       const picture = new Image();
@@ -110,7 +114,7 @@ window.walked = (before = '') => {
 _SHELL = """() => {
   const parts = ['stTopNavLink', 'stFileUploaderDropzone']
     .map(name => document.querySelector(`[data-testid="${name}"]`));
-  const name = window.inside('.topbar .name');
+  const name = document.querySelector('.topbar .name');
   return name?.textContent && parts.every(part => part) ? [name, ...parts] : null;
 }"""
 _HEADING = """() => {
@@ -235,8 +239,8 @@ def clicks_on_cells(page: Page, server: Server, rounds: int) -> Row:
     page.goto(f"{server.url}/?model={MODEL}")
     for number in range(rounds):
         ready(page)
-        columns = page.locator(".walk .area [role=grid]")
-        box = columns.nth(number % 5).bounding_box()
+        # The first one is that of the class weights.
+        box = page.locator(".walk .area [role=grid]").nth(1 + number % 5).bounding_box()
         assert box is not None
         # Another cell of each column in each round.
         across, down = 0.1 + 0.07 * (number // 5), 0.2 + 0.11 * (number // 5)
@@ -308,7 +312,8 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
         page.goto(f"{server.url}/?model={MODEL}")
         ready(page)
         stage = page.locator(".walk .node .name[title^='All channels']").last
-        walk.append(with_tasks(page, grid, stage.click))
+        first = "() => window.grid('Strongest first')"
+        walk.append(with_tasks(page, first, stage.click))
         page.goto(f"{server.url}/activations?model={MODEL}&layer=stem_act")
         ready(page)
         layer_option(page, LAST).click()
