@@ -25,91 +25,25 @@ import base64
 import dataclasses
 import functools
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, WebSocket
+from playwright.sync_api import Browser, FilePayload, Locator, Page, WebSocket
 
 from benchmarks.measuring import phone_photo, print_table
+from benchmarks.page_clock import Row, new_page, on_the_clock, ready, timed, with_tasks
 from cnnviz.cards import read_card
 from cnnviz.settings import ROOT
-from scripts.browse import Server, chromium, running_app, running_server, settle
+from scripts.browse import Server, chromium, running_app, running_server
 
 MODEL = "imagenet_efficientnet_lite0"
 LAST = "top_act"  # its last maps: 1,280 channels
 # The project's goals, on two cores: seconds, a ratio, milliseconds, answers a second.
 SHELL, TO_HELLO, EXPLAINED, LAYER, PHOTO, OPACITY = 1.5, 1.7, 2.5, 0.2, 1.0, 0.1
 CELL, CHIP, TASK, LIVE = 0.35, 0.05, 100, 6
-LEAST_TASK = 50.0  # milliseconds that make a task a long one
 LIVE_SECONDS = 10
 
-_TOOLS = """
-window.begun = 0;
-for (const event of ['pointerdown', 'drop', 'change']) {
-  document.addEventListener(event, () => { window.begun = performance.now(); }, true);
-}
-window.tasks = [];
-new PerformanceObserver(list => {
-  window.tasks.push(...list.getEntries().map(entry => entry.duration));
-}).observe({type: 'longtask', buffered: true});
-// The time at which all that `find` returns, elements or pictures' addresses, has been painted.
-window.watch = find => {
-  const frame = () => new Promise(requestAnimationFrame);
-  const afterwards = () => new Promise(done => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = done;
-    channel.port2.postMessage(0);
-  });
-  return (async () => {
-    let parts;
-    const end = performance.now() + 60_000;
-    while (!(parts = find())) {
-      if (performance.now() > end) throw new Error(`Not painted: ${find}`);
-      await frame();
-    }
-    const sources = parts.map(part => part.tagName === 'image' ? part.href.baseVal : part);
-    await Promise.all(sources.filter(source => typeof source === 'string').map(source => {
-      const picture = new Image();
-      picture.src = source;
-      return picture.decode();
-    }));
-    await frame();
-    await afterwards();
-    return performance.now();
-  })();
-};
-// The pictures in a chart, once it shows at least so many: an overlay has a photo and a map.
-window.pictures = (key, least) => {
-  const images = [...document.querySelectorAll(`.st-key-${key} .imagelayer image`)]
-    .filter(part => part.href.baseVal.startsWith('data:'))
-    .filter(part => part.getBoundingClientRect().width > 0);
-  return images.length >= least ? images : null;
-};
-// The first such element in the components of a part of the page, which are trees of their own.
-window.inside = (selector, part = document) => {
-  for (const host of part.querySelectorAll('[data-testid=stBidiComponentIsolated], .f-channels *')) {
-    const tree = host.shadowRoot;
-    const found = tree && (tree.querySelector(selector) ?? window.inside(selector, tree));
-    if (found) return found;
-  }
-  return null;
-};
-// The canvas of a viewer's grid, by the beginning of the grid's name, once it is painted.
-window.grid = (name, part = document) => {
-  const canvas = part && window.inside(`[role=grid][aria-label^="${name}"]`, part)
-    ?.closest('.region').querySelector('canvas');
-  return canvas?.height > 0 && canvas.getBoundingClientRect().height > 0 ? [canvas] : null;
-};
-// What the walk has painted, once that is another one.
-window.walked = (before = '') => {
-  const walk = window.inside('.walk[data-painted]');
-  return walk && walk.dataset.painted !== before ? [walk] : null;
-};
-"""
 # The navigation, the model's name in the bar, and the sidebar with its uploader.
 _SHELL = """() => {
   const parts = ['stTopNavLink', 'stFileUploaderDropzone']
@@ -125,29 +59,6 @@ _HEADING = """() => {
 _PARTS = {"shell": _SHELL, "explained": "() => window.walked()"}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: the values of each round, and the goal, the most or the least."""
-
-    name: str
-    values: list[float]
-    goal: float | None = None
-    unit: str = " s"
-    least: bool = False
-
-    def cells(self) -> tuple[str, ...]:
-        """The line's texts: of all values the middle one and the worst, their number, the goal."""
-        median = statistics.median(self.values)
-        worst = min(self.values) if self.least else max(self.values)
-        digits = 0 if self.unit == " ms" else 2
-        texts = [f"{value:.{digits}f}{self.unit}" for value in (median, worst)]
-        if self.goal is None:
-            return (self.name, *texts, str(len(self.values)), "–", "")
-        reached = median >= self.goal if self.least else median <= self.goal
-        goal = f"{'≥' if self.least else '≤'} {self.goal}{self.unit}"
-        return (self.name, *texts, str(len(self.values)), goal, "reached" if reached else "missed")
-
-
 def first_visit(browser: Browser) -> list[Row]:
     """New servers and new browser profiles: an app of one line, then the first explained photo."""
     floor = hello(browser)
@@ -158,14 +69,14 @@ def first_visit(browser: Browser) -> list[Row]:
         page.goto(server.url)
         at = {name: on_the_clock(page, page.evaluate(f"window.first.{name}")) for name in _PARTS}
         page.context.close()
-    ready, whole = server.answered, at["explained"] - server.started
+    begun, whole = server.answered, at["explained"] - server.started
     return [
         Row("command → the heading of an app of one line", [floor]),
         Row("command → first explained photo", [whole]),
         Row("their ratio", [whole / floor], TO_HELLO, unit=""),
-        Row("command → the server answers", [ready - server.started]),
-        Row("the server answers → shell painted", [at["shell"] - ready], SHELL),
-        Row("the server answers → explained photo", [at["explained"] - ready], EXPLAINED),
+        Row("command → the server answers", [begun - server.started]),
+        Row("the server answers → shell painted", [at["shell"] - begun], SHELL),
+        Row("the server answers → explained photo", [at["explained"] - begun], EXPLAINED),
     ]
 
 
@@ -226,7 +137,8 @@ def changes_of_photo(page: Page, server: Server, rounds: int) -> Row:
           const dataTransfer = new DataTransfer();
           dataTransfer.items.add(window.dropped);
           const main = document.querySelector('[data-testid=stMain]');
-          main.dispatchEvent(new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer}));
+          const drop = {bubbles: true, cancelable: true, dataTransfer};
+          main.dispatchEvent(new DragEvent('drop', drop));
         }"""
         walk = f"() => window.walked({before!r})"
         seconds.append(timed(page, walk, functools.partial(page.evaluate, drop)))
@@ -319,7 +231,9 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
         layer_option(page, LAST).click()
         page.locator(".st-key-activations-1 [role=grid]").wait_for()
         ready(page)
-        page.get_by_test_id("stSelectbox").filter(has_text="Channels shown").locator("input").click()
+        page.get_by_test_id("stSelectbox").filter(has_text="Channels shown").locator(
+            "input"
+        ).click()
         option = page.get_by_role("option").filter(has_text=f"of {LAST}")
         option.wait_for()
         activations.append(with_tasks(page, grid, option.click))
@@ -333,14 +247,6 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
     return rows
 
 
-def with_tasks(page: Page, find: str, act: Callable[[], object]) -> tuple[float, float]:
-    """The seconds of an action, and the milliseconds of the longest task until it is all done."""
-    page.evaluate("window.tasks.length = 0")
-    seconds = timed(page, find, act)
-    ready(page)
-    return seconds, float(page.evaluate(f"Math.max({LEAST_TASK}, ...window.tasks)"))
-
-
 def live_camera(page: Page, server: Server, rounds: int) -> Row:
     """Explore: answers a second to the frames of Chromium's own test picture.
 
@@ -348,10 +254,14 @@ def live_camera(page: Page, server: Server, rounds: int) -> Row:
     """
     frames: list[float] = []
 
-    def note(socket: WebSocket) -> None:
-        socket.on("framesent", lambda data: b'"frame"' in _bytes(data) and frames.append(time.monotonic()))
+    def note(data: str | bytes) -> None:
+        if isinstance(data, bytes) and b'"frame"' in data:
+            frames.append(time.monotonic())
 
-    page.on("websocket", note)
+    def listen(socket: WebSocket) -> None:
+        socket.on("framesent", note)
+
+    page.on("websocket", listen)
     page.goto(f"{server.url}/?model={MODEL}")
     ready(page)
     page.locator(".walk button.live").click()
@@ -364,40 +274,8 @@ def live_camera(page: Page, server: Server, rounds: int) -> Row:
         rates.append((len(frames) - begun) / (time.monotonic() - start))
     page.get_by_role("button", name="Stop the camera").click()
     page.locator(".walk[data-painted]").wait_for()
-    page.remove_listener("websocket", note)
+    page.remove_listener("websocket", listen)
     return Row("live camera, answers a second", rates, LIVE, unit="", least=True)
-
-
-def _bytes(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else data
-
-
-def timed(page: Page, find: str, act: Callable[[], object]) -> float:
-    """Seconds from the start of an action to its painted result."""
-    page.evaluate(f"window.painted = window.watch({find}), null")
-    act()
-    return float(page.evaluate("window.painted.then(end => end - window.begun)")) / 1000
-
-
-def on_the_clock(page: Page, milliseconds: float) -> float:
-    """A time of the page in seconds since 1970."""
-    return float(page.evaluate("performance.timeOrigin") + milliseconds) / 1000
-
-
-def new_page(browser: Browser) -> Page:
-    """A page of a new browser profile."""
-    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    page.set_default_timeout(60_000)
-    page.add_init_script(_TOOLS)
-    return page
-
-
-def ready(page: Page) -> None:
-    """Waits until the page is complete and quiet."""
-    page.get_by_text("About this network").wait_for()
-    settle(page)
-    # Work in the background, such as a prepared answer, is not what is measured.
-    time.sleep(0.3)
 
 
 def upload(page: Page, data: bytes, number: int = 0) -> None:

@@ -98,9 +98,7 @@ async def run_all(url: str, count: int, seconds: float) -> list[list[float]]:
     """All cameras at once."""
     pictures = [frames(number) for number in range(count)]
     ready = asyncio.Barrier(count)
-    return list(
-        await asyncio.gather(*(run_camera(url, own, seconds, ready) for own in pictures))
-    )
+    return list(await asyncio.gather(*(run_camera(url, own, seconds, ready) for own in pictures)))
 
 
 def main() -> None:

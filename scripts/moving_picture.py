@@ -27,7 +27,7 @@ class _Reel:
         self.page = page
         self.frames: list[Image.Image] = []
         self.durations: list[int] = []
-        self.mouse = (640.0, 660.0)
+        self.mouse = (700.0, 575.0)
 
     def shoot(self, milliseconds: int = STEP) -> None:
         """Adds what the page shows now, with the mouse."""
@@ -136,7 +136,7 @@ def _open_cell(reel: _Reel) -> None:
         if page.locator(".walk .f-arithmetic").count():
             break
     reel.run(640)
-    reel.move_to(640, 700, 10)
+    reel.move_to(700, 575, 10)
     reel.hold(4500)
 
 
