@@ -74,8 +74,7 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
         frame = open_picture(event.picture)
         view = NetworkView(picture_view(frame, steps), steps)
         # The browser may still name a class of the network before.
-        known = event.target is not None and event.target in scene.outline.card.labels
-        targets = (event.target,) if known else ()
+        targets = tuple(label for label in scene.outline.card.labels if label == event.target)
         explanation = workers.explain(scene.model, view, targets, card=scene.card)
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))
