@@ -37,9 +37,7 @@ def draw(scene: Scene) -> None:
     if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
         staged = scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
     shown = photos.shown_sample(scene.model)
-    # By its key the frame of the page knows that the walk has a form of its own to be presented.
-    with st.container(key="presents-itself"):
-        _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
+    _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
     if st.session_state.pop("choosing a class", False):
         _choose_class(scene, staged.explanation.prediction.labels)
 
