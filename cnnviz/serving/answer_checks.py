@@ -23,6 +23,7 @@ from cnnviz.results import (
     WeightStatistics,
 )
 from cnnviz.traces import (
+    CellFields,
     ClassTerms,
     ListedChannels,
     StagedExplanation,
@@ -114,7 +115,8 @@ def _staged_fits(staged: StagedExplanation) -> bool:
             _is_filled(stage.maps, 3)
             and stage.maps.shape[2] == len(stage.order)
             and all(0 <= channel < stage.channels for channel in stage.order)
-            and (stage.fields is None or min(stage.fields.input) > 0)
+            and len(stage.limits) == 2
+            and (stage.fields is None or _fields_fit(stage.fields))
             for stage in staged.stages
         )
         and all(_is_filled(units.values, 1) for units in staged.units)
@@ -123,6 +125,11 @@ def _staged_fits(staged: StagedExplanation) -> bool:
         and (staged.listed is None) == (not terms)
         and (staged.listed is None or _listed_fit(staged.listed, terms, staged.units))
     )
+
+
+def _fields_fit(fields: CellFields) -> bool:
+    pairs = (fields.start, fields.step, fields.size, fields.input)
+    return all(len(pair) == 2 for pair in pairs) and min(fields.input) > 0
 
 
 def _terms_fit(terms: ClassTerms) -> bool:
@@ -143,6 +150,7 @@ def _listed_fit(
         and listed.products.shape == (len(terms), count)
         and bool(np.isfinite(listed.products).all())
         and all(0 <= channel < listed.count for channel in listed.channels)
+        and len(listed.limits) == 2
         and all(set(one.order) <= set(listed.channels) for one in terms)
     )
 

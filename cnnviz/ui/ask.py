@@ -120,7 +120,8 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    for answers in (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view):
+    of_photos = (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view)
+    for answers in of_photos:
         answers.clear()
     for clear in _also_of_photos:
         clear()

@@ -35,6 +35,10 @@ _GROUPS = {
 }
 _MOST_SIDE_BY_SIDE = 7
 
+# The key of a container with what is as large as the window while it is presented; all else is
+# enlarged.
+PRESENTS_ITSELF = "presents-itself"
+
 _STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8") + topbar.STYLE
 # The name of the parameter in the address.
 _PRESENT = "present"

@@ -41,7 +41,7 @@ from cnnviz.serving.answers import (
 )
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.worker_process import WorkerCall
-from cnnviz.traces import CellFields, StagedExplanation, Units, ValueTrace
+from cnnviz.traces import StagedExplanation, Units, ValueTrace
 
 
 def reader(data: bytes) -> Callable[[memoryview], None]:
@@ -289,16 +289,25 @@ def test_stages_have_maps_of_channels_that_there_are(tiny: Any, photo: np.ndarra
     assert not refused(good, StagedExplanation)
     stage, *others = good.stages
     first, *later = good.explanation.maps
+    assert stage.fields is not None
+    for changed_stage in (
+        {"maps": stage.maps[..., :1]},
+        {"maps": stage.maps[:0]},
+        {"channels": 1},
+        {"limits": (0.0,)},
+        {"fields": replace(stage.fields, input=(0, 8))},
+        {"fields": replace(stage.fields, step=(1,))},
+    ):
+        changed_stages = (replace(stage, **changed_stage), *others)
+        assert refused(replace(good, stages=changed_stages), StagedExplanation), changed_stage
     listed, terms = good.listed, good.terms[0]
-    endless = replace(stage, fields=CellFields((0, 0), (1, 1), (3, 3), (0, 12)))
+    assert listed is not None
     for changes in (
-        {"stages": (replace(stage, maps=stage.maps[..., :1]), *others)},
-        {"stages": (replace(stage, maps=stage.maps[:0]), *others)},
-        {"stages": (replace(stage, channels=1), *others)},
-        {"stages": (replace(stage, limits=(0.0,)), *others)},
         {"stages": (stage,) * 6},
-        {"stages": (endless, *others)},
         {"units": (Units("dense", np.zeros((2, 2), np.float32)),)},
+        {"listed": replace(listed, channels=listed.channels[1:])},
+        {"listed": replace(listed, products=listed.products[:-1])},
+        {"listed": replace(listed, limits=())},
         {"terms": good.terms[1:]},
         {"terms": (replace(good.terms[0], order=()), *good.terms[1:])},
         {"terms": (replace(terms, order=(), terms=()), *good.terms[1:])},

@@ -44,7 +44,7 @@ export class Compare {
     for (const [at, { label, share, map }] of this.sides.entries()) {
       const one = classes[view.compared[at]];
       label.textContent = one.label;
-      share.textContent = one.share;
+      share.textContent = one.answer;
       map.put(place);
     }
     this.paint();

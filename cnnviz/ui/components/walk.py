@@ -284,12 +284,17 @@ def focus(content: Any, of: str) -> None:
         content: a dataclass of ``focus``, or None.
         of: the key of the walk.
     """
+    _component()(data=pack_focus(content, of), key=f"selection of {of}")
+
+
+def pack_focus(content: Any, of: str) -> bytes:
+    """What ``focus`` shows, as the buffer that ``walk.js`` reads."""
     arrays: list[NDArray[Any]] = []
     header: dict[str, Any] = {"kind": "focus", "of": of, "content": plain(content, arrays)}
     if content is not None:
         header["content"]["kind"] = type(content).__name__
     header["tables"] = tables(["blue-orange", "teal", SIGNED], arrays)
-    _component()(data=buffer(header, arrays), key=f"selection of {of}")
+    return buffer(header, arrays)
 
 
 def parse(payload: Any) -> WalkEvent | None:

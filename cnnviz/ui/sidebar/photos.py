@@ -54,7 +54,7 @@ def pick(model: ModelFile) -> LoadedPhoto:
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     if "own photo" in st.session_state:
         st.button("Forget my photo", icon=":material/delete:", on_click=_forget)
-    st.caption("Photos of yours stay in this server's memory, and go with your session.")
+    st.caption("Your own photos stay in this server's memory, and go with your session.")
     return photo
 
 

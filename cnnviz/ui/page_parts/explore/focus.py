@@ -31,7 +31,6 @@ from cnnviz.ui.scene import Scene
 ACTIONS = ("cell", "map", "stage", "channel", "home", "filters", "activations")
 _KEY = "focus of the walk"
 _LINK = "page that the walk leads to"
-_COUNT = "events of the focus"
 # What chooses a layer on the page that a link leads to.
 _PAGES = {"filters": filters.put_layer, "activations": activations.put_layer}
 
@@ -41,8 +40,8 @@ def keep(event: WalkEvent) -> None:
     if event.action in _PAGES:
         st.session_state[_LINK] = event
         return
-    st.session_state[_KEY] = None if event.action == "home" else event
-    st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
+    _, attempts = st.session_state.get(_KEY, (None, 0))
+    st.session_state[_KEY] = (None if event.action == "home" else event, attempts + 1)
 
 
 def shown(scene: Scene, walk: str) -> Content | None:
@@ -52,7 +51,7 @@ def shown(scene: Scene, walk: str) -> Content | None:
         scene: model and photo.
         walk: the id of the walk: what was asked for in another one is forgotten.
     """
-    event = st.session_state.get(_KEY)
+    event, attempts = st.session_state.get(_KEY, (None, 0))
     if event is None or event.scene != walk:
         return None
     asked = Asked(event.action, event.name, event.channel, event.row, event.column)
@@ -60,7 +59,7 @@ def shown(scene: Scene, walk: str) -> Content | None:
         return build(scene, asked)
     except CnnvizError as error:
         frame = Frame(asked, wording.name_of(asked.name or ""), "No answer", "", ())
-        return Failure(frame, st.session_state[_COUNT], str(error))
+        return Failure(frame, attempts, str(error))
 
 
 def follow_link(scene: Scene) -> None:
@@ -187,9 +186,7 @@ def channels(maps: Floats, frame: Frame, path: str, shading: Shading) -> Channel
         names=[f"{k}" for k in order],
     )
     zeros = int((deviations == 0).sum())
-    said = (
-        f"{zeros:,} of them {'is' if zeros == 1 else 'are'} flat in this photo. " if zeros else ""
-    )
+    said = f"{zeros:,} of them flat in this photo. " if zeros else ""
     return Channels(
         frame=frame,
         path=path,

@@ -56,7 +56,7 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
         frame = open_picture(event.picture)
         view = NetworkView(picture_view(frame, steps), steps)
         # The browser may still name a class of the network before.
-        targets = tuple(one for one in (event.target,) if one in scene.outline.card.labels)
+        targets = tuple(label for label in scene.outline.card.labels if label == event.target)
         explanation = workers.explain(scene.model, view, targets, card=scene.card)
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))

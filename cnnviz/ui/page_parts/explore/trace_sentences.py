@@ -34,18 +34,20 @@ def subtitle(trace: ValueTrace) -> str:
 
 def stride(trace: ValueTrace) -> int | None:
     """The distance of two cells' patches, where the shapes and the patch allow one alone."""
-    if len(trace.shape) != 3 or not trace.terms or not trace.inputs or not trace.row:
+    if len(trace.shape) != 3 or not trace.terms or not trace.inputs:
         return None
-    sizes = trace.inputs[0].shape[0], trace.shape[0]
-    rows = trace.terms[0].rows
-    taps = len(rows)
+    axis = 0 if trace.row else 1
+    at = (trace.row, trace.column)[axis]
+    sizes = trace.inputs[0].shape[axis], trace.shape[axis]
+    read = (trace.terms[0].rows, trace.terms[0].columns)[axis]
+    taps = len(read)
     fitting = [
         step
         for step in range(1, 9)
         if (-(-sizes[0] // step) == sizes[1] or (sizes[0] - taps) // step + 1 == sizes[1])
-        and 0 <= step * trace.row - rows[0] < taps
+        and 0 <= step * at - read[0] < taps
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    return fitting[0] if at and len(fitting) == 1 else None
 
 
 def sentence(trace: ValueTrace) -> Text:
