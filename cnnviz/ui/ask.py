@@ -118,7 +118,7 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    for answers in (_activations, _explanation, _view):
+    for answers in (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view):
         answers.clear()
 
 
