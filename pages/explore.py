@@ -3,9 +3,9 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts.explore import page
+from cnnviz.ui.page_parts.explore import live, page
 
 scene = shell.enter("", "", runs_photo=True)
-with st.container(key=shell.PRESENTS_ITSELF):
+with st.container(key=None if live.is_on() else shell.PRESENTS_ITSELF):
     page.draw(scene)
 parts.about(scene)

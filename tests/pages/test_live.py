@@ -55,9 +55,8 @@ def test_the_answer_to_a_frame_is_that_of_the_library(visit: Any) -> None:
     expected = cnnviz.explain(network, frame, ["dog"])
     np.testing.assert_allclose(answer.values, expected.maps[0].values, atol=1e-4)
     assert (answer.number, answer.target, answer.problem) == (5, "dog", "")
-    assert [name for name, _ in answer.classes] == [
-        score.label for score in expected.prediction.top(5)
-    ]
+    # Two classes keep their places, whichever of them is the likelier.
+    assert [name for name, _ in answer.classes] == list(expected.prediction.labels)
     # Of 64 × 48 the square in the middle.
     assert answer.seen == pytest.approx((0.125, 0, 0.75, 1))
     # A class of the network before, which the browser still names.

@@ -61,7 +61,11 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))
     cam = explanation.maps[0]
-    best = explanation.prediction.top(_MOST_CLASSES)
+    prediction = explanation.prediction
+    best = prediction.top(_MOST_CLASSES)
+    if len(prediction.labels) <= _MOST_CLASSES:
+        # All of them, where each has its place, whichever is the likeliest just now.
+        best = sorted(best, key=lambda score: prediction.labels.index(score.label))
     seen = seen_region(frame.height, frame.width, steps)
     return LiveAnswer(
         number=event.number,

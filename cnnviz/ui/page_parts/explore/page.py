@@ -10,6 +10,7 @@ import streamlit as st
 
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, crops
 from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
@@ -23,6 +24,8 @@ _KEY = "walk"
 _THUMBNAIL = 120
 _MOST_SAMPLES = 10
 _MOST_CLASSES = 5
+# Pixels of the photo until there is a walk, where it will be.
+_WAITING = 252
 # Whether an event changes more than what is in place of the wall, and so the whole page.
 _WHOLE_PAGE = "walk changes the page"
 
@@ -32,15 +35,25 @@ def draw(scene: Scene) -> None:
     if live.is_on():
         live_view.draw(scene)
         return
+    waiting = st.empty()
+    with waiting.container(key="waiting"):
+        st.image(scene.photo.shown.source, width=_WAITING, alt=scene.photo.name)
+        staged = _staged(scene)
+        built = content.build(scene, staged, _samples(scene), photos.shown_sample(scene.model))
+    waiting.empty()
+    _draw_walk(scene, built)
+    if st.session_state.pop("choosing a class", False):
+        _choose_class(scene, staged.explanation.prediction.labels)
+
+
+def _staged(scene: Scene) -> StagedExplanation:
+    """The photo's way, with maps of the likeliest classes and of the one that was asked for."""
     wanted = choices.kept("explored", _classes_scope(scene))
     staged = scene.staged()
     likely = [cam.target for cam in staged.explanation.maps]
     if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
-        staged = scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
-    shown = photos.shown_sample(scene.model)
-    _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
-    if st.session_state.pop("choosing a class", False):
-        _choose_class(scene, staged.explanation.prediction.labels)
+        return scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
+    return staged
 
 
 @st.fragment
