@@ -219,12 +219,12 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
     """All channels of the last maps, in the walk and on Activations: times and longest tasks."""
     walk: list[tuple[float, float]] = []
     activations: list[tuple[float, float]] = []
-    grid = "() => window.grid('1280 channels')"
+    grid = "() => window.grid('[aria-label^=\"1280 channels\"]')"
     for _ in range(rounds):
         page.goto(f"{server.url}/?model={MODEL}")
         ready(page)
         stage = page.locator(".walk .node .name[title^='All channels']").last
-        first = "() => window.grid('Strongest first')"
+        first = "() => window.grid('[aria-label=\"Strongest first\"]')"
         walk.append(with_tasks(page, first, stage.click))
         page.goto(f"{server.url}/activations?model={MODEL}&layer=stem_act")
         ready(page)

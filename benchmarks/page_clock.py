@@ -69,10 +69,10 @@ window.inside = (selector, part = document) => {
   }
   return null;
 };
-// The canvas of a viewer's grid, by the beginning of the grid's name, once it is painted.
-window.grid = (name, part = document) => {
-  const canvas = part && window.inside(`[role=grid][aria-label^="${name}"]`, part)
-    ?.closest('.region').querySelector('canvas');
+// The canvas of a viewer's grid of such a name, once it is painted.
+window.grid = (named, part = document) => {
+  const canvas = part && window.inside(`[role=grid]${named}`, part)
+    ?.closest('.region')?.querySelector('canvas');
   return canvas?.height > 0 && canvas.getBoundingClientRect().height > 0 ? [canvas] : null;
 };
 // What the walk has painted, once that is another one.

@@ -89,7 +89,7 @@ SHOTS = (
     Shot("activations", f"activations?{CAT}"),
     Shot("class_activation_map", f"class_activation_map?{CAT}", height=980),
     Shot("network", f"network?{CAT}"),
-    Shot("training", "training", height=1200, complete=f"text={_TRAINED}"),
+    Shot("training", "training", height=1500, complete=f"text={_TRAINED}"),
 )
 # What only `--all` has.
 STATES = (
