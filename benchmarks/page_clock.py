@@ -106,10 +106,14 @@ class Row:
         return (self.name, *texts, str(len(self.values)), goal, "reached" if reached else "missed")
 
 
-def with_tasks(page: Page, find: str, act: Callable[[], object]) -> tuple[float, float]:
-    """The seconds of an action, and the milliseconds of the longest task until it is all done."""
+def with_tasks(
+    page: Page, find: str, act: Callable[[], object], more: Callable[[], object]
+) -> tuple[float, float]:
+    """The seconds of an action, and the milliseconds of the longest task of it and of one more."""
     page.evaluate("window.tasks.length = 0")
     seconds = timed(page, find, act)
+    ready(page)
+    more()
     ready(page)
     return seconds, float(page.evaluate(f"Math.max({LEAST_TASK}, ...window.tasks)"))
 
