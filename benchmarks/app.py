@@ -216,16 +216,20 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
 
 
 def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
-    """All channels of the last maps, in the walk and on Activations: times and longest tasks."""
+    """All channels of the last maps, in the walk and on Activations: times and longest tasks.
+
+    At first a grid shows as many as are legible, and then, by a button, all 1,280.
+    """
+    show_all = page.get_by_role("button", name="Show all 1,280")
     walk: list[tuple[float, float]] = []
     activations: list[tuple[float, float]] = []
-    grid = "() => window.grid('1280 channels')"
+    grid = "() => window.grid('[aria-label^=\"1280 channels\"]')"
     for _ in range(rounds):
         page.goto(f"{server.url}/?model={MODEL}")
         ready(page)
         stage = page.locator(".walk .node .name[title^='All channels']").last
-        first = "() => window.grid('Strongest first')"
-        walk.append(with_tasks(page, first, stage.click))
+        first = "() => window.grid('[aria-label=\"Strongest first\"]')"
+        walk.append(with_tasks(page, first, stage.click, show_all.click))
         page.goto(f"{server.url}/activations?model={MODEL}&layer=stem_act")
         ready(page)
         layer_option(page, LAST).click()
@@ -236,7 +240,7 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
         ).click()
         option = page.get_by_role("option").filter(has_text=f"of {LAST}")
         option.wait_for()
-        activations.append(with_tasks(page, grid, option.click))
+        activations.append(with_tasks(page, grid, option.click, show_all.click))
     rows = []
     for place, pairs in (("the walk", walk), ("Activations", activations)):
         seconds, tasks = (list(values) for values in zip(*pairs, strict=True))

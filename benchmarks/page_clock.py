@@ -69,10 +69,10 @@ window.inside = (selector, part = document) => {
   }
   return null;
 };
-// The canvas of a viewer's grid, by the beginning of the grid's name, once it is painted.
-window.grid = (name, part = document) => {
-  const canvas = part && window.inside(`[role=grid][aria-label^="${name}"]`, part)
-    ?.closest('.region').querySelector('canvas');
+// The canvas of a viewer's grid of such a name, once it is painted.
+window.grid = (named, part = document) => {
+  const canvas = part && window.inside(`[role=grid]${named}`, part)
+    ?.closest('.region')?.querySelector('canvas');
   return canvas?.height > 0 && canvas.getBoundingClientRect().height > 0 ? [canvas] : null;
 };
 // What the walk has painted, once that is another one.
@@ -106,10 +106,14 @@ class Row:
         return (self.name, *texts, str(len(self.values)), goal, "reached" if reached else "missed")
 
 
-def with_tasks(page: Page, find: str, act: Callable[[], object]) -> tuple[float, float]:
-    """The seconds of an action, and the milliseconds of the longest task until it is all done."""
+def with_tasks(
+    page: Page, find: str, act: Callable[[], object], more: Callable[[], object]
+) -> tuple[float, float]:
+    """The seconds of an action, and the milliseconds of the longest task of it and of one more."""
     page.evaluate("window.tasks.length = 0")
     seconds = timed(page, find, act)
+    ready(page)
+    more()
     ready(page)
     return seconds, float(page.evaluate(f"Math.max({LEAST_TASK}, ...window.tasks)"))
 

@@ -87,9 +87,9 @@ SHOTS = (
     replace(WALK, name="dark", theme="dark"),
     Shot("filters", f"filters?{IMAGENET}&filter=13"),
     Shot("activations", f"activations?{CAT}"),
-    Shot("class_activation_map", f"class_activation_map?{CAT}"),
+    Shot("class_activation_map", f"class_activation_map?{CAT}", height=980),
     Shot("network", f"network?{CAT}"),
-    Shot("training", "training", complete=f"text={_TRAINED}"),
+    Shot("training", "training", height=1500, complete=f"text={_TRAINED}"),
 )
 # What only `--all` has.
 STATES = (
@@ -194,11 +194,10 @@ def every_shot() -> Iterator[Shot]:
             for theme in ("light", "dark"):
                 name = f"{shot.name}-{width}-{theme}"
                 yield replace(shot, name=name, width=width, height=height, theme=theme)
-        yield replace(shot, name=f"{shot.name}-present", address=_presented(shot.address))
-
-
-def _presented(address: str) -> str:
-    return f"{address}{'&' if '?' in address else '?'}present=1"
+        # Presented, there are no buttons to compare classes or to open the sidebar.
+        if shot.act in (None, _arithmetic, _stage):
+            address = f"{shot.address}{'&' if '?' in shot.address else '?'}present=1"
+            yield replace(shot, name=f"{shot.name}-present", address=address, height=720)
 
 
 def take_all(browser: Browser, url: str, folder: Path, shots: Iterator[Shot]) -> None:
