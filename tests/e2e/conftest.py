@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import wait_until
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
@@ -24,7 +25,7 @@ from scripts.find_browser import MISSING, find_browser
 # A link to a page makes Streamlit's script look for the server beside the page, then at the root.
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
-_MILLISECONDS = 60_000
+_MILLISECONDS = 20_000
 # Streamlit keeps in the browser whether the sidebar was open.
 _FORGET_SIDEBAR = """
 for (const name of Object.keys(localStorage)) {
@@ -210,6 +211,35 @@ class Tab:
         """The value of the select box of that label."""
         box = self.select(label)
         return box.locator("input").input_value() or box.locator("[value]").first.inner_text()
+
+    def walk(self, part: str) -> Locator:
+        """A part of the walk, on the first page."""
+        return self.page.locator(f".walk {part}").first
+
+    @property
+    def answer(self) -> str:
+        """The walk's class and its probability."""
+        return " ".join(self.walk(".answer .headline").inner_text().split())
+
+    def picture(self, of: str) -> np.ndarray:
+        """The painted pixels (h, w, 3) of the walk's photo, or of its map of a class."""
+        canvas = {"photo": ".photo .picture canvas", "map": ".evidence .map canvas"}[of]
+        return np.asarray(
+            Image.open(io.BytesIO(self.walk(canvas).screenshot())).convert("RGB")
+        ).astype(int)
+
+    def shows(self, photo: bytes) -> bool:
+        """Whether the walk soon shows that photo, in the middle of which are no brackets."""
+        expected = Image.open(io.BytesIO(photo)).convert("RGB")
+
+        def is_shown() -> bool:
+            shown = self.picture("photo")
+            height, width, _ = shown.shape
+            middle = slice(height // 4, -height // 4), slice(width // 4, -width // 4)
+            scaled = np.asarray(expected.resize((width, height)), int)
+            return bool(np.abs(shown - scaled)[middle].mean() < 12)
+
+        return wait_until(is_shown, 10)
 
     def chart(self, key: str) -> Locator:
         """The chart of that key."""
