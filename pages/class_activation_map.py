@@ -12,15 +12,22 @@ scene = shell.enter(
     runs_photo=True,
 )
 answer = scene.staged()
-target = class_activation_map.pick_class(scene, answer.explanation.prediction)
-pictures = st.container()
-method, layer, beside = class_activation_map.pick_method(scene)
+target, legend = class_activation_map.pick_class(scene, answer.explanation.prediction)
+over, alone, beside = class_activation_map.places(scene)
 with beside:
+    said = st.container()
+    method, layer = class_activation_map.pick_method(scene)
+    class_activation_map.method_note(method)
     signed = class_activation_map.pick_signed()
-class_activation_map.method_note(method)
 maps = class_activation_map.class_maps(scene, answer, target, method, layer)
-with pictures:
-    class_activation_map.over_and_alone(scene, maps, target, signed)
+with over:
+    class_activation_map.over_photo(scene, maps, target, signed)
+with alone:
+    class_activation_map.alone(maps, target)
+with said:
+    class_activation_map.says(scene, maps[target])
+with legend:
+    class_activation_map.colours(maps, target)
 
 st.subheader(f"What makes {class_activation_map.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, maps[target])

@@ -27,12 +27,12 @@ with more:
 grid, detail = st.columns(2, gap="large")
 with grid:
     clicked = filters.grid(scene, weights, channel, scaling, colours, key="all filters")
-    filters.explain(scene, weights, channel)
+    filters.explain(scene, weights, channel, scaling)
 with filter_place:
     number = filters.pick_filter(scene, weights, clicked)
 filters.outline(scene, weights, number, "all filters")
 with detail, st.container(key="beside the grid"):
     one_filter.draw(scene, weights, number, channel, scaling)
-one_filter.statistics(scene, weights, number, channel)
+    one_filter.statistics(scene, weights, number, channel)
 one_filter.downloads(weights)
 parts.about(scene)

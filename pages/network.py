@@ -12,10 +12,13 @@ scene = shell.enter(
 network.facts(scene)
 left, right = st.columns([3, 2], gap="large")
 with right:
+    beside = st.container(key="beside the map")
+with beside:
     path = network.pick_layer(scene)
 with left:
     network.picture(scene, path)
-with right:
+with beside:
     network.card(scene, path)
-network.table(scene)
+with st.container(key="all layers"):
+    network.table(scene)
 parts.about(scene)

@@ -34,6 +34,8 @@ _TITLE = {"size": 16}
 _TITLE_LINE = 22
 _TITLE_LETTERS = 46  # fits a telephone's width
 _NARROW_LETTERS = 30  # fits a third of a page
+# Of a figure that is made to fit into the window.
+_LOWEST = 260
 
 # Readable on light and on dark.
 FAINT = "rgba(128,140,152,0.55)"
@@ -41,18 +43,30 @@ ACCENT = "#23849d"
 _CLEAR = "rgba(0,0,0,0)"
 
 
-def css_height(figure: go.Figure) -> str:
+def css_height(figure: go.Figure, around: int | None = None) -> str:
     """The height of a figure of this package as a CSS length, in a container of any width.
 
     A figure's own height suits a wide page. In a narrow container a picture gets lower, and
     a fixed height would leave a void. ``cqw`` is a percent of the nearest container.
+
+    Args:
+        figure: the figure.
+        around: pixels of the window's height that are for something else; the figure is made to fit
+            into the others. None for a figure as large as its width lets it be.
     """
     layout = figure.to_dict()["layout"]
     height = f"{layout['height']}px"
     if "meta" not in layout:
         return height
     fixed, per_width = layout["meta"]
-    return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw)"
+    limit = "" if around is None else f", {_window_height(around)}"
+    return f"min({height}, {fixed:.0f}px + {100 * per_width:.3f}cqw{limit})"
+
+
+def _window_height(around: int) -> str:
+    """What is left of the window's height, as a CSS length; enough to see something."""
+    # A page that is presented is enlarged.
+    return f"max({_LOWEST}px, 100dvh / var(--present-scale, 1) - {around}px)"
 
 
 def keeps_cells_square(figure: go.Figure) -> bool:
@@ -61,22 +75,26 @@ def keeps_cells_square(figure: go.Figure) -> bool:
     return any("scaleanchor" in axis for name, axis in layout.items() if name.startswith("yaxis"))
 
 
-def css_pictures(figure: go.Figure) -> list[str]:
+def css_pictures(figure: go.Figure, around: int | None = None) -> list[str]:
     """CSS for boxes that show the pictures of a figure as Plotly places them, the lowest first.
 
     A browser takes most of a second to start Plotly's script, and shows these until then. For
-    pictures of this package that fill their axes.
+    pictures of this package that fill their axes. ``around`` as in ``css_height``.
     """
     layout = figure.to_dict()["layout"]
     margin = layout["margin"]
-    plot_height = layout["height"] - margin["t"] - margin["b"]
+    above_and_below = margin["t"] + margin["b"]
+    plot_height = layout["height"] - above_and_below
     boxes = []
     for one in layout["images"]:
         ratio = one["sizex"] / one["sizey"]
+        left = "" if around is None else f"{_window_height(around)} - {above_and_below}px"
+        limit = left and f", ({left}) * {ratio:.6f}"
         boxes.append(
             f"margin: {margin['t']}px 0 0 {margin['l']}px; aspect-ratio: {ratio:.6f}; "
-            f"width: min(100% - {margin['l'] + margin['r']}px, {plot_height * ratio:.2f}px); "
-            f"opacity: {one['opacity']}; background: url('{one['source']}') 0 0 / 100% 100%"
+            f"width: min(100% - {margin['l'] + margin['r']}px, {plot_height * ratio:.2f}px"
+            f"{limit}); opacity: {one['opacity']}; "
+            f"background: url('{one['source']}') 0 0 / 100% 100%"
         )
     return boxes
 
@@ -157,7 +175,7 @@ def empty_drawing(
     """An empty figure, with space above its plot for the title and more, and below it.
 
     Args:
-        title: plain text.
+        title: plain text; empty for none.
         plot_height: pixels.
         above: pixels between title and plot.
         below: pixels below the plot.
@@ -165,7 +183,7 @@ def empty_drawing(
     """
     lines = broken_text(title, _NARROW_LETTERS if narrow else _TITLE_LETTERS)
     breaks = lines.count("<br>")
-    top = 12 + _TITLE_LINE * (breaks + 1) + above
+    top = (12 + _TITLE_LINE * (breaks + 1) if title else 2) + above
     return Drawing(
         {
             "height": round(top + max(plot_height, 60) + below),

@@ -93,7 +93,7 @@ def kernels_side_by_side(
             hovertemplate=cell_hover(f"weight for {name}", "%{y}", "%{x}"),
             **({"texttemplate": "%{text}"} if printed else {}),
             text=_texts(values[:, :, index], limits) if printed else None,
-            textfont={"size": 12},
+            textfont=TEXT,
         )
         square_axes(drawing, number, [-0.5, width - 0.5], [height - 0.5, -0.5])
         drawing.set("xaxis" + number, domain=[left, left + share], anchor="y" + number)

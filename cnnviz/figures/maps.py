@@ -62,25 +62,26 @@ def heatmap(
     limits: Limits | None = None,
     hover: str = "value",
     narrow: bool = False,
-    tallest: int = TALLEST_PICTURE,
+    largest: tuple[int, int] = (HALF_PAGE, TALLEST_PICTURE),
 ) -> go.Figure:
     """One map (h, w) with its raw values as hover texts; rows go down, cells are square.
 
     Args:
         values: (h, w) float; up to 7 × 7 the numbers are printed in the cells.
         title: plain text.
-        unit: what the colours mean, above the colour bar.
+        unit: what the colours mean, above the colour bar; empty for no bar.
         colours: a name from ``colours.SEQUENTIAL`` or ``colours.DIVERGING``, or ``BLANK``.
         centred: whether the limits are the same distance to both sides of zero.
         limits: the values of the first and the last colour; from the values if None.
         hover: the name of a value in a hover text.
         narrow: whether its place is a third of a wide page.
-        tallest: pixels of its height at most.
+        largest: pixels of the map's width and height at most.
     """
     values = finite(values)
     height, width = values.shape
     colouring = Shading(colours, *colour_limits(values, limits, centred=centred))
-    drawing = picture_drawing(title, width, height, (HALF_PAGE, tallest), narrow=narrow)
+    above = BAR_SPACE if unit else 0
+    drawing = picture_drawing(title, width, height, largest, above=above, narrow=narrow)
     printed = max(height, width) <= _LARGEST_PRINTED
     # Where zero has the page's colour, cells need an edge.
     edged = colouring.low < 0 < colouring.high and max(height, width) <= _LARGEST_EDGED

@@ -29,7 +29,7 @@ from cnnviz.geometry import seen_region
 from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
 from cnnviz.results import ClassActivationMap
 
-_SLIDER_SPACE = 92
+_SLIDER_SPACE = 68
 # The longest side of a photo that is sent, that below a map, what counts as tiny, and the side to
 # which the pixels of a tiny one are enlarged.
 _PHOTO_SIDE = 1000
@@ -79,11 +79,19 @@ def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
 
 
 def _photo_drawing(
-    shown: Picture, source: str, title: str, *, above: float, below: float, narrow: bool = False
+    shown: Picture,
+    source: str,
+    title: str,
+    *,
+    above: float,
+    below: float,
+    narrow: bool = False,
+    largest: tuple[int, int] = (HALF_PAGE, TALLEST_PICTURE),
 ) -> Drawing:
     height, width = shown.height, shown.width
-    size = (HALF_PAGE, TALLEST_PICTURE)
-    drawing = picture_drawing(title, width, height, size, above=above, below=below, narrow=narrow)
+    drawing = picture_drawing(
+        title, width, height, largest, above=above, below=below, narrow=narrow
+    )
     drawing.append("images", **placed(source, width, height))
     # Plotly draws axes, and with them the pictures, only where there is a trace.
     drawing.add("scatter", x=[None], y=[None], hoverinfo="skip")
@@ -101,6 +109,7 @@ def map_overlay(
     limit: float | None = None,
     dark: bool = False,
     narrow: bool = False,
+    largest: tuple[int, int] = (HALF_PAGE, TALLEST_PICTURE),
 ) -> go.Figure:
     """A map (h, w) over the photo (H, W, 3), where the network looked, with an opacity slider.
 
@@ -112,19 +121,21 @@ def map_overlay(
         cam: the map, (h, w) raw and signed.
         preprocessing: how the photo became the network input.
         title: plain text.
-        unit: what the colours mean, above the colour bar.
+        unit: what the colours mean, above the colour bar; empty for no bar.
         signed: as in ``drawing.map_shading``.
         limit: as in ``drawing.map_shading``.
         dark: whether the page has a dark background.
         narrow: whether its place is a third of a wide page.
+        largest: pixels of the photo's width and height at most.
     """
     shown = picture(photo)
     height, width = shown.height, shown.width
     look = map_shading(cam, signed, limit=limit, dark=dark)
     grey = grey_pixels(shown, _COVERED_SIDE)
     source = pixels_uri(grey, shown)
+    above = BAR_SPACE if unit else 0
     drawing = _photo_drawing(
-        shown, source, title, above=BAR_SPACE, below=_SLIDER_SPACE, narrow=narrow
+        shown, source, title, above=above, below=_SLIDER_SPACE, narrow=narrow, largest=largest
     )
     source = covered(grey, shown, cam, preprocessing, look)
     drawing.append("images", **placed(source, width, height, above=True, opacity=OPACITY))
@@ -230,13 +241,15 @@ def _opacity_slider() -> dict[str, Any]:
     return {
         "active": percents.index(round(100 * OPACITY)),
         "currentvalue": {"prefix": "Opacity: ", "font": {"size": 14}, "xanchor": "left"},
-        "pad": {"t": 8, "l": 8, "r": 8},
+        "pad": {"t": 4, "l": 8, "r": 8},
         "x": 0,
         "y": 0,
         "len": 1,
-        "tickcolor": FAINT,
         "bordercolor": FAINT,
         "bgcolor": FAINT,
+        # The current value says it: no ticks along the rail, and CSS hides the labels.
+        "ticklen": 0,
+        "minorticklen": 0,
         "font": TEXT,
         "steps": [
             {

@@ -17,7 +17,10 @@ _LINE = "#5f6d79"
 
 
 def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, Any]:
-    """A colour scale with its limits, and its bar along the top: ``letter`` as Plotly's min."""
+    """A colour scale with its limits, and its bar along the top: ``letter`` as Plotly's min.
+
+    There is no bar without a unit, nor for a map that says nothing: all its colours are the same.
+    """
     low, high = shading.limits
     ticks = [low, 0.0, high] if low < 0 < high else [low, high]
     return {
@@ -25,8 +28,7 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
         "colorscale": plotly_scale(table(shading.colours)[::5]),
         f"{letter}min": low,
         f"{letter}max": high,
-        # Of a map that says nothing all colours are the same.
-        "showscale": shading.colours != BLANK,
+        "showscale": bool(unit) and shading.colours != BLANK,
         "colorbar": {
             "orientation": "h",
             "title": {"text": plain_text(unit), "side": "top", "font": TEXT},

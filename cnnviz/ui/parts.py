@@ -19,56 +19,36 @@ from cnnviz.ui import choices
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# For CSS: a window in which Streamlit stacks columns.
-NARROW = "(max-width: 640px)"
 # The largest confusion matrix that is shown.
 _MOST_CLASSES = 20
 # The name of the choice of a layer in the address.
 _LAYER = "layer"
 
 
-def chart(
-    figure: go.Figure,
-    key: str,
-    on_click: Callable[[], None] | None = None,
-    *,
-    above_in_columns: int = 0,
-) -> None:
+def chart(figure: go.Figure, key: str, *, around: int | None = None) -> None:
     """Draws a figure as wide as its container, at the height that its proportions then need.
 
     Args:
         figure: the figure.
         key: its name on the page.
-        on_click: called after a click on one of its points.
-        above_in_columns: pixels of padding above it while columns are side by side.
+        around: as in ``css_height``.
     """
     name = _css_name(key)
-    if above_in_columns:
-        st.html(
-            f"<style>@media not all and {NARROW} {{.st-key-{name} "
-            f"{{padding-top: {above_in_columns}px}}}}</style>"
-        )
     if keeps_cells_square(figure):
         # Streamlit draws a figure anew after full screen, from the axes that Plotly had shortened
         # there to keep cells square: it would stay small.
         st.html(f"<style>.st-key-{name} [data-title='Fullscreen'] {{display: none}}</style>")
     st.html(
         f"<style>.st-key-{name} {{container-type: inline-size}} .st-key-{name} > "
-        f".stElementContainer {{height: {css_height(figure)}; flex: none}}</style>"
+        f".stElementContainer {{height: {css_height(figure, around)}; flex: none}}</style>"
     )
     with st.container(key=name):
         st.plotly_chart(
-            figure,
-            key=f"chart:{key}",
-            config=CHART_CONFIG,
-            width="stretch",
-            height="stretch",
-            on_select=on_click or "ignore",
-            selection_mode="points",
+            figure, key=f"chart:{key}", config=CHART_CONFIG, width="stretch", height="stretch"
         )
 
 
-def picture_chart(figure: go.Figure, key: str, *, above_in_columns: int = 0) -> None:
+def picture_chart(figure: go.Figure, key: str, *, around: int | None = None) -> None:
     """Draws a figure of at most two pictures as ``chart`` does, and the pictures before Plotly."""
     name = f".st-key-{_css_name(key)}"
     # A change of the figure, too, shows the new pictures until it is drawn anew. They stay a moment
@@ -80,58 +60,35 @@ def picture_chart(figure: go.Figure, key: str, *, above_in_columns: int = 0) -> 
         "{visibility: hidden; transition: visibility 0s 0.5s}",
         f"{name} [data-testid=stSkeleton] {{visibility: hidden}}",
     ]
-    for place, picture in zip(("before", "after"), css_pictures(figure), strict=False):
+    for place, picture in zip(("before", "after"), css_pictures(figure, around), strict=False):
         rules.append(f"{name}::{place} {{content: ''; {picture}}}")
     st.html(f"<style>{' '.join(rules)}</style>")
-    chart(figure, key, above_in_columns=above_in_columns)
+    chart(figure, key, around=around)
 
 
-def clicked(figure: go.Figure, key: str) -> str | None:
-    """Draws a figure and returns what was clicked on it, in the run after the click alone."""
-
-    def note() -> None:
-        points = st.session_state[f"chart:{key}"].selection.points
-        if points:
-            st.session_state[f"last click:{key}"] = str(points[0]["customdata"][0])
-        # A second click on the same point clears the selection, and counts as a click too.
-        st.session_state[f"click:{key}"] = st.session_state.get(f"last click:{key}")
-
-    click: str | None = st.session_state.pop(f"click:{key}", None)
-    chart(figure, key, on_click=note)
-    return click
-
-
-def overlay(
-    scene: Scene,
-    cam: ClassActivationMap,
-    *,
-    signed: bool = True,
-    limit: float | None = None,
-    key: str,
-    narrow: bool = False,
-) -> None:
-    """The photo in grey with a map over it.
+def overlay(scene: Scene, cam: ClassActivationMap, *, key: str) -> None:
+    """The photo in grey with a map over it, in a third of a wide page.
 
     Args:
         scene: model and photo.
         cam: the map.
-        signed: as in ``drawing.map_shading``.
-        limit: as in ``drawing.map_shading``.
         key: its name on the page.
-        narrow: whether its place is a third of a wide page.
     """
     figure = map_overlay(
         scene.photo.shown,
         cam,
         scene.preprocessing,
-        title=f"{METHODS[cam.method].title} for “{cam.target}”",
+        title=map_title(cam),
         unit=unit(cam),
-        signed=signed,
-        limit=limit,
         dark=on_dark_page(),
-        narrow=narrow,
+        narrow=True,
     )
     picture_chart(figure, key)
+
+
+def map_title(cam: ClassActivationMap) -> str:
+    """The method and the class of a map."""
+    return f"{METHODS[cam.method].title} for “{cam.target}”"
 
 
 def on_dark_page() -> bool:
@@ -220,7 +177,7 @@ def about(scene: Scene) -> None:
             "outputs of these layers and of all later ones mean nothing.",
             icon=":material/warning:",
         )
-    with st.expander("About this network", icon=":material/info:"):
+    with st.expander("About this network", icon=":material/info:", key="about"):
         rows = {
             "Trained on": card.training.data,
             "Split": card.training.split,

@@ -100,6 +100,7 @@ def a_walk() -> Walk:
     evidence[0, 0, 0] = evidence[1, 3, 3] = 4
     terms = WalkTerms(
         unit="channel",
+        path="path 4 × 4",
         name="Class weights",
         note="channel × weight",
         numbers=[3, 5, 9],

@@ -1,5 +1,6 @@
 // Numbers as coloured cells, maps of cells that can be clicked, and bars.
 
+import { precise } from "./cell_grid.js";
 import { element, number } from "./elements.js";
 import { atlasOf, bounded } from "./pixels.js";
 
@@ -161,12 +162,11 @@ export function cellMap(parent, spec, view) {
   };
   grid.addEventListener("pointermove", (event) => event.pointerType === "mouse" && tell(under(event)));
   grid.addEventListener("pointerleave", () => tell(spec.selected));
-  // A click has whole pixels, and cells may be as small: where it began is what the mouse reads.
   let pressed = null;
   grid.addEventListener("pointerdown", (event) => {
-    pressed = under(event);
+    pressed = event;
   });
-  grid.addEventListener("click", (event) => open(pressed ?? under(event)));
+  grid.addEventListener("click", (event) => open(under(precise(event, pressed))));
   grid.addEventListener("keydown", (event) => {
     const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
     if (event.key === "Enter" || event.key === " ") open(at);

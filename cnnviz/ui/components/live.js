@@ -4,6 +4,7 @@
 import { unpack } from "./data.js";
 import { button, element, isDark } from "./elements.js";
 import { evidence, paintEvidence, paintGrey } from "./evidence.js";
+import { enlargement } from "./page.js";
 import { pixelTable } from "./pixels.js";
 
 const QUALITY = 0.85; // of a frame's JPEG file
@@ -39,6 +40,7 @@ class Live {
     this.box = element("div", "live", root);
     this.video = element("video", "", null, { muted: "", playsinline: "" });
     this.video.muted = true;
+    this.buildAnswer();
     const seen = element("div", "panel", this.box);
     this.sign = element("div", "sign", seen, { role: "status", text: "Starting the camera …" });
     this.picture = element("canvas", "", seen, { role: "img", "aria-label": "The camera's picture" });
@@ -48,23 +50,26 @@ class Live {
     this.map = element("canvas", "", map, { role: "img", "aria-label": "The evidence for the class" });
     this.legend = element("p", "quiet", map);
     for (const [side, text] of [
-      ["for", "orange"],
+      ["for", "Orange"],
       ["", " speaks for the class, "],
       ["against", "blue"],
       ["", " against it."],
     ]) {
       element("span", side, this.legend, { text });
     }
-    const answer = element("div", "panel answer", this.box);
-    element("div", "head", answer, { text: "Answer" });
-    this.name = element("div", "name", answer, { "aria-live": "polite" });
-    this.share = element("div", "share", answer);
+    Object.assign(this, { number: 0, waiting: 0, answer: null, target: null, stream: null, stopped: false });
+  }
+
+  buildAnswer() {
+    const answer = element("div", "panel answer", this.box, { role: "group", "aria-label": "Answer" });
+    const headline = element("div", "headline", answer);
+    this.name = element("div", "name", headline, { "aria-live": "polite" });
+    this.share = element("div", "share", headline);
     this.chips = element("div", "chips", answer, { role: "group", "aria-label": "Class" });
     const actions = element("div", "actions", answer);
     this.keep = button("primary", actions, "Use this picture", () => this.take());
     button("", actions, "Stop the camera", () => this.end());
     this.problem = element("p", "problem", answer, { role: "alert" });
-    Object.assign(this, { number: 0, waiting: 0, answer: null, target: null, stream: null });
   }
 
   async show(scene, send) {
@@ -85,6 +90,11 @@ class Live {
       const size = { width: { ideal: 960 }, height: { ideal: 720 } };
       const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: "environment" } });
       this.stream = stream;
+      // The page was left while the browser asked for the camera.
+      if (this.stopped) {
+        this.stop();
+        return;
+      }
       this.video.srcObject = stream;
       await this.video.play();
     } catch (error) {
@@ -105,7 +115,7 @@ class Live {
     requestAnimationFrame(() => this.paint());
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!width || document.hidden) return;
-    const across = Math.round(this.map.clientWidth * (devicePixelRatio || 1));
+    const across = Math.round(this.map.clientWidth * (devicePixelRatio || 1) * enlargement(this.map));
     const down = Math.round((across * height) / width);
     const seen = this.answer?.seen ?? [0, 0, 1, 1];
     const place = [seen[0] * across, seen[1] * down, seen[2] * across, seen[3] * down];
@@ -160,14 +170,27 @@ class Live {
     this.evidence = evidence({ values, h, w, limit: answer.limit, table, size, contours: [0.2, 0.4, 0.6] });
     const shown = answer.classes.find(([name]) => name === answer.target) ?? answer.classes[0];
     this.head.textContent = `Evidence for ${answer.target}`;
-    [this.name.textContent, this.share.textContent] = shown;
-    this.chips.replaceChildren();
-    for (const [name, probability] of answer.classes) {
-      const chip = button("chip", this.chips, `${name} ${probability}`, () => {
-        this.target = this.target === name ? null : name;
-      });
-      chip.setAttribute("aria-pressed", name === this.target);
+    // Only what is new: a reader of the screen is told each change of the name.
+    if (this.name.textContent !== shown[0]) [this.name.textContent] = shown;
+    [, this.share.textContent] = shown;
+    this.showChips(answer);
+  }
+
+  // The chips stay, so that a click is not lost while an answer comes. The pressed one is the class
+  // on the screen; a second click on it goes back to whichever is the likeliest.
+  showChips({ classes, target }) {
+    while (this.chips.childElementCount > classes.length) this.chips.lastChild.remove();
+    for (const [at, [name, probability]] of classes.entries()) {
+      const chip = this.chips.children[at] ?? button("chip", this.chips, "", () => this.choose(chip.name));
+      chip.name = name;
+      chip.textContent = `${name} ${probability}`;
+      chip.setAttribute("aria-pressed", name === (this.target ?? target));
     }
+  }
+
+  choose(name) {
+    this.target = this.target === name ? null : name;
+    this.showChips(this.answer);
   }
 
   take() {
@@ -183,6 +206,7 @@ class Live {
   }
 
   stop() {
+    this.stopped = true;
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.sign.classList.remove("on");
     this.sign.textContent = "Camera off";

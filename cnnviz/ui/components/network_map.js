@@ -2,6 +2,8 @@
 // skips layers, and reports clicks. The browser lays out the rows; the arcs are measured then.
 // diagrams.py says what is in a diagram.
 
+import { enlargement, showBeside } from "./page.js";
+
 const LANE = 5; // pixels between two arcs over one row
 const ABOVE = 7; // pixels between a row of tiles and the first arc
 
@@ -191,6 +193,7 @@ class NetworkMap {
     if (button.classList.contains("folded")) this.open(button, button.path);
     else this.select(button.path);
     this.send(button.path);
+    showBeside();
   }
 
   focus(button) {
@@ -230,12 +233,12 @@ class NetworkMap {
   drawLines() {
     if (!this.lines) return;
     this.lines.replaceChildren();
-    const outer = this.panel.getBoundingClientRect();
+    const outer = this.rectangle(this.panel);
     const shift = [this.panel.scrollLeft - outer.left, this.panel.scrollTop - outer.top];
     const places = new Map();
     for (const place of new Set(this.places)) {
-      const { left, right, top, bottom, height } = place.getBoundingClientRect();
-      const flow = place.closest(".flow").getBoundingClientRect();
+      const { left, right, top, bottom, height } = this.rectangle(place);
+      const flow = this.rectangle(place.closest(".flow"));
       const y = top + height / 2 + shift[1];
       places.set(place, { left: left + shift[0], right: right + shift[0], top: top + shift[1], bottom: bottom + shift[1], y, edge: flow.right + shift[0], start: flow.left + shift[0] });
     }
@@ -251,6 +254,13 @@ class NetworkMap {
     this.drawSkips(skips, places);
     this.lines.setAttribute("width", this.panel.clientWidth);
     this.lines.setAttribute("height", this.panel.scrollHeight);
+  }
+
+  // Where an element is, in pixels of the page: one that is presented is enlarged.
+  rectangle(one) {
+    const scale = enlargement(this.panel);
+    const { x, y, width, height } = one.getBoundingClientRect();
+    return new DOMRect(x / scale, y / scale, width / scale, height / scale);
   }
 
   // From a tile to the next one; into the next row from its start.
@@ -307,7 +317,7 @@ class NetworkMap {
     this.tip.hidden = !button?.lines;
     if (this.tip.hidden) return;
     this.tip.replaceChildren(...button.lines.map((text, at) => element(at ? "div" : "strong", "", null, { text })));
-    const [outer, at] = [this.box.getBoundingClientRect(), button.getBoundingClientRect()];
+    const [outer, at] = [this.rectangle(this.box), this.rectangle(button)];
     const { offsetWidth: width, offsetHeight: height } = this.tip;
     const left = Math.min(at.left - outer.left, outer.width - width);
     const below = at.bottom - outer.top + 10;

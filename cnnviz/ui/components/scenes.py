@@ -166,6 +166,7 @@ class Legend:
         low: the value of its first colour; zero has a mark.
         high: the value of its last colour.
         ticks: the texts at its ends.
+        rgb: whether it is of tiles in red, green and blue: then it is a bar of each.
     """
 
     unit: str
@@ -173,6 +174,7 @@ class Legend:
     low: float
     high: float
     ticks: tuple[str, str]
+    rgb: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import { same, unpack } from "./data.js";
 import { button, colourOf, element, isDark, number, put } from "./elements.js";
 import { evidence } from "./evidence.js";
 import { flow, placed, placeOf, tileAt } from "./layout.js";
+import { enlargement, showBeside } from "./page.js";
 import { PAINTERS } from "./painting.js";
 import { atlasOf, bounded, packRgb, pixelCanvas, pixelTable } from "./pixels.js";
 
@@ -135,14 +136,18 @@ class Viewer {
     mark();
   }
 
-  buildLegend({ unit, colours, low, high, ticks: [first, last] }) {
+  buildLegend({ unit, colours, low, high, rgb, ticks: [first, last] }) {
     const label = `Colours: ${unit ? `${unit}, ` : ""}${first} to ${last}`;
     const legend = element("div", unit ? "legend" : "legend wide", this.bar, { role: "img", "aria-label": label });
     element("span", "", legend, { text: `${unit} ${first}` });
     const ramp = element("span", "ramp", legend);
-    const { values } = this.table(colours);
-    const stops = Array.from({ length: 18 }, (_, at) => `rgb(${values.subarray(45 * at, 45 * at + 3)})`);
-    ramp.style.background = `linear-gradient(to right, ${stops})`;
+    ramp.classList.toggle("rgb", rgb);
+    if (rgb) for (const at of [0, 1, 2]) element("span", "", ramp).style.background = colourRamp(at, low, high);
+    else {
+      const { values } = this.table(colours);
+      const stops = Array.from({ length: 18 }, (_, at) => `rgb(${values.subarray(45 * at, 45 * at + 3)})`);
+      ramp.style.background = `linear-gradient(to right, ${stops})`;
+    }
     if (low < 0 && high > 0) element("span", "zero", ramp).style.left = `${(100 * -low) / (high - low)}%`;
     element("span", "", legend, { text: last });
   }
@@ -213,6 +218,13 @@ class Viewer {
   }
 }
 
+// From the lowest to the highest value of one colour, where the two others are zero.
+function colourRamp(at, low, high) {
+  const zero = bounded((255 * -low) / (high - low), 0, 255);
+  const ends = [0, 255].map((end) => `rgb(${[zero, zero, zero].with(at, end)})`);
+  return `linear-gradient(to right, ${ends})`;
+}
+
 // One canvas, and over it an element for each thing that is named or can be chosen.
 class Region {
   constructor(viewer, spec) {
@@ -255,7 +267,7 @@ class Region {
   paint(fade) {
     if (!this.extent) return;
     const [width, height] = this.extent;
-    const density = Math.min(devicePixelRatio || 1, Math.sqrt(LARGEST_CANVAS / (width * height + 1)));
+    const density = Math.min((devicePixelRatio || 1) * enlargement(this.box), Math.sqrt(LARGEST_CANVAS / (width * height + 1)));
     this.canvas.width = Math.round(width * density);
     this.canvas.height = Math.round(height * density);
     const context = this.canvas.getContext("2d");
@@ -279,10 +291,10 @@ class Region {
   }
 }
 
-// Where the pointer is in an element, in its own pixels: a page that is presented is enlarged.
+// Where the pointer is in an element, in its own pixels.
 function placeIn(box, { clientX, clientY }) {
-  const { left, top, width } = box.getBoundingClientRect();
-  const scale = width / box.offsetWidth || 1;
+  const { left, top } = box.getBoundingClientRect();
+  const scale = enlargement(box);
   return [(clientX - left) / scale, (clientY - top) / scale];
 }
 
@@ -446,7 +458,9 @@ class Tiles {
 
   click(event) {
     const hit = this.at(...placeIn(this.region.box, event));
-    if (hit) this.open(hit.index, { row: hit.row * this.spec.cell, column: hit.column * this.spec.cell });
+    if (!hit) return;
+    this.open(hit.index, { row: hit.row * this.spec.cell, column: hit.column * this.spec.cell });
+    if (this.spec.opens) showBeside();
   }
 
   // Outlines a tile at once; the server shows what there is to say about it.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard
-from cnnviz.drawing import Limits, finite, shading
+from cnnviz.drawing import Limits, Shading, finite, shading
 from cnnviz.networks.channels import ChannelRanking, rank_channels
 from cnnviz.results import LayerInfo, percent
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import parts
+from cnnviz.ui import ask, parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
+from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import number as number_text
 
@@ -88,16 +89,34 @@ def draw_grids(
     if whole is not None:
         return [_draw_grid(scene, whole, look, list(layers).index(whole), None)]
     st.html(_HEAD_STYLE)
+    legends = [legend_of(scene.activations(layer.path), look) for layer in layers]
+    # Said once where all have the same.
+    common = len({(one.colours, one.ticks) for one in legends}) == 1
+    if common:
+        _draw_legend(legends[0])
     shown = []
     places = st.columns(len(layers), gap="small")
     for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
         with place:
-            shown.append(_draw_grid(scene, layer, look, position, MOST_CHANNELS))
+            shown.append(
+                _draw_grid(scene, layer, look, position, MOST_CHANNELS, with_legend=not common)
+            )
     return shown
 
 
+def _draw_legend(one: Legend) -> None:
+    look = Shading(viewer.page_colours(one.colours), one.low, one.high)
+    st.html(legend_line(one.unit, look, one.ticks))
+
+
 def _draw_grid(
-    scene: Scene, layer: LayerInfo, look: Look, position: int, most: int | None
+    scene: Scene,
+    layer: LayerInfo,
+    look: Look,
+    position: int,
+    most: int | None,
+    *,
+    with_legend: bool = True,
 ) -> ShownLayer:
     """Draws the channels of a layer.
 
@@ -107,6 +126,7 @@ def _draw_grid(
         look: how its channels are drawn.
         position: of the layer among those that are chosen.
         most: how many channels are drawn; None for all, with a heading.
+        with_legend: whether it says what its colours mean.
     """
     maps = scene.activations(layer.path)
     ranking = rank_channels(maps)
@@ -116,7 +136,8 @@ def _draw_grid(
         _draw_head(layer, maps, len(drawn))
     key, name = f"activations {position}", _name(scene.model, layer, look)
     packed = _packed_grid(
-        scene.model, scene.card, scene.photo.seen_key, layer, look, key, most, maps, drawn
+        *(scene.model, scene.card, scene.photo.seen_key, layer, look, key, most, with_legend),
+        *(maps, drawn),
     )
     clicked = viewer.opened(viewer.show_packed(packed, name, key), len(drawn))
     return ShownLayer(
@@ -161,6 +182,7 @@ def _packed_grid(
     look: Look,
     key: str,
     most: int | None,
+    with_legend: bool,
     _maps: Floats,
     _channels: Sequence[int],
 ) -> bytes:
@@ -171,7 +193,12 @@ def _packed_grid(
     heading = "" if most is not None else f"{len(_channels):,} channels"
     name = _name(model, layer, look)
     scene = channel_grid(_maps, _channels, look, name, title, names, heading)
-    return scenes.pack(scene, key)
+    # A grid without a heading is in a narrow column.
+    shown = replace(legend_of(_maps, look), unit="" if heading == "" else "activation")
+    return scenes.pack(replace(scene, legend=shown if with_legend else None), key)
+
+
+ask.forget_with_photos(_packed_grid.clear)
 
 
 def channel_grid(
@@ -196,29 +223,35 @@ def channel_grid(
     """
     ranking = rank_channels(maps)
     drawn = finite(maps[..., channels])
-    # Those of the whole layer, whichever channels of it are drawn.
-    colours = scale_of(maps, look)
-    low, high = shading(finite(maps), signed=colours == SIGNED).limits
-    limits: Limits | Floats = (low, high)
-    ticks = number_text(low), number_text(high)
+    # That of the whole layer, whichever channels of it are drawn.
+    legend = legend_of(maps, look)
+    limits: Limits | Floats = (legend.low, legend.high)
     if look.scale == "channel":
         # From zero: a constant channel is not a dead one.
         peaks = np.nan_to_num(np.abs(drawn)).max(axis=(0, 1))
-        limits = np.outer(np.where(peaks > 0, peaks, 1), [-1 if low < 0 else 0, 1])
-        ticks = "−peak" if low < 0 else "0", "peak of each"
+        limits = np.outer(np.where(peaks > 0, peaks, 1), [-1 if legend.low < 0 else 0, 1])
     return scenes.grid(
         drawn,
         scene=name,
         title=title,
         limits=limits,
-        # A grid without a heading is in a narrow column.
-        legend=Legend("" if heading == "" else "activation", colours, low, high, ticks),
+        legend=legend,
         unit="activation",
         sentences=[sentence(ranking, channel) for channel in channels],
         names=names,
         opens=bool(names),
         heading=heading,
     )
+
+
+def legend_of(maps: Floats, look: Look) -> Legend:
+    """What the colours of a layer's maps (h, w, K) mean."""
+    colours = scale_of(maps, look)
+    low, high = shading(finite(maps), signed=colours == SIGNED).limits
+    ticks = number_text(low), number_text(high)
+    if look.scale == "channel":
+        ticks = "−peak" if low < 0 else "0", "peak of each"
+    return Legend("activation", colours, low, high, ticks)
 
 
 def scale_of(maps: Floats, look: Look) -> str:

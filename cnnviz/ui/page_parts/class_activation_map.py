@@ -11,12 +11,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.attribution.descriptions import mirrored, where
 from cnnviz.attribution.methods import METHODS
-from cnnviz.drawing import common_limit, map_shading, overlay, picture_on_photo
+from cnnviz.drawing import Shading, common_limit, map_shading, overlay, picture_on_photo
 from cnnviz.figures.maps import evidence_maps, heatmap
+from cnnviz.figures.photos import map_overlay
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, Prediction, percent
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, parts
+from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
@@ -25,6 +27,14 @@ _MOST_CHIPS = 5
 # A chip of a class that is less probable has no percentage.
 _LEAST_PERCENTAGE = 0.0001
 _ANOTHER = "another class"
+_LIST_WIDTH = 200
+# The row of pictures at 1280 pixels: the photo's height, the width of the map's cells, and what is
+# left for text; the photo is between these widths.
+_HEIGHT, _CELLS, _TEXT = 380, 370, 240
+_NARROWEST, _WIDEST = 260, 540
+# Pixels of the window above the pictures and below them, so that they fit into it.
+_AROUND = 236
+_LARGEST = (960, 720)
 
 
 def quoted(label: str) -> str:
@@ -32,19 +42,18 @@ def quoted(label: str) -> str:
     return f"“{plain(label)}”"
 
 
-def pick_class(scene: Scene, prediction: Prediction) -> str:
-    """The choice of the class: chips of the most probable ones, and a list of all others."""
+def pick_class(scene: Scene, prediction: Prediction) -> tuple[str, DeltaGenerator]:
+    """The choice of the class: chips of the most probable ones, a list of all others; and space."""
     scope = f"{scene.model.name} {prediction.label}"
     likely = [score.label for score in prediction.top(_MOST_CHIPS)]
     others = [label for label in prediction.labels if label not in likely]
-    chips, more = (
-        st.columns([4, 1], vertical_alignment="bottom") if others else (st.container(),) * 2
-    )
-    if others:
-        with more:
+    with st.container(horizontal=True, vertical_alignment="center", key="classes"):
+        chips = st.container(width="content")
+        if others:
             _pick_other(others, scope)
+        beside = st.container(width="content")
     with chips:
-        return choices.choose(
+        target = choices.choose(
             _chips,
             "Class",
             "class",
@@ -53,7 +62,9 @@ def pick_class(scene: Scene, prediction: Prediction) -> str:
             scope=scope,
             likely=likely,
             format_func=lambda label: _chip(label, prediction),
+            label_visibility="collapsed",
         )
+    return target, beside
 
 
 def _chips(label: str, options: Sequence[str], *, key: str, likely: list[str], **rest: Any) -> str:
@@ -83,35 +94,40 @@ def _pick_other(others: list[str], scope: str) -> None:
         key=_ANOTHER,
         placeholder=f"{len(others):,} more",
         on_change=take,
+        label_visibility="collapsed",
+        width=_LIST_WIDTH,
     )
 
 
-def pick_method(scene: Scene) -> tuple[str, str | None, DeltaGenerator]:
-    """The choices of the method and, where it has one, the layer; and space beside them."""
-    of_method, of_layer, beside = st.columns([2, 2, 1.7], vertical_alignment="bottom")
-    with of_method:
-        offered = scene.outline.methods
-        method = choices.choose(
-            st.selectbox,
-            "Method",
-            "method",
-            offered,
-            offered[0],
-            scope=scene.model.name,
-            format_func=lambda key: METHODS[key].title,
-            help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
-            disabled=len(offered) == 1,
-        )
-    with of_layer:
-        if METHODS[method].needs == "layer":
-            layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
-            default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
-            path = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
-        else:
-            path = None
-            only = scene.outline.features
-            st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
-    return method, path, beside
+def places(scene: Scene) -> list[DeltaGenerator]:
+    """Columns for the map over the photo, for the map's cells, and for text and choices."""
+    photo = scene.photo
+    width = min(max(_HEIGHT * photo.width / photo.height, _NARROWEST), _WIDEST)
+    text = max(_TEXT, _WIDEST + _TEXT - width)
+    return st.columns([width, _CELLS, text], gap="medium")
+
+
+def pick_method(scene: Scene) -> tuple[str, str | None]:
+    """The choices of the method and, where it has one, the layer."""
+    offered = scene.outline.methods
+    method = choices.choose(
+        st.selectbox,
+        "Method",
+        "method",
+        offered,
+        offered[0],
+        scope=scene.model.name,
+        format_func=lambda key: METHODS[key].title,
+        help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
+        disabled=len(offered) == 1,
+    )
+    if METHODS[method].needs != "layer":
+        only = scene.outline.features
+        st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
+        return method, None
+    layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+    default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
+    return method, parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
 
 
 def pick_signed() -> bool:
@@ -156,28 +172,54 @@ def class_maps(
     return {cam.target: cam for cam in found}
 
 
-def over_and_alone(
+def over_photo(
     scene: Scene, maps: Mapping[str, ClassActivationMap], target: str, signed: bool
 ) -> None:
-    """The chosen map over the photo, what it says, and the map by itself with its own cells."""
+    """The chosen map over the photo."""
     cam, limit = maps[target], common_limit(maps.values())
-    on_photo, alone = st.columns([3, 2], gap="large")
-    with on_photo:
-        parts.overlay(scene, cam, signed=signed, limit=limit, key="overlay")
-    with alone:
-        st.markdown(plain(where(cam, scene.photo.size, scene.preprocessing)))
-        look = map_shading(cam, signed=True, limit=limit, dark=parts.on_dark_page())
-        size = " × ".join(map(str, cam.values.shape))
-        figure = heatmap(
-            cam.values,
-            title=f"{size} cells of {cam.layer}",
-            unit=parts.unit(cam),
-            colours=look.colours,
-            limits=look.limits,
-            hover=parts.unit(cam),
-            narrow=True,
-        )
-        parts.chart(figure, "map alone")
+    figure = map_overlay(
+        scene.photo.shown,
+        cam,
+        scene.preprocessing,
+        title=parts.map_title(cam),
+        unit="",
+        signed=signed,
+        limit=limit,
+        dark=parts.on_dark_page(),
+        largest=_LARGEST,
+    )
+    parts.picture_chart(figure, "overlay", around=_AROUND)
+
+
+def alone(maps: Mapping[str, ClassActivationMap], target: str) -> None:
+    """The chosen map by itself, with its own cells."""
+    cam, look = maps[target], _look(maps, target)
+    figure = heatmap(
+        cam.values,
+        title=f"{' × '.join(map(str, cam.values.shape))} cells of {cam.layer}",
+        unit="",
+        colours=look.colours,
+        limits=look.limits,
+        hover=parts.unit(cam),
+        narrow=True,
+        largest=_LARGEST,
+    )
+    parts.chart(figure, "map alone", around=_AROUND)
+
+
+def colours(maps: Mapping[str, ClassActivationMap], target: str) -> None:
+    """What the colours of the map mean, over the photo and alone."""
+    st.html(legend_line(parts.unit(maps[target]), _look(maps, target)))
+
+
+def says(scene: Scene, cam: ClassActivationMap) -> None:
+    """What the map says, in words."""
+    st.markdown(plain(where(cam, scene.photo.size, scene.preprocessing)))
+
+
+def _look(maps: Mapping[str, ClassActivationMap], target: str) -> Shading:
+    limit = common_limit(maps.values())
+    return map_shading(maps[target], signed=True, limit=limit, dark=parts.on_dark_page())
 
 
 def side_by_side(scene: Scene, maps: Mapping[str, ClassActivationMap]) -> None:

@@ -18,6 +18,7 @@ from cnnviz.photos.encoding import encode_png
 from cnnviz.results import ClassActivationMap, percent
 from cnnviz.traces import ClassTerms, StagedExplanation
 from cnnviz.ui import parts
+from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import number, plain
 
@@ -39,8 +40,6 @@ _STYLE = """
 .sum .track b {position: absolute; top: -11px; bottom: -11px; width: 1.5px; background: #87949f}
 .sum .rest td {padding-top: 8px}
 .sum .score td {font-weight: 700; border-top: 1.5px solid currentColor; padding-top: 6px}
-.sum-scale {display: inline-block; width: 72px; height: 8px; border-radius: 3px; margin: 0 6px;
-  border: 1px solid #87949f}
 """
 
 
@@ -137,9 +136,9 @@ def _sum_of(scene: Scene, answer: StagedExplanation, target: str) -> ClassSum | 
         return None
     listed, maps = answer.listed, answer.listed.maps
     if maps is not None:
-        return class_sum(terms, maps, listed.channels, answer.stages[-1].channels)
+        return class_sum(terms, maps, listed.channels, listed.count)
     units = answer.units[-1].values
-    return class_sum(terms, units, range(len(units)), len(units))
+    return class_sum(terms, units, range(len(units)), listed.count)
 
 
 def _story(shown: ClassSum) -> str:
@@ -191,10 +190,11 @@ def markup(shown: ClassSum, *, dark: bool) -> str:
         f'<tr{kind}><td class="name" colspan="4">{name}</td><td>{_signed(value, digits)}</td></tr>'
         for name, value, kind in tail
     ]
+    colours = "" if look is None else legend_line("activation", look)
     return (
         f'<table class="sum"><thead><tr><th class="name">{shown.of}</th><th>{mean}</th>'
         '<th>× weight</th><th class="bars"></th><th>adds</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>{_legend(look)}"
+        f"<tbody>{''.join(rows)}</tbody></table>{colours}"
     )
 
 
@@ -212,17 +212,6 @@ def _tile(shown: ClassSum, at: int, look: Shading | None) -> str:
     pixels: Bytes = colour(shown.maps[..., at], table(look.colours), *look.limits)
     source = data_uri(encode_png(pixels), "png")
     return f'<img src="{source}" alt="The map of channel {shown.numbers[at]}">'
-
-
-def _legend(look: Shading | None) -> str:
-    if look is None:
-        return ""
-    colours = ", ".join(f"rgb({','.join(map(str, one))})" for one in table(look.colours)[::51])
-    return (
-        f'<div style="font-size:14px;opacity:0.8;margin-top:8px">activation {number(look.low)}'
-        f'<span class="sum-scale" style="background:linear-gradient(90deg, {colours})"></span>'
-        f"{number(look.high)}</div>"
-    )
 
 
 def _decimals(products: Floats) -> int:

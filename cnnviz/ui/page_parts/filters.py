@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -167,7 +169,7 @@ def grid(
         title=f"{count} filters of {weights.layer}{_of_inputs(scene, weights, channel)}",
         heading=f"{count} filters",
         limits=limits,
-        legend=legend,
+        legend=replace(legend, rgb=is_in_colour(scene, weights, channel)),
         unit="weight",
         sentences=_sentences(scene, weights, channel),
         names=[f"#{number}" for number in range(count)] if opens else [],
@@ -200,12 +202,13 @@ def _of_inputs(scene: Scene, weights: Filters, channel: int | None) -> str:
     return f", {input_names(scene, weights)[channel]}"
 
 
-def explain(scene: Scene, weights: Filters, channel: int | None) -> None:
+def explain(scene: Scene, weights: Filters, channel: int | None, scaling: str) -> None:
     """How a tile is to be read."""
     if is_in_colour(scene, weights, channel):
+        zero = "Grey is zero: a" if scaling in _CENTRED else "A"
         st.caption(
-            "Grey is zero. A cell is as red, green or blue as its weights for these colours are "
-            "large; darker than grey, they are negative."
+            f"{zero} cell is the redder, greener or bluer, the larger its weight for that colour "
+            "is."
         )
     elif channel is None:
         st.caption(

@@ -29,7 +29,7 @@ _MOST_NEIGHBOURS = 4
 # Names in a line of text, although each is a button.
 _CONNECTIONS = """
 .st-key-connections {gap: 0.25rem 0.75rem}
-.st-key-connections button {min-height: 24px; padding: 0}
+@media (pointer: fine) {.st-key-connections button {min-height: 24px; padding: 0}}
 """
 # In units of the region of the strongest maps.
 _WIDTH, _SIDE, _GAP = 400, 76, 8
@@ -198,17 +198,15 @@ def _width_of(count: int, side: float) -> float:
 
 def _links(scene: Scene, layer: LayerInfo | None) -> None:
     """The links from a layer to its filters and to its activations."""
-    left, right = st.columns(2)
-    to_filters = left.button(
+    beside = st.container(horizontal=True)
+    to_filters = beside.button(
         "Its filters",
         icon=":material/grid_on:",
-        width="stretch",
         disabled=layer is None or layer.kernel_shape is None,
     )
-    to_activations = right.button(
+    to_activations = beside.button(
         "Its activations",
         icon=":material/blur_on:",
-        width="stretch",
         disabled=layer is None or not layer.spatial or layer.nested,
     )
     if layer is not None and to_filters:

@@ -21,12 +21,13 @@ from cnnviz.ui import parts
 from cnnviz.ui.components import viewer
 from cnnviz.ui.page_parts.filters import input_names, is_in_colour, rank, scopes
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import number as digits
 from cnnviz.ui.text import plain
 
 # The scale of weights on both sides of zero.
 _SIGNED = "blue-orange"
 # Pixels of a kernel, so that it fits into the window.
-_TALLEST = 320
+_LARGEST = (480, 320)
 # Inputs of a filter that are listed one by one.
 _MOST_INPUTS = 8
 
@@ -56,13 +57,13 @@ def draw(scene: Scene, weights: Filters, number: int, channel: int | None, scali
             centred=True,
             limits=limits,
             hover="weight",
-            tallest=_TALLEST,
+            largest=_LARGEST,
         )
     elif is_in_colour(scene, weights, channel):
         figure = kernels_side_by_side(
             kernels,
             [name.partition("(")[2].rstrip(")") for name in names],
-            title=f"Filter {number}: its weights for red, green and blue",
+            title=f"Filter {number}, colour by colour",
             unit=unit,
             colours=colours,
             limits=limits,
@@ -161,8 +162,8 @@ def _and_bias(weights: Filters, number: int) -> str:
 
 def statistics(scene: Scene, weights: Filters, number: int, channel: int | None) -> None:
     """The numbers of a kernel beside those of its whole filter, each with its scope."""
-    st.subheader(f"Filter {number} in numbers", anchor=False)
-    st.markdown(_table(scene, weights, number, channel))
+    with st.container(key="numbers"):
+        st.markdown(_table(scene, weights, number, channel))
     if weights.kernels.shape[2] > 1:
         st.caption(
             "Ranks count from the largest norm: a kernel among those of all filters for the same "
@@ -173,15 +174,15 @@ def statistics(scene: Scene, weights: Filters, number: int, channel: int | None)
 def _table(scene: Scene, weights: Filters, number: int, channel: int | None) -> str:
     by_scope = scopes(scene, weights, channel)
     rows = {
-        "Smallest": [f"{one.minimum[number]:.4g}" for one in by_scope.values()],
-        "Largest": [f"{one.maximum[number]:.4g}" for one in by_scope.values()],
-        "Mean": [f"{one.mean[number]:.4g}" for one in by_scope.values()],
-        "Norm": [f"{one.norm[number]:.4g}" for one in by_scope.values()],
+        "Smallest": [f"{_digits(one.minimum[number])}" for one in by_scope.values()],
+        "Largest": [f"{_digits(one.maximum[number])}" for one in by_scope.values()],
+        "Mean": [f"{_digits(one.mean[number])}" for one in by_scope.values()],
+        "Norm": [f"{_digits(one.norm[number])}" for one in by_scope.values()],
         "Rank by norm": [rank(one.norm, number) for one in by_scope.values()],
-        "Zero": [f"{one.sparsity[number]:.1%}" for one in by_scope.values()],
+        "Zero": [f"{100 * one.sparsity[number]:.1f} %" for one in by_scope.values()],
         "Bias": [""] * (len(by_scope) - 1) + [_bias(weights, number)],
     }
-    lines = [["Weights", *map(plain, by_scope)], [":--"] + ["--:"] * len(by_scope)]
+    lines = [[f"Filter {number}", *map(plain, by_scope)], [":--"] + ["--:"] * len(by_scope)]
     lines += [[label, *values] for label, values in rows.items()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -191,17 +192,24 @@ def _bias(weights: Filters, number: int) -> str:
         return "none"
     if weights.pointwise is not None:
         return "none: the biases belong to the pointwise filters"
-    return f"{weights.biases[number]:.4g}"
+    return _digits(weights.biases[number])
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")
 
 
 def downloads(weights: Filters) -> None:
     """The raw weights as files."""
     stem = parts.file_stem(weights.layer)
-    statistics = weights.per_layer
+    of_layer = weights.per_layer
+    low, high, mean, norm = (
+        digits(float(value))
+        for value in (of_layer.minimum, of_layer.maximum, of_layer.mean, of_layer.norm)
+    )
     st.caption(
-        f"All {weights.kernels.size:,} weights of the layer’s kernels: {statistics.minimum:.3g} to "
-        f"{statistics.maximum:.3g}, mean {statistics.mean:.3g}, norm {statistics.norm:.3g}, "
-        f"{statistics.sparsity:.1%} zero."
+        f"All {weights.kernels.size:,} weights of the layer’s kernels: {low} to {high}, "
+        f"mean {mean}, norm {norm}, {100 * of_layer.sparsity:.1f} % zero."
     )
     kernels, table, biases, _ = st.columns([1, 1, 1, 2])
     with kernels:

@@ -194,7 +194,8 @@ def _term(
     values = maps(term.layer)
     size = next(one.shape for one in trace.inputs if one.layer == term.layer)
     small, shading = None, Shading("teal", 0.0, 1.0)
-    if values is not None:
+    # The process of an untrusted model may give other maps than the trace is about.
+    if values is not None and values.size == np.prod(size):
         shading = activation_shading(values, "teal")
         if values.ndim > 1 and (size[0], size[1]) != (1, 1):
             cells = values.reshape(size)[..., term.channel]

@@ -91,7 +91,8 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
     trace = scene.trace(path, *place, channel)
     values = _maps(scene)(path)
     drawn = here = None
-    if values is not None:
+    # The process of an untrusted model may give other maps than the trace is about.
+    if values is not None and channel < values.shape[-1]:
         shading = _shading(scene, path, values)
         here = strips.layer_tile(path, values, channel, shading)
         if values.size > 1:
@@ -114,7 +115,7 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
     cam = next((one for one in maps if one.target == target), None)
     if cam is None:
         (cam,) = scene.explanation((target,)).maps
-    limit = max(float(np.abs(one.values).max()) for one in (*maps, cam)) or 1.0
+    limit = content.limit_of((*maps, cam))
     trace = scene.trace_map(cam, *place)
     here = StripTile(
         "",
@@ -213,6 +214,8 @@ def _channel(scene: Scene, asked: Asked, path: str) -> Content:
     )
     maker = scene.outline.makers.get(path)
     weights = None if maker is None else scene.filters(maker)
+    if weights is not None and number >= filter_of.count(weights):
+        weights = None
     links = [("Its activations", Asked("activations", path, number))]
     if maker is not None:
         links.insert(0, ("Its filter", Asked("filters", maker, number)))

@@ -10,10 +10,12 @@ import streamlit as st
 
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
+from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, crops
-from cnnviz.ui.components import walk
+from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content, focus, live
+from cnnviz.ui.page_parts.explore import content, focus
+from cnnviz.ui.page_parts.explore import live as live_view
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
@@ -22,6 +24,8 @@ _KEY = "walk"
 _THUMBNAIL = 120
 _MOST_SAMPLES = 10
 _MOST_CLASSES = 5
+# Pixels of the photo until there is a walk, where it will be.
+_WAITING = 252
 # Whether an event changes more than what is in place of the wall, and so the whole page.
 _WHOLE_PAGE = "walk changes the page"
 
@@ -29,19 +33,27 @@ _WHOLE_PAGE = "walk changes the page"
 def draw(scene: Scene) -> None:
     """Draws the walk, or the camera's moving picture."""
     if live.is_on():
-        live.draw(scene)
+        live_view.draw(scene)
         return
+    waiting = st.empty()
+    with waiting.container(key="waiting"):
+        st.image(scene.photo.shown.source, width=_WAITING, alt=scene.photo.name)
+        staged = _staged(scene)
+        built = content.build(scene, staged, _samples(scene), photos.shown_sample(scene.model))
+    waiting.empty()
+    _draw_walk(scene, built)
+    if st.session_state.pop("choosing a class", False):
+        _choose_class(scene, staged.explanation.prediction.labels)
+
+
+def _staged(scene: Scene) -> StagedExplanation:
+    """The photo's way, with maps of the likeliest classes and of the one that was asked for."""
     wanted = choices.kept("explored", _classes_scope(scene))
     staged = scene.staged()
     likely = [cam.target for cam in staged.explanation.maps]
     if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
-        staged = scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
-    shown = photos.shown_sample(scene.model)
-    # By its key the frame of the page knows that the walk has a form of its own to be presented.
-    with st.container(key="presents-itself"):
-        _draw_walk(scene, content.build(scene, staged, _samples(scene), shown))
-    if st.session_state.pop("choosing a class", False):
-        _choose_class(scene, staged.explanation.prediction.labels)
+        return scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
+    return staged
 
 
 @st.fragment
@@ -69,7 +81,8 @@ def handle(scene: Scene, event: WalkEvent) -> None:
     match event.action:
         case "sample" if event.name is not None:
             photos.choose_sample(scene.model, event.name)
-        case "crop" if event.x is not None and event.y is not None:
+        # A late one may be of a photo that was replaced meanwhile.
+        case "crop" if event.scene.startswith(f"{scene.model.name} {scene.photo.key} "):
             crops.put(scene.photo, event.x, event.y)
         case "class":
             st.session_state["choosing a class"] = True

@@ -76,9 +76,10 @@ def _sees(trace: ValueTrace) -> str:
     if (height, width) == field.size:
         return f"This {what} sees all that the network saw."
     if (height, width) == (1, 1):
-        return f"This {what} sees one pixel of the photo."
+        return f"This {what} sees one pixel of what the network saw."
     most = "" if field.exact else "at most "
-    return f"This {what} sees {most}{width} × {height} pixels of the photo."
+    whole = " × ".join(map(str, field.size))
+    return f"This {what} sees {most}{height} × {width} of the {whole} pixels that the network saw."
 
 
 def _sum_words(trace: ValueTrace) -> list[str]:
@@ -126,5 +127,5 @@ def caption(trace: ValueTrace) -> Text:
     if box is None:
         return [("Receptive field", "strong"), (": no pixel", "")]
     most = "" if trace.field.exact else "at most "
-    sides = f"{box.right - box.left} × {box.bottom - box.top}"
-    return [("Receptive field", "strong"), (f": {most}{sides} of {width} × {height} pixels", "")]
+    sides = f"{box.bottom - box.top} × {box.right - box.left}"
+    return [("Receptive field", "strong"), (f": {most}{sides} of {height} × {width} pixels", "")]

@@ -127,7 +127,7 @@ def draw(scene: Scene, layer: str | None) -> None:
     st.subheader(plain(text), anchor=False)
     evidence, kernels, maps = st.columns(3, gap="medium")
     with evidence:
-        parts.overlay(scene, explanation.maps[0], key="training overlay", narrow=True)
+        parts.overlay(scene, explanation.maps[0], key="training overlay")
     filters = scene.outline.card.suggested_layers.filters
     if filters is not None:
         with kernels:
