@@ -25,7 +25,7 @@ from scripts.find_browser import MISSING, find_browser
 # A link to a page makes Streamlit's script look for the server beside the page, then at the root.
 _KNOWN_ERRORS = re.compile(r"/_stcore/(health|host-config)$")
 # A machine that is busy with other things is slow, not wrong.
-_MILLISECONDS = 20_000
+_MILLISECONDS = 60_000
 # Streamlit keeps in the browser whether the sidebar was open.
 _FORGET_SIDEBAR = """
 for (const name of Object.keys(localStorage)) {
@@ -224,9 +224,7 @@ class Tab:
     def picture(self, of: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of the walk's photo, or of its map of a class."""
         canvas = {"photo": ".photo .picture canvas", "map": ".evidence .map canvas"}[of]
-        return np.asarray(
-            Image.open(io.BytesIO(self.walk(canvas).screenshot())).convert("RGB")
-        ).astype(int)
+        return pixels(self.walk(canvas).screenshot()).astype(int)
 
     def shows(self, photo: bytes) -> bool:
         """Whether the walk soon shows that photo, in the middle of which are no brackets."""
@@ -248,12 +246,12 @@ class Tab:
     def pixels(self, key: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of the photo in a chart, without what is around it."""
         picture = self.chart(key).locator(".layer-below .imagelayer image, image").first
-        return np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+        return pixels(picture.screenshot())
 
     def painted(self, key: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of a whole chart, or of a viewer's tiles."""
         shown = self.chart(key).or_(self.grid(key)).first
-        return np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("RGB"))
+        return pixels(shown.screenshot())
 
     def point(self, key: str, x: float, y: float) -> tuple[float, float]:
         """The position on the screen of a point of a chart's axes; scrolls there."""
@@ -315,6 +313,11 @@ class Tab:
     def title(self, key: str) -> str:
         """A chart's title."""
         return self.chart(key).locator(".gtitle").text_content() or ""
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """The pixels (h, w, 3) of a picture's file."""
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
 def _class_of(key: str) -> str:
