@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import math
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io
+
+from cnnviz.arrays import Floats
+from cnnviz.drawing import Limits
 
 CHART_CONFIG: dict[str, Any] = {
     "displaylogo": False,
@@ -36,6 +40,9 @@ _TITLE_LETTERS = 46  # fits a telephone's width
 _NARROW_LETTERS = 30  # fits a third of a page
 # Of a figure that is made to fit into the window.
 _LOWEST = 260
+
+# Beyond these, printed values have three digits each.
+_MOST_DECIMALS, _LARGEST_WHOLE = 4, 1e5
 
 # Readable on light and on dark.
 FAINT = "rgba(128,140,152,0.55)"
@@ -246,6 +253,22 @@ def square_axes(drawing: Drawing, number: str, across: list[float], down: list[f
 def cell_hover(name: str, row: str, column: str) -> str:
     """The hover text of a heatmap's cell: a name, the value, and the cell's row and column."""
     return f"{plain_text(name)} %{{z:.4~g}}<br>row {row}, column {column}<extra></extra>"
+
+
+def printed_values(values: Floats, limits: Limits) -> list[list[str]]:
+    """The texts of a map's cells: so many decimals that the largest value has three digits.
+
+    Args:
+        values: (h, w); there is no text for NaN.
+        limits: the values of the first and the last colour.
+    """
+    largest = max(map(abs, limits))
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    kind = f".{decimals}f" if decimals <= _MOST_DECIMALS and largest < _LARGEST_WHOLE else ".3g"
+    return [
+        ["" if math.isnan(one) else f"{one:{kind}}".replace("-", "−") for one in row]
+        for row in values.tolist()
+    ]
 
 
 def broken_text(text: str, letters: int) -> str:

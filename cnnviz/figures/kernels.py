@@ -20,6 +20,7 @@ from cnnviz.figures.frame import (
     fit,
     picture_drawing,
     plain_text,
+    printed_values,
     square_axes,
 )
 from cnnviz.figures.shading import colour_scale, data_uri
@@ -92,7 +93,7 @@ def kernels_side_by_side(
             hoverongaps=False,
             hovertemplate=cell_hover(f"weight for {name}", "%{y}", "%{x}"),
             **({"texttemplate": "%{text}"} if printed else {}),
-            text=_texts(values[:, :, index], limits) if printed else None,
+            text=printed_values(values[:, :, index], limits) if printed else None,
             textfont=TEXT,
         )
         square_axes(drawing, number, [-0.5, width - 0.5], [height - 0.5, -0.5])
@@ -114,15 +115,6 @@ def kernels_side_by_side(
     scale["colorbar"]["ypad"] += _LABEL_SPACE
     drawing.layout["coloraxis"] = scale
     return drawing.figure()
-
-
-def _texts(values: Floats, limits: Limits) -> list[list[str]]:
-    """Each value with as many decimals as give the largest three digits."""
-    decimals = min(4, max(0, 2 - int(np.floor(np.log10(limits[1])))))
-    return [
-        ["" if np.isnan(one) else f"{one:.{decimals}f}".replace("-", "−") for one in row]
-        for row in values
-    ]
 
 
 def folded(weights: Floats) -> Floats:

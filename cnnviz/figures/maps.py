@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -23,6 +22,7 @@ from cnnviz.figures.frame import (
     empty_drawing,
     fit,
     picture_drawing,
+    printed_values,
     square_axes,
 )
 from cnnviz.figures.photos import (
@@ -39,8 +39,6 @@ from cnnviz.results import ClassActivationMap
 
 # The longest side of a map whose values are printed.
 _LARGEST_PRINTED = 7
-# Beyond these, printed values have three digits each.
-_MOST_DECIMALS, _LARGEST_WHOLE = 4, 1e5
 # The longest side of one whose cells have edges.
 _LARGEST_EDGED = 16
 # Maps side by side: the gap is a share of the width.
@@ -87,7 +85,11 @@ def heatmap(
     edged = colouring.low < 0 < colouring.high and max(height, width) <= _LARGEST_EDGED
     edges = {"xgap": 1, "ygap": 1} if edged else {}
     drawing.layout |= {"plot_bgcolor": FAINT} if edged else {}
-    texts = {"texttemplate": f"%{{z:{_printed_format(colouring)}}}"} if printed else {}
+    texts = (
+        {"text": printed_values(values, colouring.limits), "texttemplate": "%{text}"}
+        if printed
+        else {}
+    )
     drawing.add(
         "heatmap",
         z=values,
@@ -150,13 +152,6 @@ def channel_beside_photo(
     drawing.set("xaxis2", domain=[1 - share, 1], anchor="y2")
     drawing.set("yaxis2", anchor="x2")
     return drawing.figure()
-
-
-def _printed_format(colouring: Shading) -> str:
-    """The format of printed values: so many decimals that the largest one has three digits."""
-    largest = max(abs(colouring.low), abs(colouring.high))
-    decimals = max(0, 2 - math.floor(math.log10(largest)))
-    return f".{decimals}~f" if decimals <= _MOST_DECIMALS and largest < _LARGEST_WHOLE else ".3~g"
 
 
 def evidence_maps(

@@ -550,13 +550,22 @@ def test_maps_that_say_nothing_have_no_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "form"),
-    [(8.67, ".2~f"), (0.3, ".3~f"), (123.0, ".0~f"), (3e-6, ".3~g"), (2e7, ".3~g")],
+    ("largest", "texts"),
+    [
+        (8.67, ("8.67", "−1.08")),
+        (0.3, ("0.300", "−0.038")),
+        (123.0, ("123", "−15")),
+        (3e-6, ("3e−06", "−3.75e−07")),
+        (2e7, ("2e+07", "−2.5e+06")),
+    ],
 )
-def test_printed_values_have_the_decimals_of_the_largest(largest: float, form: str) -> None:
-    values = np.array([[largest, -largest / 1e6]])
+def test_printed_values_have_the_decimals_of_the_largest(
+    largest: float, texts: tuple[str, str]
+) -> None:
+    values = np.array([[largest, -largest / 8]])
     trace = heatmap(values, title="t", unit="u", colours=SIGNED, centred=True).data[0]
-    assert trace.texttemplate == f"%{{z:{form}}}"
+    assert tuple(trace.text[0]) == texts
+    assert trace.texttemplate == "%{text}"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ const [WIDE, NARROW] = [1100, 700]; // pixels of the walk's width
 const [AT, SIDE, SPACES] = [1216, 252, 60]; // pixels: of a wide walk, its sides, between its columns
 const [LEAST, MOST] = [0.85, 1600 / 1216]; // scales
 const TALLEST = 4 / 3; // of a photo, by its column's width
+const TALLEST_WIDE = 1.16; // so that the walk, and what is below it, fits into 720 pixels
 const [BESIDE, LARGEST_BESIDE] = [32, 384]; // pixels between photo and answer above the wall; of each
 const PRESENTED = { width: 1184, height: 720, side: 372, spaces: 56 }; // pixels of a walk, presented
 
@@ -22,7 +23,7 @@ export function chooseForm(width, height, presented) {
   if (width >= WIDE) {
     const scale = bounded(width / AT, LEAST, MOST);
     const side = Math.round(SIDE * scale);
-    return { form: "wide", scale, side, middle: width - 2 * side - SPACES, photoSize: [side, side * TALLEST], cropped: false };
+    return { form: "wide", scale, side, middle: width - 2 * side - SPACES, photoSize: [side, side * TALLEST_WIDE], cropped: false };
   }
   if (width >= NARROW) {
     const side = Math.min(LARGEST_BESIDE, Math.round((width - BESIDE) / 2));
