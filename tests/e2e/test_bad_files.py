@@ -26,7 +26,7 @@ def bad_photos() -> list[photos.Case]:
 
 def test_bad_models_are_refused_and_the_network_stays(tab: Any) -> None:
     tab.open().sidebar.get_by_text("Your own model").click()
-    before, network = tab.pixels("overlay"), tab.chosen("Network")
+    before, network = tab.picture("map"), tab.chosen("Network")
     for number, code in enumerate(MODELS):
         case = first_case(code)
         name = f"bad-{number}{case.suffix}"

@@ -79,7 +79,7 @@ def test_a_filter_is_opened_by_mouse_keyboard_and_name(tab: Any) -> None:
     tab.page.keyboard.press("Home")
     assert cell.inner_text().startswith("Filter 0")
     layer = choose_while_it_scrolls(tab, "stSelectbox", 1)
-    assert tab.grid("all filters").get_attribute("aria-label").endswith(layer)
+    assert tab.grid("all filters").get_attribute("aria-label").startswith(f"16 filters of {layer}")
 
 
 def test_a_tap_opens_a_filter_and_a_swipe_scrolls(
@@ -161,10 +161,11 @@ def test_another_layer_repaints_the_channels(tab: Any) -> None:
     tab.page.get_by_test_id("stMultiSelect").locator("input").fill("top_act")
     with tab.run():
         tab.page.get_by_role("option").filter(has_text="top_act").first.click()
-    assert tab.painted("activations 1").std() > 10
+    # Beside the two that were there.
+    assert tab.painted("activations 2").std() > 10
     assert tab.grid("activations 0").count() == 1
     tab.choose("Channels shown", "all 1,280 of top_act")
-    grid = tab.grid("activations 1")
+    grid = tab.grid("activations 2")
     assert "1280 channels" in grid.get_attribute("aria-label")
     # The first of them are large enough to be told apart; all are shown on demand, or larger.
     rows, columns = (int(grid.get_attribute(f"aria-{one}count")) for one in ("row", "col"))
@@ -248,8 +249,8 @@ def test_the_overlay_is_there_before_plotly_and_its_opacity_needs_no_server(tab:
         tab.page.add_style_tag(content=_WITHOUT_PLOTLY)
         actual = tab.pixels("overlay")
         tab.page.evaluate("document.head.lastElementChild.remove()")
-        # Plotly's is smaller by a fraction of a pixel.
-        assert np.abs(actual - expected).mean() < 4, width
+        # Plotly's is smaller by a fraction of a pixel, and has a line around what the network saw.
+        assert np.abs(actual - expected).mean() < 6, width
     tab.chart("overlay").hover()
     # Full screen would leave a picture, whose cells are square, small.
     assert not tab.chart("overlay").locator("[data-title=Fullscreen]").is_visible()
