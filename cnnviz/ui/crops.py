@@ -40,6 +40,15 @@ def put(photo: LoadedPhoto, x: float | None, y: float | None) -> None:
     choices.put(_NAME, _text(place), photo.key)
 
 
+def leave_address() -> None:
+    """Takes the crop out of the address, before that of another photo is written into it.
+
+    The browser's Back button stops at each change of the address: none of them may give one
+    photo the crop of another.
+    """
+    choices.forget_address(_NAME)
+
+
 def _text(place: tuple[float, float]) -> str:
     return ",".join(f"{share:.3g}" for share in place)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ import streamlit as st
 
 from cnnviz.figures.photos import picture
 from cnnviz.photos.encoding import encode_png
+from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, crops
 from cnnviz.ui.components.walk import WalkEvent, parse
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts.explore import page
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.sidebar import library
 
 PIXELS = np.zeros((30, 50, 3), np.uint8)
 MODEL = ModelFile("models/net.keras", 0, 0, 0)
@@ -71,6 +75,22 @@ def test_what_no_browser_sends_is_no_event(change: dict[str, object]) -> None:
     assert parse(sent) == WalkEvent("walk", "cell", "conv", 1, 2, 3)
     assert parse(sent | change) is None
     assert parse([sent]) is None
+
+
+def test_another_sample_does_not_get_the_crop_of_the_last_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [Sample(name, name, "", "", (), Path(name)) for name in ("first", "second")]
+    monkeypatch.setattr(library, "samples", lambda model: samples)
+    walk = f"{MODEL.name} {scene.photo.seen_key}"
+    assert crop_after(scene, WalkEvent(walk, "crop", x=0.75)) == (0.75, 0.5)
+    assert st.query_params["crop"] == "0.75,0.5"
+    page.handle(scene, WalkEvent(walk, "sample", "third"))
+    assert st.query_params["crop"] == "0.75,0.5"
+    page.handle(scene, WalkEvent(walk, "sample", "second"))
+    assert "crop" not in st.query_params
+    assert crops.apply(replace(scene.photo, key="second")).crop_at == (0.5, 0.5)
+    assert crops.apply(scene.photo).crop_at == (0.75, 0.5)
 
 
 def test_all_that_is_known_of_a_photo_can_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
