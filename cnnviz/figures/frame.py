@@ -265,8 +265,9 @@ def printed_values(values: Floats, limits: Limits) -> list[list[str]]:
     largest = max(map(abs, limits))
     decimals = max(0, 2 - math.floor(math.log10(largest)))
     kind = f".{decimals}f" if decimals <= _MOST_DECIMALS and largest < _LARGEST_WHOLE else ".3g"
+    # "z": what is rounded to zero has no sign.
     return [
-        ["" if math.isnan(one) else f"{one:{kind}}".replace("-", "−") for one in row]
+        ["" if math.isnan(one) else f"{one:z{kind}}".replace("-", "−") for one in row]
         for row in values.tolist()
     ]
 

@@ -70,6 +70,7 @@ class Bar {
     on("share", () => this.report("share"));
     const { signal } = this.stop;
     window.addEventListener("keydown", (event) => this.press(event), { signal });
+    window.addEventListener("beforeprint", measure, { signal });
     window.addEventListener("resize", () => mark(root.dataset.present === "1"), { signal });
   }
 
@@ -127,6 +128,13 @@ function mark(presenting) {
   } else {
     delete root.dataset.present;
   }
+}
+
+// How wide what is printed is laid out.
+function measure() {
+  const page = document.querySelector(".stMainBlockContainer");
+  const { paddingLeft, paddingRight } = getComputedStyle(page);
+  root.style.setProperty("--printed", page.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
 }
 
 function turn(step) {
