@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from cnnviz.colours import table
 from cnnviz.ui.components.focus import Asked, Failure, Frame
-from tests.e2e.walk_page import DROP, SMALLEST_TYPE, THEME, Stage, a_walk, prepare
+from tests.e2e.walk_page import DROP, REFUSE, SMALLEST_TYPE, THEME, Stage, a_walk, prepare
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +206,18 @@ def test_a_dropped_file_goes_through_the_uploader_of_the_page(stage: Stage) -> N
     assert stage.page.evaluate("given") == ["mine.jpg"]
     stage.show(a_walk())
     assert stage.text(".zone") == "Drop a photo"
+
+
+def test_why_a_file_is_refused_is_said_beside_the_zone(stage: Stage) -> None:
+    stage.page.evaluate(DROP)
+    stage.page.evaluate(REFUSE, "mine.jpg: It is damaged.")
+    stage.find(".refused").get_by_text("mine.jpg: It is damaged.").wait_for()
+    assert stage.text(".zone") == "Drop a photo"
+    # The same words may stay in the sidebar while another file is read.
+    stage.page.evaluate(DROP)
+    assert stage.text(".zone") == "Reading mine.jpg …"
+    stage.show(dataclasses.replace(a_walk(), sample="dog"))
+    assert stage.text(".refused") == ""
 
 
 def test_a_new_answer_keeps_class_and_step_and_another_photo_does_not(stage: Stage) -> None:

@@ -62,6 +62,14 @@ DROP = """() => {
   const drop = new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer});
   document.body.dispatchEvent(drop);
 }"""
+# What the sidebar says, which this page has not.
+REFUSE = """(text) => {
+  const box = document.createElement('div');
+  box.className = 'st-key-photo-refusal';
+  document.body.append(box);
+  box.append(document.createElement('p'));
+  box.lastChild.textContent = text;
+}"""
 SMALLEST_TYPE = """() => {
   const walker = document.createTreeWalker(root.querySelector('.walk'), NodeFilter.SHOW_TEXT);
   const sizes = [];
