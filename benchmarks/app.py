@@ -2,126 +2,61 @@
 
     python -m benchmarks.app
 
-Times are those of the page's own clock. It starts when the mouse button goes down, or when the
-browser has the file. It stops after the frame in which the new picture is laid out and decoded:
-what runs right after a frame's callbacks runs once it is painted. Every layer and every photo is
-requested only once, so that no answer is read from a cache. The first page is opened on a server
-that has just been started, with a new browser profile. So is, in the same round, a Streamlit app
-of one line: less than that no app on Streamlit can take.
+Times are those of the page's own clock. It starts when the mouse button goes down, or when a file
+is dropped or chosen. It stops after the frame in which the new picture is laid out and decoded:
+what runs right after a frame's callbacks runs once it is painted. Every layer, every cell and every
+photo is requested only once, so that no answer is read from a cache. The first page is opened on a
+server that has just been started, with a new browser profile. So is, in the same round, a Streamlit
+app of one line: less than that no app on Streamlit can take.
+
+A photo is explained when the walk has painted it, its wall of maps, the answer and the class's map:
+then ``walk.js`` names what it has painted in the attribute ``data-painted``, and the frame after
+that is the one that counts. Where maps fade into each other the browser is told to move nothing:
+what is timed is the new map, not the 120 ms of its fading in.
+
+A long task is work during which the browser can show and answer nothing, of 50 ms or more: that is
+the least that a browser reports, and what is given here where there was none.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import functools
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, FilePayload, Page
+from playwright.sync_api import Browser, FilePayload, Locator, Page, WebSocket
 
 from benchmarks.measuring import phone_photo, print_table
+from benchmarks.page_clock import Row, new_page, on_the_clock, ready, timed, with_tasks
 from cnnviz.cards import read_card
 from cnnviz.settings import ROOT
-from scripts.browse import Server, chromium, running_app, running_server, settle
+from scripts.browse import Server, chromium, running_app, running_server
 
 MODEL = "imagenet_efficientnet_lite0"
-# The project's goals, in seconds, on two cores; the second is a ratio.
-SHELL, TO_HELLO, EXPLAINED, LAYER, PHOTO, OPACITY = 1.5, 1.7, 2.5, 0.5, 1.0, 0.1
+LAST = "top_act"  # its last maps: 1,280 channels
+# The project's goals, on two cores: seconds, a ratio, milliseconds, answers a second.
+SHELL, TO_HELLO, EXPLAINED, LAYER, PHOTO, OPACITY = 1.5, 1.7, 2.5, 0.2, 1.0, 0.1
+CELL, CHIP, TASK, LIVE = 0.35, 0.05, 100, 6
+LIVE_SECONDS = 10
 
-_TOOLS = """
-window.begun = 0;
-for (const event of ['pointerdown', 'change']) {
-  document.addEventListener(event, () => { window.begun = performance.now(); }, true);
-}
-// The time at which all that `find` returns, elements or pictures' addresses, has been painted.
-window.watch = find => {
-  const frame = () => new Promise(requestAnimationFrame);
-  const afterwards = () => new Promise(done => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = done;
-    channel.port2.postMessage(0);
-  });
-  return (async () => {
-    let parts;
-    while (!(parts = find())) await frame();
-    const sources = parts.map(part => part.tagName === 'image' ? part.href.baseVal : part);
-    await Promise.all(sources.filter(source => typeof source === 'string').map(source => {
-      const picture = new Image();
-      picture.src = source;
-      return picture.decode();
-    }));
-    await frame();
-    await afterwards();
-    return performance.now();
-  })();
-};
-// The pictures in a chart, once it shows at least so many: an overlay has a photo and a map.
-window.pictures = (key, least) => {
-  const images = [...document.querySelectorAll(`.st-key-${key} .imagelayer image`)]
-    .filter(part => part.href.baseVal.startsWith('data:'))
-    .filter(part => part.getBoundingClientRect().width > 0);
-  return images.length >= least ? images : null;
-};
-// The canvas of a viewer, once it is painted.
-window.canvas = key => {
-  const host = document.querySelector(`.st-key-${key} [data-testid=stBidiComponentIsolated]`);
-  const canvas = host?.shadowRoot?.querySelector('canvas');
-  return canvas?.height > 0 && canvas.getBoundingClientRect().height > 0 ? [canvas] : null;
-};
-"""
+# The navigation, the model's name in the bar, and the sidebar with its uploader.
 _SHELL = """() => {
-  const parts = ['stTopNavLink', 'stFileUploaderDropzone', 'stHeading']
+  const parts = ['stTopNavLink', 'stFileUploaderDropzone']
     .map(name => document.querySelector(`[data-testid="${name}"]`));
-  return parts.every(part => part) ? parts : null;
+  const name = document.querySelector('.topbar .name');
+  return name?.textContent && parts.every(part => part) ? [name, ...parts] : null;
 }"""
 _HEADING = """() => {
   const heading = document.querySelector('[data-testid="stHeading"]');
   return heading ? [heading] : null;
 }"""
-_SENTENCE = """() => {
-  const sentence = document.querySelector('[data-testid="stHeading"] h3');
-  return sentence ? [sentence] : null;
-}"""
-_CHART = "() => window.pictures('overlay', 2)"
-# The pictures that are shown until Plotly has drawn its own, or those; and the sentence.
-_EXPLAINED = f"""() => {{
-  const box = document.querySelector('.st-key-overlay');
-  const sentence = ({_SENTENCE})();
-  if (!box || !sentence) return null;
-  const styles = ['::before', '::after'].map(part => getComputedStyle(box, part))
-    .filter(style => style.visibility === 'visible' && parseFloat(style.width) > 0)
-    .filter(style => style.backgroundImage.startsWith('url("data:'));
-  const early = styles.map(style => style.backgroundImage.slice(5, -2));
-  const pictures = early.length === 2 ? early : ({_CHART})();
-  return pictures ? [...sentence, ...pictures] : null;
-}}"""
 # What is timed on a first visit.
-_PARTS = {"shell": _SHELL, "sentence": _SENTENCE, "explained": _EXPLAINED, "chart": _CHART}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: the values of each round, and the goal."""
-
-    name: str
-    values: list[float]
-    goal: float | None = None
-    unit: str = " s"
-
-    def cells(self) -> tuple[str, ...]:
-        """The line's texts."""
-        median = statistics.median(self.values)
-        texts = [f"{value:.2f}{self.unit}" for value in (median, max(self.values))]
-        if self.goal is None:
-            return (self.name, *texts, str(len(self.values)), "–", "")
-        reached = "reached" if median <= self.goal else "missed"
-        return (self.name, *texts, str(len(self.values)), f"≤ {self.goal}{self.unit}", reached)
+_PARTS = {"shell": _SHELL, "explained": "() => window.walked()"}
 
 
 def first_visit(browser: Browser) -> list[Row]:
@@ -134,16 +69,14 @@ def first_visit(browser: Browser) -> list[Row]:
         page.goto(server.url)
         at = {name: on_the_clock(page, page.evaluate(f"window.first.{name}")) for name in _PARTS}
         page.context.close()
-    ready, whole = server.answered, at["explained"] - server.started
+    begun, whole = server.answered, at["explained"] - server.started
     return [
         Row("command → the heading of an app of one line", [floor]),
         Row("command → first explained photo", [whole]),
         Row("their ratio", [whole / floor], TO_HELLO, unit=""),
-        Row("command → the server answers", [ready - server.started]),
-        Row("the server answers → shell painted", [at["shell"] - ready], SHELL),
-        Row("the server answers → the network's sentence", [at["sentence"] - ready]),
-        Row("the server answers → explained photo", [at["explained"] - ready], EXPLAINED),
-        Row("the server answers → its chart with all buttons", [at["chart"] - ready]),
+        Row("command → the server answers", [begun - server.started]),
+        Row("the server answers → shell painted", [at["shell"] - begun], SHELL),
+        Row("the server answers → explained photo", [at["explained"] - begun], EXPLAINED),
     ]
 
 
@@ -172,39 +105,97 @@ def changes_of_layer(page: Page, server: Server, rounds: int) -> Row:
             ready(page)
             upload(page, phone_photo(number))
             ready(page)
-            page.get_by_test_id("stMultiSelect").locator("input").fill(layer)
-            option = page.get_by_role("option").filter(has_text=layer).first
-            option.wait_for()
-            grid = "() => window.canvas('activations-1')"
+            option = layer_option(page, layer)
+            grid = "() => window.grid('', document.querySelector('.st-key-activations-1'))"
             seconds.append(timed(page, grid, option.click))
     return Row("change of layer, until its grid is repainted", seconds, LAYER)
 
 
+def layer_option(page: Page, layer: str) -> Locator:
+    """The option of a layer in the list of the Activations page, which is opened."""
+    page.get_by_test_id("stMultiSelect").locator("input").fill(layer)
+    option = page.get_by_role("option").filter(has_text=layer).first
+    option.wait_for()
+    return option
+
+
 def changes_of_photo(page: Page, server: Server, rounds: int) -> Row:
-    """Explore: a photo is dropped, until the overlay is painted."""
+    """Explore: a photo is dropped on the page, until the walk is painted anew."""
     seconds = []
     page.goto(f"{server.url}/?model={MODEL}")
     for number in range(rounds):
         ready(page)
-        before = page.evaluate(
-            "window.before = window.pictures('overlay', 2).map(part => part.outerHTML)"
+        before = page.evaluate("window.walked()[0].dataset.painted")
+        page.evaluate(
+            """([text, name]) => {
+              const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+              window.dropped = new File([bytes], name, {type: 'image/jpeg'});
+            }""",
+            [base64.b64encode(phone_photo(1000 + number)).decode(), f"photo-{number}.jpg"],
         )
-        assert len(before) >= 2
-        overlay = """() => {
-          const images = window.pictures('overlay', 2);
-          const named = [...document.querySelectorAll('[data-testid="stCaptionContainer"]')]
-            .some(part => part.innerText.includes('NAME'));
-          return named && images && !images.some(part => window.before.includes(part.outerHTML))
-            ? images : null;
-        }""".replace("NAME", f"photo-{number}.jpg")
-        drop = functools.partial(upload, page, phone_photo(number), number)
-        seconds.append(timed(page, overlay, drop))
-    return Row("photo dropped, until its overlay is repainted", seconds, PHOTO)
+        drop = """() => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(window.dropped);
+          const main = document.querySelector('[data-testid=stMain]');
+          const drop = {bubbles: true, cancelable: true, dataTransfer};
+          main.dispatchEvent(new DragEvent('drop', drop));
+        }"""
+        walk = f"() => window.walked({before!r})"
+        seconds.append(timed(page, walk, functools.partial(page.evaluate, drop)))
+    return Row("photo dropped, until it is explained", seconds, PHOTO)
+
+
+def clicks_on_cells(page: Page, server: Server, rounds: int) -> Row:
+    """Explore: a click on a cell of the wall, until its arithmetic is painted."""
+    seconds = []
+    page.goto(f"{server.url}/?model={MODEL}")
+    for number in range(rounds):
+        ready(page)
+        # The first one is that of the class weights.
+        box = page.locator(".walk .area [role=grid]").nth(1 + number % 5).bounding_box()
+        assert box is not None
+        # Another cell of each column in each round.
+        across, down = 0.1 + 0.07 * (number // 5), 0.2 + 0.11 * (number // 5)
+        x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+        click = functools.partial(page.mouse.click, x, y)
+        find = """() => {
+          const found = window.inside('.f-arithmetic');
+          return found?.getBoundingClientRect().height > 0 ? [found] : null;
+        }"""
+        seconds.append(timed(page, find, click))
+        page.keyboard.press("Escape")
+        page.locator(".walk .f-arithmetic").wait_for(state="detached")
+    return Row("click on a cell, until its arithmetic is painted", seconds, CELL)
+
+
+def clicks_on_chips(page: Page, server: Server, rounds: int) -> Row:
+    """Explore: a click on a class, until its map is painted.
+
+    Raises:
+        RuntimeError: the map has not changed.
+    """
+    seconds = []
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"{server.url}/?model={MODEL}")
+    ready(page)
+    pixels = "window.inside('.evidence canvas').toDataURL()"
+    for number in range(rounds):
+        before = page.evaluate(pixels)
+        chip = 1 + number % 4
+        find = f"""() => {{
+          const {{parentElement: chips}} = window.inside('.chips .chip');
+          return chips.children[{chip}].ariaPressed === 'true' ? [chips] : null;
+        }}"""
+        seconds.append(timed(page, find, page.locator(".walk .chips .chip").nth(chip).click))
+        if page.evaluate(pixels) == before:
+            raise RuntimeError("Another class was chosen, and its map is the same.")
+    page.emulate_media(reduced_motion="no-preference")
+    return Row("class chosen, until its map is repainted", seconds, CHIP)
 
 
 def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
-    """Explore: a click on the opacity slider, until the overlay is painted anew."""
-    page.goto(f"{server.url}/?model={MODEL}")
+    """Class activation map: a click on the opacity slider, until the overlay is painted anew."""
+    page.goto(f"{server.url}/class_activation_map?model={MODEL}")
     ready(page)
     box = page.locator(".st-key-overlay .slider-rail-touch-rect").bounding_box()
     assert box is not None
@@ -224,32 +215,71 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
     return Row("opacity changed, until the overlay is repainted", seconds, OPACITY)
 
 
-def timed(page: Page, find: str, act: Callable[[], object]) -> float:
-    """Seconds from the start of an action to its painted result."""
-    page.evaluate(f"window.painted = window.watch({find}), null")
-    act()
-    return float(page.evaluate("window.painted.then(end => end - window.begun)")) / 1000
+def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
+    """All channels of the last maps, in the walk and on Activations: times and longest tasks.
+
+    At first a grid shows as many as are legible, and then, by a button, all 1,280.
+    """
+    show_all = page.get_by_role("button", name="Show all 1,280")
+    walk: list[tuple[float, float]] = []
+    activations: list[tuple[float, float]] = []
+    grid = "() => window.grid('[aria-label^=\"1280 channels\"]')"
+    for _ in range(rounds):
+        page.goto(f"{server.url}/?model={MODEL}")
+        ready(page)
+        stage = page.locator(".walk .node .name[title^='All channels']").last
+        first = "() => window.grid('[aria-label=\"Strongest first\"]')"
+        walk.append(with_tasks(page, first, stage.click, show_all.click))
+        page.goto(f"{server.url}/activations?model={MODEL}&layer=stem_act")
+        ready(page)
+        layer_option(page, LAST).click()
+        page.locator(".st-key-activations-1 [role=grid]").wait_for()
+        ready(page)
+        page.get_by_test_id("stSelectbox").filter(has_text="Channels shown").locator(
+            "input"
+        ).click()
+        option = page.get_by_role("option").filter(has_text=f"of {LAST}")
+        option.wait_for()
+        activations.append(with_tasks(page, grid, option.click, show_all.click))
+    rows = []
+    for place, pairs in (("the walk", walk), ("Activations", activations)):
+        seconds, tasks = (list(values) for values in zip(*pairs, strict=True))
+        rows += [
+            Row(f"1,280 channels opened in {place}, until they are painted", seconds),
+            Row(f"the browser's longest task for them in {place}", tasks, TASK, unit=" ms"),
+        ]
+    return rows
 
 
-def on_the_clock(page: Page, milliseconds: float) -> float:
-    """A time of the page in seconds since 1970."""
-    return float(page.evaluate("performance.timeOrigin") + milliseconds) / 1000
+def live_camera(page: Page, server: Server, rounds: int) -> Row:
+    """Explore: answers a second to the frames of Chromium's own test picture.
 
+    The next frame is sent once the answer to the last one is drawn, so the frames are the answers.
+    """
+    frames: list[float] = []
 
-def new_page(browser: Browser) -> Page:
-    """A page of a new browser profile."""
-    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    page.set_default_timeout(60_000)
-    page.add_init_script(_TOOLS)
-    return page
+    def note(data: str | bytes) -> None:
+        if isinstance(data, bytes) and b'"frame"' in data:
+            frames.append(time.monotonic())
 
+    def listen(socket: WebSocket) -> None:
+        socket.on("framesent", note)
 
-def ready(page: Page) -> None:
-    """Waits until the page is complete and quiet."""
-    page.get_by_text("About this network").wait_for()
-    settle(page)
-    # Work in the background, such as a prepared answer, is not what is measured.
-    time.sleep(0.3)
+    page.on("websocket", listen)
+    page.goto(f"{server.url}/?model={MODEL}")
+    ready(page)
+    page.locator(".walk button.live").click()
+    page.locator(".live .chip").first.wait_for()
+    rates = []
+    for _ in range(rounds):
+        page.wait_for_timeout(1000)
+        begun, start = len(frames), time.monotonic()
+        page.wait_for_timeout(LIVE_SECONDS * 1000)
+        rates.append((len(frames) - begun) / (time.monotonic() - start))
+    page.get_by_role("button", name="Stop the camera").click()
+    page.locator(".walk[data-painted]").wait_for()
+    page.remove_listener("websocket", listen)
+    return Row("live camera, answers a second", rates, LIVE, unit="", least=True)
 
 
 def upload(page: Page, data: bytes, number: int = 0) -> None:
@@ -280,8 +310,12 @@ def main() -> None:
             time.sleep(20)
             rows.append(changes_of_layer(page, server, rounds))
             rows.append(changes_of_photo(page, server, 3 * rounds))
+            rows.append(clicks_on_cells(page, server, 5 * rounds))
+            rows.append(clicks_on_chips(page, server, 4 * rounds))
             rows.append(changes_of_opacity(page, server, 3 * rounds))
-    titles = ("what a person waits for", "median", "slowest", "rounds", "goal", "")
+            rows += many_channels(page, server, rounds)
+            rows.append(live_camera(page, server, rounds))
+    titles = ("what a person waits for", "median", "worst", "rounds", "goal", "")
     print_table(titles, (row.cells() for row in rows))
 
 

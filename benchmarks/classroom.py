@@ -231,8 +231,10 @@ def browser_round(
         check_page(page, test, name)
         if label is not None:
             time.sleep(PAUSE)
-            kind = "stMultiSelect" if label == "Layers" else "stSelectbox"
-            page.get_by_test_id(kind).filter(has_text=label).last.locator("input").click()
+            # As many layers are chosen as can be.
+            shown = "Channels shown" if label == "Layers" else label
+            box = page.get_by_test_id("stSelectbox").filter(has_text=shown).last
+            box.locator("input").click()
             others = page.get_by_role("option", selected=False)
             others.first.wait_for()
             with timed_browser(page, test, "browser: change a choice"):

@@ -59,19 +59,23 @@ if TYPE_CHECKING:
     from cnnviz.results import ClassActivationMap as ClassActivationMap
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Filters as Filters
+    from cnnviz.results import LayerCall as LayerCall
     from cnnviz.results import LayerInfo as LayerInfo
     from cnnviz.results import Outline as Outline
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
     from cnnviz.results import WeightStatistics as WeightStatistics
+    from cnnviz.traces import CellFields as CellFields
     from cnnviz.traces import ClassTerms as ClassTerms
+    from cnnviz.traces import ListedChannels as ListedChannels
     from cnnviz.traces import ReceptiveField as ReceptiveField
     from cnnviz.traces import StagedExplanation as StagedExplanation
     from cnnviz.traces import StageMaps as StageMaps
     from cnnviz.traces import TraceInput as TraceInput
     from cnnviz.traces import TraceStep as TraceStep
     from cnnviz.traces import TraceTerm as TraceTerm
+    from cnnviz.traces import Units as Units
     from cnnviz.traces import ValueTrace as ValueTrace
     from cnnviz.training.data.manifest import Prepared as Prepared
     from cnnviz.training.data.manifest import Row as Row
@@ -89,6 +93,7 @@ _MODULES = {
     "Accuracy": "cards",
     "Box": "results",
     "CardError": "errors",
+    "CellFields": "traces",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
     "ClassTerms": "traces",
@@ -98,8 +103,10 @@ _MODULES = {
     "Epoch": "training.runs",
     "Explanation": "results",
     "Filters": "results",
+    "LayerCall": "results",
     "LayerError": "errors",
     "LayerInfo": "results",
+    "ListedChannels": "traces",
     "ModelCard": "cards",
     "ModelError": "errors",
     "ModelStructure": "networks.structure",
@@ -126,6 +133,7 @@ _MODULES = {
     "Training": "cards",
     "TrainingError": "errors",
     "TrainingStatus": "training.runs",
+    "Units": "traces",
     "ValueTrace": "traces",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",

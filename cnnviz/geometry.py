@@ -106,12 +106,9 @@ def photo_pixels(box: Box, height: int, width: int, preprocessing: Preprocessing
     filter_name = preprocessing.interpolation
     columns = _Scaling(seen.left, seen.width, across, width, filter_name)
     rows = _Scaling(seen.top, seen.height, down, height, filter_name)
-    return Box(
-        columns.read(box.left)[0],
-        rows.read(box.top)[0],
-        columns.read(box.right - 1)[1],
-        rows.read(box.bottom - 1)[1],
-    )
+    left, right = columns.read_all(box.left, box.right)
+    top, bottom = rows.read_all(box.top, box.bottom)
+    return Box(left, top, right, bottom)
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,13 @@ class _Scaling:
     size: int
     interpolation: str
 
+    def read_all(self, first: int, end: int) -> tuple[int, int]:
+        """The same as ``read``, for the pixels from ``first`` to the one before ``end``."""
+        # A pixel in the middle of one of the photo's may read less than its neighbour further in.
+        near = {first, min(first + 1, end - 1), max(end - 2, first), end - 1}
+        reads = [self.read(pixel) for pixel in near]
+        return min(start for start, _ in reads), max(beyond for _, beyond in reads)
+
     def read(self, pixel: int) -> tuple[int, int]:
         """The first pixel that goes into a pixel of the result, and the first beyond them."""
         # Pillow has the edges in single precision.
@@ -139,6 +143,8 @@ class _Scaling:
         step = (end - start) / self.count
         centre = start + (pixel + 0.5) * step
         if self.interpolation == "nearest":
+            # Pillow goes from one pixel to the next, which rounds otherwise.
+            centre = float(np.cumsum([start + 0.5 * step] + pixel * [step])[-1])
             return int(centre), int(centre) + 1
         wide = max(step, 1.0)
         reach = _REACH[self.interpolation] * wide

@@ -93,12 +93,16 @@ class ListedChannels:
         products: (C, n), what each adds to each class's score.
         maps: (h, w, n) of the channels; None for units.
         limits: the smallest and the largest value of all the layer's maps or units.
+        path: of the layer, or of an operation that is no layer.
+        count: how many channels or units it has.
     """
 
     channels: tuple[int, ...]
     products: Floats
     maps: Floats | None
     limits: tuple[float, float]
+    path: str
+    count: int
 
 
 @dataclass(frozen=True)

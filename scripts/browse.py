@@ -35,6 +35,7 @@ _ARGUMENTS = (
 )
 
 # Streamlit marks a run in progress and stale elements of the run before; figures are drawn last.
+# The walk marks that it waits for the answer to what a person did.
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
@@ -44,7 +45,8 @@ _SETTLED = """() => {
     && app.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
-    && viewers.every(viewer => viewer.shadowRoot?.querySelector('canvas, .map'));
+    && viewers.every(viewer => viewer.shadowRoot?.querySelector('canvas, .map'))
+    && !viewers.some(viewer => viewer.shadowRoot.querySelector('.waiting, .f-busy'));
 }"""
 # To add to a page before it loads: counts the starts and ends of runs, and the server's messages.
 COUNT_RUNS = """

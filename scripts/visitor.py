@@ -7,9 +7,11 @@ begins with ``new_session``, sends its elements one by one, and ends with ``scri
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +19,7 @@ from requests.cookies import RequestsCookieJar
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.AppPage_pb2 import AppPage
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.BidiComponent_pb2 import BidiComponent
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Common_pb2 import (
     FileUploaderState,
@@ -38,6 +41,12 @@ from websockets.typing import Origin, Subprotocol
 # The time limit for an answer.
 SECONDS = 60
 _XSRF = "_streamlit_xsrf"
+# The beginning of the name under which a component's events are sent.
+_EVENTS = "$$STREAMLIT_INTERNAL_KEY"
+_FINISHED = (
+    ForwardMsg.FINISHED_SUCCESSFULLY,
+    ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
+)
 # Of Markdown, and of the app for Streamlit (cnnviz.ui.text).
 _ESCAPE = re.compile(r"\\(?=[\W_])|:small\[\]")
 
@@ -63,6 +72,8 @@ class Visitor:
         self._pages: list[AppPage] = []
         self._page_hash = ""
         self._widgets: dict[str, WidgetState] = {}
+        # The fragment of each element, empty outside of one.
+        self._fragments: dict[tuple[int, ...], str] = {}
 
     async def open(self, link: str) -> None:
         """Opens a link such as ``filters?layer=conv1`` as the session's first page."""
@@ -102,6 +113,25 @@ class Visitor:
         files = FileUploaderState(uploaded_file_info=[info])
         self._widgets[uploader.id] = WidgetState(id=uploader.id, file_uploader_state_value=files)
         await self._run()
+
+    async def report(self, key: str, event: dict[str, Any]) -> None:
+        """Sends an event of the component with that key, and waits for the run that follows.
+
+        A component in a fragment has that run alone, as a browser does.
+        """
+        path, viewer = next(
+            (path, one.bidi_component)
+            for path, one in self.elements.items()
+            if one.WhichOneof("type") == "bidi_component" and _key(one.bidi_component) == key
+        )
+        name = f"{_EVENTS}_{viewer.id}__events"
+        payload = json.dumps([{"event": "event", "value": event}])
+        self._widgets[name] = WidgetState(id=name, json_trigger_value=payload)
+        try:
+            await self._run(fragment=self._fragments[path])
+        finally:
+            # It counts for one run.
+            self._widgets.pop(name, None)
 
     async def send_file(self, name: str, data: bytes) -> int:
         """Sends a file that no uploader has asked for; returns the status of the answer."""
@@ -171,8 +201,7 @@ class Visitor:
     def viewers(self) -> dict[str, bytes]:
         """What the viewers draw, by the keys that the app gave them."""
         viewers = [one.bidi_component for one in self._of("bidi_component")]
-        # Its identity is `$$ID-`, a hash, and the key.
-        return {viewer.id.split("-", 2)[2]: viewer.bytes for viewer in viewers}
+        return {_key(viewer): viewer.bytes for viewer in viewers}
 
     def _box(self, label: str) -> Selectbox | MultiSelect:
         boxes: list[Selectbox | MultiSelect] = [one.selectbox for one in self._of("selectbox")]
@@ -182,10 +211,11 @@ class Visitor:
     def _of(self, kind: str) -> Iterator[Element]:
         return (one for one in self.elements.values() if one.WhichOneof("type") == kind)
 
-    async def _run(self, page_name: str = "") -> None:
+    async def _run(self, page_name: str = "", fragment: str = "") -> None:
         state = ClientState(
             query_string=self._query,
             page_name=page_name,
+            fragment_id=fragment,
             page_script_hash=self._page_hash,
             widget_states=WidgetStates(widgets=self._widgets.values()),
         )
@@ -194,7 +224,7 @@ class Visitor:
             message = await self._receive()
             self._take(message)
             if message.WhichOneof("type") == "script_finished":
-                if message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                if message.script_finished in _FINISHED:
                     return
                 if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                     self.problems.append("the page could not be compiled")
@@ -208,7 +238,8 @@ class Visitor:
     def _take(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
         if kind == "new_session":
-            self.elements.clear()
+            if not message.metadata.run.fragment_ids:
+                self.elements.clear()
             self._session = message.new_session.initialize.session_id
         elif kind == "navigation":
             self._pages = list(message.navigation.app_pages)
@@ -218,7 +249,9 @@ class Visitor:
         elif kind == "page_not_found":
             self.problems.append("there is no such page")
         elif kind == "delta" and message.delta.HasField("new_element"):
-            self._add(tuple(message.metadata.delta_path), message.delta.new_element)
+            path = tuple(message.metadata.delta_path)
+            self._fragments[path] = message.delta.fragment_id
+            self._add(path, message.delta.new_element)
 
     def _add(self, path: tuple[int, ...], element: Element) -> None:
         self.elements[path] = element
@@ -269,6 +302,11 @@ async def visitor(url: str, cookies: RequestsCookieJar | None = None) -> AsyncIt
             max_size=None,
         ) as socket:
             yield Visitor(url, http, socket)
+
+
+def _key(viewer: BidiComponent) -> str:
+    """The key that the app gave: it follows `$$ID-` and a hash."""
+    return viewer.id.split("-", 2)[2]
 
 
 def _path(page: AppPage) -> str:

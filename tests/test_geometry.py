@@ -52,6 +52,22 @@ def test_the_pixels_that_are_scaled_are_those_that_pillow_reads(
         assert (found and (found.top, found.bottom)) == expected
 
 
+def test_a_pixel_that_reads_one_alone_does_not_hide_what_its_neighbour_reads() -> None:
+    how = Preprocessing(height=12, width=4, interpolation="lanczos")
+    # Of 4 pixels made 12, the fifth is in the middle of one; its neighbours read up to six.
+    middle, both = (photo_pixels(Box(0, 4, 1, end), 4, 4, how) for end in (5, 6))
+    assert middle is not None and (middle.top, middle.bottom) == (1, 2)  # noqa: PT018
+    assert both is not None and (both.top, both.bottom) == (0, 4)  # noqa: PT018
+
+
+def test_the_nearest_pixel_is_that_of_pillow_where_two_are_as_near() -> None:
+    how = Preprocessing(height=15, width=1, interpolation="nearest")
+    rows = np.arange(20, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
+    nearest = picture_view(Image.fromarray(rows), how)[:, 0, 0]
+    found = [photo_pixels(Box(0, row, 1, row + 1), 20, 1, how) for row in range(15)]
+    assert [box.top for box in found if box is not None] == nearest.tolist()
+
+
 def _numbers(picture: np.ndarray, how: Preprocessing) -> np.ndarray:
     image = Image.fromarray(picture)
     image.convert = lambda _: image  # type: ignore[method-assign,assignment]

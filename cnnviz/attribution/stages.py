@@ -128,10 +128,11 @@ def _terms(
         return (), None
     maps = None
     if head.features is not None and values.features is not None:
-        maps = values.features[0]
+        path, maps = head.features, values.features[0]
         inputs = maps.mean(axis=(0, 1), dtype=np.float64)
     elif head.steps:
-        inputs = values.layers[head.steps[-1].output][0].astype(np.float64)
+        path = head.steps[-1].output
+        inputs = values.layers[path][0].astype(np.float64)
     else:
         return (), None
     kernel, biases = class_weights(network, head, len(inputs))
@@ -151,6 +152,8 @@ def _terms(
         products[list(channels)].T.astype(np.float32),
         None if maps is None else np.ascontiguousarray(maps[..., list(channels)]),
         (float(raw.min()), float(raw.max())),
+        path,
+        len(inputs),
     )
     return terms, listed
 

@@ -29,7 +29,7 @@ from cnnviz.geometry import seen_region
 from cnnviz.photos.encoding import encode_jpeg, encode_png, shrink
 from cnnviz.results import ClassActivationMap
 
-_SLIDER_SPACE = 68
+_SLIDER_SPACE = 78
 # The longest side of a photo that is sent, that below a map, what counts as tiny, and the side to
 # which the pixels of a tiny one are enlarged.
 _PHOTO_SIDE = 1000

@@ -130,6 +130,9 @@ def receptive_field(
 def cell_fields(topology: Topology, path: str) -> CellFields | None:
     """The receptive fields of all cells of a layer, where they are all of one size and distance.
 
+    Where branches were joined channel by channel, they are not: each channel has the field of its
+    own branch.
+
     They follow from the cells at the two ends of the diagonal, whose fields are cut off at one
     edge only, and are compared with that of a cell in the middle.
 
@@ -138,7 +141,7 @@ def cell_fields(topology: Topology, path: str) -> CellFields | None:
         path: of a call that gives maps.
     """
     height, width, _ = topology.nodes[path].grid or (1, 1, 1)
-    if min(height, width) < _FEWEST_CELLS:
+    if min(height, width) < _FEWEST_CELLS or not _channels_alike(topology, path):
         return None
 
     def edges(row: int, column: int) -> list[tuple[int, int]] | None:
@@ -161,6 +164,23 @@ def cell_fields(topology: Topology, path: str) -> CellFields | None:
         return None
     (top, down, tall), (left, across, wide) = vertical, horizontal
     return CellFields((top, left), (down, across), (tall, wide), (rows, columns))
+
+
+def _channels_alike(topology: Topology, path: str) -> bool:
+    """Whether no branches were joined since a layer that reads all channels."""
+    waiting = [path]
+    while waiting:
+        node = topology.nodes[waiting.pop()]
+        if node.path == topology.source:
+            continue
+        height, width, channels = node.grid or (1, 1, 1)
+        wanted = Needed(np.ones((height, width), bool), np.arange(channels) == 0)
+        reads = _read(topology, node, wanted)
+        if reads is None or node.kind == "Concatenate" or node.kind in REARRANGING:
+            return False
+        parts = zip(node.inputs, reads, strict=True)
+        waiting += [given for given, part in parts if not part.channels.all()]
+    return True
 
 
 def _line(edges: list[tuple[int, int]], cells: list[int], size: int) -> tuple[int, int, int] | None:

@@ -75,12 +75,14 @@ def _finished(
 
 
 def _spread(layers: Sequence[LayerInfo], makers: Mapping[str, str]) -> tuple[str, ...]:
-    """The finished convolutions among the layers, evenly over the depth."""
+    """The finished convolutions among the layers, evenly over the depth, and the last maps."""
     convolutions = [layer for layer in layers if layer.kernel_shape]
     count = min(_EVEN_STAGES, len(convolutions))
     step = (len(convolutions) - 1) / max(count - 1, 1)
     chosen = [convolutions[round(number * step)] for number in range(count)]
-    return tuple(dict.fromkeys(_finished(layer, layers, makers).path for layer in chosen))
+    paths = [_finished(layer, layers, makers).path for layer in chosen]
+    # The last maps: behind the last convolution branches may meet.
+    return tuple(dict.fromkeys([*paths[:-1], layers[-1].path]))
 
 
 def _largest_steps(cells: list[int]) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
 from cnnviz.results import (
+    Box,
     Explanation,
     Filters,
     LayerCall,
@@ -21,10 +22,22 @@ from cnnviz.results import (
     Prediction,
     WeightStatistics,
 )
-from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation, ValueTrace
+from cnnviz.traces import (
+    CellFields,
+    ClassTerms,
+    ListedChannels,
+    StagedExplanation,
+    TraceTerm,
+    Units,
+    ValueTrace,
+)
 
 if TYPE_CHECKING:
     from cnnviz.serving.worker_process import WorkerCall
+
+
+# Stages for which the first page has a place.
+_MOST_STAGES = 5
 
 
 def fits_together(result: Any) -> bool:
@@ -92,28 +105,52 @@ def _prediction_fits(prediction: Prediction) -> bool:
 
 def _staged_fits(staged: StagedExplanation) -> bool:
     terms = staged.terms
-    classes = [one.target for one in staged.explanation.maps]
+    maps = staged.explanation.maps
+    classes = [one.target for one in maps]
     return (
         fits_together(staged.explanation)
+        and len({one.values.shape for one in maps}) == 1
+        and len(staged.stages) <= _MOST_STAGES
         and all(
             _is_filled(stage.maps, 3)
             and stage.maps.shape[2] == len(stage.order)
             and all(0 <= channel < stage.channels for channel in stage.order)
+            and len(stage.limits) == 2
+            and (stage.fields is None or _fields_fit(stage.fields))
             for stage in staged.stages
         )
         and all(_is_filled(units.values, 1) for units in staged.units)
         and (not terms or [one.target for one in terms] == classes)
-        and all(len(one.order) == len(one.terms) for one in terms)
+        and all(map(_terms_fit, terms))
         and (staged.listed is None) == (not terms)
-        and (staged.listed is None or _listed_fit(staged.listed, terms))
+        and (staged.listed is None or _listed_fit(staged.listed, terms, staged.units))
     )
 
 
-def _listed_fit(listed: ListedChannels, terms: Sequence[ClassTerms]) -> bool:
+def _fields_fit(fields: CellFields) -> bool:
+    pairs = (fields.start, fields.step, fields.size, fields.input)
+    return all(len(pair) == 2 for pair in pairs) and min(fields.input) > 0
+
+
+def _terms_fit(terms: ClassTerms) -> bool:
+    numbers = [*terms.terms, terms.rest, terms.bias, terms.score]
+    return 0 < len(terms.order) == len(terms.terms) and bool(np.isfinite(numbers).all())
+
+
+def _listed_fit(
+    listed: ListedChannels, terms: Sequence[ClassTerms], units: Sequence[Units]
+) -> bool:
     count = len(listed.channels)
+    if listed.maps is not None:
+        fits = _is_filled(listed.maps, 3) and listed.maps.shape[2] == count
+    else:
+        fits = len(units) > 0 and len(units[-1].values) == listed.count
     return (
-        listed.products.shape == (len(terms), count)
-        and (listed.maps is None or (_is_filled(listed.maps, 3) and listed.maps.shape[2] == count))
+        fits
+        and listed.products.shape == (len(terms), count)
+        and bool(np.isfinite(listed.products).all())
+        and all(0 <= channel < listed.count for channel in listed.channels)
+        and len(listed.limits) == 2
         and all(set(one.order) <= set(listed.channels) for one in terms)
     )
 
@@ -160,16 +197,27 @@ def _calls_fit(calls: tuple[LayerCall, ...]) -> bool:
 
 
 def _trace_fits(trace: ValueTrace) -> bool:
+    shapes = {one.layer: one.shape for one in trace.inputs}
     return (
         len(trace.shape) in (1, 2, 3)
         and all(side > 0 for side in trace.shape)
-        and len(trace.field.size) == 2
-        and all(len(one.shape) == 3 for one in trace.inputs)
-        and {term.layer for term in trace.terms} <= {one.layer for one in trace.inputs}
-        and all(
-            term.inputs.shape == term.weights.shape == (len(term.rows), len(term.columns))
-            for term in trace.terms
-        )
+        and (trace.field.box is None or _lies_within(trace.field.box, *trace.field.size))
+        and all(len(shape) == 3 and min(shape) > 0 for shape in shapes.values())
+        and {term.layer for term in trace.terms} <= shapes.keys()
+        and all(_term_fits(term, shapes[term.layer][2]) for term in trace.terms)
+        and trace.others >= 0
+    )
+
+
+def _lies_within(box: Box, height: int, width: int) -> bool:
+    return 0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height
+
+
+def _term_fits(term: TraceTerm, channels: int) -> bool:
+    return (
+        _is_filled(term.inputs, 2)
+        and term.inputs.shape == term.weights.shape == (len(term.rows), len(term.columns))
+        and 0 <= term.channel < channels
     )
 
 

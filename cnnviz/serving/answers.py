@@ -225,6 +225,8 @@ def _built(value: Any, kind: Any, arrays: list[Floats]) -> Any:
             # Without axes: a number of NumPy's.
             return arrays[index][()]
         case origin, list() if origin is tuple:
+            if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+                raise AnswerError(f"The parts of a {kind} do not fit together.")
             return tuple(_built(one, arguments[0], arrays) for one in value)
         case origin, dict() if origin is dict:
             return {key: _built(one, arguments[1], arrays) for key, one in value.items()}

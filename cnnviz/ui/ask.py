@@ -26,6 +26,8 @@ from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
 
+_also_of_photos: list[Callable[[], None]] = []
+
 
 def outline(model: ModelFile, card: ModelCard | None = None) -> Outline:
     """The layers of a network, how it ends, and its card."""
@@ -118,8 +120,16 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    for answers in (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view):
+    of_photos = (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view)
+    for answers in of_photos:
         answers.clear()
+    for clear in _also_of_photos:
+        clear()
+
+
+def forget_with_photos(clear: Callable[[], None]) -> None:
+    """Has another cache that holds something of photos be cleared, too."""
+    _also_of_photos.append(clear)
 
 
 def _retried(question: Callable[[str], Answer], text: str) -> Answer:

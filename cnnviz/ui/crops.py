@@ -30,9 +30,23 @@ def apply(photo: LoadedPhoto) -> LoadedPhoto:
     return dataclasses.replace(photo, crop_at=place)
 
 
-def put(photo: LoadedPhoto, x: float, y: float) -> None:
-    """Moves the crop of a photo: shares of the free space that are left of it and above it."""
-    choices.put(_NAME, _text((x, y)), photo.key)
+def put(photo: LoadedPhoto, x: float | None, y: float | None) -> None:
+    """Moves the crop of a photo: shares of the free space that are left of it and above it.
+
+    None leaves it where it is along that axis, along which there may be no free space.
+    """
+    left, above = photo.crop_at
+    place = left if x is None else x, above if y is None else y
+    choices.put(_NAME, _text(place), photo.key)
+
+
+def leave_address() -> None:
+    """Takes the crop out of the address, before that of another photo is written into it.
+
+    The browser's Back button stops at each change of the address: none of them may give one
+    photo the crop of another.
+    """
+    choices.forget_address(_NAME)
 
 
 def _text(place: tuple[float, float]) -> str:

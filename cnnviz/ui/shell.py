@@ -12,7 +12,7 @@ from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import choices, model_banner, notices, parts, share, terms, uploaders
-from cnnviz.ui.components import topbar
+from cnnviz.ui.components import live, topbar
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
@@ -81,6 +81,9 @@ def run(page: StreamlitPage) -> None:
         with bar:
             _draw_topbar(scene, title)
         scene = model_banner.complete(scene)
+        # Who comes back to the first page, the only one without a path, finds the camera off.
+        if page.url_path:
+            live.switch_off()
         token = _scene.set(scene)
         try:
             page.run()

@@ -63,6 +63,9 @@ def test_without_a_change_of_resolution_the_layers_are_spread_over_the_depth() -
     assert stages == ("ReLU0", "ReLU100", "ReLU199", "ReLU299")
     layers, makers = blocks(16, 16)
     assert choose_stages(layers, makers, head("ReLU1")) == ("ReLU0", "ReLU1")
+    # What follows on the last convolution is not of one filter.
+    joined = [*layers, layer("Add", 16, "Add")]
+    assert choose_stages(joined, makers, head("Add")) == ("ReLU0", "Add")
 
 
 def test_maps_that_grow_again_are_no_new_stage_and_free_sizes_are_one() -> None:
@@ -73,7 +76,9 @@ def test_maps_that_grow_again_are_no_new_stage_and_free_sizes_are_one() -> None:
     assert choose_stages([layer("input", 8, "InputLayer")], {}, head("x")) == ()
 
 
-@pytest.mark.parametrize("name", ["flat", "nested_functional", "one_sigmoid", "channels_first"])
+@pytest.mark.parametrize(
+    "name", ["flat", "nested_functional", "one_sigmoid", "skip_connections", "channels_first"]
+)
 def test_the_terms_of_each_class_add_up_to_its_logit(
     tiny: Tiny, photo: np.ndarray, name: str
 ) -> None:
@@ -87,6 +92,8 @@ def test_the_terms_of_each_class_add_up_to_its_logit(
         assert list(np.abs(terms.terms)) == sorted(np.abs(terms.terms), reverse=True)
         assert len(terms.terms) == len(terms.order) <= TERMS
     listed = staged.listed
+    features = passes.facts(network).head.features
+    assert (listed.path, listed.count) == (features, network.model.layers[-1].kernel.shape[0])
     for number, terms in enumerate(staged.terms):
         by_channel = dict(zip(listed.channels, listed.products[number], strict=True))
         assert [by_channel[k] for k in terms.order] == pytest.approx(terms.terms, abs=1e-6)
@@ -98,7 +105,10 @@ def test_the_terms_of_each_class_add_up_to_its_logit(
 def test_fields_of_a_stage_are_those_of_its_cells(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("nested_functional")
     topology = passes.facts(network).topology
-    for stage in explain_stages(network, photo).stages:
+    stages = explain_stages(network, photo).stages
+    # The channels of the last layer are those of branches, of which each sees something else.
+    assert stages[-1].fields is None
+    for stage in stages[:-1]:
         fields, (height, width) = stage.fields, stage.maps.shape[:2]
         for row in range(height):
             pixels, _ = receptive_field(topology, stage.path, row, width // 2, None)

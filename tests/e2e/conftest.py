@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import wait_until
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
@@ -211,6 +212,33 @@ class Tab:
         box = self.select(label)
         return box.locator("input").input_value() or box.locator("[value]").first.inner_text()
 
+    def walk(self, part: str) -> Locator:
+        """A part of the walk, on the first page."""
+        return self.page.locator(f".walk {part}").first
+
+    @property
+    def answer(self) -> str:
+        """The walk's class and its probability."""
+        return " ".join(self.walk(".answer .headline").inner_text().split())
+
+    def picture(self, of: str) -> np.ndarray:
+        """The painted pixels (h, w, 3) of the walk's photo, or of its map of a class."""
+        canvas = {"photo": ".photo .picture canvas", "map": ".evidence .map canvas"}[of]
+        return pixels(self.walk(canvas).screenshot()).astype(int)
+
+    def shows(self, photo: bytes) -> bool:
+        """Whether the walk soon shows that photo, in the middle of which are no brackets."""
+        expected = Image.open(io.BytesIO(photo)).convert("RGB")
+
+        def is_shown() -> bool:
+            shown = self.picture("photo")
+            height, width, _ = shown.shape
+            middle = slice(height // 4, -height // 4), slice(width // 4, -width // 4)
+            scaled = np.asarray(expected.resize((width, height)), int)
+            return bool(np.abs(shown - scaled)[middle].mean() < 12)
+
+        return wait_until(is_shown, 10)
+
     def chart(self, key: str) -> Locator:
         """The chart of that key."""
         return self.page.locator(f"{_class_of(key)} .js-plotly-plot")
@@ -218,12 +246,12 @@ class Tab:
     def pixels(self, key: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of the photo in a chart, without what is around it."""
         picture = self.chart(key).locator(".layer-below .imagelayer image, image").first
-        return np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+        return pixels(picture.screenshot())
 
     def painted(self, key: str) -> np.ndarray:
         """The painted pixels (h, w, 3) of a whole chart, or of a viewer's tiles."""
         shown = self.chart(key).or_(self.grid(key)).first
-        return np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("RGB"))
+        return pixels(shown.screenshot())
 
     def point(self, key: str, x: float, y: float) -> tuple[float, float]:
         """The position on the screen of a point of a chart's axes; scrolls there."""
@@ -285,6 +313,11 @@ class Tab:
     def title(self, key: str) -> str:
         """A chart's title."""
         return self.chart(key).locator(".gtitle").text_content() or ""
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """The pixels (h, w, 3) of a picture's file."""
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
 def _class_of(key: str) -> str:

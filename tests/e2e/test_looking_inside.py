@@ -12,39 +12,25 @@ import pytest
 from helpers import wait_until
 from PIL import Image
 
-from scripts.browse import Server
+from cnnviz.photos.samples import samples
+from scripts.browse import Server, settle
 from tests.e2e.conftest import Tab
 
+# What Plotly has drawn is as clear as glass, and what was there before shows again.
+_WITHOUT_PLOTLY = """
+.js-plotly-plot {opacity: 0}
+[class*=st-key]::before, [class*=st-key]::after {
+  visibility: visible !important;
+  transition: none !important;
+}
+"""
 IMAGENET = "model=imagenet_efficientnet_lite0"
 
 
-@pytest.mark.parametrize(
-    ("address", "charts"),
-    [
-        ("/", ["photo", "overlay", "scores"]),
-        ("/network", ["maps"]),
-        ("/filters", ["all filters", "one filter"]),
-        ("/activations", ["activations 0", "activations 3", "channel:stem_act"]),
-        ("/class_activation_map", ["overlay", "map alone", "side by side"]),
-    ],
-)
-def test_every_page_paints_its_figures(tab: Any, address: str, charts: list[str]) -> None:
-    tab.open(address)
-    for key in charts:
-        painted = tab.painted(key)
-        # Not one colour, and not a few letters on one colour.
-        assert painted.std() > 10, key
-        assert len(np.unique(painted.reshape(-1, 3), axis=0)) > 50, key
-
-
-@pytest.mark.parametrize(
-    ("page", "kind"),
-    [("activations?layer=stem_act&", "stMultiSelect"), ("filters?", "stSelectbox")],
-)
-def test_a_click_on_an_option_counts_while_the_list_scrolls(tab: Any, page: str, kind: str) -> None:
-    tab.open(f"/{page}{IMAGENET}")
+def choose_while_it_scrolls(tab: Any, kind: str, number: int) -> str:
+    """Clicks on an option of a list of layers that scrolls, and returns the layer's path."""
     tab.page.get_by_test_id(kind).filter(has_text="Layer").last.locator("input").click()
-    option = tab.page.get_by_role("option", selected=False).nth(4)
+    option = tab.page.get_by_role("option", selected=False).nth(number)
     layer = option.inner_text().partition(" ")[0]
     option.hover()
     with tab.run():
@@ -58,54 +44,30 @@ def test_a_click_on_an_option_counts_while_the_list_scrolls(tab: Any, page: str,
         )
         tab.page.mouse.up()
     assert f"layer={layer}" in tab.page.url
-
-
-def test_full_screen_and_escape_leave_a_figure_as_it_was(tab: Any) -> None:
-    """Pictures, whose cells are square, would stay small: they have no such button."""
-    lengths = "chart => ['xaxis', 'yaxis'].map(axis => chart._fullLayout[axis]._length)"
-    tab.open(f"/?{IMAGENET}")
-    for key in ("photo", "overlay"):
-        tab.chart(key).hover()
-        assert not tab.chart(key).locator("[data-title=Fullscreen]").is_visible()
-    bars = tab.chart("scores")
-    before = bars.evaluate(lengths)
-    bars.hover()
-    bars.locator("[data-title=Fullscreen]").click()
-    tab.page.wait_for_function("window.document.querySelector('[data-title=\"Close fullscreen\"]')")
-    tab.page.keyboard.press("Escape")
-    bars.locator("[data-title=Fullscreen]").wait_for(state="attached")
-    assert wait_until(lambda: bars.evaluate(lengths) == before, 10), bars.evaluate(lengths)
+    return layer
 
 
 # --- Filters ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("across", "down"), [(0.42, 0.42), (-0.42, -0.42)])
-def test_a_click_near_a_filters_corner_opens_it(tab: Any, across: float, down: float) -> None:
-    tab.open(f"/filters?{IMAGENET}").click_tile("all filters", 13, across, down)
-    assert tab.page.url.endswith("filter=13")
-    assert tab.chosen("Filter") == "#13"
-    assert tab.title("one filter").startswith("Filter 13")
-
-
-def test_clicks_and_choices_one_after_another_move_the_outline(tab: Any) -> None:
-    tab.open(f"/filters?{IMAGENET}")
-    for number in (3, 17, 3):
-        tab.click_tile("all filters", number)
+def test_a_filter_is_opened_by_mouse_keyboard_and_name(tab: Any) -> None:
+    grid = tab.open(f"/filters?{IMAGENET}&filter=1").grid("all filters")
+    assert grid.get_attribute("aria-label") == "32 filters of stem_conv, in colour"
+    # Near its corners, too.
+    for number, across, down in ((13, 0.42, 0.42), (17, -0.42, -0.42), (13, 0, 0)):
+        tab.click_tile("all filters", number, across, down)
+        assert tab.page.url.endswith(f"filter={number}")
         assert tab.chosen("Filter") == f"#{number}"
+        assert tab.title("one filter").startswith(f"Filter {number}")
         assert outlined(tab) == number
     # One that is chosen by name, then another tile.
     assert tab.choose("Filter", "#20").title("one filter").startswith("Filter 20")
     assert outlined(tab) == 20
-    assert tab.click_tile("all filters", 9).chosen("Filter") == "#9"
-
-
-def test_the_keyboard_opens_a_filter(tab: Any) -> None:
-    grid = tab.open(f"/filters?{IMAGENET}&filter=1").grid("all filters")
-    assert grid.get_attribute("aria-label") == "32 filters of stem_conv, in colour"
+    assert tab.click_tile("all filters", 1).chosen("Filter") == "#1"
     grid.focus()
+    tab.page.keyboard.press("Home")
     columns = int(grid.get_attribute("aria-colcount"))
-    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
         tab.page.keyboard.press(key)
     cell = grid.get_by_role("gridcell")
     assert cell.inner_text().startswith(f"Filter {columns + 2}")
@@ -116,6 +78,8 @@ def test_the_keyboard_opens_a_filter(tab: Any) -> None:
     assert cell.get_attribute("aria-selected") == "true"
     tab.page.keyboard.press("Home")
     assert cell.inner_text().startswith("Filter 0")
+    layer = choose_while_it_scrolls(tab, "stSelectbox", 1)
+    assert tab.grid("all filters").get_attribute("aria-label").startswith(f"16 filters of {layer}")
 
 
 def test_a_tap_opens_a_filter_and_a_swipe_scrolls(
@@ -163,13 +127,6 @@ def test_the_weights_that_are_downloaded_are_those_under_the_mouse(tab: Any) -> 
     assert value == pytest.approx(kernels[1, 1, 1, 7], rel=5e-3)
 
 
-def test_another_layer_repaints_the_grid(tab: Any) -> None:
-    tab.open(f"/filters?{IMAGENET}")
-    tab.choose("Layer", "block1a_dwconv")
-    assert tab.grid("all filters").get_attribute("aria-label").endswith("block1a_dwconv")
-    assert "layer=block1a_dwconv" in tab.page.url
-
-
 # --- Activations ------------------------------------------------------------------------------
 
 
@@ -200,13 +157,15 @@ def test_a_click_on_a_channel_opens_it_and_the_mouse_reads_its_values(tab: Any) 
 
 def test_another_layer_repaints_the_channels(tab: Any) -> None:
     tab.open(f"/activations?{IMAGENET}&layer=stem_act")
+    choose_while_it_scrolls(tab, "stMultiSelect", 4)
     tab.page.get_by_test_id("stMultiSelect").locator("input").fill("top_act")
     with tab.run():
         tab.page.get_by_role("option").filter(has_text="top_act").first.click()
-    assert tab.painted("activations 1").std() > 10
+    # Beside the two that were there.
+    assert tab.painted("activations 2").std() > 10
     assert tab.grid("activations 0").count() == 1
     tab.choose("Channels shown", "all 1,280 of top_act")
-    grid = tab.grid("activations 1")
+    grid = tab.grid("activations 2")
     assert "1280 channels" in grid.get_attribute("aria-label")
     # The first of them are large enough to be told apart; all are shown on demand, or larger.
     rows, columns = (int(grid.get_attribute(f"aria-{one}count")) for one in ("row", "col"))
@@ -221,19 +180,21 @@ def test_another_layer_repaints_the_channels(tab: Any) -> None:
 # --- Network ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("button", "page", "widget"),
-    [("Its filters", "Filters", "Layer"), ("Its activations", "Activations", None)],
-)
-def test_a_click_on_a_layer_leads_to_it(
-    tab: Any, button: str, page: str, widget: str | None
-) -> None:
+def test_a_click_on_a_layer_leads_to_it(tab: Any) -> None:
     tab.open(f"/network?{IMAGENET}")
+    table = tab.page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    # The box before the fourth row, under the header.
+    with tab.run():
+        tab.page.mouse.click(box["x"] + 18, box["y"] + 35 * 4.5)
+    assert tab.chosen("Layer").startswith("stem_bn")
     tile = tab.page.get_by_role("button", name="block3a_dwconv, DepthwiseConv2D")
     with tab.run():
         tile.click()
     assert tile.get_attribute("aria-pressed") == "true"
     assert tab.chosen("Layer").startswith("block3a_dwconv")
+    assert "3,600 parameters" in tab.page.get_by_test_id("stMain").inner_text()
     # The next layers by keyboard, and back.
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft"):
         tab.page.keyboard.press(key)
@@ -242,25 +203,16 @@ def test_a_click_on_a_layer_leads_to_it(
     assert "layer=block3a_dwconv" in tab.page.url
     card = tab.page.locator(".st-key-maps [role=grid]").bounding_box()
     assert card["y"] + card["height"] < 1000
-    with tab.run():
-        tab.page.get_by_role("button", name=button).click()
-    tab.page.wait_for_function("title => document.title === title", arg=page)
-    tab.settled()
-    assert "layer=block3a_dwconv" in tab.page.url
-    if widget:
-        assert tab.chosen(widget).startswith("block3a_dwconv")
-
-
-def test_a_click_on_a_row_of_the_table_chooses_the_layer(tab: Any) -> None:
-    tab.open(f"/network?{IMAGENET}&layer=top_conv")
-    table = tab.page.get_by_test_id("stDataFrame").first
-    table.scroll_into_view_if_needed()
-    box = table.bounding_box()
-    # The box before the third row, under the header.
-    with tab.run():
-        tab.page.mouse.click(box["x"] + 18, box["y"] + 35 * 3.5)
-    assert tab.chosen("Layer").startswith("stem_conv")
-    assert "864 parameters" in tab.page.get_by_test_id("stMain").inner_text()
+    for page in ("Activations", "Filters"):
+        with tab.run():
+            tab.page.get_by_role("button", name=f"Its {page.lower()}").click()
+        tab.page.wait_for_function("title => document.title === title", arg=page)
+        tab.settled()
+        assert "layer=block3a_dwconv" in tab.page.url
+        if page == "Activations":
+            tab.turn_to("Network")
+            assert tab.chosen("Layer").startswith("block3a_dwconv")
+    assert tab.chosen("Layer").startswith("block3a_dwconv")
 
 
 # --- Class activation map ---------------------------------------------------------------------
@@ -273,10 +225,14 @@ def test_the_map_that_is_downloaded_is_the_one_under_the_mouse(tab: Any) -> None
         tab.page.get_by_role("button", name="Raw map (.npy)").click()
     values = np.load(download.value.path())
     assert values.shape == (7, 7)
+    # The crop of Chelsea (451 × 300): 0.875 of the middle square, 7 × 7 cells.
+    side = 0.875 * 300
+    left, top = (451 - side) / 2, (300 - side) / 2
     for row, column in ((0, 0), (3, 1), (6, 5)):
-        position = f"row {row}, column {column}"
-        text = tab.hover("map alone", column, row, says=position)
-        assert number_in(text) == pytest.approx(values[row, column], rel=1e-3)
+        x, y = left + (column + 0.5) * side / 7, top + (row + 0.5) * side / 7
+        for chart, place in (("map alone", (column, row)), ("overlay", (x, y))):
+            text = tab.hover(chart, *place, says=f"row {row}, column {column}")
+            assert number_in(text) == pytest.approx(values[row, column], rel=1e-3)
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Overlay (.png)").click()
     assert download.value.suggested_filename.endswith(".png")
@@ -284,16 +240,37 @@ def test_the_map_that_is_downloaded_is_the_one_under_the_mouse(tab: Any) -> None
         assert picture.size == (451, 300)
 
 
-def test_the_overlay_has_the_raw_value_under_the_mouse_where_the_network_looked(tab: Any) -> None:
+def test_the_overlay_is_there_before_plotly_and_its_opacity_needs_no_server(tab: Any) -> None:
     tab.open(f"/class_activation_map?{IMAGENET}&sample=chelsea")
-    values = tab.chart("map alone").evaluate("gd => gd.calcdata[0][0].z.map(row => [...row])")
-    # The crop of Chelsea (451 × 300): 0.875 of the middle square, 7 × 7 cells.
-    side = 0.875 * 300
-    left, top = (451 - side) / 2, (300 - side) / 2
-    for row, column in ((0, 0), (3, 1), (6, 6)):
-        x, y = left + (column + 0.5) * side / 7, top + (row + 0.5) * side / 7
-        text = tab.hover("overlay", x, y, says=f"row {row}, column {column}")
-        assert number_in(text) == pytest.approx(values[row][column], rel=1e-3)
+    for width in (420, 1400):
+        tab.page.set_viewport_size({"width": width, "height": 1000})
+        settle(tab.page)
+        expected = tab.pixels("overlay").astype(int)
+        tab.page.add_style_tag(content=_WITHOUT_PLOTLY)
+        actual = tab.pixels("overlay")
+        tab.page.evaluate("document.head.lastElementChild.remove()")
+        # Plotly's is smaller by a fraction of a pixel, and has a line around what the network saw.
+        assert np.abs(actual - expected).mean() < 6, width
+    tab.chart("overlay").hover()
+    # Full screen would leave a picture, whose cells are square, small.
+    assert not tab.chart("overlay").locator("[data-title=Fullscreen]").is_visible()
+    chelsea = next(one.path for one in samples() if one.name == "chelsea")
+    size = expected.shape[1::-1]
+    grey = np.asarray(Image.open(chelsea).convert("L").resize(size), int)[..., None]
+    strengths = []
+    sent = tab.sent
+    assert sent > 0
+    for share in (0.0, 0.5, 1.0):
+        rail = tab.chart("overlay").locator(".slider-rail-touch-rect")
+        box = rail.bounding_box()
+        tab.page.mouse.click(box["x"] + 8 + share * (box["width"] - 16), box["y"] + 12)
+        label = f"Opacity: {share:.0%}".replace("%", " %")
+        tab.chart("overlay").get_by_text(label).wait_for()
+        strengths.append(np.abs(tab.pixels("overlay") - grey).mean())
+    assert tab.sent == sent
+    assert strengths[0] < 6
+    assert strengths[1] > strengths[0] + 5
+    assert strengths[2] > strengths[1] + 5
 
 
 def test_another_class_and_method_repaint_the_map(tab: Any) -> None:

@@ -1,4 +1,4 @@
-"""Choices: restored by a link, a reload and after the death of a worker; in any window."""
+"""Choices: restored by a link, a reload, the way back, and after the death of a worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 from scripts.process_list import running
 
-PAGES = ("", "network", "filters", "activations", "class_activation_map")
-
 
 def test_a_reload_and_a_link_restore_the_choices(tab: Any, context: Any) -> None:
-    tab.open().turn_to("Class activation map")
-    tab.choose("Network", "ImageNet").choose("Sample picture", "A cup of espresso")
+    tab.open("/class_activation_map").choose("Network", "ImageNet").choose(
+        "Sample picture", "A cup of espresso"
+    )
     tab.choose_class("coffee mug").choose("Method", "Grad-CAM").choose("Layer", "block4c_add")
     expected = {
         "Network": "ImageNet",
@@ -40,18 +39,14 @@ def assert_choices(tab: Any, expected: dict[str, str], titles: tuple[str, str]) 
     assert (tab.title("overlay"), tab.title("map alone")) == titles
 
 
-def test_the_way_back_through_the_pages(tab: Any) -> None:
-    tab.open().turn_to("Filters").choose("Layer", "block1a_dwconv")
-    tab.turn_to("Network")
-    tab.page.go_back()
-    tab.page.wait_for_function("() => document.title === 'Filters'")
-    assert tab.settled().chosen("Layer").startswith("block1a_dwconv")
-
-
-def test_an_unknown_layer_in_a_link_is_reported(tab: Any) -> None:
+def test_an_unknown_layer_is_reported_and_the_way_back_has_the_chosen_one(tab: Any) -> None:
     tab.open("/filters?layer=nowhere")
     tab.page.get_by_test_id("stToast").filter(has_text="nowhere").wait_for()
     assert tab.chosen("Layer").startswith("stem_conv")
+    tab.choose("Layer", "block1a_dwconv").turn_to("Network")
+    tab.page.go_back()
+    tab.page.wait_for_function("() => document.title === 'Filters'")
+    assert tab.settled().chosen("Layer").startswith("block1a_dwconv")
 
 
 def test_a_killed_worker_costs_neither_photo_nor_choices(
@@ -85,19 +80,3 @@ def workers_of(parent: int) -> list[int]:
     ]
     assert workers
     return workers
-
-
-def test_a_narrow_window_scrolls_down_only(new_tab: Any, server: Any) -> None:
-    tab = new_tab(server)
-    tab.page.set_viewport_size({"width": 420, "height": 800})
-    for page in PAGES:
-        tab.open(f"/{page}")
-        for part in ("documentElement", "querySelector('[data-testid=\"stMain\"]')"):
-            widths = f"[document.{part}.scrollWidth, document.{part}.clientWidth]"
-            content, visible = tab.page.evaluate(widths)
-            assert content <= visible, (page, part)
-        for chart in tab.page.locator(".js-plotly-plot").all():
-            box = chart.bounding_box()
-            assert box["x"] >= 0, page
-            assert box["x"] + box["width"] <= 420, page
-    assert tab.errors == []

@@ -22,10 +22,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from cnnviz.photos.encoding import encode_png
-from scripts.browse import Server, running_app, settle
+from scripts.browse import Server, running_app
 from scripts.visitor import visitor
 from tests.e2e.in_a_thread import run
-from tests.e2e.test_first_open import PAGES
 
 
 def lets_in(url: str, host: str, origin: str | None = None) -> bool:
@@ -201,25 +200,6 @@ def test_plain_requests_need_a_known_host_too(
     assert answer.status_code == status
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-
-
-def test_no_page_violates_the_content_policy(tab: Any) -> None:
-    tab.page.add_init_script(
-        "window.violations = []; document.addEventListener('securitypolicyviolation', event => "
-        "window.violations.push(`${event.violatedDirective} ${event.blockedURI}`))"
-    )
-    for page, (_, heading) in PAGES.items():
-        tab.page.goto(f"{tab.url}/{page}")
-        tab.page.get_by_role("heading", name=heading).wait_for()
-        tab.page.get_by_text("Your photo").first.wait_for()
-        settle(tab.page)
-        # Streamlit's long integers try to use WebAssembly, and go on without it.
-        assert set(tab.page.evaluate("violations")) <= {"script-src wasm-eval"}, page
-    # The policy is in force.
-    tab.page.evaluate("violations.length = 0; new Image().src = 'https://evil.example/x.png'")
-    tab.page.wait_for_function("violations.length > 0")
-    assert tab.page.evaluate("violations") == ["img-src https://evil.example/x.png"]
-    tab.errors.clear()
 
 
 def test_garbage_closes_a_websocket_politely_and_leaves_no_traceback(small_server: Server) -> None:

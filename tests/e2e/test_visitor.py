@@ -9,6 +9,7 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from benchmarks.cameras import frames, header
 from scripts.visitor import visitor
 from tests.e2e.in_a_thread import run
 
@@ -38,6 +39,26 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             await person.turn_to("class_activation_map")
             assert json.loads(person.charts["map alone"])["data"]
             assert person.problems + other.problems == []
+
+    run(visit())
+
+
+def test_a_visitor_s_camera_is_answered(server: Any) -> None:
+    async def visit() -> None:
+        async with visitor(server.url) as person:
+            await person.open(MODEL)
+            walk = header(person.viewers["walk"])["id"]
+            await person.report("walk", {"scene": walk, "action": "live"})
+            for number, picture in enumerate(frames(7)[:2], start=1):
+                event = {"action": "frame", "number": number, "picture": picture}
+                await person.report("live camera", event)
+                answer = header(person.viewers["live camera"])["answer"]
+                assert (answer["number"], answer["problem"]) == (number, "")
+                assert answer["classes"][0][0] == answer["target"]
+            await person.report("live camera", {"action": "stop"})
+            assert "walk" in person.viewers
+            assert "live camera" not in person.viewers
+            assert person.problems == []
 
     run(visit())
 

@@ -120,6 +120,9 @@ class Visit:
         """All texts of the page and its sidebar, as Markdown."""
         texts = [one.value for kind in _TEXTS for one in self.app.get(kind)]
         texts += [one.value for one in self.app.toast]
+        # The leads, in which terms are marked.
+        bodies = [one.proto.body for one in self.app.get("html")]
+        texts += [re.sub("<[^>]+>", "", body) for body in bodies if "<style>" not in body]
         texts += [f"{one.label}: {one.value}" for one in self.app.metric]
         return "\n".join(texts)
 

@@ -36,6 +36,7 @@ def test_a_frame_and_a_picture_that_is_taken() -> None:
         {"number": "1"},
         {"picture": 1},
         {"picture": "no base64!"},
+        {"picture": "é"},
         {"picture": "A" * 3_000_004},
         {"target": 7},
     ],
@@ -58,5 +59,15 @@ def test_the_answer_to_a_frame_is_that_of_the_library(visit: Any) -> None:
     assert [name for name, _ in answer.classes] == list(expected.prediction.labels)
     # Of 64 × 48 the square in the middle.
     assert answer.seen == pytest.approx((0.125, 0, 0.75, 1))
+    # A class of the network before, which the browser still names.
+    assert explain_frame(scene, LiveEvent("frame", 6, FRAME, "tench")).problem == ""
     broken = explain_frame(scene, LiveEvent("frame", 6, b"no picture"))
     assert "cannot be read as a photo" in broken.problem
+
+
+def test_who_comes_back_to_the_page_finds_the_camera_off(visit: Any) -> None:
+    seen = visit()
+    seen.app.session_state["camera is on"] = True
+    assert "walk" not in [one.key for one in seen.run().app.get("bidi_component")]
+    seen.turn_to("network").turn_to("explore").fine()
+    assert "walk" in [one.key for one in seen.app.get("bidi_component")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import math
 import random
 import struct
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from cnnviz.errors import (
     StorageError,
     WorkerError,
 )
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, Prediction
+from cnnviz.results import Box, ClassActivationMap, Explanation, Filters, Outline, Prediction
 from cnnviz.serving import answers
 from cnnviz.serving.answer_checks import answers_question
 from cnnviz.serving.answers import (
@@ -40,7 +41,7 @@ from cnnviz.serving.answers import (
 )
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.worker_process import WorkerCall
-from cnnviz.traces import StagedExplanation, ValueTrace
+from cnnviz.traces import StagedExplanation, Units, ValueTrace
 
 
 def reader(data: bytes) -> Callable[[memoryview], None]:
@@ -287,16 +288,45 @@ def test_stages_have_maps_of_channels_that_there_are(tiny: Any, photo: np.ndarra
     good = cnnviz.explain_stages(tiny("flat"), photo)
     assert not refused(good, StagedExplanation)
     stage, *others = good.stages
+    first, *later = good.explanation.maps
+    assert stage.fields is not None
+    for changed_stage in (
+        {"maps": stage.maps[..., :1]},
+        {"maps": stage.maps[:0]},
+        {"channels": 1},
+        {"limits": (0.0,)},
+        {"fields": replace(stage.fields, input=(0, 8))},
+        {"fields": replace(stage.fields, step=(1,))},
+    ):
+        changed_stages = (replace(stage, **changed_stage), *others)
+        assert refused(replace(good, stages=changed_stages), StagedExplanation), changed_stage
+    listed, terms = good.listed, good.terms[0]
+    assert listed is not None
     for changes in (
-        {"stages": (replace(stage, maps=stage.maps[..., :1]), *others)},
-        {"stages": (replace(stage, maps=stage.maps[:0]), *others)},
-        {"stages": (replace(stage, channels=1), *others)},
-        {"units": (np.zeros((2, 2), np.float32),)},
+        {"stages": (stage,) * 6},
+        {"units": (Units("dense", np.zeros((2, 2), np.float32)),)},
+        {"listed": replace(listed, channels=listed.channels[1:])},
+        {"listed": replace(listed, products=listed.products[:-1])},
+        {"listed": replace(listed, limits=())},
         {"terms": good.terms[1:]},
         {"terms": (replace(good.terms[0], order=()), *good.terms[1:])},
+        {"terms": (replace(terms, order=(), terms=()), *good.terms[1:])},
+        {"terms": (replace(terms, rest=math.nan), *good.terms[1:])},
+        {"terms": (replace(terms, terms=(math.inf, *terms.terms[1:])), *good.terms[1:])},
         {"explanation": replace(good.explanation, maps=())},
+        {
+            "explanation": replace(
+                good.explanation, maps=(replace(first, values=first.values[1:]), *later)
+            )
+        },
+        {"listed": None},
+        {"listed": replace(listed, maps=None)},
+        {"listed": replace(listed, count=1)},
+        {"listed": replace(listed, products=listed.products[:, 1:])},
+        {"listed": replace(listed, products=listed.products * math.nan)},
+        {"listed": replace(listed, channels=(*listed.channels[:-1], 1 << 40))},
     ):
-        assert refused(replace(good, **changes), StagedExplanation), changes.keys()
+        assert refused(replace(good, **changes), StagedExplanation), changes
     question = WorkerCall("explain_stages", ModelFile("m.keras", 0, 0, 0), args=(None, ("a",)))
     assert not answers_question(question, good)
 
@@ -377,8 +407,16 @@ def test_a_trace_has_patches_of_its_cells(tiny: Any, photo: np.ndarray) -> None:
     assert replace(read, terms=()) == replace(good, terms=())
     for one, other in zip(read.terms, good.terms, strict=True):
         np.testing.assert_array_equal(one.inputs, other.inputs)
-    term = good.terms[0]
+    term, field = good.terms[0], good.field
+    nothing = np.zeros((0, 3), np.float32)
     for changes in (
+        {"field": replace(field, box=Box(0, 0, 1 << 40, 3))},
+        {"field": replace(field, box=Box(3, 0, 3, 3))},
+        {"field": replace(field, box=Box(-1, 0, 3, 3))},
+        {"inputs": (replace(good.inputs[0], shape=(0, 6, 4)),)},
+        {"terms": (replace(term, channel=4),)},
+        {"others": -12},
+        {"terms": (replace(term, rows=(), inputs=nothing, weights=nothing),)},
         {"shape": ()},
         {"shape": (6, 0, 5)},
         {"inputs": ()},

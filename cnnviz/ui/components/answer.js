@@ -6,7 +6,8 @@ import { bounded } from "./pixels.js";
 
 const FADE = 120; // milliseconds
 const PRESENTED = { size: 148 / 76, headline: 162, chips: 130 }; // times the size of a class; pixels
-const HEADLINE = 76; // pixels of its height
+const [OPENED, OPENED_HEIGHT] = [0.5, 48]; // beside something that was opened
+const HEADLINE = 88; // pixels of its height, at most
 const SIZES = [76, 68, 60, 52, 46]; // pixels of a class beside its probability
 const LONG = [37, 33, 29, 25, 21]; // before it, on two lines
 const CHIPS = 86; // pixels of chips on two lines; where there are more they are rows of a list
@@ -60,9 +61,9 @@ export class Answer {
 
   say() {
     const { chosen, scene, answered } = this.view;
-    const { label, share, caption } = scene.classes[chosen];
+    const { label, answer, caption } = scene.classes[chosen];
     this.label.textContent = answered ? label : "?";
-    this.share.textContent = answered ? share : "";
+    this.share.textContent = answered ? answer : "";
     write(this.short, [[answered ? `Evidence for ${label}` : "Evidence", "strong"]]);
     write(this.caption, answered ? caption : []);
     for (const box of [this.box, this.evidence]) box.classList.toggle("veiled", !answered);
@@ -95,11 +96,12 @@ export class Answer {
   // below stays where it is.
   fit() {
     const { headline, view } = this;
-    const fitted = [this.label.textContent, this.share.textContent, this.width, view.form, view.scale].join("|");
+    const small = view.opened.message ? OPENED : 1;
+    const fitted = [this.label.textContent, this.share.textContent, this.width, view.form, view.scale, small].join("|");
     if (!this.width || fitted === this.fitted) return;
     this.fitted = fitted;
     const present = view.form === "present";
-    const [scale, height] = present ? [PRESENTED.size * view.scale, PRESENTED.headline * view.scale] : [1, HEADLINE];
+    const [scale, height] = present ? [PRESENTED.size * view.scale, PRESENTED.headline * view.scale] : [small, small < 1 ? OPENED_HEIGHT : HEADLINE];
     const width = () => (present ? headline.clientWidth : this.width);
     for (const [long, sizes] of [
       [false, SIZES],

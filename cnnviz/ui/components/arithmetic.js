@@ -7,6 +7,7 @@ import { list, ranked } from "./ranked.js";
 
 const MAP = 118; // pixels of the input map
 const TALLEST = 300; // of a patch without weights
+const MOST_CELLS = 400; // of a patch that is drawn cell by cell
 
 export function arithmetic(view) {
   const { content, body } = view;
@@ -29,6 +30,11 @@ function spelledOut(view) {
   const [term] = content.terms;
   const whole = term.rows.length === term.size[0] && term.columns.length === term.size[1];
   const stage = element("div", "f-calculation", body);
+  if (whole && content.form === "pool" && term.rows.length * term.columns.length > MOST_CELLS) {
+    wholeMap(view, stage, term);
+    results(view, element("div", "f-below", body));
+    return;
+  }
   const input = term.map && !whole ? inputMap(view, stage, term, content.heading) : null;
   const grids = patches(view, stage, term, whole ? content.heading : "Patch");
   const below = element("div", "f-below", body);
@@ -56,6 +62,16 @@ function spelledOut(view) {
     grids.size(edge);
     lines?.(under ? "up" : "right");
   });
+}
+
+// All cells of a channel that is pooled, as one map.
+function wholeMap(view, parent, term) {
+  const figure = element("div", "f-figure f-whole", parent);
+  element("div", "f-caption f-strong", figure, { text: view.content.heading });
+  const { layer: name, channel, limits, colours, map } = term;
+  const event = { action: "cell", name, channel };
+  const title = `${view.content.heading}, ${term.name}`;
+  cellMap(figure, { title, values: map, limits, colours, unit: "activation", selected: null, event }, view);
 }
 
 // --- What follows ---------------------------------------------------------------------------------

@@ -6,6 +6,13 @@ import { placeOf, tileAt } from "./layout.js";
 
 let spoken = 0;
 
+// A click has whole pixels, and cells may be as small: where it began is what the mouse reads.
+export function precise(click, pressed) {
+  const same = pressed?.pointerType === click.pointerType;
+  const near = same && Math.max(Math.abs(pressed.clientX - click.clientX), Math.abs(pressed.clientY - click.clientY)) <= 1;
+  return near ? pressed : click;
+}
+
 export class CellGrid {
   // `sentence` of a cell; `open` and `hover` get a cell's number, or -1, and where in it the
   // pointer is: shares across and down, undefined from the keyboard, and its type.
@@ -17,8 +24,11 @@ export class CellGrid {
     const { element: grid } = this;
     grid.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.point(event));
     grid.addEventListener("pointerleave", () => this.leave());
+    grid.addEventListener("pointerdown", (event) => {
+      this.pressed = event;
+    });
     grid.addEventListener("click", (event) => {
-      const hit = this.at(event);
+      const hit = this.at(precise(event, this.pressed));
       if (hit) this.choose(hit.index, hit);
     });
     grid.addEventListener("keydown", (event) => this.key(event));

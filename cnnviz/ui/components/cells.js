@@ -1,5 +1,6 @@
 // Numbers as coloured cells, maps of cells that can be clicked, and bars.
 
+import { precise } from "./cell_grid.js";
 import { element, number } from "./elements.js";
 import { atlasOf, bounded } from "./pixels.js";
 
@@ -91,7 +92,7 @@ function fitting(texts, edge, grid) {
   ]) {
     context.font = `600 ${font}px ${family}`;
     const widest = Math.max(...tried.map((text) => context.measureText(text).width));
-    if (widest <= edge - 3) return [tried, font];
+    if (widest <= edge - 2) return [tried, font];
   }
   return [null, 14];
 }
@@ -161,7 +162,11 @@ export function cellMap(parent, spec, view) {
   };
   grid.addEventListener("pointermove", (event) => event.pointerType === "mouse" && tell(under(event)));
   grid.addEventListener("pointerleave", () => tell(spec.selected));
-  grid.addEventListener("click", (event) => open(under(event)));
+  let pressed = null;
+  grid.addEventListener("pointerdown", (event) => {
+    pressed = event;
+  });
+  grid.addEventListener("click", (event) => open(under(precise(event, pressed))));
   grid.addEventListener("keydown", (event) => {
     const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
     if (event.key === "Enter" || event.key === " ") open(at);

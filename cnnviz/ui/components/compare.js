@@ -44,7 +44,7 @@ export class Compare {
     for (const [at, { label, share, map }] of this.sides.entries()) {
       const one = classes[view.compared[at]];
       label.textContent = one.label;
-      share.textContent = one.share;
+      share.textContent = one.answer;
       map.put(place);
     }
     this.paint();
@@ -64,8 +64,8 @@ export class Compare {
     const { numbers, maps, unit } = terms;
     const names = this.view.compared.map((which) => classes[which].label);
     element("h2", "head", this.channels, { text: `${unit[0].toUpperCase()}${unit.slice(1)}s that decide` });
-    const text = `${unit[0].toUpperCase()}${unit.slice(1)} × weight: the ${LISTED} that speak most for ${names[0]} and for ${names[1]}.`;
-    element("p", "caption", this.channels, { text: text.replace("the 5", "the five") });
+    const text = `${unit[0].toUpperCase()}${unit.slice(1)} × weight: those that speak most for ${names[0]} and for ${names[1]}, at most ${LISTED} each.`;
+    element("p", "caption", this.channels, { text });
     const { values } = this.view.array(terms.products);
     const product = (side, place) => values[this.view.compared[side] * numbers.length + place];
     const most = (side) =>

@@ -56,14 +56,14 @@ class View {
     this.right = element("div", `${name} f-beside`, aside);
     this.strip(frame.strip);
     this.trail();
-    this.status = element("div", "f-status", this.root, { role: "status" });
     const head = element("div", "f-head", this.root);
     this.title = element("h2", "", head, { text: frame.title, tabindex: -1 });
+    this.status = element("div", "f-status", head, { role: "status" });
     button("f-link", head, "All layers", () => api.home());
     if (frame.subtitle) element("p", "f-subtitle", this.root, { text: frame.subtitle });
     this.body = element("div", `f-body f-${kind.toLowerCase()}`, this.root);
     BODIES[kind](this);
-    if (sentence) api.say(sentence);
+    api.say(sentence ?? [[frame.title, ""]]);
     if (kind !== "Arithmetic") api.showField(null);
     const watch = new ResizeObserver(() => this.layOut());
     watch.observe(this.root);

@@ -5,6 +5,10 @@ import { button, element, write } from "./elements.js";
 // Streamlit's own uploader, which is in the sidebar: it sends the file, and keeps it.
 const UPLOADER = ".st-key-uploaded-photo";
 const PATIENCE = 20_000; // milliseconds after which a file that has not come is not waited for
+const LOOK = 250; // milliseconds between two looks for a refusal
+// What says that a file is refused: the uploader, or the server above it. Both are in the sidebar,
+// which may be closed.
+const REFUSALS = `${UPLOADER} [aria-invalid="true"] [role="alert"], .st-key-photo-refusal p`;
 
 const UPLOAD = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 10V2M4.8 5 8 1.8 11.2 5M1.5 10v4h13v-4"/></svg>';
 const CAMERA =
@@ -15,7 +19,9 @@ export class Intake {
     this.view = view;
     this.samples = element("div", "samples", parent, { role: "group", "aria-label": "Samples" });
     this.box = element("div", "intake", parent);
-    this.zone = button("zone", this.box, "", () => uploader()?.click());
+    this.zone = button("zone", this.box, "", () => this.choose());
+    this.refused = element("p", "refused", parent, { role: "alert" });
+    this.chosen = ({ target }) => this.expect(target.files[0]?.name);
     this.live = button("live", this.box, "", () => view.report({ action: "live" }));
     this.live.innerHTML = `${CAMERA}<span>Live</span>`;
     this.over = (event) => this.drag(event);
@@ -31,6 +37,7 @@ export class Intake {
     for (const name of ["dragover", "dragleave"]) document.removeEventListener(name, this.over);
     document.removeEventListener("drop", this.drop);
     clearTimeout(this.timer);
+    clearInterval(this.looking);
   }
 
   load() {
@@ -44,6 +51,8 @@ export class Intake {
       tile.setAttribute("aria-pressed", samples[at].name === sample);
     }
     this.live.hidden = !camera;
+    this.refused.textContent = "";
+    clearInterval(this.looking);
     this.say();
   }
 
@@ -74,6 +83,28 @@ export class Intake {
     if (name !== undefined) this.timer = setTimeout(() => this.say(), PATIENCE);
   }
 
+  // Waits for a file's answer: a walk, or a refusal, which is shown here, too.
+  expect(name) {
+    if (name === undefined) return;
+    this.say(name);
+    const known = refusals();
+    clearInterval(this.looking);
+    this.looking = setInterval(() => {
+      const found = refusals().findLast(([node, text]) => !known.some((one) => one[0] === node && one[1] === text));
+      if (!found) return;
+      clearInterval(this.looking);
+      const [, text] = found;
+      this.refused.textContent = text.includes(name) ? text : `${name}: ${text}`;
+      this.say();
+    }, LOOK);
+  }
+
+  choose() {
+    const input = uploader();
+    input?.addEventListener("change", this.chosen, { once: true });
+    input?.click();
+  }
+
   drag(event) {
     if (!event.dataTransfer?.types.includes("Files") || inUploader(event)) return;
     event.preventDefault();
@@ -88,7 +119,7 @@ export class Intake {
     event.preventDefault();
     const input = uploader();
     if (!input) return;
-    this.say(file.name);
+    this.expect(file.name);
     const transfer = new DataTransfer();
     transfer.items.add(file);
     input.files = transfer.files;
@@ -97,5 +128,7 @@ export class Intake {
 }
 
 const uploader = () => document.querySelector(`${UPLOADER} input[type=file]`);
+
+const refusals = () => [...document.querySelectorAll(REFUSALS)].map((node) => [node, node.textContent]);
 
 const inUploader = (event) => event.target.closest?.('[data-testid="stFileUploader"]');

@@ -57,7 +57,7 @@ class Live {
     ]) {
       element("span", side, this.legend, { text });
     }
-    Object.assign(this, { number: 0, waiting: 0, answer: null, target: null, stream: null });
+    Object.assign(this, { number: 0, waiting: 0, answer: null, target: null, stream: null, stopped: false });
   }
 
   buildAnswer() {
@@ -90,6 +90,11 @@ class Live {
       const size = { width: { ideal: 960 }, height: { ideal: 720 } };
       const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: "environment" } });
       this.stream = stream;
+      // The page was left while the browser asked for the camera.
+      if (this.stopped) {
+        this.stop();
+        return;
+      }
       this.video.srcObject = stream;
       await this.video.play();
     } catch (error) {
@@ -201,6 +206,7 @@ class Live {
   }
 
   stop() {
+    this.stopped = true;
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.sign.classList.remove("on");
     this.sign.textContent = "Camera off";

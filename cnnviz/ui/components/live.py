@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from cnnviz.ui.components.scenes import Rectangle, buffer, plain, tables
 
 # Characters of a frame, and of a picture that is taken: as base64, a third more than the file.
 _MOST_CHARACTERS = 3_000_000
+# What the session has: whether the camera is on, and the ``LiveAnswer`` to the last frame.
+_ON, ANSWER = "camera is on", "answer to the last frame"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,23 @@ class LiveEvent:
     target: str | None = None
 
 
+def is_on() -> bool:
+    """Whether the first page shows the camera in place of a photo."""
+    return bool(st.session_state.get(_ON))
+
+
+def switch_on() -> None:
+    """Has the next run of the first page show the camera."""
+    switch_off()
+    st.session_state[_ON] = True
+
+
+def switch_off() -> None:
+    """Has the first page show the photo again, and forgets the answer to the last frame."""
+    for name in (_ON, ANSWER):
+        st.session_state.pop(name, None)
+
+
 def show(side: int, answer: LiveAnswer | None, key: str, on_event: Callable[[], None]) -> None:
     """Draws the moving picture and the map over it.
 
@@ -99,7 +117,8 @@ def _decoded(text: str) -> bytes | None:
         return None
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    # Other characters than those of ASCII are a plain ``ValueError``.
+    except ValueError:
         return None
 
 

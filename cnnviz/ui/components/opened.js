@@ -15,9 +15,11 @@ export class Opened {
   // Shows what has come, or nothing, which means the wall. What a person has closed may come again
   // before the server knows.
   receive(message) {
+    this.view.box.classList.remove("waiting");
     if (!message.content) {
-      this.closed = null;
+      Object.assign(this, { closed: null, said: null });
       if (this.message) this.clear();
+      else this.view.player.say();
       return;
     }
     if ([this.closed, this.message].some((one) => one && same(one.packed, message.packed))) return;
@@ -26,6 +28,13 @@ export class Opened {
     this.view.compared = null;
     this.view.arrange();
     this.draw();
+  }
+
+  // Something has been asked for: the sentence says so until it comes.
+  wait() {
+    if (this.message) return;
+    this.said = [["Computing …", "quiet"]];
+    this.view.player.say();
   }
 
   draw() {

@@ -34,16 +34,22 @@ export class PhotoPanel {
     this.seen = [...photo.seen];
     this.moved = false;
     this.canvas.setAttribute("aria-label", photo.label);
-    const role = photo.free ? { role: "slider", tabindex: 0, "aria-label": "The part that the network sees" } : {};
-    for (const name of ["role", "tabindex", "aria-label"]) this.handle.removeAttribute(name);
-    for (const [name, value] of Object.entries(role)) this.handle.setAttribute(name, value);
+    const slider = { role: "slider", tabindex: 0, "aria-label": "The part that the network sees" };
+    for (const [name, value] of Object.entries(slider)) {
+      if (photo.free) this.handle.setAttribute(name, value);
+      else this.handle.removeAttribute(name);
+    }
+    if (!photo.free) for (const name of ["now", "text"]) this.handle.removeAttribute(`aria-value${name}`);
     this.handle.classList.toggle("free", photo.free !== "");
+    // A finger that moves along an axis that is not free scrolls the page.
+    this.handle.style.touchAction = { x: "pan-y", y: "pan-x", xy: "none" }[photo.free] ?? "auto";
     this.showField(null);
   }
 
   layOut(size) {
     this.size = size;
-    const { photo, form } = { photo: this.view.scene.photo, form: this.view.form };
+    const { form, scene } = this.view;
+    const { photo } = scene;
     const [rows, columns] = photo.input;
     const short = [["Photo", "strong"], [`, as ${rows} × ${columns}`, ""]];
     write(this.caption, form === "narrow" ? short : form === "present" ? [["Photo", "strong"]] : photo.caption);
@@ -53,20 +59,20 @@ export class PhotoPanel {
   paint() {
     if (!this.size) return;
     const { view } = this;
-    const { photo, pixels } = { photo: view.scene.photo, pixels: view.picture };
+    const { photo } = view.scene;
     this.frame = frame(photo, this.seen, this.size, this.view.cropped);
     put(this.picture, [0, 0, ...this.frame.size]);
     const { context, density } = surface(this.canvas, ...this.frame.size);
     const draw = (picture, place) => context.drawImage(picture, ...place);
-    paintPhoto(context, pixels, this.frame, photo.pixelated, density, draw);
+    paintPhoto(context, view.picture, this.frame, photo.pixelated, density, draw);
     if (this.large) paintVeil(context, { size: this.frame.size, seen: this.frame.place(this.large.box) }, view.theme.colour("--ground"));
     else paintVeil(context, this.frame, view.theme.colour("--ground"));
     if (!this.view.cropped && !this.large) this.paintBrackets(context);
     put(this.handle, this.frame.seen);
-    const [x, y] = this.shares();
-    const percent = [x, y].map((share) => (share === null ? null : `${Math.round(100 * share)} %`));
-    this.handle.setAttribute("aria-valuenow", Math.round(100 * (x ?? y ?? 0)));
-    this.handle.setAttribute("aria-valuetext", percent.filter(Boolean).join(", "));
+    const percent = this.shares().filter((share) => share !== null).map((share) => Math.round(100 * share));
+    if (!percent.length) return;
+    this.handle.setAttribute("aria-valuenow", percent[0]);
+    this.handle.setAttribute("aria-valuetext", percent.map((share) => `${share} %`).join(", "));
   }
 
   paintBrackets(context) {
@@ -118,7 +124,6 @@ export class PhotoPanel {
   grab(event) {
     const { free } = this.view.scene.photo;
     if (!free || event.button) return;
-    // A finger that moves along an axis that is not free scrolls the page.
     let [x, y] = [event.clientX, event.clientY];
     const sign = this.view.cropped ? -1 : 1;
     const follow = ({ clientX, clientY }) => {
@@ -146,7 +151,8 @@ export class PhotoPanel {
   release() {
     if (!this.moved) return;
     this.moved = false;
-    const [x, y] = this.shares();
+    // Where there is no free space any share is the same place.
+    const [x, y] = this.shares().map((share) => share ?? 0.5);
     this.view.report({ action: "crop", x, y });
   }
 

@@ -109,6 +109,9 @@ export class Player {
   // Whether a key was one of the player's.
   key(key) {
     const steps = { ArrowLeft: this.step - 1, ArrowRight: this.step + 1, Home: 0, End: this.last };
+    // While the walk is presented, a key beyond its steps turns the page.
+    const beyond = key.startsWith("Arrow") && (steps[key] < 0 || steps[key] > this.last);
+    if (beyond && this.view.form === "present") return false;
     if (key === " ") this.toggle();
     else if (key in steps) this.go(steps[key]);
     else return false;

@@ -161,11 +161,9 @@ export class Terms {
   }
 
   open(index) {
-    const { stages, units } = this.view.scene;
+    const { unit, path: name } = this.terms;
     const { channel } = this.shown[index];
-    if (this.terms.unit === "unit" && units.length) {
-      this.view.report({ action: "cell", name: units.at(-1).path, channel });
-    } else this.view.report({ action: "channel", name: stages.at(-1).path, channel });
+    if (name !== null) this.view.report({ action: unit === "unit" ? "cell" : "channel", name, channel });
   }
 
   hover(index, event) {

@@ -17,6 +17,9 @@ import { Wall } from "./wall.js";
 
 const HINT = "Click any cell to see where its number comes from. <kbd>← →</kbd> step, <kbd>Space</kbd> plays.";
 
+// The events that open something in place of the wall.
+const OPENING = new Set(["cell", "map", "stage", "channel"]);
+
 // The walks of this page by key, and what the server shows in place of their walls.
 const walks = new Map();
 const messages = new Map();
@@ -97,6 +100,8 @@ class Walk {
     if (other || known < 0) Object.assign(this, { chosen: 0, compared: null });
     else this.chosen = known;
     if (other) this.player.reset();
+    // What is being computed belonged to the walk before.
+    if (!this.opened.message) this.opened.said = null;
     if (!former) document.fonts.ready.then(() => this.layOut());
     if (scene !== former) this.decode(scene.photo);
     for (const part of [this.photo, this.intake, this.wall, this.answer, this.compare]) part.load();
@@ -113,7 +118,14 @@ class Walk {
       this.photo.paint();
       this.answer.paint();
       if (this.compared) this.compare.paint();
+      this.pictured = photo;
+      if (this.width) this.markPainted();
     });
+  }
+
+  // Says in the page which walk is painted in full: photo, wall, answer and map.
+  markPainted() {
+    if (this.pictured === this.scene.photo) this.box.dataset.painted = this.scene.id;
   }
 
   array(reference) {
@@ -154,6 +166,7 @@ class Walk {
     this.hint.hidden = false;
     const { offsetTop, offsetHeight } = this.player.box;
     this.hint.hidden = this.right.offsetHeight > offsetTop + offsetHeight;
+    this.markPainted();
   }
 
   // What the middle shows: the wall, two classes, or what the server has sent.
@@ -206,6 +219,7 @@ class Walk {
 
   report(event) {
     this.box.classList.add("waiting");
+    if (OPENING.has(event.action)) this.opened.wait();
     this.send({ scene: this.scene.id, ...event });
   }
 

@@ -123,6 +123,7 @@ class WalkTerms:
 
     Attributes:
         unit: "channel" or "unit".
+        path: of the layer whose they are; None where it is no layer that can be opened.
         name: of the column.
         note: below that.
         numbers: the n channels that are listed for any class.
@@ -137,6 +138,7 @@ class WalkTerms:
     """
 
     unit: str
+    path: str | None
     name: str
     note: str
     numbers: Sequence[int]
@@ -238,6 +240,9 @@ class WalkEvent:
     y: float | None = None
 
 
+# Characters of a name in an event.
+_LONGEST_NAME = 10_000
+
 ACTIONS = (
     *("sample", "crop", "stage", "channel", "cell", "map", "home", "class", "live"),
     *("filters", "activations"),
@@ -279,12 +284,17 @@ def focus(content: Any, of: str) -> None:
         content: a dataclass of ``focus``, or None.
         of: the key of the walk.
     """
+    _component()(data=pack_focus(content, of), key=f"selection of {of}")
+
+
+def pack_focus(content: Any, of: str) -> bytes:
+    """What ``focus`` shows, as the buffer that ``walk.js`` reads."""
     arrays: list[NDArray[Any]] = []
     header: dict[str, Any] = {"kind": "focus", "of": of, "content": plain(content, arrays)}
     if content is not None:
         header["content"]["kind"] = type(content).__name__
     header["tables"] = tables(["blue-orange", "teal", SIGNED], arrays)
-    _component()(data=buffer(header, arrays), key=f"selection of {of}")
+    return buffer(header, arrays)
 
 
 def parse(payload: Any) -> WalkEvent | None:
@@ -292,7 +302,7 @@ def parse(payload: Any) -> WalkEvent | None:
     if not isinstance(payload, dict) or payload.get("action") not in ACTIONS:
         return None
     scene, name = payload.get("scene"), payload.get("name")
-    if not isinstance(scene, str) or not isinstance(name, str | None):
+    if not isinstance(scene, str) or not (name is None or _is_name(name)):
         return None
     whole = {key: payload.get(key) for key in ("channel", "row", "column")}
     shares = {key: payload.get(key) for key in ("x", "y")}
@@ -304,6 +314,13 @@ def parse(payload: Any) -> WalkEvent | None:
     ):
         return None
     return WalkEvent(scene, payload["action"], name, **whole, **shares)
+
+
+def _is_name(name: Any) -> bool:
+    """Whether it can be a name: a text that is not endless, without halves of characters."""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 @functools.cache

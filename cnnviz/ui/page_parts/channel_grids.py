@@ -15,7 +15,7 @@ from cnnviz.drawing import Limits, Shading, finite, shading
 from cnnviz.networks.channels import ChannelRanking, rank_channels
 from cnnviz.results import LayerInfo, percent
 from cnnviz.serving.model_files import ModelFile
-from cnnviz.ui import parts
+from cnnviz.ui import ask, parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.legends import legend_line
@@ -196,6 +196,9 @@ def _packed_grid(
     # A grid without a heading is in a narrow column.
     shown = replace(legend_of(_maps, look), unit="" if heading == "" else "activation")
     return scenes.pack(replace(scene, legend=shown if with_legend else None), key)
+
+
+ask.forget_with_photos(_packed_grid.clear)
 
 
 def channel_grid(

@@ -136,9 +136,9 @@ def _sum_of(scene: Scene, answer: StagedExplanation, target: str) -> ClassSum | 
         return None
     listed, maps = answer.listed, answer.listed.maps
     if maps is not None:
-        return class_sum(terms, maps, listed.channels, answer.stages[-1].channels)
+        return class_sum(terms, maps, listed.channels, listed.count)
     units = answer.units[-1].values
-    return class_sum(terms, units, range(len(units)), len(units))
+    return class_sum(terms, units, range(len(units)), listed.count)
 
 
 def _story(shown: ClassSum) -> str:

@@ -204,7 +204,7 @@ def downloads(weights: Filters) -> None:
     stem = parts.file_stem(weights.layer)
     of_layer = weights.per_layer
     low, high, mean, norm = (
-        digits(value)
+        digits(float(value))
         for value in (of_layer.minimum, of_layer.maximum, of_layer.mean, of_layer.norm)
     )
     st.caption(

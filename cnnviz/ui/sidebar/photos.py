@@ -32,7 +32,8 @@ _THUMBNAIL = 160
 def pick(model: ModelFile) -> LoadedPhoto:
     """Draws the choice of a photo and returns the chosen one."""
     # Above the uploader, which shows the name of any file as if it had been read.
-    problem = st.container()
+    # The first page has a place of its own for what is said there.
+    problem = st.container(key="photo refusal")
     uploaded = uploaders.file_uploader(
         "Your photo",
         type=list(EXTENSIONS),
@@ -54,7 +55,7 @@ def pick(model: ModelFile) -> LoadedPhoto:
     st.caption(f"{plain(photo.name)}  \n{plain(photo.origin)}")
     if "own photo" in st.session_state:
         st.button("Forget my photo", icon=":material/delete:", on_click=_forget)
-    st.caption("Photos of yours stay in this server's memory, and go with your session.")
+    st.caption("Your own photos stay in this server's memory, and go with your session.")
     return photo
 
 
@@ -71,7 +72,7 @@ def choose_sample(model: ModelFile, name: str) -> None:
     """Chooses a sample for the person, before the choice is drawn."""
     offered = library.samples(model)
     if name in {sample.name for sample in offered}:
-        st.session_state.pop("own photo", None)
+        _leave_photo()
         choices.put("sample", name, _scope(offered))
 
 
@@ -128,6 +129,7 @@ def _take(file: UploadedFile | None, how: str) -> None:
         if "photo set aside" in st.session_state:
             st.session_state["own photo"] = st.session_state.pop("photo set aside")
         return
+    _leave_photo()
     st.session_state["own photo"] = photo
     st.session_state["source of own photo"] = how
 
@@ -139,8 +141,15 @@ def take_picture(data: bytes) -> None:
     except PhotoError as error:
         st.session_state["photo problem"] = f"camera.jpg: {error}"
         return
+    _leave_photo()
     st.session_state["own photo"] = photo
     st.session_state["source of own photo"] = "live"
+
+
+def _leave_photo() -> None:
+    """Makes room for another photo."""
+    st.session_state.pop("own photo", None)
+    crops.leave_address()
 
 
 def _set_aside(how: str) -> None:
@@ -166,7 +175,7 @@ def _pick_sample(model: ModelFile) -> Sample:
         offered[0].name,
         scope=_scope(offered),
         format_func=lambda name: by_name[name].title,
-        on_change=lambda: st.session_state.pop("own photo", None),
+        on_change=_leave_photo,
     )
     if "own photo" in st.session_state:
         choices.forget_address("sample")

@@ -23,6 +23,8 @@ Maps = Callable[[str], Floats | None]
 
 # Cells of a small map along its longer side; of a larger one a cell is the mean of several.
 _THUMBNAIL = 120
+# A channel that is pooled as a whole has all of its cells, up to that many.
+_LARGEST_WHOLE = 512
 
 
 def build(
@@ -94,12 +96,12 @@ def field_on_photo(
 def layer_map(
     path: str, values: Floats, channel: int, selected: tuple[int, int] | None, shading: Shading
 ) -> CellMap:
-    """One channel of a layer (h, w, K), or all units of a layer (K,), as a map of cells."""
+    """One channel of a layer (h, w, K), or all units of a layer (K,) or (1, 1, K), as a map."""
     ends = wording.short(shading.low), wording.short(shading.high)
-    if values.ndim == 1:
-        cells = arranged(values)
+    if values.size == values.shape[-1]:
+        cells = arranged(values.ravel())
         place = (channel // cells.shape[1], channel % cells.shape[1])
-        title = f"Unit {channel} of {len(values):,}"
+        title = f"Unit {channel} of {values.size:,}"
         event = Asked("cell", path, channel, 0, 0)
         return CellMap(
             title, cells[None], shading.limits, shading.colours, "output", ends, place, event, True
@@ -192,11 +194,13 @@ def _term(
     values = maps(term.layer)
     size = next(one.shape for one in trace.inputs if one.layer == term.layer)
     small, shading = None, Shading("teal", 0.0, 1.0)
-    if values is not None:
+    # The process of an untrusted model may give other maps than the trace is about.
+    if values is not None and values.size == np.prod(size):
         shading = activation_shading(values, "teal")
         if values.ndim > 1 and (size[0], size[1]) != (1, 1):
             cells = values.reshape(size)[..., term.channel]
-            small = thumbnail(cells)
+            whole = term.inputs.shape == size[:2]
+            small = thumbnail(cells, _LARGEST_WHOLE if whole else _THUMBNAIL)
     else:
         shading = activation_shading(term.inputs, "teal")
     return Term(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cnnviz.arrays import Floats, largest_magnitude
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.methods import METHODS
 from cnnviz.drawing import Limits, Shading, activation_shading
+from cnnviz.evidence import why_empty
 from cnnviz.figures.photos import Picture
 from cnnviz.geometry import seen_region
 from cnnviz.results import ClassActivationMap
@@ -56,18 +58,41 @@ def build(
         photo=_photo(scene),
         samples=samples,
         sample=sample,
-        start=sentences.START,
+        start=sentences.start(staged.stages),
         stages=[_stage(staged.stages, number, down, limits) for number, down in enumerate(rows)],
         units=[_units(staged, number) for number in range(len(staged.units))],
-        terms=_terms(staged, limits),
-        legend=("activation", "0", f"{limits[1]:g}") if limits else ("", "0", "layer's largest"),
+        terms=_terms(scene, staged, limits),
+        legend=_legend(staged, limits),
         classes=[_class(staged, cam) for cam in maps],
         more=len(staged.explanation.prediction.labels) - len(maps),
-        maps=np.stack([np.nan_to_num(cam.values) for cam in maps]),
-        limit=max(largest_magnitude(cam.values) for cam in maps) or 1.0,
+        maps=np.stack([evidence(cam) for cam in maps]),
+        limit=limit_of(maps),
         unit=METHODS[maps[0].method].unit,
         compare=sentences.compare(maps),
     )
+
+
+def _legend(staged: StagedExplanation, limits: Limits | None) -> tuple[str, str, str]:
+    """The texts at the ends of the first column's colours."""
+    if limits is not None:
+        return "activation", "0", f"{limits[1]:g}"
+    values = [
+        *(min(one.limits) for one in staged.stages),
+        *(one.values.min() for one in staged.units),
+    ]
+    signed = bool(values) and values[0] < 0
+    return "", "−layer's largest" if signed else "0", "layer's largest"
+
+
+def evidence(cam: ClassActivationMap) -> Floats:
+    """The values of a map (h, w), as they are drawn: noise is not to look like evidence."""
+    nothing = why_empty(cam) not in {None, "even"}
+    return np.zeros_like(cam.values) if nothing else cam.values
+
+
+def limit_of(maps: Iterable[ClassActivationMap]) -> float:
+    """The absolute value that is drawn solid in all of some maps."""
+    return max(largest_magnitude(evidence(cam)) for cam in maps) or 1.0
 
 
 def _photo(scene: Scene) -> WalkPhoto:
@@ -76,6 +101,7 @@ def _photo(scene: Scene) -> WalkPhoto:
     seen = seen_region(height, width, steps)
     across, down = seen.width < width - 0.5, seen.height < height - 0.5
     free = (across * "x" + down * "y") if steps.fit == "crop" else ""
+    borders = seen.width > width or seen.height > height
     return WalkPhoto(
         pixels=_file(scene.photo.shown),
         size=(height, width),
@@ -83,7 +109,7 @@ def _photo(scene: Scene) -> WalkPhoto:
         input=(steps.height, steps.width),
         free=free,
         label=scene.photo.name,
-        caption=sentences.seen(steps, whole=not free),
+        caption=sentences.seen(steps, whole=not free, borders=borders),
         pixelated=max(height, width) < _TINY,
     )
 
@@ -96,7 +122,7 @@ def common_limits(stages: Sequence[StageMaps]) -> Limits | None:
     """The limits of all stages where all end in the same bound, such as 6 of ReLU6."""
     bounds = {stage.bound for stage in stages}
     bound = bounds.pop() if len(bounds) == 1 else None
-    if bound is None or any(stage.limits[0] < 0 for stage in stages):
+    if bound is None or not 0 < bound < math.inf or any(stage.limits[0] < 0 for stage in stages):
         return None
     return 0.0, bound
 
@@ -150,7 +176,7 @@ def _units(staged: StagedExplanation, number: int) -> WalkUnits:
     )
 
 
-def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None:
+def _terms(scene: Scene, staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None:
     listed = staged.listed
     if listed is None:
         return None
@@ -159,6 +185,7 @@ def _terms(staged: StagedExplanation, limits: Limits | None) -> WalkTerms | None
     unit = "unit" if listed.maps is None else "channel"
     return WalkTerms(
         unit=unit,
+        path=listed.path if listed.path in {one.path for one in scene.outline.layers} else None,
         name="Class weights",
         note=f"{unit} × weight",
         numbers=listed.channels,

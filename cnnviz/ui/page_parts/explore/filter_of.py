@@ -65,6 +65,12 @@ def channel(
     )
 
 
+def count(weights: Filters) -> int:
+    """How many filters there are."""
+    kernels = weights.kernels if weights.pointwise is None else weights.pointwise
+    return kernels.shape[-1]
+
+
 def _picture(kernel: Floats, colours: tuple[str, ...]) -> Bytes:
     """A kernel (kh, kw, 3) as a picture: grey is zero."""
     in_order = kernel[..., [colours.index(name) for name in ("red", "green", "blue")]]

@@ -31,7 +31,6 @@ from cnnviz.ui.scene import Scene
 ACTIONS = ("cell", "map", "stage", "channel", "home", "filters", "activations")
 _KEY = "focus of the walk"
 _LINK = "page that the walk leads to"
-_COUNT = "events of the focus"
 # What chooses a layer on the page that a link leads to.
 _PAGES = {"filters": filters.put_layer, "activations": activations.put_layer}
 
@@ -41,8 +40,8 @@ def keep(event: WalkEvent) -> None:
     if event.action in _PAGES:
         st.session_state[_LINK] = event
         return
-    st.session_state[_KEY] = None if event.action == "home" else event
-    st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
+    _, attempts = st.session_state.get(_KEY, (None, 0))
+    st.session_state[_KEY] = (None if event.action == "home" else event, attempts + 1)
 
 
 def shown(scene: Scene, walk: str) -> Content | None:
@@ -52,7 +51,7 @@ def shown(scene: Scene, walk: str) -> Content | None:
         scene: model and photo.
         walk: the id of the walk: what was asked for in another one is forgotten.
     """
-    event = st.session_state.get(_KEY)
+    event, attempts = st.session_state.get(_KEY, (None, 0))
     if event is None or event.scene != walk:
         return None
     asked = Asked(event.action, event.name, event.channel, event.row, event.column)
@@ -60,7 +59,7 @@ def shown(scene: Scene, walk: str) -> Content | None:
         return build(scene, asked)
     except CnnvizError as error:
         frame = Frame(asked, wording.name_of(asked.name or ""), "No answer", "", ())
-        return Failure(frame, st.session_state[_COUNT], str(error))
+        return Failure(frame, attempts, str(error))
 
 
 def follow_link(scene: Scene) -> None:
@@ -92,7 +91,8 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
     trace = scene.trace(path, *place, channel)
     values = _maps(scene)(path)
     drawn = here = None
-    if values is not None:
+    # The process of an untrusted model may give other maps than the trace is about.
+    if values is not None and channel < values.shape[-1]:
         shading = _shading(scene, path, values)
         here = strips.layer_tile(path, values, channel, shading)
         if values.size > 1:
@@ -115,7 +115,7 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
     cam = next((one for one in maps if one.target == target), None)
     if cam is None:
         (cam,) = scene.explanation((target,)).maps
-    limit = max(float(np.abs(one.values).max()) for one in (*maps, cam)) or 1.0
+    limit = content.limit_of((*maps, cam))
     trace = scene.trace_map(cam, *place)
     here = StripTile(
         "",
@@ -186,9 +186,7 @@ def channels(maps: Floats, frame: Frame, path: str, shading: Shading) -> Channel
         names=[f"{k}" for k in order],
     )
     zeros = int((deviations == 0).sum())
-    said = (
-        f"{zeros:,} of them {'is' if zeros == 1 else 'are'} flat in this photo. " if zeros else ""
-    )
+    said = f"{zeros:,} of them flat in this photo. " if zeros else ""
     return Channels(
         frame=frame,
         path=path,
@@ -216,6 +214,8 @@ def _channel(scene: Scene, asked: Asked, path: str) -> Content:
     )
     maker = scene.outline.makers.get(path)
     weights = None if maker is None else scene.filters(maker)
+    if weights is not None and number >= filter_of.count(weights):
+        weights = None
     links = [("Its activations", Asked("activations", path, number))]
     if maker is not None:
         links.insert(0, ("Its filter", Asked("filters", maker, number)))

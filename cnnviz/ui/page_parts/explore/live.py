@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
 import streamlit as st
 
-from cnnviz.arrays import largest_magnitude
 from cnnviz.errors import CnnvizError
 from cnnviz.geometry import seen_region
 from cnnviz.photos.decoding import open_picture
@@ -15,24 +13,12 @@ from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.serving import workers
 from cnnviz.ui.components import live
 from cnnviz.ui.components.live import LiveAnswer, LiveEvent
-from cnnviz.ui.page_parts.explore.content import percent
+from cnnviz.ui.page_parts.explore.content import evidence, limit_of, percent
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
 
 _KEY = "live camera"
-_ON, _ANSWER = "camera is on", "answer to the last frame"
 _MOST_CLASSES = 5
-
-
-def is_on() -> bool:
-    """Whether the page shows the camera in place of a photo."""
-    return bool(st.session_state.get(_ON))
-
-
-def switch_on() -> None:
-    """Has the next run of the page show the camera."""
-    st.session_state[_ON] = True
-    st.session_state.pop(_ANSWER, None)
 
 
 def draw(scene: Scene) -> None:
@@ -44,10 +30,10 @@ def draw(scene: Scene) -> None:
 
 @st.fragment
 def _stream(scene: Scene, side: int) -> None:
-    if not is_on():
+    if not live.is_on():
         # The camera was switched off in this run of the fragment alone.
         st.rerun()
-    answer = st.session_state.get(_ANSWER)
+    answer = st.session_state.get(live.ANSWER)
     live.show(side, answer, _KEY, on_event=functools.partial(_handle, scene))
 
 
@@ -56,10 +42,9 @@ def _handle(scene: Scene) -> None:
     if event is None:
         return
     if event.action == "frame":
-        st.session_state[_ANSWER] = explain_frame(scene, event)
+        st.session_state[live.ANSWER] = explain_frame(scene, event)
         return
-    st.session_state.pop(_ON, None)
-    st.session_state.pop(_ANSWER, None)
+    live.switch_off()
     if event.action == "take":
         photos.take_picture(event.picture)
 
@@ -70,12 +55,12 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
     try:
         frame = open_picture(event.picture)
         view = NetworkView(picture_view(frame, steps), steps)
-        targets = () if event.target is None else (event.target,)
+        # The browser may still name a class of the network before.
+        targets = tuple(label for label in scene.outline.card.labels if label == event.target)
         explanation = workers.explain(scene.model, view, targets, card=scene.card)
     except CnnvizError as error:
         return LiveAnswer(event.number, problem=str(error))
     cam = explanation.maps[0]
-    values = np.nan_to_num(cam.values)
     prediction = explanation.prediction
     best = prediction.top(_MOST_CLASSES)
     if len(prediction.labels) <= _MOST_CLASSES:
@@ -86,8 +71,8 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
         number=event.number,
         classes=[(score.label, percent(score.probability)) for score in best],
         target=cam.target,
-        values=values,
-        limit=largest_magnitude(values) or 1.0,
+        values=evidence(cam),
+        limit=limit_of([cam]),
         seen=(
             seen.left / frame.width,
             seen.top / frame.height,

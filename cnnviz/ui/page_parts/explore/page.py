@@ -12,9 +12,10 @@ from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.encoding import encode_jpeg, shrink_picture
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, crops
-from cnnviz.ui.components import walk
+from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content, focus, live
+from cnnviz.ui.page_parts.explore import content, focus
+from cnnviz.ui.page_parts.explore import live as live_view
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
@@ -32,7 +33,7 @@ _WHOLE_PAGE = "walk changes the page"
 def draw(scene: Scene) -> None:
     """Draws the walk, or the camera's moving picture."""
     if live.is_on():
-        live.draw(scene)
+        live_view.draw(scene)
         return
     waiting = st.empty()
     with waiting.container(key="waiting"):
@@ -80,7 +81,8 @@ def handle(scene: Scene, event: WalkEvent) -> None:
     match event.action:
         case "sample" if event.name is not None:
             photos.choose_sample(scene.model, event.name)
-        case "crop" if event.x is not None and event.y is not None:
+        # A late one may be of a photo that was replaced meanwhile.
+        case "crop" if event.scene.startswith(f"{scene.model.name} {scene.photo.key} "):
             crops.put(scene.photo, event.x, event.y)
         case "class":
             st.session_state["choosing a class"] = True

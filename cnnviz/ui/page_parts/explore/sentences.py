@@ -13,13 +13,19 @@ from cnnviz.results import ClassActivationMap
 from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import Text
 
-START: Text = [("Let the photo flow through, layer by layer: smaller maps, and more of them.", "")]
+
+def start(stages: Sequence[StageMaps]) -> Text:
+    """The sentence before the first step."""
+    grows = len(stages) > 1 and _cells(stages[-1]) < _cells(stages[0])
+    grows = grows and stages[-1].channels > stages[0].channels
+    what = ": smaller maps, and more of them." if grows else "."
+    return [(f"Let the photo flow through, layer by layer{what}", "")]
 
 
-def seen(steps: Preprocessing, *, whole: bool) -> Text:
+def seen(steps: Preprocessing, *, whole: bool, borders: bool) -> Text:
     """Which part of the photo the network saw, and in how many pixels."""
     size = f", as {steps.height} × {steps.width}."
-    if steps.fit == "pad":
+    if borders:
         return [("The network saw all of it, with black borders", ""), (size, "")]
     if whole:
         return [("The network saw all of it", ""), (size, "")]
@@ -31,11 +37,13 @@ def stage(stages: Sequence[StageMaps], number: int) -> Text:
     """What a stage is beside the one before it, and how much of the photo a cell of it sees."""
     one = stages[number]
     height, width = one.maps.shape[:2]
-    maps = f"{one.channels:,} maps of {height} × {width} cells"
+    maps = f"{one.channels:,} map{'s' * (one.channels > 1)} of {height} × {width} cells"
     if number == 0:
         begin = f"The first filters turn the photo into {maps}."
     elif stages[number - 1].maps.shape[:2] == (height, width):
         begin = f"Deeper, at the same size: {maps}."
+    elif _cells(one) >= _cells(stages[number - 1]):
+        begin = f"Maps of another size: {maps}."
     elif one.channels > stages[number - 1].channels:
         begin = f"Smaller maps, and more of them: {maps}."
     else:
@@ -43,12 +51,17 @@ def stage(stages: Sequence[StageMaps], number: int) -> Text:
     return [(f"{begin} {_field(one.fields)}".strip(), "")]
 
 
+def _cells(stage: StageMaps) -> int:
+    height, width = stage.maps.shape[:2]
+    return height * width
+
+
 def _field(fields: CellFields | None) -> str:
     if fields is None:
         return ""
     height, width = fields.size
     if height >= fields.input[0] and width >= fields.input[1]:
-        return "By now a cell can see the whole photo."
+        return "By now a cell can see all that the network saw."
     return f"A cell sees {height} × {width} pixels."
 
 
@@ -74,12 +87,13 @@ def last(staged: StagedExplanation, cam: ClassActivationMap) -> Text:
     if staged.listed is None:
         return [(f"The map at the right: {METHODS[cam.method].summary}", "")]
     if staged.listed.maps is None:
-        count, what, end = len(staged.units[-1].values), "units", " Added up, they are its score."
+        what, end = "units", " Added up, they are its score."
     else:
-        count, what = staged.stages[-1].channels, "last maps"
-        end = " Added up, they are the map at the right."
+        what, end = "last maps", " Added up, they are the map at the right."
+    count = staged.listed.count
+    each = f"Each of the {count:,} {what}" if count > 1 else f"The one {what[:-1]}"
     return [
-        (f"Each of the {count:,} {what} speaks ", ""),
+        (f"{each} speaks ", ""),
         ("for", "for"),
         (" or ", ""),
         ("against", "against"),

@@ -60,7 +60,7 @@ def strip(
 
 def layer_tile(path: str, values: Floats, channel: int | None, shading: Shading) -> StripTile:
     """The tile of a layer; of a channel, or of its strongest one."""
-    if values.ndim != 3:
+    if values.ndim != 3 or values.size == values.shape[-1]:
         name, note = f"{values.shape[-1]:,}", "units"
         small = thumbnail(arranged(values.ravel()), _TILE)
         return StripTile(path, name, note, small, shading.limits, shading.colours, True, False)

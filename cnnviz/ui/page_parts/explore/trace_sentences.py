@@ -34,18 +34,20 @@ def subtitle(trace: ValueTrace) -> str:
 
 def stride(trace: ValueTrace) -> int | None:
     """The distance of two cells' patches, where the shapes and the patch allow one alone."""
-    if len(trace.shape) != 3 or not trace.terms or not trace.inputs or not trace.row:
+    if len(trace.shape) != 3 or not trace.terms or not trace.inputs:
         return None
-    sizes = trace.inputs[0].shape[0], trace.shape[0]
-    rows = trace.terms[0].rows
-    taps = len(rows)
+    axis = 0 if trace.row else 1
+    at = (trace.row, trace.column)[axis]
+    sizes = trace.inputs[0].shape[axis], trace.shape[axis]
+    read = (trace.terms[0].rows, trace.terms[0].columns)[axis]
+    taps = len(read)
     fitting = [
         step
         for step in range(1, 9)
         if (-(-sizes[0] // step) == sizes[1] or (sizes[0] - taps) // step + 1 == sizes[1])
-        and 0 <= step * trace.row - rows[0] < taps
+        and 0 <= step * at - read[0] < taps
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    return fitting[0] if at and len(fitting) == 1 else None
 
 
 def sentence(trace: ValueTrace) -> Text:
@@ -74,9 +76,10 @@ def _sees(trace: ValueTrace) -> str:
     if (height, width) == field.size:
         return f"This {what} sees all that the network saw."
     if (height, width) == (1, 1):
-        return f"This {what} sees one pixel of the photo."
+        return f"This {what} sees one pixel of what the network saw."
     most = "" if field.exact else "at most "
-    return f"This {what} sees {most}{width} × {height} pixels of the photo."
+    whole = " × ".join(map(str, field.size))
+    return f"This {what} sees {most}{height} × {width} of the {whole} pixels that the network saw."
 
 
 def _sum_words(trace: ValueTrace) -> list[str]:
@@ -124,5 +127,5 @@ def caption(trace: ValueTrace) -> Text:
     if box is None:
         return [("Receptive field", "strong"), (": no pixel", "")]
     most = "" if trace.field.exact else "at most "
-    sides = f"{box.right - box.left} × {box.bottom - box.top}"
-    return [("Receptive field", "strong"), (f": {most}{sides} of {width} × {height} pixels", "")]
+    sides = f"{box.bottom - box.top} × {box.right - box.left}"
+    return [("Receptive field", "strong"), (f": {most}{sides} of {height} × {width} pixels", "")]
