@@ -154,8 +154,8 @@ def test_each_number_of_a_filter_has_its_scope(visit: Any) -> None:
     filter_norms = np.linalg.norm(kernels.reshape(288, 64), axis=0)
     ranks = [int((one > one[number]).sum()) + 1 for one in (norms, filter_norms)]
     rows = {
-        "Weights": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
-        "Smallest": [f"{one.min():.4g}" for one in (kernel, filter_)],
+        f"Filter {number}": ["this 3×3 kernel, input 5", "whole filter, all 32 inputs"],
+        "Smallest": [f"{one.min():.4g}".replace("-", "−") for one in (kernel, filter_)],
         "Largest": [f"{one.max():.4g}" for one in (kernel, filter_)],
         "Norm": [f"{one[number]:.4g}" for one in (norms, filter_norms)],
         "Rank by norm": [f"{rank} of 64" for rank in ranks],
