@@ -14,11 +14,11 @@ scene = shell.enter(
 answer = scene.staged()
 target = class_activation_map.pick_class(scene, answer.explanation.prediction)
 pictures = st.container()
-method, layer, beside = class_activation_map.pick_method(scene)
+method, layer, rival, beside = class_activation_map.pick_method(scene, target)
 with beside:
     signed = class_activation_map.pick_signed()
 class_activation_map.method_note(method)
-maps = class_activation_map.class_maps(scene, answer, target, method, layer)
+maps = class_activation_map.class_maps(scene, answer, target, method, layer, rival)
 with pictures:
     class_activation_map.over_and_alone(scene, maps, target, signed)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnnviz.attribution.methods import ANY_LAYER, METHODS
+from cnnviz.attribution.methods import LAST_MAPS, METHODS
 from cnnviz.cli.inputs import (
     Json,
     Model,
@@ -63,7 +63,13 @@ def explain(
         str | None,
         typer.Option(
             metavar="PATH",
-            help=f"The layer, for {' or '.join(ANY_LAYER)}; else the last with maps.",
+            help=f"The layer, for all but {' and '.join(LAST_MAPS)}; else the last with maps.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="A class to compare with: its score is subtracted from the other."
         ),
     ] = None,
     pictures: Annotated[
@@ -104,11 +110,12 @@ def explain(
         paths, failures = find_photos(photos)
         network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
+        other = None if against is None else class_index(network, against)
         from cnnviz.batch import cluster, pipeline, runs
 
-        pipeline.check_choices(network, targets, method=method, layer=layer)
+        pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
         check_folder(out)
-        run = runs.BatchRun(out, tuple(targets), method, layer, pictures)
+        run = runs.BatchRun(out, tuple(targets), method, layer, pictures, other)
         stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
         parts = runs.split(paths, list(stems.values()), runs.PART)
         waiting = runs.begin(run, network, parts, resume=resume) if parts else []

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.descriptions import title
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
@@ -124,7 +125,7 @@ def overlay(
         scene.photo.shown,
         cam,
         scene.preprocessing,
-        title=f"{METHODS[cam.method].title} for “{cam.target}”",
+        title=title(cam),
         unit=unit(cam),
         signed=signed,
         limit=limit,
