@@ -57,7 +57,11 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        Method | None, typer.Option(help="The method; else the best for how the network ends.")
+        Method | None,
+        typer.Option(
+            metavar="METHOD",
+            help=f"{', '.join(METHODS)}; else the best for how the network ends.",
+        ),
     ] = None,
     layer: Annotated[
         str | None,
@@ -69,7 +73,7 @@ def explain(
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="CLASS", help="A class to compare with: its score is subtracted from the other."
+            metavar="CLASS", help="A class to compare with: its score is subtracted first."
         ),
     ] = None,
     pictures: Annotated[
@@ -96,6 +100,9 @@ def explain(
     overlay has the evidence for the class in orange and that against it in blue, over the photo in
     grey; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
     files of an earlier run are replaced.
+
+    With --against the map shows what speaks for the one class and not for the other; without
+    --class, photos that the network takes for the other have no map.
 
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
