@@ -133,8 +133,8 @@ def hooked_maps(setting: Setting) -> Iterator[HookedMap]:
             setting.ready, setting.view, setting.target, method=method, layer=layer
         ).values
 
-    def rectified(layer: str) -> Any:
-        return rectify(ours("grad-cam", layer))
+    def rectified(layer: str, method: str = "grad-cam") -> Any:
+        return rectify(ours(method, layer))
 
     weighted = partial(ours, "cam", None)
     layers = {name: before_activation(layer) for name, layer in setting.layers.items()}
@@ -146,12 +146,22 @@ def hooked_maps(setting: Setting) -> Iterator[HookedMap]:
     for name in (MIDDLE, EARLY):
         layer, title = layers[name], f"{name} {BEFORE}"
         yield HookedMap("torchcam", "GradCAM", title, modules[layer], partial(rectified, layer))
+    for kind, title, method in (
+        ("GradCAMpp", "Grad-CAM++", "grad-cam++"),
+        ("XGradCAM", "XGrad-CAM", "xgrad-cam"),
+        ("LayerCAM", "LayerCAM", "layer-cam"),
+    ):
+        name, same = LAST.replace("Grad-CAM", title), partial(after, method=method)
+        yield HookedMap("torchcam", kind, name, SHARED_RELU6, same)
     grad_cam_tool = "pytorch-grad-cam"
     for name, layer in layers.items():
         title, signed = f"{name} {BEFORE}", partial(ours, "grad-cam", layer)
         yield HookedMap(grad_cam_tool, "GradCAM", title, modules[layer], signed)
-    title, signed = LAST.replace("Grad-CAM", "HiResCAM"), partial(ours, "hires-cam", last)
-    yield HookedMap(grad_cam_tool, "HiResCAM", f"{title} {BEFORE}", modules[last], signed)
+    # Its Eigen-CAM centres the maps, and its Grad-CAM++ adds much to small gradients: see
+    # docs/methods.md.
+    for kind, method in (("HiResCAM", "hires-cam"), ("LayerCAM", "layer-cam")):
+        title, signed = LAST.replace("Grad-CAM", kind), partial(ours, method, last)
+        yield HookedMap(grad_cam_tool, kind, f"{title} {BEFORE}", modules[last], signed)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import class_activation_map as class_activation_map
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
+    from cnnviz.attribution.formulas import contrast_picture as contrast_picture
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
-    from cnnviz.attribution.methods import contrast_picture as contrast_picture
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.attribution.stages import explain_stages as explain_stages
     from cnnviz.batch.pipeline import explain_many as explain_many
@@ -138,7 +138,7 @@ _MODULES = {
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
-    "contrast_picture": "attribution.methods",
+    "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
     "explain_many": "batch.pipeline",

@@ -33,7 +33,7 @@ def why_empty(cam: ClassActivationMap) -> EmptyReason | None:
         return "no gradient"
     if not values.any():
         return "zero"
-    if _is_lost(cam):
+    if cam.of_class and _is_lost(cam):
         return "lost"
     # In double precision, in which the span of two huge values does not overflow.
     span = float(values.max()) - float(values.min())

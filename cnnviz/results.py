@@ -187,8 +187,9 @@ class ClassActivationMap:
         layer: path of the layer whose maps were weighted.
         target: the class.
         score: what is explained: the class's logit (for the contrastive map, less the mean
-            logit of the other classes), or its output where the network has no logit. Of
-            maps of classes whose probabilities are averaged, the mean logit of all cells.
+            logit of the other classes; with ``against``, less that class's), or its output where
+            the network has no logit. Of maps of classes whose probabilities are averaged, the
+            mean logit of all cells. Of a map that is the same for every class, the class's score.
         bias: the part of the score that belongs to no cell: the mean of the values, or their
             sum (see ``aggregate``), plus the bias is the score. None where it is not exactly so.
         gradient: the largest absolute gradient of the score at that layer; None for the
@@ -197,6 +198,9 @@ class ClassActivationMap:
             gradient is rounded away, and what is left of it means nothing.
         logit: whether the score is a logit, and not the output of a network that has none.
         aggregate: how the cells make up the score: by their ``mean`` or by their ``sum``.
+        against: the class whose score is subtracted, with a factor if the method has one; None
+            where there is none.
+        of_class: whether the map depends on the class: one that does not is no evidence for it.
     """
 
     values: Floats
@@ -209,6 +213,8 @@ class ClassActivationMap:
     saturated: bool = False
     logit: bool = True
     aggregate: Literal["mean", "sum"] = "mean"
+    against: str | None = None
+    of_class: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ target, legend = class_activation_map.pick_class(scene, answer.explanation.predi
 over, alone, beside = class_activation_map.places(scene)
 with beside:
     said = st.container()
-    method, layer = class_activation_map.pick_method(scene)
+    method, layer, rival = class_activation_map.pick_method(scene, target)
     class_activation_map.method_note(method)
     signed = class_activation_map.pick_signed()
-maps = class_activation_map.class_maps(scene, answer, target, method, layer)
+maps = class_activation_map.class_maps(scene, answer, target, method, layer, rival)
 with over:
     class_activation_map.over_photo(scene, maps, target, signed)
 with alone:

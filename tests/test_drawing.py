@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnnviz
-from cnnviz.attribution.methods import contrast_picture
+from cnnviz.attribution.formulas import contrast_picture
 from cnnviz.cards import Preprocessing
 from cnnviz.colours import BLANK
 from cnnviz.drawing import (

@@ -290,17 +290,22 @@ def check_maps(case: Case) -> None:
     assert sorted(methods) == sorted(expected)
     assert methods[0] == ("hires-cam" if case.name in FLATTENED else expected[0])
     labels = network.card.labels
-    predicted = cnnviz.predict(network, case.photo).label
+    assert case.explain().target == cnnviz.predict(network, case.photo).label
+    shapes: dict[str, tuple[int, ...]] = {}
     for method in methods:
-        for target, label in ((None, None), (0, labels[0]), (labels[-1], labels[-1])):
-            cam = case.explain(target, method=method)
-            maps = cnnviz.activations(network, case.photo, [cam.layer])[cam.layer]
-            assert cam.values.shape == maps.shape[:2]
+        maps = cnnviz.explain(network, case.photo, [0, labels[-1]], method=method).maps
+        assert [cam.target for cam in maps] == [labels[0], labels[-1]]
+        for cam in maps:
+            if cam.layer not in shapes:
+                output = cnnviz.activations(network, case.photo, [cam.layer])[cam.layer]
+                shapes[cam.layer] = output.shape[:2]
+            assert cam.values.shape == shapes[cam.layer]
             assert cam.values.dtype == np.float32
             assert np.isfinite(cam.values).all()
             assert np.isfinite(cam.score)
             assert cam.method == method
-            assert cam.target == (label or predicted)
+            assert cam.of_class == METHODS[method].of_class
+            assert (cam.against is not None) == (METHODS[method].against == "nearest")
             assert cam.aggregate == METHODS[method].aggregate
             check_sum(case, cam)
 

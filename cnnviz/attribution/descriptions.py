@@ -48,18 +48,24 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     if reason:
         return reason
     strongest_for = _position(cam, int(cam.values.argmax()), size, preprocessing)
+    if not cam.of_class:
+        return (
+            f"The map is largest {strongest_for} of the photo. It is the same for every class, so "
+            f"it is no evidence for “{cam.target}”."
+        )
+    explained = _explained(cam)
     if not mostly_against(cam.values):
-        return f"The evidence for “{cam.target}” is strongest {strongest_for} of the photo."
+        return f"The evidence for {explained} is strongest {strongest_for} of the photo."
     lowest, highest = float(cam.values.min()), float(cam.values.max())
     strongest_against = _position(cam, int(cam.values.argmin()), size, preprocessing)
     against = f"is strongest {strongest_against} of the photo ({_signed(lowest)})"
     if highest <= 0:
         return (
-            f"The photo holds no evidence for “{cam.target}”: no cell of the map is above zero. "
+            f"The photo holds no evidence for {explained}: no cell of the map is above zero. "
             f"The evidence against it {against}."
         )
     return (
-        f"The map of “{cam.target}” speaks mostly against it. The evidence against it {against}; "
+        f"The map of {explained} speaks mostly against it. The evidence against it {against}; "
         f"the evidence for it is at most {_signed(highest)}, {strongest_for}: less than a fifth "
         "of that."
     )
@@ -68,13 +74,12 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
 def sum_of_cells(cam: ClassActivationMap, prediction: Prediction) -> str:
     """Sentences on how the cells of a map make up the score of its class, with the numbers."""
     method = METHODS[cam.method]
-    name = method.score or (
-        f"the network's logit for “{cam.target}”"
-        if prediction.logits is not None
-        else f"the mean logit of all positions for “{cam.target}”"
-        if cam.logit
-        else f"the network's output for “{cam.target}”"
-    )
+    name = method.score or _score(cam, prediction)
+    if not cam.of_class:
+        return (
+            f"The score is {cam.score:.3f}, {name}; this map is the same for every class, so its "
+            "cells have no part in it."
+        )
     total = float(cam.values.mean() if cam.aggregate == "mean" else cam.values.sum())
     of_map = f"{cam.aggregate.capitalize()} of the map {total:.3f}"
     if cam.bias is not None:
@@ -86,6 +91,19 @@ def sum_of_cells(cam: ClassActivationMap, prediction: Prediction) -> str:
         "and the score, so each cell has what its place contributed to first order, and the sum "
         "need not be the score."
     )
+
+
+def title(cam: ClassActivationMap) -> str:
+    """The method and what its map explains, as the title of a picture."""
+    method = METHODS[cam.method].title
+    return f"{method} for {_explained(cam)}" if cam.of_class else f"{method}, whatever the class"
+
+
+def compared(maps: Sequence[ClassActivationMap]) -> str:
+    """A sentence on the maps of several classes, where one of them says it all; else ""."""
+    if not maps[0].of_class:
+        return f"{METHODS[maps[0].method].title} gives every class the same map."
+    return mirrored(maps)
 
 
 def mirrored(maps: Sequence[ClassActivationMap]) -> str:
@@ -128,6 +146,8 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
                 f"No cell is evidence for or against “{cam.target}” by more than {largest}: "
                 "too little to change the network's answer in float32, so this map means nothing."
             )
+        case "even" if not cam.of_class:
+            return "The map is the same everywhere, so it shows no place that matters more."
         case "even":
             side = "for" if cam.values.flat[0] > 0 else "against"
             return (
@@ -147,6 +167,24 @@ def damage(filters: Filters) -> str:
         f"{weights} of the layer “{filters.layer}” {'is' if broken == 1 else 'are'} not a number "
         "(NaN or infinite): the network's answers cannot be trusted."
     )
+
+
+def _explained(cam: ClassActivationMap) -> str:
+    """The class of a map, and the one that it is set against."""
+    against = "" if cam.against is None else f" against “{cam.against}”"
+    return f"“{cam.target}”{against}"
+
+
+def _score(cam: ClassActivationMap, prediction: Prediction) -> str:
+    """What the score of a map is, in a few words."""
+    if prediction.logits is not None:
+        name = "the network's logit for"
+    else:
+        name = "the mean logit of all positions for" if cam.logit else "the network's output for"
+    strength = METHODS[cam.method].strength
+    times = "" if strength == 1 else f"{strength:g} × "
+    less = "" if cam.against is None else f" less {times}that for “{cam.against}”"
+    return f"{name} “{cam.target}”{less}"
 
 
 def _answer(prediction: Prediction) -> str:

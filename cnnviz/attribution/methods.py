@@ -1,7 +1,6 @@
-"""The methods of class activation maps: formulas on arrays, and a record of each method.
+"""The methods of class activation maps: a record of each, with its formula.
 
-Maps stay raw and signed. A new method is one function and one record in ``METHODS``. NumPy is
-imported inside functions: the command line reads the records for its ``--help``, which is quick.
+A new method is one formula in ``formulas`` and one record in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from cnnviz.attribution import formulas
 
 if TYPE_CHECKING:
     from cnnviz.arrays import Bytes, Floats
@@ -26,16 +27,21 @@ class Method:
         needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
             ``layer``: any layer with maps, which can be chosen.
         passes: ``forward``: one run of the network for all classes; ``backward``: a run for
-            each class, with the gradients of its score.
-        function: the formula, from maps (..., h, w, K) and factors to a map (..., h, w). The
-            factors are a class's weights (K,) for a forward pass, and the gradients
-            (..., h, w, K) for a backward pass.
+            each class, with the gradients of its score; ``maps``: one run for the layer's maps,
+            whatever the class; ``none``: noise of the layer's size takes the place of its maps.
+        weights: the formula, from maps (..., h, w, K) to their weights, (..., h, w, K) or what is
+            broadcast to it: the map is ``formulas.weighted`` of both. For a forward pass it also
+            takes the class's weights (K,), for a backward pass the gradients (..., h, w, K).
         unit: what a cell's value is measured in.
         aggregate: how the cells make up the score: their ``mean``, plus a bias, is the score;
             or their ``sum`` is, to first order.
-        weights: for a forward pass, from weights (K, C) and a class to the factors (K,), and
-            from biases (C,) to the bias (); None for those of the class alone.
-        score: what the score is, in a few words; empty where it is the class's logit.
+        of_class: whether the map depends on the class.
+        against: what is subtracted from a class's score: that of another class if one is
+            ``chosen``; of the class with the ``nearest`` score unless one is chosen; or the mean
+            of all ``others``, and none can be chosen.
+        strength: the factor of another class's score before it is subtracted.
+        score: what the score is, in a few words; empty where it is the class's logit, or that less
+            another's.
         default_for: how a network ends for which this method comes before all others;
             empty where the order in ``METHODS`` decides.
         exact_sum: for a backward pass, whether the cells and the class's bias add up to the
@@ -48,122 +54,17 @@ class Method:
     paper: str
     summary: str
     needs: Literal["averaged maps", "layer"]
-    passes: Literal["forward", "backward"]
-    function: Callable[[Floats, Floats], Floats]
+    passes: Literal["forward", "backward", "maps", "none"]
+    weights: Callable[..., Floats]
     unit: str
     aggregate: Literal["mean", "sum"]
-    weights: Callable[[Floats, int], Floats] | None = None
+    of_class: bool = True
+    against: Literal["chosen", "nearest", "others"] = "chosen"
+    strength: float = 1.0
     score: str = ""
     default_for: Literal["", "flattened maps"] = ""
     exact_sum: bool = False
     picture: Callable[[Floats], Bytes] | None = None
-
-
-def cam(features: Floats, weights: Floats) -> Floats:
-    """CAM (Zhou et al. 2016): the maps weighted by the dense weights of a class.
-
-    M(x, y) = Σ_k w_k A_k(x, y). The mean of M plus the class's bias is the class's logit.
-
-    Args:
-        features: (..., h, w, K) maps that are averaged straight into the dense layer.
-        weights: (K,) the dense layer's weights for the class.
-
-    Returns:
-        (..., h, w)
-
-    Example:
-        >>> import numpy as np
-        >>> features = np.array([[[1.0, 0.0], [0.0, 2.0]]])
-        >>> cam(features, np.array([3.0, -1.0]))
-        array([[ 3., -2.]])
-    """
-    import numpy as np
-
-    # Not a matrix product: OpenBLAS now and then warns of a NaN in cells that it only pads with.
-    return np.einsum("...k,k->...", features, weights)
-
-
-def contrastive_weights(weights: Floats, target: int) -> Floats:
-    """Weights for the evidence for a class less the mean evidence for the others.
-
-    With two classes the mean of the others is the other class.
-
-    Args:
-        weights: (K, C) dense weights, or (C,) biases.
-        target: the class.
-
-    Returns:
-        (K,), or () for biases.
-    """
-    import numpy as np
-
-    others = np.delete(weights, target, axis=-1)
-    return weights[..., target] - others.mean(axis=-1)
-
-
-def grad_cam(activations: Floats, gradients: Floats) -> Floats:
-    """Grad-CAM (Selvaraju et al. 2017), before its rectification.
-
-    M(x, y) = Σ_k α_k A_k(x, y), where α_k is the mean over the map of the gradient of the
-    class's score. The paper shows the positive part: see ``arrays.rectify``.
-
-    Args:
-        activations: (..., h, w, K) a layer's output.
-        gradients: (..., h, w, K) the gradient of the class's score.
-
-    Returns:
-        (..., h, w)
-
-    Example:
-        >>> import numpy as np
-        >>> activations = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
-        >>> gradients = np.array([[[1.0, 0.0]], [[3.0, -1.0]]])
-        >>> grad_cam(activations, gradients)
-        array([[1.],
-               [4.]])
-    """
-    importance = gradients.mean(axis=(-3, -2), keepdims=True)
-    return (activations * importance).sum(axis=-1)
-
-
-def hires_cam(activations: Floats, gradients: Floats) -> Floats:
-    """HiResCAM (Draelos and Carin 2020, arXiv 2011.08891), before its rectification.
-
-    M(x, y) = Σ_k G_k(x, y) A_k(x, y), where G_k is the gradient of the class's score, not
-    averaged over the map. Where the maps are flattened into one dense layer, the sum of M plus
-    the class's bias is the class's score; with more layers after the maps it is so to first
-    order.
-
-    Args:
-        activations: (..., h, w, K) a layer's output.
-        gradients: (..., h, w, K) the gradient of the class's score.
-
-    Returns:
-        (..., h, w)
-
-    Example:
-        >>> import numpy as np
-        >>> activations = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
-        >>> gradients = np.array([[[1.0, 0.0]], [[3.0, -1.0]]])
-        >>> hires_cam(activations, gradients)
-        array([[1.],
-               [5.]])
-    """
-    return (activations * gradients).sum(axis=-1)
-
-
-def contrast_picture(values: Floats) -> Bytes:
-    """A contrastive map as an 8-bit picture: (h, w) uint8.
-
-    The values are divided by the largest absolute one and clipped to 0–1. A map of zeros
-    stays black.
-    """
-    import numpy as np
-
-    from cnnviz.arrays import largest_magnitude
-
-    scaled = values / (largest_magnitude(values) or 1)
-    return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -181,7 +82,7 @@ METHODS = {
             ),
             needs="averaged maps",
             passes="forward",
-            function=cam,
+            weights=formulas.cam_weights,
             unit="evidence (logit)",
             aggregate="mean",
         ),
@@ -195,12 +96,12 @@ METHODS = {
             ),
             needs="averaged maps",
             passes="forward",
-            function=cam,
+            weights=formulas.cam_weights,
             unit="evidence (logit)",
             aggregate="mean",
-            weights=contrastive_weights,
+            against="others",
             score="the logit less the mean logit of the other classes",
-            picture=contrast_picture,
+            picture=formulas.contrast_picture,
         ),
         Method(
             key="grad-cam",
@@ -212,8 +113,26 @@ METHODS = {
             ),
             needs="layer",
             passes="backward",
-            function=grad_cam,
+            weights=formulas.grad_cam_weights,
             unit="mean gradient × activation",
+            aggregate="sum",
+        ),
+        Method(
+            key="grad-cam++",
+            title="Grad-CAM++",
+            paper=(
+                "Chattopadhay et al. 2018, Grad-CAM++: generalized gradient-based visual "
+                "explanations for deep convolutional networks, arXiv 1710.11063"
+            ),
+            summary=(
+                "Adds up the maps of the chosen layer, each times a sum of its positive gradients "
+                "in which a strong map’s count less: several things of one class get more equal "
+                "shares than with Grad-CAM. Only what raises the score counts."
+            ),
+            needs="layer",
+            passes="backward",
+            weights=formulas.grad_cam_plus_plus_weights,
+            unit="weighted positive gradients × activation",
             aggregate="sum",
         ),
         Method(
@@ -227,14 +146,104 @@ METHODS = {
             ),
             needs="layer",
             passes="backward",
-            function=hires_cam,
+            weights=formulas.hires_cam_weights,
             unit="gradient × activation",
             aggregate="sum",
             default_for="flattened maps",
             exact_sum=True,
+        ),
+        Method(
+            key="xgrad-cam",
+            title="XGrad-CAM",
+            paper=(
+                "Fu et al. 2020, Axiom-based Grad-CAM: towards accurate visualization and "
+                "explanation of CNNs, arXiv 2008.02312"
+            ),
+            summary=(
+                "Adds up the maps of the chosen layer, each times the mean of its gradients in "
+                "which the places where the map is active count most."
+            ),
+            needs="layer",
+            passes="backward",
+            weights=formulas.xgrad_cam_weights,
+            unit="weighted mean gradient × activation",
+            aggregate="sum",
+        ),
+        Method(
+            key="layer-cam",
+            title="LayerCAM",
+            paper=(
+                "Jiang et al. 2021, LayerCAM: exploring hierarchical class activation maps for "
+                "localization"
+            ),
+            summary=(
+                "Multiplies the maps of the chosen layer by the positive part of the gradient of "
+                "the class’s score, cell by cell, and adds up the products of each cell; made for "
+                "earlier layers, too. Only what raises the score counts."
+            ),
+            needs="layer",
+            passes="backward",
+            weights=formulas.layer_cam_weights,
+            unit="positive gradient × activation",
+            aggregate="sum",
+        ),
+        Method(
+            key="finer-cam",
+            title="Finer-CAM",
+            paper=(
+                "Zhang et al. 2025, Finer-CAM: spotting the difference reveals finer details for "
+                "visual explanation, arXiv 2501.11309"
+            ),
+            summary=(
+                "Grad-CAM of the class’s score less 0.6 times that of the class with the nearest "
+                "score, or of a chosen one: what both share fades, what tells them apart remains."
+            ),
+            needs="layer",
+            passes="backward",
+            weights=formulas.grad_cam_weights,
+            unit="mean gradient × activation",
+            aggregate="sum",
+            against="nearest",
+            strength=0.6,
+        ),
+        Method(
+            key="eigen-cam",
+            title="Eigen-CAM",
+            paper=(
+                "Muhammad and Yeasin 2020, Eigen-CAM: class activation map using principal "
+                "components, arXiv 2008.00299"
+            ),
+            summary=(
+                "Adds up the maps of the chosen layer with the weights of their first principal "
+                "component: what is strongest in the layer, and the same for every class."
+            ),
+            needs="layer",
+            passes="maps",
+            weights=formulas.eigen_cam_weights,
+            unit="first principal component",
+            aggregate="sum",
+            of_class=False,
+        ),
+        Method(
+            key="random",
+            title="Random map",
+            paper="The one to beat; compare Adebayo et al. 2018, Sanity checks for saliency maps",
+            summary=(
+                "Draws numbers at random, in as many cells as the chosen layer has; the photo "
+                "decides the draw, and no class has a part in it. A map that says something looks "
+                "different, and does better."
+            ),
+            needs="layer",
+            passes="none",
+            weights=formulas.even_weights,
+            unit="random number",
+            aggregate="sum",
+            of_class=False,
         ),
     )
 }
 
 # The methods for which a layer can be chosen: they fit every network that has maps.
 ANY_LAYER = tuple(key for key, method in METHODS.items() if method.needs == "layer")
+# The others.
+LAST_MAPS = tuple(key for key, method in METHODS.items() if method.needs != "layer")

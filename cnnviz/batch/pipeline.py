@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
-from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.errors import CnnvizError
 from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -44,6 +44,7 @@ def explain_many(
     *,
     method: str | None = None,
     layer: str | None = None,
+    against: str | int | None = None,
     keep_photos: bool = False,
 ) -> Iterator[PhotoResult]:
     """``explain`` for many photos, in their order, and the box of the first class of each.
@@ -56,6 +57,7 @@ def explain_many(
         targets: as in ``explain``.
         method: as in ``explain``.
         layer: as in ``explain``.
+        against: as in ``explain``; a photo of that class fails, unless ``targets`` are named.
         keep_photos: whether the results hold the photos too.
 
     Raises:
@@ -65,7 +67,7 @@ def explain_many(
             raised by the call itself, too.
         ModelError: TensorFlow cannot run the network; raised by the call itself, too.
     """
-    check_choices(network, targets, method=method, layer=layer)
+    check_choices(network, targets, method=method, layer=layer, against=against)
     steps = network.card.preprocessing
 
     def decode(path: str | Path) -> _DecodedPhoto:
@@ -78,8 +80,8 @@ def explain_many(
         photo = np.asarray(picture) if keep_photos else None
         return PhotoResult(path, (picture.height, picture.width), photo=photo), inputs
 
-    def complete(result: PhotoResult, answer: Explanation | ModelError) -> PhotoResult:
-        if isinstance(answer, ModelError):
+    def complete(result: PhotoResult, answer: Explanation | CnnvizError) -> PhotoResult:
+        if isinstance(answer, CnnvizError):
             return replace(result, error=answer)
         cam = answer.maps[0]
         box = None if why_empty(cam) else find_box(cam.values, *result.size, steps)
@@ -87,12 +89,14 @@ def explain_many(
 
     def explain_batch(photos: list[_DecodedPhoto]) -> list[PhotoResult]:
         inputs = [pixels for _, pixels in photos if pixels is not None]
-        answers: Iterator[Explanation | ModelError] = iter(())
+        answers: Iterator[Explanation | CnnvizError] = iter(())
         if inputs:
             # TensorFlow traces the network again for another number of photos, LiteRT does not.
             padding = size - len(inputs) if network.compiled else 0
             batch = np.concatenate([*inputs, *(inputs[-1:] * padding)])
-            answers = iter(explain_inputs(network, batch, targets, method=method, layer=layer))
+            answers = iter(
+                explain_inputs(network, batch, targets, method=method, layer=layer, against=against)
+            )
         return [
             result if pixels is None else complete(result, next(answers))
             for result, pixels in photos
@@ -115,6 +119,7 @@ def check_choices(
     *,
     method: str | None = None,
     layer: str | None = None,
+    against: str | int | None = None,
 ) -> None:
     """Checks that ``explain`` can answer with these arguments, on a black picture.
 
@@ -125,7 +130,7 @@ def check_choices(
     """
     steps = network.card.preprocessing
     black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
-    explain_inputs(network, black, targets, method=method, layer=layer)
+    explain_inputs(network, black, targets, method=method, layer=layer, against=against)
 
 
 def map_in_order(

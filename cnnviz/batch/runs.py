@@ -41,6 +41,7 @@ COLUMNS = pa.schema(
         ("target", pa.string()),
         ("method", pa.string()),
         ("layer", pa.string()),
+        ("against", pa.string()),
         ("error", pa.string()),
     ]
 )
@@ -63,6 +64,7 @@ class BatchRun:
         method: as in ``explain``.
         layer: as in ``explain``.
         pictures: whether each photo gets its overlay and its raw map as files too.
+        against: index of the class to compare with, if any.
     """
 
     out: Path
@@ -70,6 +72,7 @@ class BatchRun:
     method: str | None = None
     layer: str | None = None
     pictures: bool = True
+    against: int | None = None
 
     @property
     def results(self) -> Path:
@@ -132,7 +135,8 @@ def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
     """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
-    ``top``, ``method``, ``layer``, ``target``, ``size`` (H, W), ``box``, and its pictures' files.
+    ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``, and its
+    pictures' files.
 
     Raises:
         StorageError: the disk is full, or the part's file cannot be written.
@@ -156,6 +160,7 @@ def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
         run.targets,
         method=run.method,
         layer=run.layer,
+        against=run.against,
         keep_photos=run.pictures,
     )
     cells = []
@@ -193,6 +198,7 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "method": run.method,
         "layer": run.layer,
         "pictures": run.pictures,
+        "against": run.against,
     }
 
 
@@ -239,6 +245,7 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
         "method": cam.method,
         "layer": cam.layer,
         "target": cam.target,
+        "against": cam.against,
         "size": list(result.size),
         "box": asdict(result.box) if result.box else None,
     }

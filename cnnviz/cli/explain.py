@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnnviz.attribution.methods import ANY_LAYER, METHODS
+from cnnviz.attribution.methods import LAST_MAPS, METHODS
 from cnnviz.cli.inputs import (
     Json,
     Model,
@@ -57,13 +57,23 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        Method | None, typer.Option(help="The method; else the best for how the network ends.")
+        Method | None,
+        typer.Option(
+            metavar="METHOD",
+            help=f"{', '.join(METHODS)}; else the best for how the network ends.",
+        ),
     ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
             metavar="PATH",
-            help=f"The layer, for {' or '.join(ANY_LAYER)}; else the last with maps.",
+            help=f"The layer, for all but {' and '.join(LAST_MAPS)}; else the last with maps.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="A class to compare with: its score is subtracted first."
         ),
     ] = None,
     pictures: Annotated[
@@ -91,6 +101,9 @@ def explain(
     grey; a map that says nothing is not drawn. Photos of the same name get -2, -3, … after it;
     files of an earlier run are replaced.
 
+    With --against the map shows what speaks for the one class and not for the other; without
+    --class, photos that the network takes for the other have no map.
+
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
     map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
@@ -104,11 +117,12 @@ def explain(
         paths, failures = find_photos(photos)
         network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
+        other = None if against is None else class_index(network, against)
         from cnnviz.batch import cluster, pipeline, runs
 
-        pipeline.check_choices(network, targets, method=method, layer=layer)
+        pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
         check_folder(out)
-        run = runs.BatchRun(out, tuple(targets), method, layer, pictures)
+        run = runs.BatchRun(out, tuple(targets), method, layer, pictures, other)
         stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
         parts = runs.split(paths, list(stems.values()), runs.PART)
         waiting = runs.begin(run, network, parts, resume=resume) if parts else []

@@ -14,7 +14,10 @@ from cnnviz.results import LayerGradients
 
 
 def layer_gradients(
-    network: Network, inputs: NDArray[np.float32], layer: str, target: int | None = None
+    network: Network,
+    inputs: NDArray[np.float32],
+    layer: str,
+    target: int | NDArray[np.integer] | None = None,
 ) -> LayerGradients:
     """A layer's output and the gradient of one class's score, for network inputs (N, H, W, C).
 
@@ -25,7 +28,8 @@ def layer_gradients(
         network: the network.
         inputs: the network inputs.
         layer: the layer's path.
-        target: index of the class; the most probable one of each input if None.
+        target: index of the class, or of each input's (N,); the most probable one of each input
+            if None.
 
     Raises:
         LayerError: the layer does not exist or is never run.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.networks.network import Network
@@ -34,7 +35,10 @@ def needed(head: Head, layers: frozenset[str]) -> frozenset[str]:
 
 
 def with_gradients(
-    network: Network, head: Head, values: PassValues, target: int | None
+    network: Network,
+    head: Head,
+    values: PassValues,
+    target: int | NDArray[np.integer] | None,
 ) -> PassValues | None:
     """Values (N, ...) with the scores and gradients of ``passes.backward``.
 
@@ -56,7 +60,7 @@ def with_gradients(
         threshold = 0.0 if head.activation == "linear" else 0.5
         likely = (values.output[:, 0] > threshold).astype(np.intp)
         logits = np.hstack([-logits, logits])
-    targets = likely if target is None else np.full(len(likely), target)
+    targets = likely if target is None else np.broadcast_to(target, likely.shape)
     scores = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
     hidden = {step.output for step in head.steps}
     layers = {path: maps for path, maps in values.layers.items() if path not in hidden}

@@ -45,7 +45,7 @@ def backward(
     network: Network,
     inputs: NDArray[np.float32],
     layers: Iterable[str],
-    target: int | None = None,
+    target: int | NDArray[np.integer] | None = None,
 ) -> PassValues:
     """The same as ``forward``, with the gradients of one class's score.
 
@@ -56,7 +56,8 @@ def backward(
         network: the network.
         inputs: (N, h, w, C).
         layers: layer paths.
-        target: index of the class; the most probable one of each photo if None.
+        target: index of the class, or of each photo's (N,); the most probable one of each photo
+            if None.
 
     Raises:
         LayerError: a path does not exist or is never run.

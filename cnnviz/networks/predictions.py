@@ -77,6 +77,18 @@ def read_prediction(
     return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
 
 
+def class_scores(outputs: Floats, logits: Floats | None) -> Floats:
+    """The scores (N, C) of all classes: the logits (N, C) where they are known, else the outputs.
+
+    A single unit represents two classes: the second has its score, the first the negated logit, or
+    1 minus the output.
+    """
+    scores = outputs if logits is None else logits
+    if scores.shape[1] > 1:
+        return scores
+    return np.hstack([1 - scores if logits is None else -scores, scores])
+
+
 def _damage_message(layers: tuple[str, ...]) -> str:
     more = ", …" if len(layers) > _MAX_LISTED else ""
     shown = ", ".join(map(repr, layers[:_MAX_LISTED])) + more

@@ -50,7 +50,7 @@ def fits_together(result: Any) -> bool:
                 _prediction_fits(prediction)
                 and len(maps) > 0
                 and all(_is_filled(one.values, 2) for one in maps)
-                and all(one.target in prediction.labels for one in maps)
+                and all({one.target, one.against} <= {*prediction.labels, None} for one in maps)
                 and all(one.method in METHODS for one in maps)
             )
         case StagedExplanation():

@@ -98,6 +98,7 @@ def explain(
     *,
     method: str | None = None,
     layer: str | None = None,
+    against: str | int | None = None,
     card: ModelCard | None = None,
 ) -> Explanation:
     """``cnnviz.explain`` in a worker process.
@@ -106,7 +107,7 @@ def explain(
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.explain``.
     """
-    options = {"method": method, "layer": layer}
+    options = {"method": method, "layer": layer, "against": against}
     return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
 
 
@@ -152,6 +153,7 @@ def trace_class_map(
     *,
     method: str | None = None,
     layer: str | None = None,
+    against: str | int | None = None,
     card: ModelCard | None = None,
 ) -> ValueTrace:
     """``cnnviz.trace_class_map`` in a worker process.
@@ -160,7 +162,7 @@ def trace_class_map(
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.trace_class_map``.
     """
-    options = {"method": method, "layer": layer}
+    options = {"method": method, "layer": layer, "against": against}
     return call(WorkerCall("trace_class_map", model, card, (photo, row, column, target), options))
 
 

@@ -59,10 +59,12 @@ def explanation(
     targets: tuple[str, ...] = (),
     method: str | None = None,
     layer: str | None = None,
+    against: str | None = None,
 ) -> Explanation:
     """The prediction for a photo, and a map for each target or for the predicted class."""
+    how = method, layer, against
     return _retried(
-        lambda text: _explanation(model, card, photo.seen_key, targets, method, layer, photo, text),
+        lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text),
         "Looking for the evidence in the photo",
     )
 
@@ -106,7 +108,7 @@ def trace_class_map(
     column: int,
 ) -> ValueTrace:
     """Where one cell of a class activation map comes from; as ``trace_value``."""
-    of = cam.target, cam.method, cam.layer
+    of = cam.target, cam.method, cam.layer, cam.against
     return _retried(
         lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
         "Looking where the value comes from",
@@ -195,14 +197,16 @@ def _explanation(
     card: ModelCard | None,
     key: str,
     targets: tuple[str, ...],
-    method: str | None,
-    layer: str | None,
+    how: tuple[str | None, str | None, str | None],
     _photo: LoadedPhoto,
     _text: str,
 ) -> Explanation:
+    method, layer, against = how
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
-        return workers.explain(model, seen, targets, method=method, layer=layer, card=card)
+        return workers.explain(
+            model, seen, targets, method=method, layer=layer, against=against, card=card
+        )
 
 
 @st.cache_data(show_spinner=False)
@@ -238,16 +242,16 @@ def _trace_class_map(
     model: ModelFile,
     card: ModelCard | None,
     key: str,
-    of: tuple[str, str, str],
+    of: tuple[str, str, str, str | None],
     cell: tuple[int, int],
     _photo: LoadedPhoto,
     _text: str,
 ) -> ValueTrace:
-    target, method, layer = of
+    target, method, layer, against = of
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.trace_class_map(
-            model, seen, *cell, target, method=method, layer=layer, card=card
+            model, seen, *cell, target, method=method, layer=layer, against=against, card=card
         )
 
 

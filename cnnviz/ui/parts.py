@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.descriptions import title
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
@@ -78,17 +79,12 @@ def overlay(scene: Scene, cam: ClassActivationMap, *, key: str) -> None:
         scene.photo.shown,
         cam,
         scene.preprocessing,
-        title=map_title(cam),
+        title=title(cam),
         unit=unit(cam),
         dark=on_dark_page(),
         narrow=True,
     )
     picture_chart(figure, key)
-
-
-def map_title(cam: ClassActivationMap) -> str:
-    """The method and the class of a map."""
-    return f"{METHODS[cam.method].title} for “{cam.target}”"
 
 
 def on_dark_page() -> bool:

@@ -55,10 +55,14 @@ class Scene:
         return ask.activations(self.model, self.card, self.photo, layer)
 
     def explanation(
-        self, targets: tuple[str, ...] = (), method: str | None = None, layer: str | None = None
+        self,
+        targets: tuple[str, ...] = (),
+        method: str | None = None,
+        layer: str | None = None,
+        against: str | None = None,
     ) -> Explanation:
         """The prediction for the photo, and a map for each target or for the predicted class."""
-        return ask.explanation(self.model, self.card, self.photo, targets, method, layer)
+        return ask.explanation(self.model, self.card, self.photo, targets, method, layer, against)
 
     def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""

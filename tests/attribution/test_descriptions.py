@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from cnnviz.attribution.descriptions import (
+    compared,
     damage,
     describe,
     mirrored,
     nothing_to_see,
     sum_of_cells,
+    title,
     where,
 )
 from cnnviz.attribution.methods import METHODS
@@ -349,11 +351,54 @@ def test_weights_that_are_no_numbers_are_counted() -> None:
     assert text.startswith("3 weights of the layer “conv” are not a number")
 
 
+# --- Two classes, and none --------------------------------------------------------------------
+
+PREDICTION = Prediction(("cat", "dog"), np.array([0.9, 0.1]), np.array([2.0, -1.0]))
+
+
+def test_a_class_that_is_set_against_another_is_named_with_it() -> None:
+    shown = cam([[0.0, 5.0]], method="grad-cam", against="dog", score=3.0)
+    assert title(shown) == "Grad-CAM for “cat” against “dog”"
+    assert where(shown, photo(), SQUARE) == (
+        "The evidence for “cat” against “dog” is strongest on the right of the photo."
+    )
+    assert "The score is 3.000, the network's logit for “cat” less that for “dog”;" in sum_of_cells(
+        shown, PREDICTION
+    )
+    finer = cam([[0.0, 5.0]], method="finer-cam", against="dog", score=2.6)
+    assert "is 2.600, the network's logit for “cat” less 0.6 × that for “dog”;" in sum_of_cells(
+        finer, PREDICTION
+    )
+    exact = cam([[1.0, 2.0]], score=3.0, bias=1.5, against="dog")
+    assert sum_of_cells(exact, PREDICTION).endswith("logit for “cat” less that for “dog”.")
+    against = where(cam([[-1.0, -3.0]], against="dog"), photo(), SQUARE)
+    assert against.startswith("The photo holds no evidence for “cat” against “dog”:")
+
+
+def test_a_map_that_is_the_same_for_every_class_is_no_evidence() -> None:
+    shown = cam([[0.0, 5.0]], method="eigen-cam", of_class=False, score=2.0)
+    assert title(shown) == "Eigen-CAM, whatever the class"
+    assert where(shown, photo(), SQUARE) == (
+        "The map is largest on the right of the photo. It is the same for every class, so it is no "
+        "evidence for “cat”."
+    )
+    assert sum_of_cells(shown, PREDICTION) == (
+        "The score is 2.000, the network's logit for “cat”; this map is the same for every class, "
+        "so its cells have no part in it."
+    )
+    assert compared([shown, shown]) == "Eigen-CAM gives every class the same map."
+    # How large its cells are beside a score means nothing.
+    small = cam([[0.0, 1e-9]], method="random", of_class=False, score=9.0)
+    assert nothing_to_see(small) == ""
+    even = cam([[2.0, 2.0]], method="eigen-cam", of_class=False)
+    assert nothing_to_see(even).startswith("The map is the same everywhere")
+
+
 # --- Two maps side by side --------------------------------------------------------------------
 
 
 def test_maps_that_mirror_each_other_are_explained() -> None:
-    text = mirrored([cam([[1.0, -2.0]], target="cat"), cam([[-1.0, 2.0]], target="dog")])
+    text = compared([cam([[1.0, -2.0]], target="cat"), cam([[-1.0, 2.0]], target="dog")])
     assert "evidence for “cat” is exactly the evidence against “dog”" in text
     assert mirrored([cam([[1.0, -2.0]]), cam([[-1.0, 2.1]])]) == ""
     assert mirrored([cam([[0.5]])]) == ""

@@ -11,8 +11,10 @@ import pytest
 import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.attribution.descriptions import nothing_to_see
+from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.errors import LayerError, TargetError
+from cnnviz.photos.preprocessing import network_input
 
 Tiny = Callable[[str], Any]
 
@@ -84,6 +86,86 @@ def test_one_unit_s_evidence_for_the_other_class_is_the_negated_one(
     )
     np.testing.assert_allclose(cat.values, -dog.values, atol=1e-7)
     assert cat.score == pytest.approx(-dog.score, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("flat", ("cam", "grad-cam", "hires-cam", "xgrad-cam", "finer-cam")),
+        ("one_sigmoid", ("cam", "grad-cam", "hires-cam")),
+        ("dense_after_flatten", ("hires-cam", "grad-cam", "finer-cam")),
+        # Without logits it is the difference of the outputs.
+        ("averaged_probabilities", ("grad-cam",)),
+    ],
+)
+def test_a_class_against_another_is_the_difference_of_their_maps(
+    tiny: Tiny, photo: np.ndarray, name: str, methods: tuple[str, ...]
+) -> None:
+    network = tiny(name)
+    for method in methods:
+        strength = METHODS[method].strength
+        single = "grad-cam" if METHODS[method].against == "nearest" else method
+        cat, dog = (
+            cnnviz.class_activation_map(network, photo, target, method=single)
+            for target in ("cat", "dog")
+        )
+        both = cnnviz.class_activation_map(network, photo, "cat", method=method, against="dog")
+        assert (both.target, both.against) == ("cat", "dog")
+        np.testing.assert_allclose(both.values, cat.values - strength * dog.values, atol=1e-6)
+        assert both.score == pytest.approx(cat.score - strength * dog.score, abs=1e-6)
+        assert (both.bias is None) == (cat.bias is None)
+        if both.bias is not None:
+            combine = np.mean if both.aggregate == "mean" else np.sum
+            assert combine(both.values) + both.bias == pytest.approx(both.score, abs=1e-5)
+
+
+def test_finer_cam_takes_the_class_with_the_nearest_score(tiny: Tiny, photo: np.ndarray) -> None:
+    """For each photo of a batch, and for the predicted class as for a chosen one."""
+    network = tiny("flat")
+    photos = [photo, 255 - photo, photo[:, ::-1], photo[:20]]
+    steps = network.card.preprocessing
+    inputs = np.concatenate([network_input(one, steps) for one in photos])
+    for targets in ([], ["cat"]):
+        rivals = set()
+        for answer, one in zip(
+            explain_inputs(network, inputs, targets, method="finer-cam"), photos, strict=True
+        ):
+            assert isinstance(answer, cnnviz.Explanation)
+            (cam,), logits = answer.maps, answer.prediction.logits
+            assert logits is not None
+            own = network.card.labels.index(cam.target)
+            gaps = {abs(score - logits[own]): at for at, score in enumerate(logits) if at != own}
+            rival = network.card.labels[gaps[min(gaps)]]
+            assert cam.against == rival
+            rivals.add(rival)
+            # At averaged maps it is the difference of the maps of both classes, per cell.
+            this, other = (cnnviz.class_activation_map(network, one, at) for at in (own, rival))
+            expected = (this.values - 0.6 * other.values) / cam.values.size
+            np.testing.assert_allclose(cam.values, expected, atol=1e-6)
+            assert cam.score == pytest.approx(this.score - 0.6 * other.score, abs=1e-5)
+        assert targets or len(rivals) > 1, "one rival for all photos would prove little"
+
+
+def test_maps_that_are_the_same_for_every_class(tiny: Tiny, photo: np.ndarray) -> None:
+    network = tiny("flat")
+    maps = cnnviz.activations(network, photo, ["conv2"])["conv2"]
+    eigen = cnnviz.explain(network, photo, [0, 1, 2], method="eigen-cam").maps
+    noise = cnnviz.explain(network, photo, [0, 1, 2], method="random").maps
+    for same in (eigen, noise):
+        assert not any(cam.of_class for cam in same)
+        np.testing.assert_array_equal(same[0].values, same[2].values)
+    # The first principal component has the largest sum of squares that a direction can have.
+    squares = np.linalg.eigvalsh(maps.reshape(36, 5).T @ maps.reshape(36, 5))
+    assert np.square(eigen[0].values).sum() == pytest.approx(squares[-1], rel=1e-4)
+    again, other = (
+        cnnviz.class_activation_map(network, one, method="random").values
+        for one in (photo.copy(), 255 - photo)
+    )
+    np.testing.assert_array_equal(again, noise[0].values)
+    assert np.abs(other - again).max() > 0.1
+    assert cnnviz.class_activation_map(
+        network, photo, method="random", layer="conv1"
+    ).values.shape == (12, 12)
 
 
 def test_the_map_by_hand(fresh: Any) -> None:
@@ -311,15 +393,16 @@ def test_one_dense_layer_after_a_flatten_makes_the_sum_of_the_map_exact(
         assert cnnviz.class_activation_map(network, photo, label, method="grad-cam").bias is None
 
 
-def test_after_an_average_both_methods_of_gradients_give_the_same_map(
+def test_after_an_average_three_methods_of_gradients_give_the_same_map(
     tiny: Tiny, photo: np.ndarray
 ) -> None:
     cam = cnnviz.class_activation_map(tiny("flat"), photo, "owl")
-    mean, exact = (
+    mean, exact, weighted = (
         cnnviz.class_activation_map(tiny("flat"), photo, "owl", method=method)
-        for method in ANY_LAYER
+        for method in ("grad-cam", "hires-cam", "xgrad-cam")
     )
     np.testing.assert_allclose(exact.values, mean.values, atol=1e-6)
+    np.testing.assert_allclose(weighted.values, mean.values, atol=1e-6)
     assert exact.bias == cam.bias
     assert exact.values.sum() + exact.bias == pytest.approx(exact.score, abs=1e-5)
 
@@ -367,17 +450,19 @@ def test_a_saturated_softmax_with_logits_is_explained_all_the_same(
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + np.array([0, 99, 0], np.float32)])
     assert cnnviz.predict(network, photo).probabilities[1] == 1
-    for method in METHODS:
-        cam = cnnviz.class_activation_map(network, photo, "dog", method=method)
+    for method, record in METHODS.items():
+        # Which class has the nearest score is another question now.
+        how = {"method": method, "against": "owl" if record.against == "nearest" else None}
+        cam = cnnviz.class_activation_map(network, photo, "dog", **how)
         assert not cam.saturated
-        expected = cnnviz.class_activation_map(tiny("flat"), photo, "dog", method=method)
+        expected = cnnviz.class_activation_map(tiny("flat"), photo, "dog", **how)
         np.testing.assert_allclose(cam.values, expected.values, atol=1e-6)
 
 
 # --- Evidence that rounding loses -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [key for key, one in METHODS.items() if one.of_class])
 def test_evidence_that_changes_no_probability_is_described_as_lost(
     fresh: Any, photo: np.ndarray, method: str
 ) -> None:
@@ -503,10 +588,26 @@ def test_the_error_of_a_method_that_does_not_fit_names_one_that_does(
         cnnviz.class_activation_map(tiny("flat"), photo, method=method, layer="conv1")
 
 
-def test_a_layer_without_maps_is_refused(tiny: Tiny, photo: np.ndarray) -> None:
+def test_what_a_class_cannot_be_set_against(tiny: Tiny, photo: np.ndarray) -> None:
+    network = tiny("flat")
+    predicted = cnnviz.predict(network, photo).label
+    for target in (None, predicted):
+        with pytest.raises(TargetError, match=f"'{predicted}' cannot be set against itself"):
+            cnnviz.class_activation_map(network, photo, target, against=predicted)
+    with pytest.raises(TargetError, match="no class 'cow'"):
+        cnnviz.class_activation_map(network, photo, "cat", against="cow")
+    with pytest.raises(TargetError, match="sets a class against all others at once"):
+        cnnviz.class_activation_map(network, photo, 0, method="contrastive-cam", against=1)
+    for method in ("eigen-cam", "random"):
+        with pytest.raises(TargetError, match="the same map, so there is nothing to set against"):
+            cnnviz.class_activation_map(network, photo, "cat", method=method, against="dog")
+
+
+@pytest.mark.parametrize("method", [None, "eigen-cam", "random"])
+def test_a_layer_without_maps_is_refused(tiny: Tiny, photo: np.ndarray, method: str | None) -> None:
     for layer in ("average", "scores"):
         with pytest.raises(LayerError, match=f"'{layer}' gives one number a channel and no maps"):
-            cnnviz.class_activation_map(tiny("flat"), photo, layer=layer)
+            cnnviz.class_activation_map(tiny("flat"), photo, method=method, layer=layer)
 
 
 def test_an_unknown_layer_names_near_ones(tiny: Tiny, photo: np.ndarray) -> None:
@@ -553,6 +654,6 @@ def test_a_dead_layer_gives_a_map_of_zeros(fresh: Any, photo: np.ndarray) -> Non
     network = fresh("flat")
     kernel, bias = network.model.get_layer("conv2").get_weights()
     network.model.get_layer("conv2").set_weights([0 * kernel, 0 * bias - 1])
-    for method in METHODS:
+    for method in (key for key, one in METHODS.items() if one.passes != "none"):
         cam = cnnviz.class_activation_map(network, photo, "cat", method=method)
         np.testing.assert_array_equal(cam.values, np.zeros((6, 6)))

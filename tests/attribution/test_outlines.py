@@ -44,7 +44,7 @@ def test_an_outline_names_what_a_convolution_reads(tiny: Tiny) -> None:
 
 def test_a_network_without_averaged_maps_has_the_methods_of_any_layer(tiny: Tiny) -> None:
     outline = cnnviz.outline(tiny("dense_after_flatten"))
-    assert outline.methods == ("hires-cam", "grad-cam")
+    assert outline.methods[:2] == ("hires-cam", "grad-cam")
     assert sorted(outline.methods) == sorted(ANY_LAYER)
     # Averaged before its hidden layer: nothing tells the places of a map apart.
     assert cnnviz.outline(tiny("hidden_dense")).methods == ANY_LAYER

@@ -117,7 +117,7 @@ def converted(lite: Tiny) -> Any:
     return replace(lite("flat"), compiled={})
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "grad-cam"}, {"method": "contrastive-cam"}])
+@pytest.mark.parametrize("options", [{}, {"method": "finer-cam"}, {"method": "contrastive-cam"}])
 def test_litert_gives_many_photos_the_answers_of_tensorflow(
     converted: Any, tiny: Tiny, paths: list[Path], batch_sizes: list[int], options: Any
 ) -> None:
@@ -248,6 +248,19 @@ def test_wrong_choices_are_refused_before_a_photo_is_read(tiny: Tiny, paths: lis
         explain_many(tiny("flat"), paths, ["horse"])
     with pytest.raises(LayerError, match="no maps"):
         explain_many(tiny("flat"), paths, layer="scores")
+
+
+def test_a_photo_of_the_class_to_compare_with_fails_alone(tiny: Tiny, tmp_path: Path) -> None:
+    """The network calls what is white a dog."""
+    network, files = tiny("one_sigmoid"), [tmp_path / "white.png", tmp_path / "black.png"]
+    for file in files:
+        Image.new("RGB", (12, 12), file.stem).save(file)
+    white, black = explain_many(network, files, against="dog")
+    assert isinstance(white.error, TargetError)
+    assert "'dog' cannot be set against itself" in str(white.error)
+    assert black.explanation is not None
+    (cam,) = black.explanation.maps
+    assert (cam.target, cam.against) == ("cat", "dog")
 
 
 def test_an_answer_that_is_not_a_number_fails_only_its_photo(fresh: Any, tmp_path: Path) -> None:

@@ -442,6 +442,7 @@ def test_explain_writes_the_map_and_the_overlay(
         "method": "cam",
         "layer": "conv",
         "target": answer["class"],
+        "against": None,
         "size": [14, 20],
         "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
         "overlay": str(out / "b.overlay.png"),
@@ -588,7 +589,7 @@ def test_the_table_has_the_same_values_as_the_lines(
     first, bad, last = rows_in(tmp_path)
     for row, line in zip((first, last), lines(result), strict=True):
         box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
-        shared = ("file", "class", "confidence", "target", "method", "layer")
+        shared = ("file", "class", "confidence", "target", "method", "layer", "against")
         assert row == {**{name: line[name] for name in shared}, **box}
     assert bad.pop("file") == str(photos / "b.png")
     assert "cannot be read as a photo" in bad.pop("error")
@@ -681,7 +682,7 @@ def test_resuming_what_never_began_begins(averaged: Path, photos: Path, tmp_path
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        (("--class", "dog"), "class"),
+        (("--class", "cat", "--against", "dog"), "class, against"),
         (("--method", "grad-cam"), "method"),
         (("--pictures",), "pictures"),
         (("more photos",), "photos, listing"),

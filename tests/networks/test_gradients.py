@@ -100,6 +100,9 @@ def test_without_a_class_each_input_gets_its_most_probable_one(fresh: Any, name:
     for index, target in enumerate(likely):
         alone = layer_gradients(network, batch, "pool", int(target))
         np.testing.assert_allclose(free.gradients[index], alone.gradients[index], atol=1e-6)
+    # Each input can be asked for a class of its own.
+    other = layer_gradients(network, batch, "pool", 1 - likely.clip(max=1))
+    np.testing.assert_array_equal(other.scores, logits[range(9), 1 - likely.clip(max=1)])
 
 
 def test_without_a_logit_the_output_itself_is_explained(tiny: Tiny, photo: np.ndarray) -> None:

@@ -63,7 +63,11 @@ def test_the_address_of_the_next_page_has_the_choices_that_apply_to_it(visit: An
         ),
         ("activations", {"layer": ["conv2", "pool"]}, {"Layers": ["conv2", "pool"]}),
         ("activations", {"layer": "pool", "channel": "1", "order": "mean"}, {"Channel": 1}),
-        ("class_activation_map", {"class": "dog"}, {"Class": "dog"}),
+        (
+            "class_activation_map",
+            {"class": "dog", "rival": "cat"},
+            {"Class": "dog", "Against": "cat"},
+        ),
         (
             "class_activation_map",
             {"class": "dog", "method": "grad-cam", "layer": "conv1", "against": "False"},

@@ -370,3 +370,16 @@ def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
     answer = workers.explain(file_of(model), chelsea(), method="contrastive-cam").maps[0]
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "less the mean logit of the other classes" in seen.text
+    assert seen.widget("Against").disabled
+    # Against one class it is the difference; that class has no map of its own then.
+    first, second, *_ = (
+        cam.target for cam in workers.explain_stages(file_of(model), chelsea()).explanation.maps
+    )
+    seen.choose("Method", "cam").choose("Against", second).fine()
+    answer = workers.explain(file_of(model), chelsea(), (first,), against=second).maps[0]
+    np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
+    assert f"less that for “{second}”" in seen.text
+    assert seen.title("overlay").endswith(f"for “{first}” against “{second}”")
+    seen.choose("Method", "eigen-cam").fine()
+    assert seen.widget("Against").disabled
+    assert "Eigen-CAM gives every class the same map." in seen.text

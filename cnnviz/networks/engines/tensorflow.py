@@ -73,7 +73,7 @@ class CompiledPass:
     by_size: dict[int, Any] = field(repr=False)
     trace: Callable[[int], Any] = field(repr=False)
 
-    def run(self, inputs: NDArray[np.float32], *target: np.int32) -> dict[str, Any]:
+    def run(self, inputs: NDArray[np.float32], *target: NDArray[np.int32]) -> dict[str, Any]:
         """Runs it on (N, h, w, C)."""
         with _lock:
             if len(inputs) not in self.by_size:
@@ -97,11 +97,15 @@ def forward(network: Network, inputs: NDArray[np.float32], layers: frozenset[str
 
 
 def backward(
-    network: Network, inputs: NDArray[np.float32], layers: frozenset[str], target: int | None
+    network: Network,
+    inputs: NDArray[np.float32],
+    layers: frozenset[str],
+    target: int | NDArray[np.integer] | None,
 ) -> PassValues:
     """See ``passes.backward``."""
     compiled = compiled_pass(network, layers, with_gradients=True)
-    return _as_arrays(compiled.run(inputs, np.int32(-1 if target is None else target)), layers)
+    targets = np.full(len(inputs), -1 if target is None else target, np.int32)
+    return _as_arrays(compiled.run(inputs, targets), layers)
 
 
 def prepare(network: Network, layers: frozenset[str]) -> None:
@@ -206,7 +210,7 @@ def _trace(
 
     def trace_for(size: int) -> Any:
         photos = tf.TensorSpec((size, *network.view[1:]), tf.float32)
-        target = [tf.TensorSpec((), tf.int32)] if with_gradients else []
+        target = [tf.TensorSpec((size,), tf.int32)] if with_gradients else []
         return run.get_concrete_function(photos, *target)
 
     try:

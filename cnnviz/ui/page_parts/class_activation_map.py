@@ -9,8 +9,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cnnviz.attribution.descriptions import mirrored, where
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.descriptions import compared, title, where
+from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.drawing import Shading, common_limit, map_shading, overlay, picture_on_photo
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay
@@ -107,8 +107,13 @@ def places(scene: Scene) -> list[DeltaGenerator]:
     return st.columns([width, _CELLS, text], gap="medium")
 
 
-def pick_method(scene: Scene) -> tuple[str, str | None]:
-    """The choices of the method and, where it has one, the layer."""
+def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]:
+    """The choices of the method, the layer and the class to compare with.
+
+    Returns:
+        The layer is None where the method has no choice of it, and so is the class where none is
+        chosen.
+    """
     offered = scene.outline.methods
     method = choices.choose(
         st.selectbox,
@@ -124,10 +129,34 @@ def pick_method(scene: Scene) -> tuple[str, str | None]:
     if METHODS[method].needs != "layer":
         only = scene.outline.features
         st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
-        return method, None
+        return method, None, _pick_rival(scene, target, METHODS[method])
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
-    return method, parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
+    layer = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
+    return method, layer, _pick_rival(scene, target, METHODS[method])
+
+
+def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
+    """The choice of a class whose score is subtracted from the target's."""
+    others = [label for label in scene.outline.card.labels if label != target]
+    if not method.of_class or method.against == "others":
+        only = "all others" if method.of_class else "no class has a part in it"
+        st.selectbox("Against", [only], disabled=True)
+        return None
+    unless = "the nearest class" if method.against == "nearest" else "no other class"
+    rival = choices.choose(
+        st.selectbox,
+        "Against",
+        "rival",
+        ["", *others],
+        "",
+        # A class is not set against itself: with another class the choice is a new one.
+        scope=f"{scene.model.name} {target}",
+        format_func=lambda label: plain(label) or unless,
+        help="A class whose score is subtracted: the map shows what speaks for the one and not "
+        "for the other.",
+    )
+    return rival or None
 
 
 def pick_signed() -> bool:
@@ -147,7 +176,12 @@ def method_note(method: str) -> None:
 
 
 def class_maps(
-    scene: Scene, answer: StagedExplanation, target: str, method: str, layer: str | None
+    scene: Scene,
+    answer: StagedExplanation,
+    target: str,
+    method: str,
+    layer: str | None,
+    against: str | None,
 ) -> dict[str, ClassActivationMap]:
     """The maps of the most probable classes, and of the chosen one, by class.
 
@@ -157,18 +191,19 @@ def class_maps(
         target: the chosen class.
         method: the chosen method.
         layer: the chosen layer, for methods that let it be chosen.
+        against: the class that they are set against, which has no map then; None if none is chosen.
     """
     first = answer.explanation.maps[0]
-    likely = tuple(cam.target for cam in answer.explanation.maps)
+    likely = tuple(cam.target for cam in answer.explanation.maps if cam.target != against)
     missing = () if target in likely else (target,)
-    if first.method == method and layer in {None, first.layer}:
+    if against is None and first.method == method and layer in {None, first.layer}:
         found = answer.explanation.maps
         if missing:
             found += scene.staged(missing).explanation.maps
     else:
-        found = scene.explanation(likely, method, layer).maps
+        found = scene.explanation(likely, method, layer, against).maps if likely else ()
         if missing:
-            found += scene.explanation(missing, method, layer).maps
+            found += scene.explanation(missing, method, layer, against).maps
     return {cam.target: cam for cam in found}
 
 
@@ -181,7 +216,7 @@ def over_photo(
         scene.photo.shown,
         cam,
         scene.preprocessing,
-        title=parts.map_title(cam),
+        title=title(cam),
         unit="",
         signed=signed,
         limit=limit,
@@ -234,7 +269,7 @@ def side_by_side(scene: Scene, maps: Mapping[str, ClassActivationMap]) -> None:
         dark=parts.on_dark_page(),
     )
     parts.chart(figure, "side by side")
-    st.caption(plain(mirrored(shown)))
+    st.caption(plain(compared(shown)))
 
 
 def downloads(
@@ -243,7 +278,8 @@ def downloads(
     """The overlay and the raw map as files."""
     cam, limit = maps[target], common_limit(maps.values())
     steps = scene.preprocessing
-    stem = parts.file_stem(scene.photo.name, cam.target, cam.method)
+    names = [cam.target] if cam.against is None else [cam.target, "against", cam.against]
+    stem = parts.file_stem(scene.photo.name, *names, cam.method)
     left, middle, right = st.columns(3)
     with left:
         parts.download(

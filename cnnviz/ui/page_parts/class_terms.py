@@ -111,7 +111,8 @@ def show(scene: Scene, answer: StagedExplanation, cam: ClassActivationMap) -> No
     prediction = answer.explanation.prediction
     shown = _sum_of(scene, answer, cam.target)
     probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    of_map = plain(f"{sum_of_cells(cam, prediction)} Its probability is {percent(probability)}.")
+    share = f"The probability of “{cam.target}” is {percent(probability)}."
+    of_map = plain(f"{sum_of_cells(cam, prediction)} {share}")
     if shown is None:
         st.markdown(
             "The scores of this network are not sums over channels or units, each times a weight "
