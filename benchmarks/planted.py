@@ -1,9 +1,9 @@
 """How much of each method's maps lies on the evidence, on networks whose evidence is known.
 
-    python -m benchmarks.planted [--seed NUMBER] [--kind NAME]
+    python -m benchmarks.planted [--seed NUMBER] > docs/tables/planted.md
 
-Prints tables in Markdown, kinds of networks × methods. The networks are those of
-`tests/corpus/planted.py`; before a map of one is scored, its evidence is checked by running it.
+The networks are those of `tests/corpus/planted.py`; before maps of one are scored, its evidence is
+checked by running it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,58 @@ from cnnviz.attribution.ground_truth import (
 )
 from cnnviz.attribution.methods import METHODS
 from cnnviz.geometry import place_on_photo
-from tests.corpus.planted import KINDS, PlantedCase, planted_cases
-from tests.corpus.planted_case import mistakes
+from tests.corpus.planted import planted_cases
+from tests.corpus.planted_case import PlantedCase, mistakes
+
+INTRODUCTION = """\
+# Methods on networks whose evidence is known: the tables
+
+`python -m benchmarks.planted > docs/tables/planted.md` writes this file.
+
+The networks are small, and their weights are set by hand: a convolution detects patterns, the rest
+weighs what it found. So it is known which pixels are evidence for a class, and that is checked by
+running each network: detectors answer at their patterns and nowhere else, and the class's logit
+changes by what was planted where the evidence, or all else, is taken out of the photo.
+
+Each method explains its default layer. – stands for networks that a method does not fit, and empty
+for maps that hold nothing positive, which do not count in the means.
+"""
 
 TABLES = {
-    "energy": "Share of the positive values in cells that the truth touches, mean in percent:",
-    "pointing": "Maps whose largest value is in a cell that the truth touches, in percent:",
-    "rank": "Pixels inside the truth that have a larger value than one outside, in percent:",
+    "energy": (
+        "## Energy inside",
+        "The share of a map's positive values in cells that the evidence touches, mean in percent "
+        "(the energy-based pointing game of Wang et al. 2020).",
+    ),
+    "pointing": (
+        "## Pointing game",
+        "Maps whose largest value is in a cell that the evidence touches, in percent; of cells "
+        "that are equal each counts its share (Zhang et al. 2018).",
+    ),
+    "rank": (
+        "## Rank",
+        "The probability that a pixel of the evidence has a larger value than another pixel, in "
+        "percent, on the map as it is laid over the photo (area under the ROC curve).",
+    ),
 }
+
+REMARKS = """
+## What stands out
+
+- “Raises all logits”: maps of the logit show what raises it, the distractor included. Only a
+  contrast of classes, such as contrastive CAM, leaves it out.
+- “Weighed places”: Grad-CAM has one weight for all places of a map, so what does not count is as
+  bright as what counts. “The strongest counts”: for the same reason it shows the pale copy, half as
+  bright as the pattern.
+- “Small beside large”: the texture does add a tenth; 91 % is what a true map has.
+- “Either of two”: with both there, the logit of one network is saturated: its gradients are zero,
+  and so are maps made of them. In another the gradient goes to one of the two patterns, which
+  lowers the rank.
+- “Two together”: where the patterns count side by side, the last maps have one cell for both, at
+  the first; the rank shows that the second is missing.
+- “A gap” and “nothing there”: maps of the last layer show an absence where a channel stands for it,
+  and by their negative values, which are the ones scored here, what speaks against a class.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +92,6 @@ class Score:
         energy: share of the positive values inside.
         pointing: 1 where the largest value is inside.
         rank: probability that a pixel inside has a larger value than one outside.
-        chance: what a map without a place has for each of these.
     """
 
     kind: str
@@ -56,7 +99,6 @@ class Score:
     energy: float
     pointing: float
     rank: float
-    chance: dict[str, float]
 
 
 def score_maps(case: PlantedCase) -> Iterator[Score]:
@@ -65,25 +107,26 @@ def score_maps(case: PlantedCase) -> Iterator[Score]:
     Where nothing is evidence for the class, it is the negative values that are compared, with the
     evidence against it.
     """
-    inverted = case.against is not None and not case.truth.any()
-    truth = case.against if inverted else case.truth
+    truth, sign = case.truth, 1
+    if case.against is not None and not truth.any():
+        truth, sign = case.against, -1
+    height, width = truth.shape
     preprocessing = case.network.card.preprocessing
     for method in METHODS:
         try:
             cam = cnnviz.class_activation_map(case.network, case.photo, case.target, method=method)
         except cnnviz.TargetError:
             continue
-        values = -cam.values if inverted else cam.values
-        inside = covered_cells(truth, *values.shape, preprocessing) > 0
+        values = sign * cam.values
+        rows, columns = values.shape
+        inside = covered_cells(truth, rows, columns, preprocessing) > 0
         energy = energy_inside(values, inside)
         pointing = rank = np.nan
         # A map that says nothing does not point.
         if np.isfinite(energy):
             pointing = pointing_game(values, inside)
-            rank = rank_inside(place_on_photo(values, *truth.shape, preprocessing), truth)
-        share = float(inside.mean())
-        chance = {"energy": share, "pointing": share, "rank": 0.5}
-        yield Score(case.kind, method, energy, pointing, rank, chance)
+            rank = rank_inside(place_on_photo(values, height, width, preprocessing), truth)
+        yield Score(case.kind, method, energy, pointing, rank)
 
 
 def summary(values: Iterable[float]) -> str:
@@ -100,7 +143,7 @@ def summary(values: Iterable[float]) -> str:
 
 
 def table(scores: Iterable[Score], of: str) -> Iterator[list[str]]:
-    """A row for each kind: its name, a number for each method, and what chance gives.
+    """A row for each kind: its name and a number for each method.
 
     Args:
         scores: of all maps.
@@ -114,23 +157,33 @@ def table(scores: Iterable[Score], of: str) -> Iterator[list[str]]:
             summary(getattr(score, of) for score in of_kind if score.method == method)
             for method in METHODS
         )
-        yield [kind, *cells, summary(score.chance[of] for score in of_kind)]
+        yield [kind, *cells]
+
+
+def kinds(cases: dict[str, list[PlantedCase]]) -> Iterator[list[str]]:
+    """A row for each kind: its name, how many networks and cases it has, and its note."""
+    for kind, of_kind in cases.items():
+        networks = {id(case.network) for case in of_kind}
+        yield [kind, str(len(networks)), str(len(of_kind)), of_kind[0].note]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", choices=KINDS, help="this kind alone")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    kinds = [arguments.kind] if arguments.kind else None
     scores: list[Score] = []
-    for case in planted_cases(kinds, arguments.seed):
+    cases: dict[str, list[PlantedCase]] = defaultdict(list)
+    for case in planted_cases(seed=arguments.seed):
         if wrong := mistakes(case):
             parser.exit(1, f"A network of the kind {case.kind!r} is not as planted: {wrong}\n")
         scores += score_maps(case)
-    for of, title in TABLES.items():
-        print(f"\n{title}")
-        print_table(["kind", *METHODS, "chance"], table(scores, of))
+        cases[case.kind].append(case)
+    print(f"{INTRODUCTION}\n## Kinds")
+    print_table(["kind", "networks", "maps a method", "what is known"], kinds(cases))
+    for of, (title, meaning) in TABLES.items():
+        print(f"\n{title}\n\n{meaning}")
+        print_table(["kind", *METHODS], table(scores, of))
+    print(REMARKS, end="")
 
 
 if __name__ == "__main__":

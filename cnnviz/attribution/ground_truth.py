@@ -35,9 +35,10 @@ def covered_cells(mask: Mask, height: int, width: int, preprocessing: Preprocess
         >>> covered_cells(mask, 1, 2, Preprocessing(height=2, width=4))
         array([[0.75, 0.  ]])
     """
-    seen = seen_region(*mask.shape, preprocessing)
-    rows = _shares(mask.shape[0], height, seen.top, seen.height)
-    columns = _shares(mask.shape[1], width, seen.left, seen.width)
+    photo_height, photo_width = mask.shape
+    seen = seen_region(photo_height, photo_width, preprocessing)
+    rows = _shares(photo_height, height, seen.top, seen.height)
+    columns = _shares(photo_width, width, seen.left, seen.width)
     # OpenBLAS now and then warns of a NaN in cells that it only pads with.
     with np.errstate(invalid="ignore"):
         return rows @ mask.astype(np.float64) @ columns.T

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -121,6 +121,7 @@ def test_a_mask_of_another_shape_is_an_error(score: Any) -> None:
         score(MAP, MASK[:2])
 
 
+@settings(max_examples=30)
 @given(maps, masks)
 def test_ranks_are_those_of_comparing_every_pair(values: np.ndarray, mask: np.ndarray) -> None:
     pairs = [
@@ -132,6 +133,7 @@ def test_ranks_are_those_of_comparing_every_pair(values: np.ndarray, mask: np.nd
     assert rank_inside(values, mask) == pytest.approx(expected, nan_ok=True)
 
 
+@settings(max_examples=30)
 @given(maps, masks)
 def test_neither_scale_nor_the_order_of_cells_matters(values: np.ndarray, mask: np.ndarray) -> None:
     for score in SCORES:

@@ -49,7 +49,7 @@ def planted_cases(kinds: Iterable[str] | None = None, seed: int = 0) -> Iterator
     """
     for kind in KINDS if kinds is None else kinds:
         function = KINDS[kind]
-        note = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        note = " ".join((inspect.getdoc(function) or "").split())
         rng = np.random.default_rng([seed, zlib.crc32(kind.encode())])
         for case in function(rng):
             yield replace(case, kind=kind, note=note)

@@ -1,7 +1,7 @@
 """Kinds of planted networks that differ in the evidence, what is beside it, or the way to it.
 
-A kind is a function that draws networks and photos, and yields their cases; the first paragraph of
-its docstring becomes their note.
+A kind is a function that draws networks and photos, and yields their cases; its docstring is their
+note.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ def wide(rng: np.random.Generator) -> Iterator[PlantedCase]:
         planted = plant(rng, body, detectors, n.averaged(for_a(2, weight=0.25), cells))
         for scene in planted.scenes():
             top = 8 * int(rng.integers(cells - rows + 1))
-            truth = scene.fill(0, (top, 0, top + 8 * rows, 8 * columns))
-            scene.fill(1, (8, 8 * columns + 8, 8 * cells - 8, 8 * cells))
+            others = cells - columns - 1
+            left, left_of_others = (0, columns + 1) if rng.random() < 0.5 else (others + 1, 0)
+            truth = scene.fill(0, (top, 8 * left, top + 8 * rows, 8 * (left + columns)))
+            scene.fill(1, (8, 8 * left_of_others, 8 * cells - 8, 8 * (left_of_others + others)))
             yield planted.case(scene, "A", truth, without=-0.25 * rows * columns)
 
 
@@ -79,7 +81,8 @@ def parts(rng: np.random.Generator) -> Iterator[PlantedCase]:
 def small(rng: np.random.Generator) -> Iterator[PlantedCase]:
     """A small pattern with a large weight, beside a large texture that adds a tenth as much.
 
-    The texture's detector answers ten times as strongly, so its weight is smaller still.
+    A map of what adds to the logit has 91 % on the pattern. The texture's detector answers ten
+    times as strongly, so its weight is smaller still.
     """
     for body, rows, columns in ((Body(), 4, 5), (Body(48), 3, 3)):
         texture = stripes(upright=True, gain=5.0)
