@@ -68,9 +68,9 @@ REMARKS = """
 
 - “Raises all logits”: maps of the logit show what raises it, the distractor included. Only a
   contrast of classes, such as contrastive CAM, leaves it out; Finer-CAM takes off 0.6 of it.
-- “Weighed places”: Grad-CAM, and the methods that average its gradients, have one weight for all places of a map, so what does not count is
-  as bright as what counts. “The strongest counts”: for the same reason it shows the pale copy, half as
-  bright as the pattern.
+- “Weighed places”: Grad-CAM, and the methods that average its gradients, have one weight for all
+  places of a map, so what does not count is as bright as what counts. “The strongest counts”: for
+  the same reason they show the pale copy, half as bright as the pattern.
 - “Small beside large”: the texture does add a tenth; 91 % is what a true map has.
 - “Either of two”: with both there, the logit of one network is saturated: its gradients are zero,
   and so are maps made of them. In another the gradient goes to one of the two patterns, which
