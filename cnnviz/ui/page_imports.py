@@ -11,7 +11,7 @@ import time
 from cnnviz.settings import PACKAGE
 
 # The first page, which most people open first.
-_FIRST = ("cnnviz.ui.shell", "cnnviz.ui.page_parts.explore")
+_FIRST = ("cnnviz.ui.shell", "cnnviz.ui.page_parts.explore.page")
 # Seconds until the first page is complete, from whose browser no time is to be taken.
 _PAUSE = 5
 
