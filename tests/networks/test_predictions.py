@@ -260,7 +260,13 @@ def test_two_selected_outputs_share_the_compiled_passes_and_differ(
             cam = cnnviz.class_activation_map(network, photo, 1, method=method)
             assert cam.layer == features
             assert np.abs(cam.values).max() > 1e-4
-    assert len(scores.compiled) == 4
+    # For each output: the scores, the maps by themselves, and the gradients.
+    assert len(scores.compiled) == 6
+    assert {(backward, len(layers)) for backward, layers, _ in scores.compiled} == {
+        (False, 0),
+        (False, 1),
+        (True, 1),
+    }
 
 
 def test_the_gradient_is_of_the_selected_output(fresh: Any, photo: np.ndarray) -> None:
