@@ -2,6 +2,7 @@
 // skips layers, and reports clicks. The browser lays out the rows; the arcs are measured then.
 // diagrams.py says what is in a diagram.
 
+import { element, isDark } from "./elements.js";
 import { enlargement, showBeside } from "./page.js";
 
 const LANE = 5; // pixels between two arcs over one row
@@ -13,17 +14,6 @@ export default function render({ data, parentElement, setTriggerValue }) {
   map.send = (path) => setTriggerValue("event", { name: map.data.name, path });
   map.show(data);
   return () => map.watch.disconnect();
-}
-
-function element(kind, className, parent, attributes = {}) {
-  const made = document.createElement(kind);
-  made.className = className;
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") made.textContent = value;
-    else made.setAttribute(name, value);
-  }
-  parent?.append(made);
-  return made;
 }
 
 function shape(kind, parent, attributes) {
@@ -49,7 +39,7 @@ class NetworkMap {
 
   show(data) {
     const shown = JSON.stringify({ ...data, selected: null });
-    const dark = this.isDark();
+    const dark = isDark(this.box);
     this.data = data;
     this.watch.observe(this.panel);
     if (shown !== this.shown || dark !== this.dark) {
@@ -59,13 +49,6 @@ class NetworkMap {
       this.build();
     }
     this.select(data.selected);
-  }
-
-  isDark() {
-    const probe = document.createElement("canvas").getContext("2d");
-    probe.fillStyle = getComputedStyle(this.box).getPropertyValue("--ground").trim();
-    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
   }
 
   // --- Elements -----------------------------------------------------------------------------
