@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, Route
 
 from cnnviz.arrays import resize
 from cnnviz.colours import table
-from cnnviz.ui.components import modules, scenes
+from cnnviz.ui.components import modules, scenes, viewer
 from cnnviz.ui.components.scenes import (
     Arrow,
     Box,
@@ -58,7 +58,7 @@ class Stage:
         self.page = page
 
     def start(self, *, dark: bool = False) -> Stage:
-        code = [modules.code("viewer.js"), modules.style("viewer.css")]
+        code = [modules.code("viewer.js"), modules.style(*viewer.STYLES)]
         self.page.evaluate(_START, [*code, dark])
         return self
 

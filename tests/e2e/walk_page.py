@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-from cnnviz.ui.components import modules
+from cnnviz.ui.components import modules, walk
 from cnnviz.ui.components.focus import Failure
 from cnnviz.ui.components.walk import (
     CellField,
@@ -211,7 +211,5 @@ def prepare(page: Page) -> list[str]:
     page.on("console", lambda message: errors.append(message.text))
     page.route(f"{_HOST}**", answer)
     page.goto(_HOST)
-    page.evaluate(
-        _START, [modules.code("walk.js"), modules.style("walk.css") + modules.style("focus.css")]
-    )
+    page.evaluate(_START, [modules.code("walk.js"), modules.style(*walk.STYLES)])
     return errors

@@ -126,5 +126,5 @@ def _decoded(text: str) -> bytes | None:
 def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
-        "cnnviz_live", css=modules.style("live.css"), js=modules.code("live.js")
+        "cnnviz_live", css=modules.style("base.css", "live.css"), js=modules.code("live.js")
     )

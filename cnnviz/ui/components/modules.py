@@ -42,6 +42,6 @@ def code(name: str) -> str:
     )
 
 
-def style(name: str) -> str:
-    """The style sheet of a component."""
-    return (FOLDER / name).read_text(encoding="utf-8")
+def style(*names: str) -> str:
+    """The style sheets of a component, one after the other."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)

@@ -56,6 +56,6 @@ def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
         "cnnviz_network_map",
-        css=modules.style("network_map.css"),
+        css=modules.style("base.css", "network_map.css"),
         js=modules.code("network_map.js"),
     )

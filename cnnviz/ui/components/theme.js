@@ -1,6 +1,6 @@
 // The colours of the page, and of the scales on it.
 
-import { element, number } from "./elements.js";
+import { colourOf, element, isDark, number } from "./elements.js";
 import { pixelTable } from "./pixels.js";
 
 export class Theme {
@@ -17,14 +17,11 @@ export class Theme {
   }
 
   colour(name) {
-    return getComputedStyle(this.box).getPropertyValue(name).trim();
+    return colourOf(this.box, name);
   }
 
   isDark() {
-    const probe = document.createElement("canvas").getContext("2d");
-    probe.fillStyle = this.colour("--ground");
-    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(probe.fillStyle.slice(at, at + 2), 16));
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+    return isDark(this.box);
   }
 
   values(name) {

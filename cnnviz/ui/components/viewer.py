@@ -17,6 +17,8 @@ from cnnviz.colours import on_page
 from cnnviz.ui.components import modules
 from cnnviz.ui.components.scenes import TILES, Scene, buffer, pack
 
+STYLES = ("base.css", "viewer.css")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -97,7 +99,7 @@ def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
         "cnnviz_viewer",
-        css=modules.style("viewer.css"),
+        css=modules.style(*STYLES),
         js=modules.code("viewer.js"),
     )
 

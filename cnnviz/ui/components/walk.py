@@ -243,6 +243,8 @@ class WalkEvent:
 # Characters of a name in an event.
 _LONGEST_NAME = 10_000
 
+# The style sheets of the walk, and of what is in place of its wall.
+STYLES = ("base.css", "walk.css", "focus.css")
 ACTIONS = (
     *("sample", "crop", "stage", "channel", "cell", "map", "home", "class", "live"),
     *("filters", "activations"),
@@ -328,6 +330,6 @@ def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
     return st.components.v2.component(
         "cnnviz_walk",
-        css=modules.style("walk.css") + modules.style("focus.css"),
+        css=modules.style(*STYLES),
         js=modules.code("walk.js"),
     )

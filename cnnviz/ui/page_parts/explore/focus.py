@@ -13,7 +13,7 @@ from cnnviz.errors import CnnvizError, LayerError
 from cnnviz.results import Outline
 from cnnviz.traces import ValueTrace
 from cnnviz.ui import shell
-from cnnviz.ui.components import focus, modules, scenes
+from cnnviz.ui.components import focus, modules, scenes, viewer
 from cnnviz.ui.components.focus import Asked, Channels, Content, Failure, Frame, StripTile
 from cnnviz.ui.components.walk import WalkEvent
 from cnnviz.ui.page_parts import activations, filters
@@ -192,7 +192,7 @@ def channels(maps: Floats, frame: Frame, path: str, shading: Shading) -> Channel
         path=path,
         order=[int(k) for k in order],
         grid=scenes.pack(scene, path),
-        style=modules.style("viewer.css"),
+        style=modules.style(*viewer.STYLES),
         sentence=[(f"{said}Click a channel to see it large.", "")],
     )
 
