@@ -22,6 +22,7 @@ class Sample:
         licence: what it may be used for.
         models: names of the shipped models it is for.
         path: the file.
+        small: a file of its middle, for a strip of samples; the file itself if that is tiny.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Sample:
     licence: str
     models: tuple[str, ...]
     path: Path
+    small: Path
 
 
 def samples() -> tuple[Sample, ...]:
@@ -43,6 +45,13 @@ def samples() -> tuple[Sample, ...]:
             entry["licence"],
             tuple(entry["models"]),
             _SAMPLES / entry["file"],
+            small_file(_SAMPLES / entry["file"]),
         )
         for entry in entries
     )
+
+
+def small_file(path: Path) -> Path:
+    """The file of a sample's small picture, which ``scripts.make_small_samples`` makes."""
+    small = path.parent / "small" / f"{path.stem}.jpg"
+    return small if small.exists() else path

@@ -80,7 +80,9 @@ def test_what_no_browser_sends_is_no_event(change: dict[str, object]) -> None:
 def test_another_sample_does_not_get_the_crop_of_the_last_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = [Sample(name, name, "", "", (), Path(name)) for name in ("first", "second")]
+    samples = [
+        Sample(name, name, "", "", (), Path(name), Path(name)) for name in ("first", "second")
+    ]
     monkeypatch.setattr(library, "samples", lambda model: samples)
     walk = f"{MODEL.name} {scene.photo.seen_key}"
     assert crop_after(scene, WalkEvent(walk, "crop", x=0.75)) == (0.75, 0.5)

@@ -16,6 +16,7 @@ from cnnviz.evidence import mostly_against
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.photos.samples import samples
+from scripts.make_small_samples import SIDE, small_picture
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = ("cat_dog", "cat_dog_lesson", "imagenet_efficientnet_lite0", "mnist_cnn")
@@ -113,6 +114,17 @@ def test_mnist_cnn_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]
         "dropout2": (128,),
         "predictions": (10,),
     }
+
+
+def test_the_small_pictures_are_those_of_the_samples() -> None:
+    for sample in SAMPLES.values():
+        photo = open_photo(sample.path)
+        if sample.small == sample.path:
+            assert max(photo.shape) < SIDE
+            continue
+        small, made = open_photo(sample.small), open_photo(small_picture(sample.path))
+        assert small.shape == (SIDE, SIDE, 3)
+        np.testing.assert_allclose(small.astype(float), made.astype(float), atol=3)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from cnnviz.photos.decoding import open_picture
-from cnnviz.photos.encoding import encode_jpeg, shrink_picture
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import choices, crops
 from cnnviz.ui.components import live, walk
@@ -20,8 +17,6 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
 _KEY = "walk"
-# The strip's pictures, in pixels of a side.
-_THUMBNAIL = 120
 _MOST_SAMPLES = 10
 _MOST_CLASSES = 5
 # Pixels of the photo until there is a walk, where it will be.
@@ -110,14 +105,9 @@ def _samples(scene: Scene) -> list[WalkSample]:
     strip = offered[:_MOST_SAMPLES]
     if shown is not None and shown not in {sample.name for sample in strip}:
         strip[-1] = next(sample for sample in offered if sample.name == shown)
-    return [WalkSample(sample.name, sample.title, _thumbnail(sample.path)) for sample in strip]
+    return [WalkSample(sample.name, sample.title, _small(sample.small)) for sample in strip]
 
 
 @functools.cache
-def _thumbnail(path: Path) -> bytes:
-    """The middle of a picture as a small JPEG file."""
-    image = open_picture(path.read_bytes())
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
-    return encode_jpeg(np.asarray(shrink_picture(square, _THUMBNAIL)))
+def _small(path: Path) -> bytes:
+    return path.read_bytes()
