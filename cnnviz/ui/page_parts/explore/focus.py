@@ -18,6 +18,7 @@ from cnnviz.ui.components.focus import Asked, Channels, Content, Failure, Frame,
 from cnnviz.ui.components.walk import WalkEvent
 from cnnviz.ui.page_parts import activations, filters
 from cnnviz.ui.page_parts.explore import (
+    answers,
     arithmetic,
     content,
     filter_of,
@@ -110,30 +111,19 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
 
 def _map(scene: Scene, asked: Asked, target: str) -> Content:
     place = asked.row or 0, asked.column or 0
-    staged = scene.staged()
-    maps = staged.explanation.maps
+    maps = answers.on_screen(scene).explanation.maps
     cam = next((one for one in maps if one.target == target), None)
     if cam is None:
         (cam,) = scene.explanation((target,)).maps
     limit = content.limit_of((*maps, cam))
     trace = scene.trace_map(cam, *place)
-    here = StripTile(
-        "",
-        target,
-        "class map",
-        finite(cam.values)[None],
-        (-limit, limit),
-        "blue-orange",
-        True,
-        False,
-    )
     frame = _frame(
         scene,
         asked,
         label=f"map of {target} ({place[0]}, {place[1]})",
         title=f"Where does {wording.signed(trace.value)} come from?",
         subtitle=trace_sentences.subtitle(trace),
-        here=here,
+        here=strips.class_tile(cam, limit),
     )
     return _arithmetic(scene, trace, frame, arithmetic.class_map(cam, limit, place))
 
@@ -229,9 +219,8 @@ def _channel(scene: Scene, asked: Asked, path: str) -> Content:
 def _frame(
     scene: Scene, asked: Asked, *, label: str, title: str, subtitle: str, here: StripTile | None
 ) -> Frame:
-    staged = scene.staged()
     order = [layer.path for layer in scene.outline.layers]
-    return Frame(asked, label, title, subtitle, strips.strip(staged, here, order))
+    return Frame(asked, label, title, subtitle, strips.strip(scene.staged(), here, order))
 
 
 def _shading(scene: Scene, path: str, values: Floats) -> Shading:

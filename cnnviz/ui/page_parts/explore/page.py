@@ -7,18 +7,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from cnnviz.traces import StagedExplanation
-from cnnviz.ui import choices, crops
+from cnnviz.ui import crops
 from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
-from cnnviz.ui.page_parts.explore import content, focus
+from cnnviz.ui.page_parts.explore import answers, content, focus
 from cnnviz.ui.page_parts.explore import live as live_view
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, photos
 
 _KEY = "walk"
 _MOST_SAMPLES = 10
-_MOST_CLASSES = 5
 # Pixels of the photo until there is a walk, where it will be.
 _WAITING = 252
 # Whether an event changes more than what is in place of the wall, and so the whole page.
@@ -33,22 +31,12 @@ def draw(scene: Scene) -> None:
     waiting = st.empty()
     with waiting.container(key="waiting"):
         st.image(scene.photo.shown.source, width=_WAITING, alt=scene.photo.name)
-        staged = _staged(scene)
+        staged = answers.on_screen(scene)
         built = content.build(scene, staged, _samples(scene), photos.shown_sample(scene.model))
     waiting.empty()
     _draw_walk(scene, built)
     if st.session_state.pop("choosing a class", False):
         _choose_class(scene, staged.explanation.prediction.labels)
-
-
-def _staged(scene: Scene) -> StagedExplanation:
-    """The photo's way, with maps of the likeliest classes and of the one that was asked for."""
-    wanted = choices.kept("explored", _classes_scope(scene))
-    staged = scene.staged()
-    likely = [cam.target for cam in staged.explanation.maps]
-    if wanted and wanted[0] in staged.explanation.prediction.labels and wanted[0] not in likely:
-        return scene.staged((*likely[: _MOST_CLASSES - 1], wanted[0]))
-    return staged
 
 
 @st.fragment
@@ -90,12 +78,8 @@ def _choose_class(scene: Scene, labels: tuple[str, ...]) -> None:
     """Asks for a class that is not among the likeliest; its map takes the last place."""
     label = st.selectbox("Class", labels, index=None, placeholder="Type its name")
     if label is not None:
-        choices.put("explored", label, _classes_scope(scene))
+        answers.ask_for(scene, label)
         st.rerun()
-
-
-def _classes_scope(scene: Scene) -> str:
-    return f"{scene.model.name} {scene.photo.seen_key}"
 
 
 def _samples(scene: Scene) -> list[WalkSample]:
