@@ -90,11 +90,6 @@ def kept(name: str, scope: str = "") -> list[str]:
     return _kept().get((name, scope), [])
 
 
-def is_made(name: str, scope: str = "") -> bool:
-    """Whether a person, or a link, has made this choice."""
-    return name in st.query_params or (name, scope) in _kept()
-
-
 def link_names(name: str) -> bool:
     """Whether the address names a choice that cnnviz did not write there itself."""
     return name in st.query_params and st.query_params.get_all(name) != _written().get(name)
