@@ -103,6 +103,32 @@ def resize(
         return (rows @ np.asarray(values, np.float64) @ columns.T).astype(np.float32)
 
 
+def blur(values: Floats, deviation: float) -> NDArray[np.float32]:
+    """Blurs a picture or map (h, w) or (h, w, C) with a Gaussian, as float32 of the same shape.
+
+    Near an edge the weights of the pixels that are there are scaled up to 1, so that the borders do
+    not darken.
+
+    Args:
+        values: the picture; each channel is blurred by itself.
+        deviation: the Gaussian's standard deviation, in pixels; 0 changes nothing.
+    """
+    wide = np.asarray(values, np.float64)
+    if deviation <= 0:
+        return wide.astype(np.float32)
+    rows, columns = (_gaussian(length, deviation) for length in wide.shape[:2])
+    down = np.tensordot(rows, wide, axes=(1, 0))
+    across = np.tensordot(columns, down, axes=(1, 1))
+    return np.swapaxes(across, 0, 1).astype(np.float32)
+
+
+def _gaussian(pixels: int, deviation: float) -> Floats:
+    """(pixels, pixels): the weights of a Gaussian around each pixel, adding up to 1."""
+    pixel = np.arange(pixels)
+    weights = np.exp(-0.5 * ((pixel[:, None] - pixel) / deviation) ** 2)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
 def _interpolation(cells: int, pixels: int, start: float, length: float) -> Floats:
     """(pixels, cells) weights of linear interpolation; NaN rows outside the region."""
     centre = (np.arange(pixels) + 0.5 - start) / length

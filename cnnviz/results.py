@@ -226,6 +226,19 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class SeriesPart:
+    """What some runs of a series give: see ``attribution.series``.
+
+    Attributes:
+        values: (T, ...) for T classes; added to those of the other runs.
+        count: how many runs the whole series takes.
+    """
+
+    values: Floats
+    count: int
+
+
+@dataclass(frozen=True)
 class Box:
     """A rectangle of whole pixels of a photo; ``right`` and ``bottom`` are the first beyond it."""
 

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import class_activation_map, class_terms
+from cnnviz.ui.page_parts import class_terms
+from cnnviz.ui.page_parts.class_map import files, maps, picks, pictures
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -12,25 +13,25 @@ scene = shell.enter(
     runs_photo=True,
 )
 answer = scene.staged()
-target, legend = class_activation_map.pick_class(scene, answer.explanation.prediction)
-over, alone, beside = class_activation_map.places(scene)
+target, legend = picks.pick_class(scene, answer.explanation.prediction)
+over, alone, beside = pictures.places(scene)
 with beside:
     said = st.container()
-    method, layer, rival = class_activation_map.pick_method(scene, target)
-    class_activation_map.method_note(method)
-    signed = class_activation_map.pick_signed()
-maps = class_activation_map.class_maps(scene, answer, target, method, layer, rival)
+    method, layer, rival = picks.pick_method(scene, target)
+    picks.method_note(method)
+    signed = picks.pick_signed()
+of_class = maps.class_maps(scene, answer, target, method, layer, rival)
 with over:
-    class_activation_map.over_photo(scene, maps, target, signed)
+    pictures.over_photo(scene, of_class, target, signed)
 with alone:
-    class_activation_map.alone(maps, target)
+    pictures.alone(of_class, target)
 with said:
-    class_activation_map.says(scene, maps[target])
+    pictures.says(scene, of_class[target])
 with legend:
-    class_activation_map.colours(maps, target)
+    pictures.colours(of_class, target)
 
-st.subheader(f"What makes {class_activation_map.quoted(target)}?", anchor=False)
-class_terms.show(scene, answer, maps[target])
-class_activation_map.side_by_side(scene, maps)
-class_activation_map.downloads(scene, maps, target, signed)
+st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
+class_terms.show(scene, answer, of_class[target])
+pictures.side_by_side(scene, of_class)
+files.downloads(scene, of_class, target, signed)
 parts.about(scene)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.attribution import map_terms
+from cnnviz.arrays import Floats
+from cnnviz.attribution import map_terms, series_runs
 from cnnviz.attribution.formulas import weighted
 from cnnviz.attribution.map_terms import MapTerms
 from cnnviz.attribution.methods import Method
+from cnnviz.attribution.series import Series
+from cnnviz.attribution.series_runs import Progress
 from cnnviz.errors import CnnvizError, ModelError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -37,6 +41,8 @@ def class_activation_map(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
 ) -> ClassActivationMap:
     """A map (h, w) of where in a photo the network finds evidence for a class.
 
@@ -54,6 +60,10 @@ def class_activation_map(
         against: a class whose score is subtracted from the target's, by name or number: the map
             shows what speaks for the one and not for the other. ``finer-cam`` takes the class
             with the nearest score if None; for the other methods None means none.
+        runs: how many runs of the network a method takes that needs many; its usual number if
+            None. Methods that need one or two take no notice.
+        progress: is told how many of them are done, and of how many; an error that it raises ends
+            the method.
 
     Returns:
         The map: ``.values`` (h, w) raw and signed, ``.method``, ``.layer``, ``.target``,
@@ -66,8 +76,16 @@ def class_activation_map(
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
-    targets = [] if target is None else [target]
-    return explain(network, photo, targets, method=method, layer=layer, against=against).maps[0]
+    return explain(
+        network,
+        photo,
+        [] if target is None else [target],
+        method=method,
+        layer=layer,
+        against=against,
+        runs=runs,
+        progress=progress,
+    ).maps[0]
 
 
 def explain(
@@ -78,12 +96,14 @@ def explain(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
 ) -> Explanation:
     """The prediction for a photo (H, W, 3), and a map (h, w) for each of some classes.
 
     The same as ``predict`` and ``class_activation_map`` together, with one run of the network
     for all classes, or one for each where gradients are needed. Without ``targets`` it explains the
-    predicted class. ``against`` is as in ``class_activation_map``, for all targets.
+    predicted class. The other arguments are as in ``class_activation_map``, for all targets.
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
@@ -93,8 +113,16 @@ def explain(
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
     inputs = network_input(photo, network.card.preprocessing)
-    answers = explain_inputs(network, inputs, targets, method=method, layer=layer, against=against)
-    (answer,) = answers
+    (answer,) = explain_inputs(
+        network,
+        inputs,
+        targets,
+        method=method,
+        layer=layer,
+        against=against,
+        runs=runs,
+        progress=progress,
+    )
     if isinstance(answer, CnnvizError):
         raise answer
     return answer
@@ -108,8 +136,12 @@ def explain_inputs(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
 ) -> list[Explanation | CnnvizError]:
     """``explain`` for several photos in one run, as network inputs (N, h, w, C).
+
+    A method that needs many runs takes one photo after the other.
 
     Where the answer for a photo is not a number, or the predicted class is ``against``, there is an
     error instead of its explanation.
@@ -120,18 +152,22 @@ def explain_inputs(
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    classes = [class_index(network, target) for target in targets]
-    other = None if against is None else class_index(network, against)
-    check_different(network, classes, other)
+    chosen, classes, other = choose(network, targets, method, layer, against)
+    if chosen.series is not None:
+        return [
+            _explain_by_series(
+                network, chosen.series, one[None], classes, chosen, layer, other, runs, progress
+            )
+            for one in inputs
+        ]
     head = passes.facts(network).head
-    chosen = map_terms.choose(head, method, layer, against)
     outputs, logits, terms = map_terms.run(network, inputs, classes, chosen, layer, other)
 
     def explanation(number: int) -> Explanation:
         scores = None if logits is None else logits[number]
         prediction = read_prediction(network, head, outputs[number], scores)
         wanted = classes or [prediction.index]
-        check_different(network, wanted, other)
+        map_terms.check_different(network, wanted, other)
         return Explanation(
             prediction,
             tuple(_make_map(network, chosen, one, terms(number, one)) for one in wanted),
@@ -146,22 +182,52 @@ def explain_inputs(
     return explanations
 
 
-def check_different(network: Network, targets: Sequence[int], against: int | None) -> None:
-    """Checks that no class is set against itself.
+def choose(
+    network: Network,
+    targets: Sequence[str | int],
+    method: str | None = None,
+    layer: str | None = None,
+    against: str | int | None = None,
+) -> tuple[Method, list[int], int | None]:
+    """The record of a method, and the numbers of the classes and of the one set against them.
 
     Raises:
-        TargetError: one is.
+        TargetError: there is no such class or method, the method does not fit, or ``against`` is
+            the target or does not fit the method.
+        LayerError: the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
-    if against is not None and against in targets:
-        raise TargetError(
-            f"The class {network.card.labels[against]!r} cannot be set against itself. Choose two "
-            "classes that differ."
-        )
+    classes = [class_index(network, target) for target in targets]
+    other = None if against is None else class_index(network, against)
+    map_terms.check_different(network, classes, other)
+    head = passes.facts(network).head
+    return map_terms.choose(head, method, layer, against), classes, other
+
+
+def _explain_by_series(
+    network: Network,
+    series: Series,
+    inputs: NDArray[np.float32],
+    classes: list[int],
+    method: Method,
+    layer: str | None,
+    against: int | None,
+    runs: int | None,
+    progress: Progress | None,
+) -> Explanation | CnnvizError:
+    try:
+        about = series_runs.subject(network, inputs, classes, method, layer, against)
+        map_terms.check_different(network, about.targets, against)
+        total, count = series_runs.run(series, about, runs, progress)
+        return series_runs.explanation(method, about, total, count)
+    except (ModelError, TargetError) as error:
+        return error
 
 
 def _make_map(network: Network, method: Method, target: int, terms: MapTerms) -> ClassActivationMap:
     """The map of one photo and one class, by the method's formula."""
-    values = weighted(terms.maps, method.weights(terms.maps, *terms.factors))
+    formula = cast(Callable[..., Floats], method.weights)
+    values = weighted(terms.maps, formula(terms.maps, *terms.factors))
     labels, score = network.card.labels, terms.score
     if score is None:
         score = float(values.mean(dtype=np.float64)) + (terms.bias or 0.0)

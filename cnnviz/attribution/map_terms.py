@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.formulas import contrastive_weights, noise_map
-from cnnviz.attribution.methods import ANY_LAYER, METHODS, Method
+from cnnviz.attribution.methods import ANY_LAYER, AVERAGED_MAPS, METHODS, Method
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.gradients import layer_gradients
@@ -61,7 +61,9 @@ Answers = tuple[Floats, Floats | None, Callable[[int, int], MapTerms]]
 def fitting(head: Head, layer: str | None = None) -> tuple[str, ...]:
     """The methods that fit how a network ends, and a layer if one is chosen: the best first."""
     reads_features = head.features and layer in {None, head.features}
-    keys = tuple(METHODS) if reads_features else ANY_LAYER
+    keys = [key for key in METHODS if reads_features or key not in AVERAGED_MAPS]
+    if layer is not None:
+        keys = [key for key in keys if METHODS[key].needs != "photo"]
     ending = "flattened maps" if head.flattened else ""
     best = [key for key in keys if ending and METHODS[key].default_for == ending]
     return tuple(dict.fromkeys([*best, *keys]))
@@ -101,6 +103,13 @@ def choose(
         )
     if chosen.needs == "layer":
         return chosen
+    if chosen.needs == "photo":
+        if layer is not None:
+            raise TargetError(
+                f"The method {method!r} changes the photo and reads no layer, so {layer!r} cannot "
+                "be chosen for it."
+            )
+        return chosen
     alternatives = f"{', '.join(map(repr, ANY_LAYER[:-1]))} or {ANY_LAYER[-1]!r}"
     if not head.features:
         raise TargetError(
@@ -113,6 +122,19 @@ def choose(
             f"averaging; for {layer!r} use {alternatives}."
         )
     return chosen
+
+
+def check_different(network: Network, targets: Sequence[int], against: int | None) -> None:
+    """Checks that no class is set against itself.
+
+    Raises:
+        TargetError: one is.
+    """
+    if against is not None and against in targets:
+        raise TargetError(
+            f"The class {network.card.labels[against]!r} cannot be set against itself. Choose two "
+            "classes that differ."
+        )
 
 
 def run(
@@ -140,12 +162,22 @@ def run(
     head = passes.facts(network).head
     if method.passes == "forward":
         return _run_forward(network, head, inputs, method, against)
-    path = layer or head.last_spatial
-    if path is None:
-        raise LayerError("This network has no layer with maps, so there is nothing to draw.")
+    path = maps_path(head, layer)
     if method.passes == "backward":
         return _run_backward(network, head, inputs, classes, path, method, against)
     return _run_for_maps(network, inputs, path, method)
+
+
+def maps_path(head: Head, layer: str | None) -> str:
+    """The path of the chosen layer, or of the last one with maps.
+
+    Raises:
+        LayerError: none is chosen, and the network has no layer with maps.
+    """
+    path = layer or head.last_spatial
+    if path is None:
+        raise LayerError("This network has no layer with maps, so there is nothing to draw.")
+    return path
 
 
 def _run_forward(
@@ -200,7 +232,7 @@ def _run_backward(
         for numbers in {numbers for numbers in rivals.values() if numbers}
     }
     any_run = runs[targets[0]]
-    _check_maps(path, any_run.activations)
+    check_maps(path, any_run.activations)
     logit = any_run.logits is not None
     adds_up = method.exact_sum and head.weighs(path) and logit
     channels = any_run.activations.shape[-1]
@@ -257,7 +289,7 @@ def _run_for_maps(
     """A layer's output, or noise of its size, for whatever class: one run."""
     values = passes.forward(network, inputs, [path])
     maps = values.layers[path]
-    _check_maps(path, maps)
+    check_maps(path, maps)
     scores = class_scores(values.output, values.logits)
 
     def terms(number: int, target: int) -> MapTerms:
@@ -272,7 +304,7 @@ def _run_for_maps(
     return values.output, values.logits, terms
 
 
-def _check_maps(path: str, output: Floats) -> None:
+def check_maps(path: str, output: Floats) -> None:
     """Checks that a layer's output for a batch is a stack of maps.
 
     Raises:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
 
+from cnnviz.arrays import Floats
 from cnnviz.attribution import map_terms
-from cnnviz.attribution.explanations import check_different
 from cnnviz.attribution.formulas import weighted
+from cnnviz.attribution.methods import Method
 from cnnviz.errors import TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.arithmetic import check_cell, find_field, list_terms
@@ -48,27 +52,24 @@ def trace_class_map(
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
         TargetError: there is no such class, method, row or column, the method does not fit, or its
-            map is drawn by chance; or ``against`` is the target or does not fit the method.
+            map is no sum of weighted maps; or ``against`` is the target or does not fit the method.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size; or, without a
             target, its answer is not a number.
     """
     index = predict(network, photo).index if target is None else class_index(network, target)
     other = None if against is None else class_index(network, against)
-    check_different(network, [index], other)
+    map_terms.check_different(network, [index], other)
     facts = passes.facts(network)
     chosen = map_terms.choose(facts.head, method, layer, against)
-    if chosen.passes == "none":
-        raise TargetError(
-            f"The map of the method {chosen.key!r} is drawn by chance, so its cells come from "
-            "nothing that could be traced."
-        )
+    _check_traceable(chosen)
     inputs = network_input(photo, network.card.preprocessing)
     of_class = map_terms.run(network, inputs, [index], chosen, layer, other)[2](0, index)
     path = of_class.layer
     # In double precision, so that the terms add up.
     maps, *factors = (part.astype(np.float64) for part in (of_class.maps, *of_class.factors))
-    weights = np.broadcast_to(chosen.weights(maps, *factors), maps.shape)
+    formula = cast(Callable[..., Floats], chosen.weights)
+    weights = np.broadcast_to(formula(maps, *factors), maps.shape)
     values = weighted(maps, weights)
     row, column, _ = check_cell("The class map", (*values.shape, 1), (row, column, 0))
     cells, of_cell = maps[row, column][None, None], weights[row, column][None, None]
@@ -106,3 +107,21 @@ def trace_class_map(
         result=summed.total(),
         note=note,
     )
+
+
+def _check_traceable(method: Method) -> None:
+    """Checks that a map is a sum of maps, each times a weight.
+
+    Raises:
+        TargetError: it is not.
+    """
+    if method.passes == "none":
+        raise TargetError(
+            f"The map of the method {method.key!r} is drawn by chance, so its cells come from "
+            "nothing that could be traced."
+        )
+    if method.weights is None:
+        raise TargetError(
+            f"The method {method.key!r} compares many runs of the network, so its cells are no sum "
+            "that could be traced."
+        )

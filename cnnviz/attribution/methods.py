@@ -1,6 +1,6 @@
 """The methods of class activation maps: a record of each, with its formula.
 
-A new method is one formula in ``formulas`` and one record in ``METHODS``.
+A new method is one formula in ``formulas``, or a ``series`` of runs, and one record in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cnnviz.attribution import formulas
+from cnnviz.attribution.occlusion import OCCLUSION
 
 if TYPE_CHECKING:
     from cnnviz.arrays import Bytes, Floats
+    from cnnviz.attribution.series import Series
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,16 @@ class Method:
         paper: who published it, and where; shown on pages.
         summary: how a map is computed, in a sentence; shown on pages.
         needs: ``averaged maps``: the maps whose averages the scores are made of, and no others;
-            ``layer``: any layer with maps, which can be chosen.
+            ``layer``: any layer with maps, which can be chosen; ``photo``: the photo alone, so the
+            map has cells of its own.
         passes: ``forward``: one run of the network for all classes; ``backward``: a run for
             each class, with the gradients of its score; ``maps``: one run for the layer's maps,
-            whatever the class; ``none``: noise of the layer's size takes the place of its maps.
+            whatever the class; ``none``: noise of the layer's size takes the place of its maps;
+            ``many``: the runs of its ``series``, which take seconds.
         weights: the formula, from maps (..., h, w, K) to their weights, (..., h, w, K) or what is
             broadcast to it: the map is ``formulas.weighted`` of both. For a forward pass it also
-            takes the class's weights (K,), for a backward pass the gradients (..., h, w, K).
+            takes the class's weights (K,), for a backward pass the gradients (..., h, w, K). None
+            for a method with a series.
         unit: what a cell's value is measured in.
         aggregate: how the cells make up the score: their ``mean``, plus a bias, is the score;
             or their ``sum`` is, to first order.
@@ -47,15 +52,16 @@ class Method:
         exact_sum: for a backward pass, whether the cells and the class's bias add up to the
             score exactly where one dense layer weighs the maps.
         picture: from a map to an 8-bit picture (h, w), None where the method has none.
+        series: the runs of a method that takes ``many``; None for the others.
     """
 
     key: str
     title: str
     paper: str
     summary: str
-    needs: Literal["averaged maps", "layer"]
-    passes: Literal["forward", "backward", "maps", "none"]
-    weights: Callable[..., Floats]
+    needs: Literal["averaged maps", "layer", "photo"]
+    passes: Literal["forward", "backward", "maps", "none", "many"]
+    weights: Callable[..., Floats] | None
     unit: str
     aggregate: Literal["mean", "sum"]
     of_class: bool = True
@@ -65,6 +71,7 @@ class Method:
     default_for: Literal["", "flattened maps"] = ""
     exact_sum: bool = False
     picture: Callable[[Floats], Bytes] | None = None
+    series: Series | None = None
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -225,6 +232,24 @@ METHODS = {
             of_class=False,
         ),
         Method(
+            key="occlusion",
+            title="Occlusion",
+            paper=(
+                "Zeiler and Fergus 2014, Visualizing and understanding convolutional networks, "
+                "arXiv 1311.2901"
+            ),
+            summary=(
+                "Replaces one part of the photo after the other by a blurred copy, and shows how "
+                "far the class’s score falls each time."
+            ),
+            needs="photo",
+            passes="many",
+            weights=None,
+            unit="fall of the score (logit)",
+            aggregate="sum",
+            series=OCCLUSION,
+        ),
+        Method(
             key="random",
             title="Random map",
             paper="The one to beat; compare Adebayo et al. 2018, Sanity checks for saliency maps",
@@ -245,5 +270,7 @@ METHODS = {
 
 # The methods for which a layer can be chosen: they fit every network that has maps.
 ANY_LAYER = tuple(key for key, method in METHODS.items() if method.needs == "layer")
-# The others.
-LAST_MAPS = tuple(key for key, method in METHODS.items() if method.needs != "layer")
+# Those that fit only networks that average their last maps.
+AVERAGED_MAPS = tuple(key for key, method in METHODS.items() if method.needs == "averaged maps")
+# Those that run the network many times.
+MANY_PASSES = tuple(key for key, method in METHODS.items() if method.passes == "many")

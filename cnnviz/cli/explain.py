@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnnviz.attribution.methods import LAST_MAPS, METHODS
+from cnnviz.attribution.methods import AVERAGED_MAPS, METHODS
 from cnnviz.cli.inputs import (
     Json,
     Model,
@@ -67,7 +67,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="PATH",
-            help=f"The layer, for all but {' and '.join(LAST_MAPS)}; else the last with maps.",
+            help=f"The layer, for all but {' and '.join(AVERAGED_MAPS)}; else the last with maps.",
         ),
     ] = None,
     against: Annotated[

@@ -20,6 +20,7 @@ from cnnviz.results import (
     LayerInfo,
     Outline,
     Prediction,
+    SeriesPart,
     WeightStatistics,
 )
 from cnnviz.traces import (
@@ -55,6 +56,8 @@ def fits_together(result: Any) -> bool:
             )
         case StagedExplanation():
             return _staged_fits(result)
+        case SeriesPart(values, count):
+            return values.size > 0 and count > 0
         case Filters():
             return _filters_fit(result)
         case Outline():
@@ -77,6 +80,10 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
         case "explain_stages":
             targets = question.args[1]
             return not targets or len(result.explanation.maps) == len(targets)
+        case "explain_sum":
+            return len(result.maps) == max(1, len(question.args[1].targets))
+        case "run_part":
+            return len(result.values) == max(1, len(question.args[1].targets))
         case "filters":
             return bool(result.layer == question.args[0])
         case "trace_value":

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, Prediction
+from cnnviz.results import Explanation, Filters, Outline, Prediction, SeriesPart
 from cnnviz.serving.answer_checks import fits_together
 from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -34,10 +34,12 @@ RESULTS: dict[str, Any] = {
     "activations": dict[str, Floats],
     "explain": Explanation,
     "explain_stages": StagedExplanation,
+    "explain_sum": Explanation,
     "filters": Filters,
     "outline": Outline,
     "predict": Prediction,
     "prepare": type(None),
+    "run_part": SeriesPart,
     "trace_class_map": ValueTrace,
     "trace_value": ValueTrace,
 }

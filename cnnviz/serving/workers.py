@@ -23,9 +23,10 @@ from cnnviz.serving.worker_process import Function, WorkerCall
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
+    from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, Prediction
+    from cnnviz.results import Explanation, Filters, Outline, Prediction, SeriesPart
     from cnnviz.serving.model_files import ModelFile
     from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -109,6 +110,40 @@ def explain(
     """
     options = {"method": method, "layer": layer, "against": against}
     return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
+
+
+def run_part(
+    model: ModelFile,
+    photo: PhotoInput,
+    question: SeriesQuestion,
+    start: int,
+    stop: int,
+    card: ModelCard | None = None,
+) -> SeriesPart:
+    """``series_runs.run_part`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``series_runs.run_part``.
+    """
+    return call(WorkerCall("run_part", model, card, (photo, question, start, stop)))
+
+
+def explain_sum(
+    model: ModelFile,
+    photo: PhotoInput,
+    question: SeriesQuestion,
+    total: Floats,
+    count: int,
+    card: ModelCard | None = None,
+) -> Explanation:
+    """``series_runs.explain_sum`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``series_runs.explain_sum``.
+    """
+    return call(WorkerCall("explain_sum", model, card, (photo, question, total, count)))
 
 
 def explain_stages(

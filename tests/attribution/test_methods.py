@@ -27,7 +27,7 @@ from cnnviz.attribution.formulas import (
     weighted,
     xgrad_cam_weights,
 )
-from cnnviz.attribution.methods import ANY_LAYER, LAST_MAPS, METHODS, Method
+from cnnviz.attribution.methods import ANY_LAYER, AVERAGED_MAPS, METHODS, Method
 
 # Two channels of 2×2.
 FEATURES = np.stack([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]], axis=-1)
@@ -56,7 +56,7 @@ def test_the_methods_are_named() -> None:
         "random",
     ]
     assert METHODS["hires-cam"].title == "HiResCAM"
-    assert tuple(METHODS) == LAST_MAPS + ANY_LAYER
+    assert tuple(METHODS) == AVERAGED_MAPS + ANY_LAYER
     independent = [key for key, method in METHODS.items() if not method.of_class]
     assert independent == ["eigen-cam", "random"]
     assert "the same for every class" in METHODS["eigen-cam"].summary

@@ -1,0 +1,71 @@
+"""What a photo's parts are worth: how far a score falls when one is replaced by a blurred copy.
+
+Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", slide a grey square
+over a photo; a blurred copy in its place has no edges of its own, and the colours of the photo
+(Fong and Vedaldi 2017, "Interpretable explanations of black boxes by meaningful perturbation").
+NumPy is imported inside functions, as in ``formulas``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from cnnviz.attribution.series import Series
+
+if TYPE_CHECKING:
+    from cnnviz.arrays import Floats
+    from cnnviz.attribution.series_runs import Subject
+
+# Cells along each side of the grid, unless another number of runs is asked for.
+SIDE = 7
+
+
+def cell_edges(length: int, cells: int) -> list[int]:
+    """The first pixel of each of ``cells`` along a side of ``length`` pixels, and its end.
+
+    Example:
+        >>> cell_edges(10, 4)
+        [0, 2, 5, 8, 10]
+    """
+    return [round(length * number / cells) for number in range(cells + 1)]
+
+
+def _count(subject: Subject, passes: int | None) -> int:
+    side = SIDE if passes is None else math.isqrt(passes)
+    return max(1, min(side, *subject.inputs.shape[:2])) ** 2
+
+
+def _part(subject: Subject, numbers: range, count: int) -> Floats:
+    """(T, side, side): the fall of the scores, in the cells of these runs."""
+    import numpy as np
+
+    side = math.isqrt(count)
+    scores = subject.scores(occluded(subject.inputs, subject.blurred, numbers, side))
+    falls = np.zeros((len(subject.base), count))
+    falls[:, numbers.start : numbers.stop] = (subject.base - scores).T
+    return falls.reshape(-1, side, side)
+
+
+def occluded(inputs: Floats, filling: Floats, numbers: range, side: int) -> Floats:
+    """Copies (n, h, w, C) of a network's input (h, w, C), each with one cell of a grid replaced.
+
+    Args:
+        inputs: (h, w, C).
+        filling: (h, w, C), what the cell is replaced by.
+        numbers: of the cells, row by row.
+        side: cells of the grid along each side.
+    """
+    import numpy as np
+
+    rows, columns = (cell_edges(length, side) for length in inputs.shape[:2])
+    copies = np.repeat(inputs[None], len(numbers), axis=0)
+    for copy, number in zip(copies, numbers, strict=True):
+        row, column = divmod(number, side)
+        cell = slice(*rows[row : row + 2]), slice(*columns[column : column + 2])
+        copy[cell] = filling[cell]
+    return copies
+
+
+# The map is the sum itself: cell by cell, how far the score falls without it.
+OCCLUSION = Series(_count, _part, lambda subject, total, count: total)

@@ -1,0 +1,152 @@
+"""The choices of the page on class activation maps: the class, the method, the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from cnnviz.attribution.methods import METHODS, Method
+from cnnviz.results import Prediction, percent
+from cnnviz.ui import choices, parts
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
+
+# Classes that have a chip.
+_MOST_CHIPS = 5
+# A chip of a class that is less probable has no percentage.
+_LEAST_PERCENTAGE = 0.0001
+_ANOTHER = "another class"
+_LIST_WIDTH = 200
+
+
+def quoted(label: str) -> str:
+    """A class's name in Markdown, in quotation marks."""
+    return f"“{plain(label)}”"
+
+
+def pick_class(scene: Scene, prediction: Prediction) -> tuple[str, DeltaGenerator]:
+    """The choice of the class: chips of the most probable ones, a list of all others; and space."""
+    scope = f"{scene.model.name} {prediction.label}"
+    likely = [score.label for score in prediction.top(_MOST_CHIPS)]
+    others = [label for label in prediction.labels if label not in likely]
+    with st.container(horizontal=True, vertical_alignment="center", key="classes"):
+        chips = st.container(width="content")
+        if others:
+            _pick_other(others, scope)
+        beside = st.container(width="content")
+    with chips:
+        target = choices.choose(
+            _chips,
+            "Class",
+            "class",
+            prediction.labels,
+            prediction.label,
+            scope=scope,
+            likely=likely,
+            format_func=lambda label: _chip(label, prediction),
+            label_visibility="collapsed",
+        )
+    return target, beside
+
+
+def _chips(label: str, options: Sequence[str], *, key: str, likely: list[str], **rest: Any) -> str:
+    chosen = st.session_state[key]
+    shown = likely if chosen in likely else [*likely, chosen]
+    # Said anew: with other options Streamlit takes them for another widget's.
+    st.session_state[key] = chosen
+    picked: str = st.pills(label, shown, key=key, required=True, **rest)
+    return picked
+
+
+def _chip(label: str, prediction: Prediction) -> str:
+    probability = float(prediction.probabilities[prediction.labels.index(label)])
+    share = f" {percent(probability)}" if probability >= _LEAST_PERCENTAGE else ""
+    return f"**{plain(label)}**{share}"
+
+
+def _pick_other(others: list[str], scope: str) -> None:
+    def take() -> None:
+        choices.put("class", st.session_state[_ANOTHER], scope)
+        st.session_state[_ANOTHER] = None
+
+    st.selectbox(
+        "Another class",
+        others,
+        index=None,
+        key=_ANOTHER,
+        placeholder=f"{len(others):,} more",
+        on_change=take,
+        label_visibility="collapsed",
+        width=_LIST_WIDTH,
+    )
+
+
+def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]:
+    """The choices of the method, the layer and the class to compare with.
+
+    Returns:
+        The layer is None where the method has no choice of it, and so is the class where none is
+        chosen.
+    """
+    offered = scene.outline.methods
+    method = choices.choose(
+        st.selectbox,
+        "Method",
+        "method",
+        offered,
+        offered[0],
+        scope=scene.model.name,
+        format_func=lambda key: METHODS[key].title,
+        help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
+        disabled=len(offered) == 1,
+    )
+    if METHODS[method].needs != "layer":
+        only = scene.outline.features
+        st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
+        return method, None, _pick_rival(scene, target, METHODS[method])
+    layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+    default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
+    layer = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
+    return method, layer, _pick_rival(scene, target, METHODS[method])
+
+
+def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
+    """The choice of a class whose score is subtracted from the target's."""
+    others = [label for label in scene.outline.card.labels if label != target]
+    if not method.of_class or method.against == "others":
+        only = "all others" if method.of_class else "no class has a part in it"
+        st.selectbox("Against", [only], disabled=True)
+        return None
+    unless = "the nearest class" if method.against == "nearest" else "no other class"
+    rival = choices.choose(
+        st.selectbox,
+        "Against",
+        "rival",
+        ["", *others],
+        "",
+        # A class is not set against itself: with another class the choice is a new one.
+        scope=f"{scene.model.name} {target}",
+        format_func=lambda label: plain(label) or unless,
+        help="A class whose score is subtracted: the map shows what speaks for the one and not "
+        "for the other.",
+    )
+    return rival or None
+
+
+def pick_signed() -> bool:
+    """The choice to see the evidence against a class too."""
+    return choices.choose(
+        lambda label, _, key: st.toggle(label, key=key),
+        "Show evidence against it",
+        "against",
+        [False, True],
+        default=True,
+    )
+
+
+def method_note(method: str) -> None:
+    """What the method computes."""
+    st.caption(plain(f"{METHODS[method].title}: {METHODS[method].summary}"))
