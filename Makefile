@@ -11,7 +11,7 @@ MUTANTS :=
 PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 # What `make test-fast` collects; without the tests in there that are marked as slow.
 FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests/inspection \
-    tests/networks tests/photos
+    tests/lessons tests/networks tests/photos
 
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
 LOCK :=
