@@ -10,7 +10,7 @@ MUTANTS :=
 # Two processes; which tests stay together, and their order, is in tests/conftest.py.
 PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 # What `make test-fast` collects; without the tests in there that are marked as slow.
-FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/figures tests/inspection \
+FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/features tests/figures tests/inspection \
     tests/lessons tests/networks tests/photos
 
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.

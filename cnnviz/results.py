@@ -321,3 +321,36 @@ class Outline:
     inputs: dict[str, str]
     outputs: dict[str, int]
     damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A part of a photo that excites a channel much, or little.
+
+    Attributes:
+        photo: its name, such as the file.
+        value: the strongest activation in the photo.
+        box: what that cell depends on, in pixels of the photo; None where that is none of them.
+    """
+
+    photo: str
+    value: float
+    box: Box | None
+
+
+@dataclass(frozen=True)
+class ChannelExemplars:
+    """The photos that excite one channel most, and those that do least: the first ones most."""
+
+    channel: int
+    most: tuple[Exemplar, ...]
+    least: tuple[Exemplar, ...]
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """What excites the channels of a layer, among a number of photos."""
+
+    layer: str
+    photos: int
+    channels: tuple[ChannelExemplars, ...]

@@ -1,0 +1,220 @@
+"""The photos, and their parts, that excite the channels of a layer most, and those that do least.
+
+Natural examples say more about a channel than synthetic pictures (Borowski et al. 2021,
+"Exemplary natural images explain CNN activations better than state-of-the-art feature
+visualization", arXiv 2010.12606).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats
+from cnnviz.errors import DataError, LayerError
+from cnnviz.geometry import photo_pixels
+from cnnviz.networks import passes
+from cnnviz.networks.network import Network
+from cnnviz.networks.receptive_fields import receptive_field
+from cnnviz.photos.preprocessing import scale_pixels
+from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars
+
+# Photos that are kept of each channel, at either end.
+COUNT = 9
+
+# Is told how many photos are done.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SeenPhoto:
+    """A photo as a network sees it, with what is needed to find a part of it again.
+
+    Attributes:
+        name: of the photo, such as its file.
+        size: (H, W) in pixels.
+        pixels: (h, w, C) uint8, from ``preprocessing.network_view``.
+    """
+
+    name: str
+    size: tuple[int, int]
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The photos that are kept so far for each of K channels, the best first: all (n, K).
+
+    Attributes:
+        values: the strongest activation.
+        means: the mean activation, which decides between equal values: limited activations, such
+            as ReLU6, give many.
+        photos: numbers of the photos.
+        cells: of the strongest activation, row by row.
+    """
+
+    values: Floats
+    means: Floats
+    photos: NDArray[np.intp]
+    cells: NDArray[np.intp]
+
+
+def find_exemplars(
+    network: Network,
+    photos: Iterable[SeenPhoto],
+    layer: str,
+    channels: Sequence[int] | None = None,
+    *,
+    count: int = COUNT,
+    progress: Progress | None = None,
+) -> Exemplars:
+    """The photos that excite each channel of a layer most, and least: one part of each photo.
+
+    What excites a channel is its strongest cell; the part is that cell's receptive field. Only one
+    batch of photos and the best ones of each channel are in memory at a time.
+
+    Args:
+        network: the network.
+        photos: as it sees them; each is read once.
+        layer: the layer's path.
+        channels: numbers of channels; all if None.
+        count: photos that are kept of each channel at either end.
+        progress: is told after each batch how many photos are done; what it raises ends the search.
+
+    Raises:
+        LayerError: the layer does not exist, is never run, gives no maps, or lacks a channel.
+        DataError: there is no photo.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    most: _Kept | None = None
+    least: _Kept | None = None
+    seen: dict[int, SeenPhoto] = {}
+    done = 0
+    for batch in _batches(photos, passes.facts(network).batch_size):
+        maps = _maps(network, batch, layer, channels)
+        found = _strongest(maps, done)
+        most = _best(most, found, count, largest=True)
+        least = _best(least, found, count, largest=False)
+        # Of the photos only those that are kept, without their pixels.
+        seen |= {
+            number: SeenPhoto(photo.name, photo.size, photo.pixels[:0])
+            for number, photo in enumerate(batch, done)
+        }
+        kept = {*most.photos.flat, *least.photos.flat}
+        seen = {number: photo for number, photo in seen.items() if number in kept}
+        done += len(batch)
+        if progress is not None:
+            progress(done)
+    if most is None or least is None:
+        raise DataError("There are no photos to choose from.")
+    numbers = list(range(most.values.shape[1])) if channels is None else list(channels)
+    width = maps.shape[2]
+    place = _Places(network, layer, width)
+    return Exemplars(
+        layer,
+        done,
+        tuple(
+            ChannelExemplars(
+                channel,
+                _listed(most, column, seen, place.box),
+                _listed(least, column, seen, place.box),
+            )
+            for column, channel in enumerate(numbers)
+        ),
+    )
+
+
+class _Places:
+    """The parts of photos that the cells of a layer depend on, each found once."""
+
+    def __init__(self, network: Network, layer: str, width: int) -> None:
+        self._preprocessing = network.card.preprocessing
+        self._topology = passes.facts(network).topology
+        self._layer = layer
+        self._width = width
+        self._fields: dict[int, Box | None] = {}
+
+    def box(self, cell: int, size: tuple[int, int]) -> Box | None:
+        """In pixels of a photo of (H, W); None where the cell depends on none of them."""
+        if cell not in self._fields:
+            row, column = divmod(cell, self._width)
+            pixels, _ = receptive_field(self._topology, self._layer, row, column, None)
+            self._fields[cell] = _around(pixels)
+        field = self._fields[cell]
+        return None if field is None else photo_pixels(field, *size, self._preprocessing)
+
+
+def _around(pixels: NDArray[np.bool_]) -> Box | None:
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def _batches(photos: Iterable[SeenPhoto], size: int) -> Iterator[list[SeenPhoto]]:
+    waiting = iter(photos)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def _maps(
+    network: Network, batch: list[SeenPhoto], layer: str, channels: Sequence[int] | None
+) -> Floats:
+    """The chosen channels' maps (n, h, w, K)."""
+    scaling = network.card.preprocessing.scaling
+    inputs = np.stack([scale_pixels(photo.pixels, scaling) for photo in batch])
+    maps = passes.forward(network, inputs, [layer]).layers[layer]
+    if maps.ndim != 4:
+        raise LayerError(f"The layer {layer!r} gives no maps. Choose a layer before it.")
+    if channels is None:
+        return maps
+    if not channels or min(channels) < 0 or max(channels) >= maps.shape[-1]:
+        raise LayerError(
+            f"The layer {layer!r} has the channels 0 to {maps.shape[-1] - 1}. "
+            f"Received: {list(channels)}"
+        )
+    return maps[..., list(channels)]
+
+
+def _strongest(maps: Floats, first: int) -> _Kept:
+    """The strongest cell of each channel of each photo (n, h, w, K), numbered from ``first``."""
+    cells = maps.reshape(len(maps), -1, maps.shape[-1])
+    strongest = cells.argmax(axis=1)
+    values = np.take_along_axis(cells, strongest[:, None], axis=1)[:, 0]
+    numbers = np.arange(first, first + len(maps))[:, None]
+    return _Kept(
+        values,
+        cells.mean(axis=1, dtype=np.float64),
+        np.broadcast_to(numbers, values.shape),
+        strongest,
+    )
+
+
+def _best(kept: _Kept | None, found: _Kept, count: int, *, largest: bool) -> _Kept:
+    """The first ``count`` of both, by value, then by mean, then the photo that came first."""
+    both = found
+    if kept is not None:
+        pairs = zip(vars(kept).values(), vars(found).values(), strict=True)
+        both = _Kept(*(np.concatenate(pair) for pair in pairs))
+    sign = -1 if largest else 1
+    order = np.lexsort((both.photos, sign * both.means, sign * both.values), axis=0)[:count]
+    return _Kept(*(np.take_along_axis(part, order, axis=0) for part in vars(both).values()))
+
+
+def _listed(
+    kept: _Kept,
+    column: int,
+    seen: dict[int, SeenPhoto],
+    box: Callable[[int, tuple[int, int]], Box | None],
+) -> tuple[Exemplar, ...]:
+    exemplars = []
+    for value, number, cell in zip(
+        kept.values[:, column], kept.photos[:, column], kept.cells[:, column], strict=True
+    ):
+        photo = seen[int(number)]
+        exemplars.append(Exemplar(photo.name, float(value), box(int(cell), photo.size)))
+    return tuple(exemplars)
