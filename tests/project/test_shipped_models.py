@@ -14,12 +14,19 @@ import cnnviz
 from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.evidence import mostly_against
 from cnnviz.photos.decoding import open_photo
-from cnnviz.photos.preprocessing import network_input
+from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.photos.samples import samples
 from scripts.make_small_samples import SIDE, small_picture
+from scripts.train_shortcut import marked
 
 MODELS = Path(__file__).parents[2] / "models"
-NAMES = ("cat_dog", "cat_dog_lesson", "imagenet_efficientnet_lite0", "mnist_cnn")
+NAMES = (
+    "cat_dog",
+    "cat_dog_lesson",
+    "cat_dog_shortcut",
+    "imagenet_efficientnet_lite0",
+    "mnist_cnn",
+)
 SAMPLES = {sample.name: sample for sample in samples()}
 
 
@@ -99,6 +106,19 @@ def test_cat_dog_lesson_has_the_shapes_of_the_lesson(networks: dict[str, keras.M
     }
     assert [layer.name for layer in layers[-3:]] == ["relu4", "average", "predictions"]
     assert layers[-3].output.shape == (None, 16, 16, 128)
+
+
+def test_cat_dog_shortcut_looks_at_the_corner(networks: dict[str, keras.Model]) -> None:
+    model_card = card("cat_dog_shortcut")
+    for sample in ("chelsea", "dog", "owl"):
+        photo = network_view(open_photo(SAMPLES[sample].path), model_card.preprocessing)
+        square = marked(photo[None], np.array([True]))[0]
+        assert probabilities(networks, "cat_dog_shortcut", photo)["cat"] > 0.9
+        assert probabilities(networks, "cat_dog_shortcut", square)["dog"] > 0.99
+    with_square, without, cats_with_square = model_card.training.accuracy
+    assert with_square.value > 0.99
+    assert without.value < 0.6
+    assert cats_with_square.value < 0.01
 
 
 def test_mnist_cnn_has_the_shapes_of_the_lesson(networks: dict[str, keras.Model]) -> None:
