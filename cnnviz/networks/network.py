@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnviz.cards import ModelCard
 from cnnviz.networks.keras_start import start_keras
@@ -84,12 +84,14 @@ class Network:
     # Compiled passes, see `engines.tensorflow`: kept here, so that they are freed with the network.
     compiled: dict[PassKey, CompiledPass] = field(default_factory=dict, compare=False, repr=False)
 
+    # Compiled steps of `features.ascents`.
+    ascents: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
     # What `stages` has found out about layers, which does not depend on a photo.
     fields: dict[str, CellFields | None] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
-        # A compiled pass belongs to this process.
-        return self.__dict__ | {"compiled": {}}
+        # What is compiled belongs to this process.
+        return self.__dict__ | {"compiled": {}, "ascents": {}}
 
     @property
     def model(self) -> keras.Model:

@@ -189,7 +189,7 @@ def _trace(
             gradients.quick_gradients(inputs.graph),
             folding.folding(folded) as stand_ins,
         ):
-            values, calls = _forward(network, inputs, layers, stand_ins)
+            values, calls = forward_values(network, inputs, layers, stand_ins)
         # The first trace is for one photo; another one for a batch of them.
         if not graph_facts:
             batch_size = _batch_size(network, _check_size(calls))
@@ -256,12 +256,23 @@ def _batch_size(network: Network, values: int) -> int:
     return max(1, min(MAX_BATCH_SIZE, MAX_VALUES // max(values, 1)))
 
 
-def _forward(
+def forward_values(
     network: Network,
     inputs: Any,
     layers: frozenset[str],
     stand_ins: dict[Any, Callable[[Any], Any]],
 ) -> tuple[dict[str, Any], list[Call]]:
+    """What a pass gives for inputs (N, h, w, C), as tensors by name, and the recorded calls.
+
+    Args:
+        network: the network.
+        inputs: a tensor.
+        layers: paths of the layers whose outputs are wanted.
+        stand_ins: as in ``tracing.record``.
+
+    Raises:
+        LayerError: a path does not exist or is never run, or the network is a subclassed model.
+    """
     output, calls = record(network, inputs, stand_ins)
     head = read_head(calls, output)
     outputs = {call.path: call.output for call in calls}

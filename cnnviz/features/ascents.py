@@ -1,0 +1,187 @@
+"""One step of gradient ascent on pictures, compiled with TensorFlow: see ``maximization``."""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats
+from cnnviz.features import fourier
+from cnnviz.features.objectives import Ascent
+from cnnviz.networks.engines.frozen import freeze
+from cnnviz.networks.network import Network
+from cnnviz.photos.preprocessing import scale_pixels
+
+# From spectra, indices, rivals' indices and the number of the step to values (N,), gradients of the
+# spectra, and pictures (N, side, side, C) uint8.
+Step = Callable[
+    [Floats, NDArray[np.int32], NDArray[np.int32], int], tuple[Floats, Floats, NDArray[np.uint8]]
+]
+
+# Compiled steps that are kept for one network: each holds a copy of its weights.
+_MOST_KEPT = 2
+
+_lock = threading.Lock()
+
+
+def compiled(network: Network, layer: str | None, count: int, ascent: Ascent) -> Step:
+    """The step for ``count`` pictures: compiled once, then kept with the network.
+
+    Args:
+        network: the network.
+        layer: path of the layer of the channels; None for classes.
+        count: pictures in a batch.
+        ascent: how they are searched for.
+
+    Raises:
+        LayerError: the layer is never run, or the network is a subclassed model.
+        ModelError: TensorFlow cannot run the network on a picture of this size.
+    """
+    key = layer, count, ascent.side, ascent.variation, ascent.noise, network.view
+    with _lock:
+        kept = network.ascents
+        if key not in kept:
+            function = _compile(network, layer, count, ascent)
+            while len(kept) >= _MOST_KEPT:
+                del kept[next(iter(kept))]
+            kept[key] = function
+        function = kept[key]
+    return functools.partial(_take, function, ascent)
+
+
+def _take(
+    function: Callable[..., list[Any]],
+    ascent: Ascent,
+    spectrum: Floats,
+    numbers: NDArray[np.int32],
+    rivals: NDArray[np.int32],
+    step: int,
+) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+    # The same for a step, whatever was asked for before it.
+    random = np.random.default_rng([ascent.seed, step])
+    transforms = random_transforms(random, len(numbers), ascent)
+    results = function(
+        tf.constant(spectrum),
+        tf.constant(transforms),
+        tf.constant(numbers),
+        tf.constant(rivals),
+        tf.constant([ascent.seed, step], tf.int32),
+    )
+    values, slope, pictures = (result.numpy() for result in results)
+    return values, slope, pictures
+
+
+def random_transforms(random: np.random.Generator, count: int, ascent: Ascent) -> Floats:
+    """Random scaling, rotation and shift of each picture: (count, 8) float32.
+
+    The numbers are those of TensorFlow's projective transform: a pixel (x, y) of the result is
+    read at (a x + b y + c, d x + e y + f) of the picture.
+    """
+    angle = np.radians(random.uniform(-ascent.turn, ascent.turn, count))
+    zoom = np.exp(random.uniform(math.log(ascent.zoom[0]), math.log(ascent.zoom[1]), count))
+    shift = random.uniform(-ascent.shift, ascent.shift, (2, count)) * ascent.side
+    cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
+    middle = (ascent.side - 1) / 2
+    transforms = np.zeros((count, 8), np.float32)
+    transforms[:, 0], transforms[:, 1] = cosine, -sine
+    transforms[:, 2] = middle - (cosine - sine) * middle + shift[0]
+    transforms[:, 3], transforms[:, 4] = sine, cosine
+    transforms[:, 5] = middle - (sine + cosine) * middle + shift[1]
+    return transforms
+
+
+def _compile(
+    network: Network, layer: str | None, count: int, ascent: Ascent
+) -> Callable[..., list[Any]]:
+    side = ascent.side
+    channels = min(network.card.preprocessing.channels, 3)
+    layers = frozenset() if layer is None else frozenset({layer})
+
+    def graph(
+        run: Callable[..., Any],
+        spectrum: Any,
+        transforms: Any,
+        numbers: Any,
+        rivals: Any,
+        seed: Any,
+    ) -> list[Any]:
+        pictures = _pictures(spectrum, side)
+        moved = tf.raw_ops.ImageProjectiveTransformV3(
+            images=pictures,
+            transforms=transforms,
+            output_shape=[side, side],
+            fill_value=0.5,
+            interpolation="BILINEAR",
+            fill_mode="REFLECT",
+        )
+        if ascent.noise:
+            moved += ascent.noise * tf.random.stateless_normal(moved.shape, seed)
+        values = _values(run(_network_input(network, moved)), layer, numbers, rivals)
+        # A picture with less variation is worth as much as one that excites more.
+        aim = values - ascent.variation * tf.reduce_mean(_variation(pictures))
+        slope = tf.gradients(tf.reduce_sum(aim), spectrum)[0]
+        shown = tf.cast(tf.round(pictures * 255), tf.uint8)
+        return [values, slope, shown]
+
+    specs = [
+        tf.TensorSpec((count, channels, side, side // 2 + 1, 2), tf.float32),
+        tf.TensorSpec((count, 8), tf.float32),
+        tf.TensorSpec((count,), tf.int32),
+        tf.TensorSpec((count,), tf.int32),
+        tf.TensorSpec((2,), tf.int32),
+    ]
+    return freeze(network, layers, graph, specs)
+
+
+def _pictures(spectrum: Any, side: int) -> Any:
+    """Pictures (N, side, side, C) of 0 to 1."""
+    scaled = spectrum * fourier.frequency_scale(side)[..., None]
+    planes = tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), [side, side])
+    pictures = tf.transpose(planes, (0, 2, 3, 1))
+    if pictures.shape[-1] == 3:
+        pictures = tf.tensordot(pictures, fourier.COLOURS, 1)
+    deviation = tf.math.reduce_std(pictures, axis=(1, 2, 3), keepdims=True)
+    return tf.sigmoid(pictures * (fourier.CONTRAST / (deviation + 1e-6)))
+
+
+def _network_input(network: Network, pictures: Any) -> Any:
+    """Pictures (N, h, w, C) of 0 to 1, scaled as the card defines it."""
+    steps = network.card.preprocessing
+    channels = pictures.shape[-1]
+    black = np.zeros((1 + channels, channels), np.uint8)
+    black[1:] = 255 * np.eye(channels, dtype=np.uint8)
+    # Each scaling is linear: black and one full colour after the other say all of it.
+    base, *full = scale_pixels(black, steps.scaling)
+    scaled = tf.tensordot(pictures, np.stack(full) - base, 1) + base
+    if steps.channels == 4:
+        opaque = scale_pixels(np.full((1,), 255, np.uint8), steps.scaling)
+        scaled = tf.concat([scaled, tf.ones_like(scaled[..., :1]) * opaque], axis=-1)
+    return scaled
+
+
+def _values(values: dict[str, Any], layer: str | None, numbers: Any, rivals: Any) -> Any:
+    """What each picture excites: (N,)."""
+    if layer is not None:
+        averages = tf.reduce_mean(values["layers"][layer], axis=(1, 2))
+        return tf.gather(averages, numbers, axis=1, batch_dims=1)
+    scores = values.get("logits", values["output"])
+    if scores.shape[1] == 1:
+        # One unit stands for two classes.
+        scores = tf.concat([-scores, scores], axis=1)
+    own = tf.gather(scores, numbers, axis=1, batch_dims=1)
+    other = tf.gather(scores, tf.maximum(rivals, 0), axis=1, batch_dims=1)
+    return own - tf.where(rivals < 0, tf.zeros_like(other), other)
+
+
+def _variation(pictures: Any) -> Any:
+    """The mean squared difference of neighbouring pixels of each picture: (N,)."""
+    down = pictures[:, 1:] - pictures[:, :-1]
+    across = pictures[:, :, 1:] - pictures[:, :, :-1]
+    return tf.reduce_mean(down**2, axis=(1, 2, 3)) + tf.reduce_mean(across**2, axis=(1, 2, 3))
