@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 import threading
 import time
 from collections import deque
@@ -36,8 +37,9 @@ PART_SECONDS = 0.12
 # Runs of a part are at most so many times those of the one before; and so many in all, since their
 # inputs are in memory together.
 _GROWTH, _MOST = 2, 64
-# The last parts, which say how long the rest takes.
-_MEASURED = 8
+# The last parts, which say how long the rest takes; and how many there must be, since the first
+# may have to load a model.
+_MEASURED, _LEAST_MEASURED = 8, 3
 # Seconds for which a job lets shorter ones pass it, for each of its runs: with 500 runs some
 # minutes, which is what a class of thirty waits where each asks for as many.
 _PATIENCE = 0.5
@@ -85,10 +87,10 @@ class SeriesJob:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the other runs take once it is its turn; None before the first part."""
-        if self.count is None or not self._pace:
+        """How long the other runs take once it is its turn; None before the first parts."""
+        if self.count is None or len(self._pace) < _LEAST_MEASURED:
             return None
-        return (self.count - self.done) * sum(self._pace) / len(self._pace)
+        return (self.count - self.done) * statistics.median(self._pace)
 
 
 @dataclass(frozen=True)
