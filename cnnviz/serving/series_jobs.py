@@ -12,7 +12,6 @@ But a short job passes long ones, as long as these have not waited for long: see
 from __future__ import annotations
 
 import logging
-import math
 import statistics
 import threading
 import time
@@ -32,13 +31,13 @@ if TYPE_CHECKING:
     from cnnviz.results import SeriesPart
     from cnnviz.serving.model_files import ModelFile
 
-# What a part should take. Others wait for as long, and each part costs a run or two more.
-PART_SECONDS = 0.12
+# What a part should take: others wait for as long.
+PART_SECONDS = 0.1
 # Runs of a part are at most so many times those of the one before; and so many in all, since their
 # inputs are in memory together.
 _GROWTH, _MOST = 2, 64
-# The last parts, which say how long the rest takes; and how many there must be, since the first
-# may have to load a model.
+# The last parts, which say how long a run takes; and how many there must be before the page says
+# how long the rest takes, since the first may have to load a model.
 _MEASURED, _LEAST_MEASURED = 8, 3
 # Seconds for which a job lets shorter ones pass it, for each of its runs: with 500 runs some
 # minutes, which is what a class of thirty waits where each asks for as many.
@@ -75,9 +74,8 @@ class SeriesJob:
     _submitted: float = 0.0
     _asked_again: bool = False
     _at_once: int = 1
-    # Seconds a run: in the quickest part, and in the last ones. A part's time is also that of the
-    # questions before it, so only the quickest says what a run takes.
-    _quickest: float = math.inf
+    # Seconds a run, in the last parts. A part's time is also that of the questions before it: the
+    # more others ask, the smaller the parts are.
     _pace: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASURED))
 
     @property
@@ -189,8 +187,8 @@ class SeriesQueue:
             job.total, job.count = total, job.count or part.count
             job.done, job._asked_again = min(start + runs, job.count), False
             job._pace.append(seconds / max(1, job.done - start))
-            job._quickest = min(job._quickest, job._pace[-1])
-            fitting = int(PART_SECONDS / job._quickest) if job._quickest else _MOST
+            pace = statistics.median(job._pace)
+            fitting = int(PART_SECONDS / pace) if pace else _MOST
             job._at_once = max(1, min(fitting, runs * _GROWTH, _MOST))
             if job.is_finished:
                 self._jobs = [one for one in self._jobs if one is not job]

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import StopException
 
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
@@ -107,6 +108,9 @@ def run(page: StreamlitPage) -> None:
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
+    except StopException:
+        long_questions.end_run()
+        raise
     long_questions.end_run()
 
 
