@@ -27,11 +27,12 @@ from cnnviz.ui.scene import Scene
 Answer = TypeVar("Answer")
 # Finds an answer in the cache, or makes it of the sum over all runs.
 _Find = Callable[[SeriesPart | None], Answer | None]
-_Phase = Literal["waits", "runs", "stopped", "ended"]
+_Phase = Literal["waits long", "waits", "runs", "stopped", "ended"]
 
-# Seconds between two updates. Each costs the server about as much as a run of a small network, so
-# the many who wait ask rarely.
-_PAUSES: dict[_Phase, float] = {"waits": 2.0, "runs": 0.4}
+# Seconds between two updates. Each costs the server about as much as a run of the network, so the
+# many for whom little changes ask rarely: those with so many before them.
+_PAUSES: dict[_Phase, float] = {"waits long": 5.0, "waits": 1.5, "runs": 0.4}
+_MANY_BEFORE = 3
 
 # The names of the session's question, and of that of the run of the page.
 _ASKED, _IN_THIS_RUN = "long question", "long question of this run"
@@ -160,6 +161,8 @@ def _phase(asked: _Asked) -> _Phase:
         return "stopped"
     if not status.is_queued:
         return "ended"
+    if status.before >= _MANY_BEFORE:
+        return "waits long"
     return "waits" if status.before else "runs"
 
 
