@@ -18,20 +18,27 @@ over, alone, beside = pictures.places(scene)
 with beside:
     said = st.container()
     method, layer, rival = picks.pick_method(scene, target)
+    runs = picks.pick_runs(scene, method)
     picks.method_note(method)
     signed = picks.pick_signed()
-of_class = maps.class_maps(scene, answer, target, method, layer, rival)
-with over:
-    pictures.over_photo(scene, of_class, target, signed)
 with alone:
-    pictures.alone(of_class, target)
-with said:
-    pictures.says(scene, of_class[target])
-with legend:
-    pictures.colours(of_class, target)
+    of_class = maps.class_maps(scene, answer, target, method, layer, rival, runs)
+    if of_class:
+        pictures.alone(of_class, target)
+with over:
+    if of_class:
+        pictures.over_photo(scene, of_class, target, signed)
+    else:
+        pictures.without_map(scene)
+if of_class:
+    with said:
+        pictures.says(scene, of_class[target])
+    with legend:
+        pictures.colours(of_class, target)
 
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
-class_terms.show(scene, answer, of_class[target])
-pictures.side_by_side(scene, of_class)
-files.downloads(scene, of_class, target, signed)
+class_terms.show(scene, answer, target, of_class.get(target))
+if of_class:
+    pictures.side_by_side(scene, of_class)
+    files.downloads(scene, of_class, target, signed)
 parts.about(scene)

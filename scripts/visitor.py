@@ -58,12 +58,15 @@ class Visitor:
         elements: the elements of the page after the last run, by their path in it.
         page: the address of the page, empty for the first one.
         problems: the text of every exception, error and warning so far.
+        repeats: the parts of the page that a browser runs again and again, and after how many
+            seconds each.
     """
 
     def __init__(self, url: str, http: requests.Session, socket: ClientConnection) -> None:
         self.elements: dict[tuple[int, ...], Element] = {}
         self.page = ""
         self.problems: list[str] = []
+        self.repeats: dict[str, float] = {}
         self._url = url
         self._http = http
         self._socket = socket
@@ -81,10 +84,10 @@ class Visitor:
         self.page, self._query = parts.path.strip("/"), parts.query
         await self._run(page_name=self.page)
 
-    async def turn_to(self, page: str) -> None:
+    async def turn_to(self, page: str, query: str = "") -> None:
         """Changes the page by its address; only the sidebar's widgets keep their state."""
         self._page_hash = next(one.page_script_hash for one in self._pages if _path(one) == page)
-        self.page, self._query = page, ""
+        self.page, self._query = page, query
         uploaders = {one.file_uploader.id for one in self._of("file_uploader")}
         self._widgets = {key: self._widgets[key] for key in uploaders & self._widgets.keys()}
         await self._run()
@@ -132,6 +135,12 @@ class Visitor:
         finally:
             # It counts for one run.
             self._widgets.pop(name, None)
+
+    async def wait_and_repeat(self) -> None:
+        """Does what a browser does by itself: waits, and runs a part of the page again."""
+        part, pause = next(iter(self.repeats.items()))
+        await asyncio.sleep(pause)
+        await self._run(fragment=part)
 
     async def send_file(self, name: str, data: bytes) -> int:
         """Sends a file that no uploader has asked for; returns the status of the answer."""
@@ -240,6 +249,7 @@ class Visitor:
         if kind == "new_session":
             if not message.metadata.run.fragment_ids:
                 self.elements.clear()
+                self.repeats.clear()
             self._session = message.new_session.initialize.session_id
         elif kind == "navigation":
             self._pages = list(message.navigation.app_pages)
@@ -248,6 +258,8 @@ class Visitor:
             self._query = message.page_info_changed.query_string
         elif kind == "page_not_found":
             self.problems.append("there is no such page")
+        elif kind == "auto_rerun":
+            self.repeats[message.auto_rerun.fragment_id] = message.auto_rerun.interval
         elif kind == "delta" and message.delta.HasField("new_element"):
             path = tuple(message.metadata.delta_path)
             self._fragments[path] = message.delta.fragment_id

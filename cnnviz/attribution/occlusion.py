@@ -68,4 +68,4 @@ def occluded(inputs: Floats, filling: Floats, numbers: range, side: int) -> Floa
 
 
 # The map is the sum itself: cell by cell, how far the score falls without it.
-OCCLUSION = Series(_count, _part, lambda subject, total, count: total)
+OCCLUSION = Series(_count, _part, lambda subject, total, count: total, all_classes=True)

@@ -29,11 +29,13 @@ class Series:
             its first axis are the T classes. It also takes ``count``.
         maps: the maps (T, h, w) from the sum over all runs; also takes ``count``. None for a
             series that is no method.
+        all_classes: whether more classes cost no more runs, since it reads scores alone.
     """
 
     count: Callable[[Subject, int | None], int]
     part: Callable[[Subject, range, int], Floats]
     maps: Callable[[Subject, Floats, int], Floats] | None = None
+    all_classes: bool = False
 
 
 @dataclass(frozen=True)

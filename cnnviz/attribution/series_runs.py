@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -191,7 +192,7 @@ def run_part(
     """
     if question.series not in SERIES:
         raise TargetError(f"There is no series {question.series!r}. Choose from {list(SERIES)}.")
-    series, about = SERIES[question.series], _subject_of(network, photo, question)
+    series, about = SERIES[question.series], _same_subject(network, photo, question)
     count = series.count(about, question.runs)
     return SeriesPart(series.part(about, range(start, min(stop, count)), count), count)
 
@@ -205,7 +206,22 @@ def explain_sum(
         as ``run_part``.
     """
     method = METHODS[question.series]
-    return explanation(method, _subject_of(network, photo, question), total, count)
+    return explanation(method, _same_subject(network, photo, question), total, count)
+
+
+def _same_subject(network: Network, photo: PhotoInput, question: SeriesQuestion) -> Subject:
+    """The subject of a question, which the parts of one series share.
+
+    Its run of the network and its blurred copy take as long as a few runs of the series.
+    """
+    asked = pickle.dumps((photo, question))
+    about = cast(Subject | None, network.subject.get(asked))
+    # One with another card shares what is kept.
+    if about is None or about.network is not network:
+        about = _subject_of(network, photo, question)
+        network.subject.clear()
+        network.subject[asked] = about
+    return about
 
 
 def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -> Subject:

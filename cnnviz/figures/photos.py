@@ -66,16 +66,19 @@ def picture(photo: Bytes | Picture) -> Picture:
     return Picture(source, height, width)
 
 
-def photo_figure(photo: Bytes | Picture, *, title: str) -> go.Figure:
+def photo_figure(
+    photo: Bytes | Picture, *, title: str, largest: tuple[int, int] = (HALF_PAGE, TALLEST_PICTURE)
+) -> go.Figure:
     """A photo.
 
     Args:
         photo: (H, W, 3), grey (H, W, 1), or with an opaque alpha (H, W, 4) uint8; a tiny one
             keeps its pixels' edges. Or a ``picture`` of it.
         title: plain text.
+        largest: pixels of its width and height at most.
     """
     shown = picture(photo)
-    return _photo_drawing(shown, shown.source, title, above=0, below=8).figure()
+    return _photo_drawing(shown, shown.source, title, above=0, below=8, largest=largest).figure()
 
 
 def _photo_drawing(

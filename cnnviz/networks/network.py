@@ -88,10 +88,12 @@ class Network:
     ascents: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
     # What `stages` has found out about layers, which does not depend on a photo.
     fields: dict[str, CellFields | None] = field(default_factory=dict, compare=False, repr=False)
+    # What the last question to `series_runs` was about, by the question; freed with the network.
+    subject: dict[bytes, object] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
-        # What is compiled belongs to this process.
-        return self.__dict__ | {"compiled": {}, "ascents": {}}
+        # What is compiled belongs to this process; its last question is of no use elsewhere.
+        return self.__dict__ | {"compiled": {}, "ascents": {}, "subject": {}}
 
     @property
     def model(self) -> keras.Model:

@@ -14,10 +14,11 @@ from typing import TypeVar
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, SeriesPart
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.traces import StagedExplanation, ValueTrace
@@ -25,6 +26,11 @@ from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
+
+
+class _NotAskedError(Exception):
+    """Nobody has had the answer yet; an error, since a cache keeps no errors."""
+
 
 _also_of_photos: list[Callable[[], None]] = []
 
@@ -82,6 +88,42 @@ def staged(
     )
 
 
+def series_explanation(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    question: SeriesQuestion,
+    total: SeriesPart | None = None,
+) -> Explanation | None:
+    """The prediction for a photo and maps, from the sum over all runs of a series.
+
+    Without the sum the answer that was given before, to whomever; None if there was none.
+    """
+    try:
+        return _retried(
+            lambda text: _series_explanation(
+                model, card, photo.seen_key, question, total, photo, text
+            ),
+            "Looking for the evidence in the photo",
+        )
+    except _NotAskedError:
+        return None
+
+
+def series_total(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    question: SeriesQuestion,
+    total: SeriesPart | None = None,
+) -> SeriesPart | None:
+    """The sum over all runs of a series; as ``series_explanation``."""
+    try:
+        return _series_total(model, card, photo.seen_key, question, total)
+    except _NotAskedError:
+        return None
+
+
 def trace_value(
     model: ModelFile,
     card: ModelCard | None,
@@ -122,7 +164,16 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    of_photos = (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view)
+    of_photos = (
+        _activations,
+        _explanation,
+        _series_explanation,
+        _series_total,
+        _staged,
+        _trace_value,
+        _trace_class_map,
+        _view,
+    )
     for answers in of_photos:
         answers.clear()
     for clear in _also_of_photos:
@@ -207,6 +258,36 @@ def _explanation(
         return workers.explain(
             model, seen, targets, method=method, layer=layer, against=against, card=card
         )
+
+
+@st.cache_data(show_spinner=False)
+def _series_explanation(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _total: SeriesPart | None,
+    _photo: LoadedPhoto,
+    _text: str,
+) -> Explanation:
+    if _total is None:
+        raise _NotAskedError
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    with _waiting(_text):
+        return workers.explain_sum(model, seen, question, _total.values, _total.count, card)
+
+
+@st.cache_data(show_spinner=False)
+def _series_total(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _total: SeriesPart | None,
+) -> SeriesPart:
+    if _total is None:
+        raise _NotAskedError
+    return _total
 
 
 @st.cache_data(show_spinner=False)

@@ -6,12 +6,22 @@ from contextvars import ContextVar
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import StopException
 
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
 from cnnviz.settings import PACKAGE, ROOT, read_settings
-from cnnviz.ui import choices, model_banner, notices, parts, share, terms, uploaders
+from cnnviz.ui import (
+    choices,
+    long_questions,
+    model_banner,
+    notices,
+    parts,
+    share,
+    terms,
+    uploaders,
+)
 from cnnviz.ui.components import live, topbar
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice, own_models, photos
@@ -73,6 +83,7 @@ def run(page: StreamlitPage) -> None:
     st.html(f"<style>{_STYLE}</style>")
     choices.start_run()
     uploaders.start_run()
+    long_questions.start_run()
     _report_losses()
     try:
         with st.sidebar:
@@ -97,6 +108,10 @@ def run(page: StreamlitPage) -> None:
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:")
+    except StopException:
+        long_questions.end_run()
+        raise
+    long_questions.end_run()
 
 
 def _report_losses() -> None:

@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import wait_until
+from helpers import chelsea, wait_until
 from PIL import Image
 
+import cnnviz
+from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.attribution.series_runs import run_part
 from cnnviz.photos.samples import samples
+from cnnviz.settings import ROOT
 from scripts.browse import Server, settle
 from tests.e2e.conftest import Tab
 
@@ -286,6 +290,32 @@ def test_another_class_and_method_repaint_the_map(tab: Any) -> None:
     tab.choose("Method", "Grad-CAM").choose("Layer", "block3b")
     assert "Grad-CAM" in tab.title("overlay")
     assert "28 × 28" in tab.title("map alone")
+
+
+def test_a_method_of_many_runs_is_stopped_and_goes_on(tab: Any) -> None:
+    tab.open("/class_activation_map?model=cat_dog&sample=chelsea&method=occlusion&runs=400")
+    line = tab.page.get_by_text(re.compile(r"of 400 runs"))
+    tab.page.get_by_role("button", name="Stop").click()
+    tab.page.get_by_text("Stopped at").wait_for()
+    tab.settled()
+    stopped = line.inner_text()
+    assert re.fullmatch(r"Stopped at \d+ of 400 runs", stopped)
+    # Nothing moves on, and the rest of the page is there.
+    tab.page.get_by_text("What makes").wait_for()
+    assert line.inner_text() == stopped
+    tab.page.get_by_role("button", name="Go on").click()
+    tab.page.get_by_text("20 × 20 cells of the photo").wait_for()
+    tab.settled()
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("button", name="Raw map (.npy)").click()
+    values = np.load(download.value.path())
+    assert values.shape == (20, 20)
+    network = cnnviz.load_model(ROOT / "models" / "cat_dog.keras")
+    question = SeriesQuestion("occlusion", runs=400)
+    # Rows from before and after the stop.
+    for row in (0, 19):
+        part = run_part(network, chelsea(), question, 20 * row, 20 * row + 20)
+        np.testing.assert_allclose(values[row], part.values[0, row], atol=1e-3)
 
 
 def number_in(text: str) -> float:

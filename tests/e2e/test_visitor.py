@@ -37,7 +37,9 @@ def test_a_visitor_goes_through_the_app(server: Any, photo: bytes) -> None:
             assert person.captions[0].startswith("mine.png")
             assert person.thumbnails == own != other.thumbnails
             assert not other.captions[0].startswith("mine.png")
-            await person.turn_to("class_activation_map")
+            await person.turn_to("class_activation_map", "method=occlusion")
+            while person.repeats:
+                await person.wait_and_repeat()
             assert json.loads(person.charts["map alone"])["data"]
             assert person.problems + other.problems == []
 

@@ -106,13 +106,16 @@ def class_sum(terms: ClassTerms, values: Floats, channels: Sequence[int], count:
     )
 
 
-def show(scene: Scene, answer: StagedExplanation, cam: ClassActivationMap) -> None:
-    """The terms of the score of a map's class, and how the map belongs to the score."""
+def show(
+    scene: Scene, answer: StagedExplanation, target: str, cam: ClassActivationMap | None
+) -> None:
+    """The terms of the score of a class, and how its map, if there is one yet, belongs to it."""
     prediction = answer.explanation.prediction
-    shown = _sum_of(scene, answer, cam.target)
-    probability = prediction.probabilities[prediction.labels.index(cam.target)]
-    share = f"The probability of “{cam.target}” is {percent(probability)}."
-    of_map = plain(f"{sum_of_cells(cam, prediction)} {share}")
+    shown = _sum_of(scene, answer, target)
+    probability = prediction.probabilities[prediction.labels.index(target)]
+    share = f"The probability of “{target}” is {percent(probability)}."
+    cells = "" if cam is None else sum_of_cells(cam, prediction)
+    of_map = plain(f"{cells} {share}".strip())
     if shown is None:
         st.markdown(
             "The scores of this network are not sums over channels or units, each times a weight "

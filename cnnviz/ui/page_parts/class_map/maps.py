@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import StagedExplanation
+from cnnviz.ui import long_questions
 from cnnviz.ui.scene import Scene
 
 
@@ -14,8 +17,12 @@ def class_maps(
     method: str,
     layer: str | None,
     against: str | None,
+    runs: int | None,
 ) -> dict[str, ClassActivationMap]:
     """The maps of the most probable classes, and of the chosen one, by class.
+
+    A method of many runs has that of the chosen class alone, unless the others cost nothing. While
+    it runs there is none: a line says how far it is.
 
     Args:
         scene: model and photo.
@@ -24,10 +31,17 @@ def class_maps(
         method: the chosen method.
         layer: the chosen layer, for methods that let it be chosen.
         against: the class that they are set against, which has no map then; None if none is chosen.
+        runs: the chosen number, for a method of many runs; None for its usual one.
     """
+    series = METHODS[method].series
     first = answer.explanation.maps[0]
     likely = tuple(cam.target for cam in answer.explanation.maps if cam.target != against)
     missing = () if target in likely else (target,)
+    if series is not None:
+        targets = likely if series.all_classes and not missing else (target,)
+        question = SeriesQuestion(method, targets, layer, against, runs)
+        explained = long_questions.explanation(scene, question)
+        return {} if explained is None else {cam.target: cam for cam in explained.maps}
     if against is None and first.method == method and layer in {None, first.layer}:
         found = answer.explanation.maps
         if missing:

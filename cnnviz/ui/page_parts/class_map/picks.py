@@ -20,6 +20,8 @@ _MOST_CHIPS = 5
 _LEAST_PERCENTAGE = 0.0001
 _ANOTHER = "another class"
 _LIST_WIDTH = 200
+# Runs that can be chosen: squares, for methods that lay a grid over the photo.
+_RUNS = 100, 400, 1600
 
 
 def quoted(label: str) -> str:
@@ -103,6 +105,8 @@ def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]
         help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
         disabled=len(offered) == 1,
     )
+    if METHODS[method].needs == "photo":
+        return method, None, _pick_rival(scene, target, METHODS[method])
     if METHODS[method].needs != "layer":
         only = scene.outline.features
         st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
@@ -134,6 +138,24 @@ def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
         "for the other.",
     )
     return rival or None
+
+
+def pick_runs(scene: Scene, method: str) -> int | None:
+    """The choice of the number of runs, for a method of many; None for its usual one."""
+    if METHODS[method].series is None:
+        return None
+    chosen = choices.choose(
+        st.selectbox,
+        "Runs of the network",
+        "runs",
+        ["", *map(str, _RUNS)],
+        "",
+        scope=f"{scene.model.name} {method}",
+        format_func=lambda runs: f"{int(runs):,}" if runs else "the usual number",
+        help="More runs take longer, and make the map finer or surer. Each takes some hundredths "
+        "of a second with a network for photos.",
+    )
+    return int(chosen) if chosen else None
 
 
 def pick_signed() -> bool:

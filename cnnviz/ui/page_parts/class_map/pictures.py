@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cnnviz.attribution.descriptions import compared, title, where
 from cnnviz.drawing import Shading, common_limit, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
-from cnnviz.figures.photos import map_overlay
+from cnnviz.figures.photos import map_overlay, photo_figure
 from cnnviz.results import ClassActivationMap
 from cnnviz.ui import parts
 from cnnviz.ui.legends import legend_line
@@ -53,12 +53,18 @@ def over_photo(
     parts.picture_chart(figure, "overlay", around=_AROUND)
 
 
+def without_map(scene: Scene) -> None:
+    """The photo, while there is no map of it yet."""
+    figure = photo_figure(scene.photo.shown, title="The photo", largest=_LARGEST)
+    parts.picture_chart(figure, "photo", around=_AROUND)
+
+
 def alone(maps: Mapping[str, ClassActivationMap], target: str) -> None:
     """The chosen map by itself, with its own cells."""
     cam, look = maps[target], _look(maps, target)
     figure = heatmap(
         cam.values,
-        title=f"{' × '.join(map(str, cam.values.shape))} cells of {cam.layer}",
+        title=f"{' × '.join(map(str, cam.values.shape))} cells of {cam.layer or 'the photo'}",
         unit="",
         colours=look.colours,
         limits=look.limits,
@@ -86,6 +92,8 @@ def _look(maps: Mapping[str, ClassActivationMap], target: str) -> Shading:
 
 def side_by_side(scene: Scene, maps: Mapping[str, ClassActivationMap]) -> None:
     """The evidence for the likeliest classes, and the one that is shown, on one scale."""
+    if len(maps) == 1:
+        return
     shown = tuple(maps.values())
     figure = evidence_maps(
         scene.photo.shown,

@@ -1,0 +1,217 @@
+"""Series of runs that take seconds: the jobs of all sessions, and who is served next.
+
+A job is asked for in parts of about a tenth of a second, and the arrays of its parts are added up.
+A worker answers in the order in which it is asked, so everybody else's question waits for one part
+at most. The jobs of trusted models are run one at a time, and those of each untrusted model by
+themselves: it has a process of its own, and may be slow or stuck.
+
+First come, first served: with equal jobs in turns, all of them would end when the last one does.
+But a short job passes long ones, as long as these have not waited for long: see ``_due``.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cnnviz.errors import CnnvizError, ModelError, WorkerError
+from cnnviz.serving import workers
+
+if TYPE_CHECKING:
+    from cnnviz.arrays import Floats
+    from cnnviz.attribution.series import SeriesQuestion
+    from cnnviz.cards import ModelCard
+    from cnnviz.photos.preprocessing import PhotoInput
+    from cnnviz.results import SeriesPart
+    from cnnviz.serving.model_files import ModelFile
+
+# What a part should take: others wait for as long.
+PART_SECONDS = 0.1
+# Runs of a part are at most so many times those of the one before; and so many in all, since their
+# inputs are in memory together.
+_GROWTH, _MOST = 2, 64
+# The last parts, which say how long a run takes; and how many there must be before the page says
+# how long the rest takes, since the first may have to load a model.
+_MEASURED, _LEAST_MEASURED = 8, 3
+# Seconds for which a job lets shorter ones pass it, for each of its runs: with 500 runs some
+# minutes, which is what a class of thirty waits where each asks for as many.
+_PATIENCE = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class SeriesJob:
+    """A series that a session has asked for, and how far it is.
+
+    Attributes:
+        session: the session's id.
+        model: the model.
+        card: takes the place of the model's own card; None for that one.
+        photo: the photo, or what the network sees of it.
+        question: which series, about what.
+        total: the sum over the runs that are done; None before the first.
+        done: how many those are.
+        count: how many there are in all; None before the first part.
+        error: why it ended; None unless it failed.
+    """
+
+    session: str
+    model: ModelFile
+    card: ModelCard | None
+    photo: PhotoInput
+    question: SeriesQuestion
+    total: Floats | None = None
+    done: int = 0
+    count: int | None = None
+    error: CnnvizError | None = None
+    _submitted: float = 0.0
+    _asked_again: bool = False
+    _at_once: int = 1
+    # Seconds a run, in the last parts. A part's time is also that of the questions before it: the
+    # more others ask, the smaller the parts are.
+    _pace: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASURED))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all runs are done."""
+        return self.count is not None and self.done >= self.count
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the other runs take once it is its turn; None before the first parts."""
+        if self.count is None or len(self._pace) < _LEAST_MEASURED:
+            return None
+        return (self.count - self.done) * statistics.median(self._pace)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """Where a job stands.
+
+    Attributes:
+        is_queued: whether it runs, or will; else it is finished, failed or was stopped.
+        before: how many jobs come before it.
+    """
+
+    is_queued: bool
+    before: int = 0
+
+
+class SeriesQueue:
+    """The jobs that run or wait; threads of its own run them, and end with the last one."""
+
+    def __init__(
+        self,
+        is_open: Callable[[str], bool],
+        run_part: Callable[..., SeriesPart] = workers.run_part,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """An empty queue.
+
+        Args:
+            is_open: whether somebody still has the session of that id; the jobs of others end.
+            run_part: runs a part, as ``workers.run_part``.
+            clock: the time in seconds.
+        """
+        self._is_open = is_open
+        self._run_part = run_part
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._jobs: list[SeriesJob] = []
+        self._lanes: set[str] = set()
+
+    def submit(self, job: SeriesJob) -> None:
+        """Has a job run, from where it is; it takes the place of the session's other one."""
+        with self._lock:
+            self._jobs = [one for one in self._jobs if one.session != job.session]
+            job._submitted = self._clock()
+            self._jobs.append(job)
+            lane = _lane(job)
+            if lane not in self._lanes:
+                self._lanes.add(lane)
+                threading.Thread(target=self._run, args=(lane,), daemon=True).start()
+
+    def stop(self, job: SeriesJob) -> None:
+        """Has a job end, after the part that runs; ``submit`` goes on with it."""
+        with self._lock:
+            self._jobs = [one for one in self._jobs if one is not job]
+
+    def status(self, job: SeriesJob) -> JobStatus:
+        """Where a job stands."""
+        with self._lock:
+            if job not in self._jobs:
+                return JobStatus(is_queued=False)
+            return JobStatus(True, self._line(_lane(job)).index(job))
+
+    def _run(self, lane: str) -> None:
+        while (job := self._next(lane)) is not None:
+            self._go_on(job)
+
+    def _next(self, lane: str) -> SeriesJob | None:
+        with self._lock:
+            self._jobs = [one for one in self._jobs if self._is_open(one.session)]
+            line = self._line(lane)
+            if not line:
+                self._lanes.remove(lane)
+                return None
+            return line[0]
+
+    def _line(self, lane: str) -> list[SeriesJob]:
+        """The jobs that wait for each other, the next one first."""
+        return sorted((one for one in self._jobs if _lane(one) == lane), key=_due)
+
+    def _go_on(self, job: SeriesJob) -> None:
+        """Runs the next part of a job; only the thread of its lane changes how far it is."""
+        start, runs = job.done, job._at_once
+        begun = self._clock()
+        try:
+            part = self._run_part(job.model, job.photo, job.question, start, start + runs, job.card)
+            total = part.values if job.total is None else job.total + part.values
+        except CnnvizError as error:
+            self._fail(job, error)
+            return
+        # Whatever it is, the other jobs go on.
+        except Exception:  # noqa: BLE001
+            _log.exception("A part of the series %s failed", job.question.series)
+            self._fail(job, ModelError("The network could not be run. The server's log says more."))
+            return
+        seconds = self._clock() - begun
+        with self._lock:
+            job.total, job.count = total, job.count or part.count
+            job.done, job._asked_again = min(start + runs, job.count), False
+            job._pace.append(seconds / max(1, job.done - start))
+            pace = statistics.median(job._pace)
+            fitting = int(PART_SECONDS / pace) if pace else _MOST
+            job._at_once = max(1, min(fitting, runs * _GROWTH, _MOST))
+            if job.is_finished:
+                self._jobs = [one for one in self._jobs if one is not job]
+
+    def _fail(self, job: SeriesJob, error: CnnvizError) -> None:
+        """Ends a job; if its process stopped, the part is first asked for once more."""
+        with self._lock:
+            if isinstance(error, WorkerError) and error.again and not job._asked_again:
+                job._asked_again = True
+                return
+            job.error = error
+            self._jobs = [one for one in self._jobs if one is not job]
+
+
+def _lane(job: SeriesJob) -> str:
+    """The jobs with the same one wait for each other."""
+    return "" if job.model.trusted else job.model.path
+
+
+def _due(job: SeriesJob) -> float:
+    """The job with the smallest one is next: the time when it came, and more for what is left.
+
+    A job whose length is not known yet has its first run soon.
+    """
+    left = 0 if job.count is None else job.count - job.done
+    return job._submitted + _PATIENCE * left

@@ -1,0 +1,203 @@
+"""Questions to the networks that take many runs: their progress on the page, and their answers.
+
+A page asks in every run and gets None until the answer is there; meanwhile a line in its place says
+how far it is. A session has one such question at a time: the first of a run that is not answered
+yet. Another choice, or another page, stops it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from cnnviz.arrays import Floats
+from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.results import Explanation, SeriesPart
+from cnnviz.serving.series_jobs import SeriesJob, SeriesQueue
+from cnnviz.ui import ask
+from cnnviz.ui.scene import Scene
+
+Answer = TypeVar("Answer")
+# Finds an answer in the cache, or makes it of the sum over all runs.
+_Find = Callable[[SeriesPart | None], Answer | None]
+_Phase = Literal["waits long", "waits", "runs", "stopped", "ended"]
+
+# Seconds between two updates. Each costs the server about as much as a run of the network, so the
+# many for whom little changes ask rarely: those with so many before them.
+_PAUSES: dict[_Phase, float] = {"waits long": 5.0, "waits": 1.5, "runs": 0.4}
+_MANY_BEFORE = 3
+
+# The names of the session's question, and of that of the run of the page.
+_ASKED, _IN_THIS_RUN = "long question", "long question of this run"
+
+
+@dataclass
+class _Asked:
+    """The question of a session.
+
+    Attributes:
+        key: what it is about; another one is another question.
+        job: its runs.
+        stopped: whether the person has stopped it.
+    """
+
+    key: tuple[Any, ...]
+    job: SeriesJob
+    stopped: bool = False
+
+
+def explanation(scene: Scene, question: SeriesQuestion) -> Explanation | None:
+    """The prediction for the photo, and the maps of a method of many runs.
+
+    Returns:
+        None while it is not there yet; a line that says so is drawn in its place.
+
+    Raises:
+        CnnvizError: whatever the network's process raises.
+    """
+
+    def find(total: SeriesPart | None) -> Explanation | None:
+        return ask.series_explanation(scene.model, scene.card, scene.photo, question, total)
+
+    return _answer(scene, question, find)
+
+
+def series_total(scene: Scene, question: SeriesQuestion) -> SeriesPart | None:
+    """The sum over all runs of a series, and their number; otherwise as ``explanation``."""
+
+    def find(total: SeriesPart | None) -> SeriesPart | None:
+        return ask.series_total(scene.model, scene.card, scene.photo, question, total)
+
+    return _answer(scene, question, find)
+
+
+def start_run() -> None:
+    """Begins a run of a page, which has not asked anything yet."""
+    st.session_state.pop(_IN_THIS_RUN, None)
+
+
+def end_run() -> None:
+    """Stops the question of the session if this run of its page did not ask it."""
+    asked = _asked()
+    if asked is not None and st.session_state.get(_IN_THIS_RUN) != asked.key:
+        _queue().stop(asked.job)
+
+
+def _answer(scene: Scene, question: SeriesQuestion, find: _Find[Answer]) -> Answer | None:
+    found = find(None)
+    if found is not None:
+        return found
+    key = scene.model, scene.card, scene.photo.seen_key, *_compared(question)
+    if st.session_state.setdefault(_IN_THIS_RUN, key) != key:
+        st.caption("This follows once the answer above is there.")
+        return None
+    asked = _asked()
+    if asked is None or asked.key != key:
+        asked = _Asked(key, SeriesJob(_session(), scene.model, scene.card, scene.view(), question))
+        st.session_state[_ASKED] = asked
+    job = asked.job
+    if job.error is not None:
+        # Asked anew by the next run of the page.
+        del st.session_state[_ASKED]
+        raise job.error
+    if job.is_finished:
+        found = find(SeriesPart(cast(Floats, job.total), cast(int, job.count)))
+        del st.session_state[_ASKED]
+        return found
+    # It is not queued any more if the person was on another page, or disconnected for a moment.
+    if not asked.stopped and not _queue().status(job).is_queued:
+        _queue().submit(job)
+    _follow(asked, lambda: find(None) is not None)
+    return None
+
+
+def _follow(asked: _Asked, is_answered: Callable[[], bool]) -> None:
+    phase = _phase(asked)
+    st.fragment(_update, run_every=_PAUSES.get(phase))(asked, phase, is_answered)
+
+
+def _update(asked: _Asked, drawn: _Phase, is_answered: Callable[[], bool]) -> None:
+    phase = _phase(asked)
+    # The whole page runs again when there is more to change than this line. The same question of
+    # another session may have been answered first.
+    if phase == "ended" or phase != drawn or is_answered():
+        st.rerun()
+    job = asked.job
+    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+        share = job.done / job.count if job.count else 0.0
+        st.progress(share, text=_text(asked))
+        if phase == "stopped":
+            st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(asked,))
+        else:
+            st.button("Stop", icon=":material/stop:", on_click=_stop, args=(asked,))
+
+
+def _text(asked: _Asked) -> str:
+    job = asked.job
+    if asked.stopped:
+        return f"Stopped at {job.done:,} of {job.count:,} runs" if job.count else "Stopped"
+    before = _queue().status(job).before
+    if before:
+        return "1 person is before you" if before == 1 else f"{before:,} people are before you"
+    if job.count is None:
+        return "Starting …"
+    seconds = job.seconds_left
+    left = "" if seconds is None else f" · about {max(1, round(seconds)):,} s"
+    return f"{job.done:,} of {job.count:,} runs of the network{left}"
+
+
+def _phase(asked: _Asked) -> _Phase:
+    job, status = asked.job, _queue().status(asked.job)
+    if job.is_finished or job.error is not None:
+        return "ended"
+    if asked.stopped:
+        return "stopped"
+    if not status.is_queued:
+        return "ended"
+    if status.before >= _MANY_BEFORE:
+        return "waits long"
+    return "waits" if status.before else "runs"
+
+
+def _stop(asked: _Asked) -> None:
+    asked.stopped = True
+    _queue().stop(asked.job)
+
+
+def _go_on(asked: _Asked) -> None:
+    asked.stopped = False
+
+
+def _compared(question: SeriesQuestion) -> tuple[SeriesQuestion, bytes]:
+    """A question in a form in which two of them can be compared."""
+    shown: Floats | None = question.shown
+    if shown is None:
+        return question, b""
+    return dataclasses.replace(question, shown=None), shown.tobytes()
+
+
+def _asked() -> _Asked | None:
+    asked: _Asked | None = st.session_state.get(_ASKED)
+    return asked
+
+
+def _session() -> str:
+    context = get_script_run_ctx()
+    return "" if context is None else context.session_id
+
+
+@functools.cache  # once in a process
+def _queue() -> SeriesQueue:
+    return SeriesQueue(_is_open)
+
+
+def _is_open(session: str) -> bool:
+    """Whether a browser is connected with a session."""
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)
