@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 SIDE = 7
 
 
-def cell_edges(length: int, cells: int) -> list[int]:
-    """The first pixel of each of ``cells`` along a side of ``length`` pixels, and its end.
-
-    Example:
-        >>> cell_edges(10, 4)
-        [0, 2, 5, 8, 10]
-    """
-    return [round(length * number / cells) for number in range(cells + 1)]
-
-
 def _count(subject: Subject, passes: int | None) -> int:
     side = SIDE if passes is None else math.isqrt(passes)
     return max(1, min(side, *subject.inputs.shape[:2])) ** 2
@@ -57,6 +47,8 @@ def occluded(inputs: Floats, filling: Floats, numbers: range, side: int) -> Floa
         side: cells of the grid along each side.
     """
     import numpy as np
+
+    from cnnviz.arrays import cell_edges
 
     rows, columns = (cell_edges(length, side) for length in inputs.shape[:2])
     copies = np.repeat(inputs[None], len(numbers), axis=0)
