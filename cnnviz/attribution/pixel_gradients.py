@@ -24,11 +24,11 @@ NOISE = 0.15
 _SEED = 0
 
 
-def noisy(inputs: Floats, numbers: range, noise: float = NOISE) -> Floats:
+def noisy(inputs: Floats, numbers: range) -> Floats:
     """Copies (n, h, w, C) of a network's input (h, w, C), each with the noise of its number."""
     import numpy as np
 
-    deviation = noise * float(np.ptp(inputs))
+    deviation = NOISE * float(np.ptp(inputs))
     draws = [np.random.default_rng((_SEED, number)) for number in numbers]
     return inputs + deviation * np.stack([draw.standard_normal(inputs.shape) for draw in draws])
 

@@ -64,7 +64,8 @@ def _part(subject: Subject, numbers: range, count: int) -> Floats:
     size = min(height, _MOST_CELLS), min(width, _MOST_CELLS)
     drawn = [mask(number, height, width) for number in numbers]
     seen = np.stack([rows @ cells @ columns.T for rows, cells, columns in drawn])[..., None]
-    scores = subject.scores(subject.black + seen * (subject.inputs - subject.black))
+    # Less that of the photo itself: of a score that never changes, nothing is left by rounding.
+    scores = subject.scores(subject.black + seen * (subject.inputs - subject.black)) - subject.base
     # In the cells of the map: the mean of a product of lines is the product of their means.
     masks = np.stack(
         [
