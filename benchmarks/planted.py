@@ -82,9 +82,9 @@ REMARKS = """
   Grad-CAM++ and LayerCAM leave out negative gradients, and so have nothing to show there.
 - “Light”: two parts of the head cancel it. Grad-CAM++ and LayerCAM leave out the part that is
   subtracted, and show the light instead.
-- Score-CAM looks through maps that are bright in the middle of a cell alone, which makes patterns too
-  pale for these detectors: most of its maps are empty. What it gives elsewhere is what is bright
-  beside the class, as with “Light” and “Small beside large”.
+- Score-CAM looks through maps that are bright in the middle of a cell alone, which makes patterns
+  too pale for these detectors: many of its maps are empty. With “Light” and “Small beside large” it
+  shows the light and the texture.
 - Ablation-CAM counts a strong channel twice, by what it adds and by its activations: with “Small
   beside large” the texture takes nearly all, with “Light” the light a third.
 - Occlusion shows nothing where either of two suffices, or where the blur that takes the place of a

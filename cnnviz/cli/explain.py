@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnnviz.attribution.methods import AVERAGED_MAPS, MANY_PASSES, METHODS
+from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
     Json,
     Model,
@@ -76,7 +76,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="PATH",
-            help=f"The layer, for all but {' and '.join(AVERAGED_MAPS)}; else the last with maps.",
+            help=f"The layer, for {', '.join(ANY_LAYER)}; else the last with maps.",
         ),
     ] = None,
     against: Annotated[
