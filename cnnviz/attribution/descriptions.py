@@ -60,7 +60,10 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     explained = _explained(cam)
     if METHODS[cam.method].shows == "sensitivity":
         most = _position(np.abs(values), size, preprocessing)
-        return f"The score of {explained} changes most with the light {most} of the photo."
+        return (
+            f"The score of {explained} changes most with the light {most} of the photo. Positive "
+            "values are where a little more light would raise it: that is no evidence."
+        )
     strongest_for = _position(values, size, preprocessing)
     if not cam.of_class:
         return (

@@ -52,28 +52,26 @@ def path_points(numbers: range, count: int) -> tuple[Floats, Floats]:
 
 
 def _smooth_part(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, h, w, C): the gradients of the scores, summed over copies with noise."""
-    return subject.gradients(subject.source, noisy(subject.inputs, numbers)).sum(axis=0)
-
-
-def _smooth_maps(subject: Subject, total: Floats, count: int) -> Floats:
-    """(T, h, w): the mean gradient, summed over the colour channels."""
-    return total.sum(axis=-1) / count
+    """(T, h, w): the gradients of the scores, summed over copies with noise and over colours."""
+    return subject.gradients(subject.source, noisy(subject.inputs, numbers)).sum(axis=(0, -1))
 
 
 def _path_part(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, h, w, C): the gradients of the scores on the way, each times its share of the way."""
+    """(T, h, w): what the pixels add to the scores on a part of the way, all colours together."""
     import numpy as np
 
     points, shares = path_points(numbers, count)
-    inputs = subject.black + points[:, None, None, None] * (subject.inputs - subject.black)
-    return np.tensordot(shares, subject.gradients(subject.source, inputs), 1)
+    change = subject.inputs - subject.black
+    inputs = subject.black + points[:, None, None, None] * change
+    gradients = np.tensordot(shares, subject.gradients(subject.source, inputs), 1)
+    return (gradients * change).sum(axis=-1)
 
 
-def _path_maps(subject: Subject, total: Floats, count: int) -> Floats:
-    """(T, h, w): the gradients times what the photo has and black lacks, over the colours."""
-    return (total * (subject.inputs - subject.black)).sum(axis=-1)
-
-
-SMOOTHGRAD = Series(lambda subject, wanted: wanted or COPIES, _smooth_part, _smooth_maps)
-INTEGRATED_GRADIENTS = Series(lambda subject, wanted: wanted or STEPS, _path_part, _path_maps)
+SMOOTHGRAD = Series(
+    lambda subject, wanted: wanted or COPIES,
+    _smooth_part,
+    lambda subject, total, count: total / count,
+)
+INTEGRATED_GRADIENTS = Series(
+    lambda subject, wanted: wanted or STEPS, _path_part, lambda subject, total, count: total
+)

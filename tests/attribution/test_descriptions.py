@@ -74,7 +74,8 @@ def test_a_single_pixel_of_thousands_is_no_place() -> None:
     assert "mostly against it, most of all in the lower right" in text
     # Of what only shows where the score reacts, both signs count.
     text = where(cam(-values, method="smoothgrad"), photo(), SQUARE)
-    assert text == "The score of “cat” changes most with the light in the lower right of the photo."
+    assert "“cat” changes most with the light in the lower right" in text
+    assert "no evidence" in text
 
 
 def test_nothing_to_see_of_a_photo_that_was_changed() -> None:
