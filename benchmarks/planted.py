@@ -41,8 +41,9 @@ weighs what it found. So it is known which pixels are evidence for a class, and 
 running each network: detectors answer at their patterns and nowhere else, and the class's logit
 changes by what was planted where the evidence, or all else, is taken out of the photo.
 
-Each method explains its default layer. – stands for networks that a method does not fit, and empty
-for maps that hold nothing positive, which do not count in the means.
+Each method explains its default layer, and takes its usual number of runs. – stands for networks
+that a method does not fit, and empty for maps that hold nothing positive, which do not count in the
+means.
 """
 
 TABLES = {
