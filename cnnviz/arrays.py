@@ -103,31 +103,6 @@ def resize(
         return (rows @ np.asarray(values, np.float64) @ columns.T).astype(np.float32)
 
 
-def pool(values: Floats, height: int, width: int) -> NDArray[np.float64]:
-    """The means of the parts of a map (h, w) in (height, width) cells, no more than it has.
-
-    Example:
-        >>> pool(np.array([[1.0, 3.0, 8.0, 0.0]]), 1, 2)
-        array([[2., 4.]])
-    """
-    means = np.asarray(values, np.float64)
-    for axis, cells in enumerate((height, width)):
-        edges = cell_edges(means.shape[axis], cells)
-        sums = np.add.reduceat(means, edges[:-1], axis=axis)
-        means = sums / np.expand_dims(np.diff(edges), 1 - axis)
-    return means
-
-
-def cell_edges(length: int, cells: int) -> list[int]:
-    """The first pixel of each of ``cells`` along a side of ``length`` pixels, and its end.
-
-    Example:
-        >>> cell_edges(10, 4)
-        [0, 2, 5, 8, 10]
-    """
-    return [round(length * number / cells) for number in range(cells + 1)]
-
-
 def blur(values: Floats, deviation: float) -> NDArray[np.float32]:
     """Blurs a picture or map (h, w) or (h, w, C) with a Gaussian, as float32 of the same shape.
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnviz.arrays import Floats, pool
+from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.occlusion import cell_means
 from cnnviz.cards import Preprocessing
 from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import seen_region
@@ -56,7 +57,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     is_fine = max(values.shape) > _FINE
     if is_fine:
         # A single pixel of thousands is no place.
-        values = pool(values, _PARTS, _PARTS)
+        values = cell_means(values, _PARTS, _PARTS)
     explained = _explained(cam)
     if METHODS[cam.method].shows == "sensitivity":
         most = _position(np.abs(values), size, preprocessing)

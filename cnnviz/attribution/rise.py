@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnnviz.attribution.occlusion import cell_means
 from cnnviz.attribution.series import Series
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ def _part(subject: Subject, numbers: range, count: int) -> Floats:
     """(T, 3, h, w): the sums of score × mask, of the masks, and of the scores."""
     import numpy as np
 
-    from cnnviz.arrays import pool
-
     height, width = subject.inputs.shape[:2]
     size = min(height, _MOST_CELLS), min(width, _MOST_CELLS)
     drawn = [mask(number, height, width) for number in numbers]
@@ -69,7 +68,7 @@ def _part(subject: Subject, numbers: range, count: int) -> Floats:
     # In the cells of the map: the mean of a product of lines is the product of their means.
     masks = np.stack(
         [
-            pool(rows, size[0], GRID) @ cells @ pool(columns, size[1], GRID).T
+            cell_means(rows, size[0], GRID) @ cells @ cell_means(columns, size[1], GRID).T
             for rows, cells, columns in drawn
         ]
     )
