@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +85,7 @@ def test_who_stops_need_not_wait_for_all_runs_of_a_photo(tiny: Tiny, paths: list
     def report(done: int, of: int) -> None:
         told.append(done)
         if len(told) == 1:
-            _thread.interrupt_main()
+            signal.pthread_kill(int(threading.main_thread().ident or 0), signal.SIGINT)
 
     results = explain_many(tiny("flat"), paths[:1], method="rise", runs=16 * 2000, progress=report)
     with pytest.raises(KeyboardInterrupt):

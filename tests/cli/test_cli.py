@@ -875,7 +875,7 @@ def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_pat
         (("--layer", "convv", "--method", "grad-cam"), "has no layer 'convv'. Near it: conv"),
         (("--layer", "scores"), "no maps"),
         (("--layer", "scores", "--method", "cam"), "use 'grad-cam'"),
-        (("--method", "score-cam"), "'score-cam' is not one of"),
+        (("--method", "nowhere"), "'nowhere' is not one of"),
     ],
 )
 def test_explain_with_a_wrong_choice_is_a_usage_error(
