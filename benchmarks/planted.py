@@ -41,8 +41,9 @@ weighs what it found. So it is known which pixels are evidence for a class, and 
 running each network: detectors answer at their patterns and nowhere else, and the class's logit
 changes by what was planted where the evidence, or all else, is taken out of the photo.
 
-Each method explains its default layer. – stands for networks that a method does not fit, and empty
-for maps that hold nothing positive, which do not count in the means.
+Each method explains its default layer, and takes its usual number of runs. – stands for networks
+that a method does not fit, and empty for maps that hold nothing positive, which do not count in the
+means.
 """
 
 TABLES = {
@@ -82,6 +83,19 @@ REMARKS = """
   Grad-CAM++ and LayerCAM leave out negative gradients, and so have nothing to show there.
 - “Light”: two parts of the head cancel it. Grad-CAM++ and LayerCAM leave out the part that is
   subtracted, and show the light instead.
+- Score-CAM looks through maps that are bright in the middle of a cell alone, which makes patterns
+  too pale for these detectors: many of its maps are empty. With “Light” and “Small beside large” it
+  shows the light and the texture.
+- Ablation-CAM counts a strong channel twice, by what it adds and by its activations: with “Small
+  beside large” the texture takes nearly all, with “Light” the light a third.
+- Occlusion shows nothing where either of two suffices, or where the blur that takes the place of a
+  part cannot fill “a gap”. RISE ranks pixels best of all, but its maps are wide: no more than
+  a third of the energy is inside where the evidence is not wide itself.
+- SmoothGrad and Integrated Gradients have a value for each pixel. Only pixels that a detector reads
+  have any, so the energy is inside; but within a pattern it has both signs, so that the rank of
+  SmoothGrad is chance. It is empty where the same light of all colours changes nothing (“Colour
+  alone”), and shows both sides of “One sigmoid” and of “For and against”: it is no evidence.
+  Integrated Gradients begin with black: what a black photo has, too, such as “a gap”, is not shown.
 - Eigen-CAM asks for no class: it shows what is strongest in the maps, which may be a distractor.
 - Random maps are what every other method has to beat.
 """

@@ -22,6 +22,10 @@ SIGNED = "blue-orange"
 EVIDENCE = "orange"
 # How much of a map's colours is seen over a photo, 0 to 1.
 OPACITY = 1.0
+# A map of more cells is one of pixels, a few of which are far above all others: the last colour is
+# that of this percentile, and of all beyond.
+_MOST_CELLS = 64 * 64
+_PERCENTILE = 99
 
 
 @dataclass(frozen=True)
@@ -137,18 +141,32 @@ def map_shading(
     Args:
         cam: the map.
         signed: whether evidence against the class is shown too, in blue; evidence for it is orange.
-        limit: the absolute value of the last colour, for maps on one scale; if None, the largest
-            of this map.
+        limit: the absolute value of the last colour, for maps on one scale; if None, this map's
+            ``own_limit``.
         dark: whether the page has a dark background.
     """
+    limit = own_limit(cam) if limit is None else limit
     look = shading(finite(cam.values), signed=signed, limit=limit)
     return replace(look, colours=BLANK if why_empty(cam) else on_page(look.colours, dark=dark))
 
 
 def common_limit(maps: Iterable[ClassActivationMap]) -> float | None:
-    """The largest absolute value of maps on one scale; None if none of them says anything."""
-    limits = [largest_magnitude(finite(cam.values)) for cam in maps if not why_empty(cam)]
-    return max(limits, default=None)
+    """The largest ``own_limit`` of maps on one scale; None if none of them says anything."""
+    return max((own_limit(cam) for cam in maps if not why_empty(cam)), default=None)
+
+
+def own_limit(cam: ClassActivationMap) -> float:
+    """The absolute value of the last colour of a map: the largest one.
+
+    A map of more than 64 × 64 cells has single pixels far above all others, beside which nothing
+    else could be seen: there it is the 99th percentile, and larger values have the same colour.
+    """
+    values = finite(cam.values)
+    if values.size > _MOST_CELLS and not np.isnan(values).all():
+        limit = float(np.nanpercentile(np.abs(values), _PERCENTILE))
+        if limit > 0:
+            return limit
+    return largest_magnitude(values)
 
 
 def picture_on_photo(

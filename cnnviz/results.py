@@ -184,7 +184,8 @@ class ClassActivationMap:
     Attributes:
         values: float32; a positive cell is evidence for the class, a negative one against it.
         method: a key of ``METHODS``.
-        layer: path of the layer whose maps were weighted.
+        layer: path of the layer whose maps were weighted; empty for a method that changes the
+            photo and reads no layer.
         target: the class.
         score: what is explained: the class's logit (for the contrastive map, less the mean
             logit of the other classes; with ``against``, less that class's), or its output where

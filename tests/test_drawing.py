@@ -21,6 +21,7 @@ from cnnviz.drawing import (
     common_limit,
     in_grey,
     map_shading,
+    own_limit,
     picture_on_photo,
     shading,
 )
@@ -219,6 +220,21 @@ def test_maps_of_several_classes_have_one_limit() -> None:
     photo = np.full((1, 2, 3), 100, np.uint8)
     picture = cnnviz.overlay(photo, maps[0], STRETCH, limit=limit)
     np.testing.assert_allclose(picture[0, 0], by_hand(100, 0.5), atol=2.1)
+
+
+def test_a_map_of_pixels_is_drawn_up_to_its_99th_percentile() -> None:
+    """Of 100 × 100 cells the largest hundred have the last colour, and keep their values."""
+    values = np.linspace(-0.5, 1, 100 * 100).reshape(100, 100)
+    values[0, 0] = -70
+    fine = a_map(values)
+    limit = own_limit(fine)
+    assert limit == pytest.approx(0.985, abs=1e-3)
+    assert common_limit([fine, a_map([[3.0, -1.0]])]) == 3
+    assert map_shading(fine).limits == (-limit, limit)
+    assert fine.values[0, 0] == -70
+    # A few pixels alone, and no more cells than 64 × 64: the largest value.
+    assert own_limit(a_map(np.where(values == -70, values, 0))) == 70
+    assert own_limit(a_map(values[:64, :64])) == 70
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnviz.arrays import Floats
 from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.occlusion import cell_means
 from cnnviz.cards import Preprocessing
 from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import seen_region
@@ -24,6 +26,10 @@ _SURE = 0.6
 
 # Number of classes that are named where each is judged by itself.
 _NAMED = 3
+
+# Cells along the side of a map above which it is one of pixels, and the parts along each side in
+# which such a map is described.
+_FINE, _PARTS = 64, 7
 
 # Of the thirds of a photo, row by row.
 _POSITIONS = (
@@ -47,17 +53,33 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     reason = nothing_to_see(cam)
     if reason:
         return reason
-    strongest_for = _position(cam, int(cam.values.argmax()), size, preprocessing)
+    values = cam.values
+    is_fine = max(values.shape) > _FINE
+    if is_fine:
+        # A single pixel of thousands is no place.
+        values = cell_means(values, _PARTS, _PARTS)
+    explained = _explained(cam)
+    if METHODS[cam.method].shows == "sensitivity":
+        most = _position(np.abs(values), size, preprocessing)
+        return (
+            f"The score of {explained} changes most with the light {most} of the photo. Positive "
+            "values are where a little more light would raise it: that is no evidence."
+        )
+    strongest_for = _position(values, size, preprocessing)
     if not cam.of_class:
         return (
             f"The map is largest {strongest_for} of the photo. It is the same for every class, so "
             f"it is no evidence for “{cam.target}”."
         )
-    explained = _explained(cam)
-    if not mostly_against(cam.values):
+    if not mostly_against(values):
         return f"The evidence for {explained} is strongest {strongest_for} of the photo."
-    lowest, highest = float(cam.values.min()), float(cam.values.max())
-    strongest_against = _position(cam, int(cam.values.argmin()), size, preprocessing)
+    lowest, highest = float(values.min()), float(values.max())
+    strongest_against = _position(-values, size, preprocessing)
+    if is_fine:
+        return (
+            f"The map of {explained} speaks mostly against it, most of all {strongest_against} of "
+            "the photo."
+        )
     against = f"is strongest {strongest_against} of the photo ({_signed(lowest)})"
     if highest <= 0:
         return (
@@ -134,6 +156,11 @@ def nothing_to_see(cam: ClassActivationMap) -> str:
             return (
                 f"The map for “{cam.target}” is zero everywhere: no gradient reaches this layer, "
                 "as happens when small changes of the layer do not change the answer."
+            )
+        case "zero" if METHODS[cam.method].needs == "photo":
+            return (
+                f"The map for “{cam.target}” is zero everywhere: no change of the photo that was "
+                "tried changes its score."
             )
         case "zero":
             return (
@@ -217,22 +244,19 @@ def _independent_answer(prediction: Prediction) -> str:
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 
 
-def _position(
-    cam: ClassActivationMap, cell: int, size: tuple[int, int], preprocessing: Preprocessing
-) -> str:
-    """Where in a photo of (height, width) a cell of a map is, such as “in the middle”.
+def _position(values: Floats, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+    """Where in a photo of (height, width) the largest value is, such as “in the middle”.
 
     Args:
-        cam: the map.
-        cell: the index of the cell, row by row.
+        values: (h, w) of a map.
         size: of the photo.
         preprocessing: how the photo became the network input.
     """
-    row, column = np.unravel_index(cell, cam.values.shape)
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
     height, width = size
     region = seen_region(height, width, preprocessing)
-    y = _share(int(row), cam.values.shape[0], region.top, region.height, height)
-    x = _share(int(column), cam.values.shape[1], region.left, region.width, width)
+    y = _share(int(row), values.shape[0], region.top, region.height, height)
+    x = _share(int(column), values.shape[1], region.left, region.width, width)
     return _POSITIONS[min(int(y * 3), 2)][min(int(x * 3), 2)]
 
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cnnviz.attribution import formulas
+from cnnviz.attribution.channel_series import ABLATION_CAM, SCORE_CAM
 from cnnviz.attribution.occlusion import OCCLUSION
+from cnnviz.attribution.pixel_gradients import INTEGRATED_GRADIENTS, SMOOTHGRAD
+from cnnviz.attribution.rise import RISE
 
 if TYPE_CHECKING:
     from cnnviz.arrays import Bytes, Floats
@@ -53,6 +56,8 @@ class Method:
             score exactly where one dense layer weighs the maps.
         picture: from a map to an 8-bit picture (h, w), None where the method has none.
         series: the runs of a method that takes ``many``; None for the others.
+        shows: what a cell is: ``evidence`` for the class where it is positive, against it where it
+            is negative; or the score's ``sensitivity`` to more light there.
     """
 
     key: str
@@ -72,6 +77,7 @@ class Method:
     exact_sum: bool = False
     picture: Callable[[Floats], Bytes] | None = None
     series: Series | None = None
+    shows: Literal["evidence", "sensitivity"] = "evidence"
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -232,6 +238,43 @@ METHODS = {
             of_class=False,
         ),
         Method(
+            key="score-cam",
+            title="Score-CAM",
+            paper=(
+                "Wang et al. 2020, Score-CAM: score-weighted visual explanations for convolutional "
+                "neural networks, arXiv 1910.01279"
+            ),
+            summary=(
+                "Shows the network the photo through each map of the chosen layer, black where the "
+                "map is low, and adds up the maps, each times how far the class’s score is then "
+                "above that of a black photo."
+            ),
+            needs="layer",
+            passes="many",
+            weights=None,
+            unit="rise of the score × activation",
+            aggregate="sum",
+            series=SCORE_CAM,
+        ),
+        Method(
+            key="ablation-cam",
+            title="Ablation-CAM",
+            paper=(
+                "Desai and Ramaswamy 2020, Ablation-CAM: visual explanations for deep "
+                "convolutional network via gradient-free localization"
+            ),
+            summary=(
+                "Sets one map of the chosen layer after the other to zero, and adds up the maps, "
+                "each times how far the class’s score falls without it."
+            ),
+            needs="layer",
+            passes="many",
+            weights=None,
+            unit="fall of the score × activation",
+            aggregate="sum",
+            series=ABLATION_CAM,
+        ),
+        Method(
             key="occlusion",
             title="Occlusion",
             paper=(
@@ -248,6 +291,62 @@ METHODS = {
             unit="fall of the score (logit)",
             aggregate="sum",
             series=OCCLUSION,
+        ),
+        Method(
+            key="rise",
+            title="RISE",
+            paper=(
+                "Petsiuk et al. 2018, RISE: randomized input sampling for explanation of "
+                "black-box models, arXiv 1806.07421"
+            ),
+            summary=(
+                "Blackens random halves of the photo, and shows for each place how far the class’s "
+                "mean score is above the mean of all trials when that place is kept."
+            ),
+            needs="photo",
+            passes="many",
+            weights=None,
+            unit="score above the mean (logit)",
+            aggregate="sum",
+            series=RISE,
+        ),
+        Method(
+            key="smoothgrad",
+            title="SmoothGrad",
+            paper=(
+                "Smilkov et al. 2017, SmoothGrad: removing noise by adding noise, arXiv 1706.03825"
+            ),
+            summary=(
+                "Averages the gradient of the class’s score at each pixel over copies of the photo "
+                "with random noise: where a little more light would raise the score, and where it "
+                "would lower it."
+            ),
+            needs="photo",
+            passes="many",
+            weights=None,
+            unit="mean gradient at the pixel",
+            aggregate="sum",
+            shows="sensitivity",
+            series=SMOOTHGRAD,
+        ),
+        Method(
+            key="integrated-gradients",
+            title="Integrated Gradients",
+            paper=(
+                "Sundararajan et al. 2017, Axiomatic attribution for deep networks, arXiv "
+                "1703.01365"
+            ),
+            summary=(
+                "Brightens the photo from black step by step, and gives each pixel its part of "
+                "what the class’s score gains on the way: the parts add up to the score less that "
+                "of a black photo."
+            ),
+            needs="photo",
+            passes="many",
+            weights=None,
+            unit="part of the score (logit)",
+            aggregate="sum",
+            series=INTEGRATED_GRADIENTS,
         ),
         Method(
             key="random",

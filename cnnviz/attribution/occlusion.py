@@ -31,6 +31,24 @@ def cell_edges(length: int, cells: int) -> list[int]:
     return [round(length * number / cells) for number in range(cells + 1)]
 
 
+def cell_means(values: Floats, rows: int, columns: int) -> Floats:
+    """The means of a map (h, w) in the cells of a grid of (rows, columns), no finer than the map.
+
+    Example:
+        >>> import numpy as np
+        >>> cell_means(np.array([[1.0, 3.0, 8.0, 0.0]]), 1, 2)
+        array([[2., 4.]])
+    """
+    import numpy as np
+
+    means = np.asarray(values, np.float64)
+    for axis, cells in enumerate((rows, columns)):
+        edges = cell_edges(means.shape[axis], cells)
+        sums = np.add.reduceat(means, edges[:-1], axis=axis)
+        means = sums / np.expand_dims(np.diff(edges), 1 - axis)
+    return means
+
+
 def _count(subject: Subject, passes: int | None) -> int:
     side = SIDE if passes is None else math.isqrt(passes)
     return max(1, min(side, *subject.inputs.shape[:2])) ** 2

@@ -17,7 +17,7 @@ from cnnviz.attribution import map_terms
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
 from cnnviz.errors import TargetError
-from cnnviz.networks import passes
+from cnnviz.networks import linear_heads, passes
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, class_scores, read_prediction
 from cnnviz.networks.values import PassValues
@@ -70,6 +70,25 @@ class Subject:
         """A blurred copy (h, w, C) of the network's input, in place of what is taken away."""
         return blur(self.inputs, _BLUR * min(self.inputs.shape[:2]))
 
+    @functools.cached_property
+    def black(self) -> Floats:
+        """The network's input (h, w, C) for a black photo."""
+        steps = self.network.card.preprocessing
+        photo = np.zeros((steps.height, steps.width, 3), np.uint8)
+        return network_input(photo, steps)[0]
+
+    @property
+    def source(self) -> str:
+        """Path of the network's input."""
+        return passes.facts(self.network).topology.source
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the scores are the layer's cells, each times a weight of its own, added up."""
+        head, path = passes.facts(self.network).head, cast(str, self.layer)
+        known = head.weighs(path) and linear_heads.weighs(head, frozenset({path}))
+        return known and self.values.logits is not None
+
     @property
     def maps(self) -> Floats:
         """The layer's output (h, w, K) for the photo."""
@@ -81,10 +100,42 @@ class Subject:
 
     def all_scores(self, inputs: NDArray[np.floating]) -> Floats:
         """The scores (N, C) of all classes for network inputs (N, h, w, C)."""
-        size = passes.facts(self.network).batch_size
-        batches = np.split(inputs.astype(np.float32), range(size, len(inputs), size))
-        runs = [passes.forward(self.network, batch) for batch in batches]
+        runs = [passes.forward(self.network, batch) for batch in self._batches(inputs)]
         return np.concatenate([class_scores(run.output, run.logits) for run in runs])
+
+    def scores_from(self, maps: NDArray[np.floating]) -> Floats:
+        """The scores (N, T) where the layer gives maps (N, h, w, K) in place of its own."""
+        runs = [
+            passes.forward_from(
+                self.network,
+                np.repeat(self.inputs[None], len(batch), axis=0),
+                cast(str, self.layer),
+                batch,
+            )
+            for batch in self._batches(maps)
+        ]
+        return self._of_targets(
+            np.concatenate([class_scores(run.output, run.logits) for run in runs])
+        )
+
+    def gradients(self, path: str, inputs: NDArray[np.floating]) -> Floats:
+        """The gradients (N, T, h, w, K) of the scores at a layer, for network inputs (N, ...)."""
+
+        def of_class(target: int) -> Floats:
+            runs = [
+                passes.backward(self.network, batch, [path], target)
+                for batch in self._batches(inputs)
+            ]
+            return np.concatenate([run.gradients[path] for run in runs]).astype(np.float64)
+
+        own = np.stack([of_class(target) for target in self.targets], axis=1)
+        if self.against is None:
+            return own
+        return own - self.strength * of_class(self.against)[:, None]
+
+    def _batches(self, arrays: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        size = passes.facts(self.network).batch_size
+        return np.split(arrays.astype(np.float32), range(size, len(arrays), size))
 
     def _of_targets(self, scores: Floats) -> Floats:
         own = scores[:, list(self.targets)].astype(np.float64)
@@ -138,7 +189,7 @@ def run(
         progress: is told after each part how many runs are done, and of how many; what it raises
             ends the series.
     """
-    count = series.count(about, wanted)
+    count = count_runs(series, about, wanted)
     total: Floats | None = None
     for start in range(0, count, _AT_ONCE):
         numbers = range(start, min(start + _AT_ONCE, count))
@@ -147,6 +198,17 @@ def run(
         if progress is not None:
             progress(numbers.stop, count)
     return cast(Floats, total), count
+
+
+def count_runs(series: Series, about: Subject, wanted: int | None) -> int:
+    """How many runs a series takes.
+
+    Raises:
+        TargetError: fewer than one is wanted.
+    """
+    if wanted is not None and wanted < 1:
+        raise TargetError(f"Expected at least one run. Received: {wanted}.")
+    return series.count(about, wanted)
 
 
 def explanation(method: Method, about: Subject, total: Floats, count: int) -> Explanation:
@@ -193,7 +255,7 @@ def run_part(
     if question.series not in SERIES:
         raise TargetError(f"There is no series {question.series!r}. Choose from {list(SERIES)}.")
     series, about = SERIES[question.series], _same_subject(network, photo, question)
-    count = series.count(about, question.runs)
+    count = count_runs(series, about, question.runs)
     return SeriesPart(series.part(about, range(start, min(stop, count)), count), count)
 
 

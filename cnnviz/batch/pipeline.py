@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.localization import find_box
+from cnnviz.attribution.methods import MANY_PASSES
+from cnnviz.attribution.series_runs import Progress
 from cnnviz.errors import CnnvizError
 from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
@@ -45,6 +48,8 @@ def explain_many(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
     keep_photos: bool = False,
 ) -> Iterator[PhotoResult]:
     """``explain`` for many photos, in their order, and the box of the first class of each.
@@ -58,6 +63,8 @@ def explain_many(
         method: as in ``explain``.
         layer: as in ``explain``.
         against: as in ``explain``; a photo of that class fails, unless ``targets`` are named.
+        runs: as in ``explain``.
+        progress: as in ``explain``, for one photo after the other.
         keep_photos: whether the results hold the photos too.
 
     Raises:
@@ -95,21 +102,46 @@ def explain_many(
             padding = size - len(inputs) if network.compiled else 0
             batch = np.concatenate([*inputs, *(inputs[-1:] * padding)])
             answers = iter(
-                explain_inputs(network, batch, targets, method=method, layer=layer, against=against)
+                explain_inputs(
+                    network,
+                    batch,
+                    targets,
+                    method=method,
+                    layer=layer,
+                    against=against,
+                    runs=runs,
+                    progress=report,
+                )
             )
         return [
             result if pixels is None else complete(result, next(answers))
             for result, pixels in photos
         ]
 
+    stopped = threading.Event()
+
+    def report(done: int, of: int) -> None:
+        # A photo may take many seconds, for which nobody who has stopped should have to wait.
+        if stopped.is_set():
+            raise CancelledError
+        if progress is not None:
+            progress(done, of)
+
     def results() -> Iterator[PhotoResult]:
-        with threads("decode") as decoders, threads("network", _BATCHES_AT_ONCE) as runners:
+        with threads("decode") as decoders, threads("network", at_once) as runners:
             photos = map_in_order(decoders, decode, paths, _BATCHES_AHEAD * size)
             batches = iter(lambda: list(islice(photos, size)), [])
-            for batch in map_in_order(runners, explain_batch, batches, _BATCHES_AT_ONCE - 1):
-                yield from batch
+            try:
+                for batch in map_in_order(runners, explain_batch, batches, at_once - 1):
+                    yield from batch
+            finally:
+                stopped.set()
 
     size = min(passes.facts(network).batch_size, len(paths))
+    at_once = _BATCHES_AT_ONCE
+    if method in MANY_PASSES:
+        # The runs of one photo fill the batches.
+        size = at_once = 1
     return results()
 
 
@@ -123,6 +155,8 @@ def check_choices(
 ) -> None:
     """Checks that ``explain`` can answer with these arguments, on a black picture.
 
+    Of a method that takes many runs, one is enough.
+
     Raises:
         TargetError: there is no such class or method, or the method does not fit.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
@@ -130,7 +164,7 @@ def check_choices(
     """
     steps = network.card.preprocessing
     black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
-    explain_inputs(network, black, targets, method=method, layer=layer, against=against)
+    explain_inputs(network, black, targets, method=method, layer=layer, against=against, runs=1)
 
 
 def map_in_order(

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.series_runs import Progress
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
 from cnnviz.drawing import overlay, picture_on_photo
 from cnnviz.errors import CnnvizError, StorageError
@@ -65,6 +66,7 @@ class BatchRun:
         layer: as in ``explain``.
         pictures: whether each photo gets its overlay and its raw map as files too.
         against: index of the class to compare with, if any.
+        runs: as in ``explain``.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class BatchRun:
     layer: str | None = None
     pictures: bool = True
     against: int | None = None
+    runs: int | None = None
 
     @property
     def results(self) -> Path:
@@ -131,12 +134,20 @@ def begin(run: BatchRun, network: Network, parts: list[Part], *, resume: bool) -
     return parts
 
 
-def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
+def explain_part(
+    network: Network, run: BatchRun, part: Part, progress: Progress | None = None
+) -> Iterator[Row]:
     """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
     ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``, and its
     pictures' files.
+
+    Args:
+        network: the network.
+        run: the settings.
+        part: the photos.
+        progress: as in ``explain_many``.
 
     Raises:
         StorageError: the disk is full, or the part's file cannot be written.
@@ -161,6 +172,8 @@ def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
         method=run.method,
         layer=run.layer,
         against=run.against,
+        runs=run.runs,
+        progress=progress,
         keep_photos=run.pictures,
     )
     cells = []
@@ -199,6 +212,7 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "layer": run.layer,
         "pictures": run.pictures,
         "against": run.against,
+        "runs": run.runs,
     }
 
 

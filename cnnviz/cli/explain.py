@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnnviz.attribution.methods import AVERAGED_MAPS, METHODS
+from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
     Json,
     Model,
@@ -22,11 +22,20 @@ from cnnviz.cli.inputs import (
     find_photos,
     load_for_photos,
 )
-from cnnviz.cli.terminal import clear_errors, finish, progress, say, show_rows, stoppable
+from cnnviz.cli.terminal import (
+    clear_errors,
+    finish,
+    progress,
+    progress_bar,
+    say,
+    show_rows,
+    stoppable,
+)
 from cnnviz.errors import CnnvizError
 from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
+    from cnnviz.attribution.series_runs import Progress
     from cnnviz.batch.cluster import WorkerTask
     from cnnviz.batch.runs import BatchRun, Part, Row
     from cnnviz.networks.network import Network
@@ -67,13 +76,22 @@ def explain(
         str | None,
         typer.Option(
             metavar="PATH",
-            help=f"The layer, for all but {' and '.join(AVERAGED_MAPS)}; else the last with maps.",
+            help=f"The layer, for {', '.join(ANY_LAYER)}; else the last with maps.",
         ),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             metavar="CLASS", help="A class to compare with: its score is subtracted first."
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help=f"How many runs {', '.join(MANY_PASSES[:-1])} or {MANY_PASSES[-1]} take; else "
+            "the usual number of each.",
         ),
     ] = None,
     pictures: Annotated[
@@ -104,6 +122,9 @@ def explain(
     With --against the map shows what speaks for the one class and not for the other; without
     --class, photos that the network takes for the other have no map.
 
+    With --runs, methods that run the network many times take more time and give finer or less noisy
+    maps, or fewer runs in less time.
+
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
     map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
@@ -118,16 +139,17 @@ def explain(
         network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
         other = None if against is None else class_index(network, against)
-        from cnnviz.batch import cluster, pipeline, runs
+        from cnnviz.batch import cluster, pipeline
+        from cnnviz.batch import runs as batch_runs
 
         pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
         check_folder(out)
-        run = runs.BatchRun(out, tuple(targets), method, layer, pictures, other)
+        run = batch_runs.BatchRun(out, tuple(targets), method, layer, pictures, other, runs)
         stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
-        parts = runs.split(paths, list(stems.values()), runs.PART)
-        waiting = runs.begin(run, network, parts, resume=resume) if parts else []
+        parts = batch_runs.split(paths, list(stems.values()), batch_runs.PART)
+        waiting = batch_runs.begin(run, network, parts, resume=resume) if parts else []
         finished = [part for part in parts if part not in waiting]
-        failures.update(runs.failures(run, finished))
+        failures.update(batch_runs.failures(run, finished))
         if finished:
             done = sum(len(part.paths) for part in finished)
             left = "" if waiting else f" Nothing is left to do; the rows are in {run.results}."
@@ -183,15 +205,41 @@ def _explain_here(
     from cnnviz.batch.runs import explain_part
 
     count = sum(len(part.paths) for part in parts)
-    rows = (row for part in parts for row in explain_part(network, run, part))
-    explained = _without_failures(progress(rows, count, as_json), failures)
-    if as_json or count <= _TABLE_ROWS:
-        files = "file" + " overlay cam" * run.pictures
-        has_picture = run.method is not None and METHODS[run.method].picture is not None
-        files += " contrast" * (run.pictures and has_picture)
-        show_rows(explained, (files, "class", "confidence", "target", "method", "layer"), as_json)
-    else:
-        _say_explained(sum(1 for _ in explained), run)
+    with progress_bar(count, as_json) as show:
+        if run.method in MANY_PASSES:
+            runs = _by_run(show)
+            rows = (row for part in parts for row in explain_part(network, run, part, runs))
+            explained = _without_failures(rows, failures)
+        else:
+            rows = (row for part in parts for row in explain_part(network, run, part))
+            explained = _without_failures(_by_photo(rows, show), failures)
+        if as_json or count <= _TABLE_ROWS:
+            files = "file" + " overlay cam" * run.pictures
+            has_picture = run.method is not None and METHODS[run.method].picture is not None
+            files += " contrast" * (run.pictures and has_picture)
+            columns = (files, "class", "confidence", "target", "method", "layer")
+            show_rows(explained, columns, as_json)
+        else:
+            _say_explained(sum(1 for _ in explained), run)
+
+
+def _by_photo(rows: Iterable[Row], show: Callable[[float], None]) -> Iterator[Row]:
+    """The rows; each one is shown as a photo that is done."""
+    for done, row in enumerate(rows, 1):
+        yield row
+        show(done)
+
+
+def _by_run(show: Callable[[float], None]) -> Progress:
+    """What is told of the runs for one photo after the other, and shows them as parts of photos."""
+    photos = 0
+
+    def report(done: int, of: int) -> None:
+        nonlocal photos
+        show(photos + done / of)
+        photos += done == of
+
+    return report
 
 
 def _explain_on_cluster(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -82,10 +82,23 @@ def progress(
     items: Iterable[Item], count: int, as_json: bool, title: str = "Photos"
 ) -> Iterable[Item]:
     """The items, with a progress bar on a terminal."""
+    with progress_bar(count, as_json, title) as show:
+        for done, item in enumerate(items, 1):
+            yield item
+            show(done)
+
+
+@contextmanager
+def progress_bar(
+    count: int, as_json: bool, title: str = "Photos"
+) -> Iterator[Callable[[float], None]]:
+    """A progress bar on a terminal: a function that is told how many of ``count`` are done."""
     console = Console(stderr=True)
     # On a terminal that shows the JSON lines, a bar would be between them.
     hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
-    return track(items, title, count, console=console, transient=True, disable=hidden)
+    with Progress(console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(title, total=count)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def finish(failures: dict[str, str], complete_list: str = "") -> None:

@@ -74,6 +74,27 @@ def backward(
     return _tensorflow(network, "backward").backward(network, inputs, paths, target)
 
 
+def forward_from(
+    network: Network, inputs: NDArray[np.float32], layer: str, maps: NDArray[np.float32]
+) -> PassValues:
+    """The scores where a layer gives other maps than it does for the photos.
+
+    Only what follows the layer is run, unless it also reads what goes past it, such as a skip
+    connection: that is run on the photos.
+
+    Args:
+        network: the network.
+        inputs: (N, h, w, C).
+        layer: path of a layer that gives maps.
+        maps: (N, h, w, K), what takes the place of the layer's output.
+
+    Raises:
+        LayerError: the path does not exist or is never run.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    return _tensorflow(network, "forward_from").forward_from(network, inputs, layer, maps)
+
+
 def facts(network: Network) -> GraphFacts:
     """How the network ends, which convolution made which maps, and the size of a batch.
 

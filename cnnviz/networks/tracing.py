@@ -42,8 +42,24 @@ class Call:
     arguments: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class _How:
+    """How calls are run.
+
+    Attributes:
+        stand_ins: as in ``record``.
+        replaced: from a call's path and output to what the others read.
+    """
+
+    stand_ins: Mapping[Any, Callable[[Any], Any]]
+    replaced: Callable[[str, Any], Any]
+
+
 def record(
-    network: Network, inputs: Any, stand_ins: Mapping[Any, Callable[[Any], Any]] | None = None
+    network: Network,
+    inputs: Any,
+    stand_ins: Mapping[Any, Callable[[Any], Any]] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> tuple[Any, list[Call]]:
     """Runs a network in inference mode and records every call, nested ones included.
 
@@ -51,6 +67,7 @@ def record(
         network: the network; its model is Sequential or functional.
         inputs: its input tensor, (N, h, w, C), also where the model takes (N, C, h, w).
         stand_ins: for a layer that takes one tensor, a function that is run in its place.
+        given: for paths of calls, maps (N, h, w, K) that take the place of their output.
 
     Returns:
         The selected output (N, C), and the calls in order; a nested model follows its own
@@ -66,7 +83,18 @@ def record(
         if source in structure.channels_first:
             inputs = keras.ops.transpose(inputs, (0, 3, 1, 2))
     calls: list[Call] = []
-    outputs = keras.tree.flatten(_run(model, inputs, "", calls, set(), stand_ins or {}))
+
+    def replaced(path: str, output: Any) -> Any:
+        if given is None or path not in given or len(getattr(output, "shape", ())) != 4:
+            return output
+        maps = keras.ops.cast(given[path], output.dtype)
+        if without_call_numbers(path) in structure.channels_first:
+            maps = keras.ops.transpose(maps, (0, 3, 1, 2))
+        # The layers that follow are told the sides, which the maps alone leave open.
+        return keras.ops.reshape(maps, output.shape)
+
+    how = _How(stand_ins or {}, replaced)
+    outputs = keras.tree.flatten(_run(model, inputs, "", calls, set(), how))
     calls = [
         replace(call, channels_first=without_call_numbers(call.path) in structure.channels_first)
         for call in calls
@@ -96,7 +124,7 @@ def _run(
     prefix: str,
     calls: list[Call],
     taken: set[str],
-    stand_ins: Mapping[Any, Callable[[Any], Any]],
+    how: _How,
 ) -> Any:
     """Runs the graph of a model and appends to ``calls``; ``taken`` holds the paths in use."""
     graph = graph_of(model)
@@ -114,11 +142,12 @@ def _run(
             tensors = tuple(item for item in arguments if hasattr(item, "shape"))
             if isinstance(operation, keras.Model):
                 image = args[0] if args else kwargs["inputs"]
-                output = _run(operation, image, path + "/", calls, taken, stand_ins)
-            elif operation in stand_ins:
-                output = stand_ins[operation](*tensors)
+                output = _run(operation, image, path + "/", calls, taken, how)
+            elif operation in how.stand_ins:
+                output = how.stand_ins[operation](*tensors)
             else:
                 output = run_in_inference(operation, args, kwargs)
+            output = how.replaced(path, output)
             calls.append(Call(path, operation, tensors, output, arguments=tuple(arguments)))
             return output
 
@@ -126,10 +155,12 @@ def _run(
 
     # A model may take its picture in a list or a dictionary.
     packed = keras.tree.pack_sequence_as(graph.input, keras.tree.flatten(inputs))
-    standard = graph._standardize_inputs(packed)
-    for symbol, tensor in zip(graph.inputs, standard, strict=True):
+    standard = list(graph._standardize_inputs(packed))
+    for index, symbol in enumerate(graph.inputs):
         source = symbol._keras_history.operation
-        calls.append(Call(_take_path(prefix + source.name, taken), source, (), tensor))
+        path = _take_path(prefix + source.name, taken)
+        standard[index] = how.replaced(path, standard[index])
+        calls.append(Call(path, source, (), standard[index]))
     outputs = graph._run_through_graph(standard, operation_fn=recording)
     flat = keras.tree.flatten(outputs)
     return flat[0] if len(flat) == 1 else outputs

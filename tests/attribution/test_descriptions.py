@@ -65,6 +65,24 @@ def test_each_third_of_the_photo_has_its_name(row: int, column: int) -> None:
     assert f"“cat” is strongest {POSITIONS[row][column]}" in text
 
 
+def test_a_single_pixel_of_thousands_is_no_place() -> None:
+    """One is largest at the upper left, but the lower right holds more."""
+    values = np.zeros((70, 70))
+    values[2, 2], values[60:70, 60:70] = 5, 1
+    assert "“cat” is strongest in the lower right" in where(cam(values), photo(), SQUARE)
+    text = where(cam(-values), photo(), SQUARE)
+    assert "mostly against it, most of all in the lower right" in text
+    # Of what only shows where the score reacts, both signs count.
+    text = where(cam(-values, method="smoothgrad"), photo(), SQUARE)
+    assert "“cat” changes most with the light in the lower right" in text
+    assert "no evidence" in text
+
+
+def test_nothing_to_see_of_a_photo_that_was_changed() -> None:
+    reason = nothing_to_see(cam(np.zeros((3, 3)), method="rise"))
+    assert "no change of the photo that was tried" in reason
+
+
 @pytest.mark.parametrize(
     ("cells", "index", "third"),
     # The centre of cell i of n is at (i + 1/2) / n.

@@ -12,7 +12,7 @@ import cnnviz
 from cnnviz.arrays import rectify
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.explanations import explain_inputs
-from cnnviz.attribution.methods import ANY_LAYER, METHODS
+from cnnviz.attribution.methods import AVERAGED_MAPS, METHODS
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.photos.preprocessing import network_input
 
@@ -265,7 +265,7 @@ def test_logits_that_cannot_be_computed_are_not_guessed(photo: np.ndarray, kind:
         keras.Model(image, layers.GlobalAveragePooling2D()(x)),
     ):
         network = cnnviz.network(model, preset="unit")
-        assert cnnviz.methods(network) == ANY_LAYER
+        assert set(cnnviz.methods(network)) == set(METHODS) - set(AVERAGED_MAPS)
         explained = cnnviz.explain(network, photo)
         maps = cnnviz.activations(network, photo, ["last"])["last"]
         assert explained.prediction.logits is None
@@ -456,7 +456,9 @@ def test_a_saturated_softmax_with_logits_is_explained_all_the_same(
         cam = cnnviz.class_activation_map(network, photo, "dog", **how)
         assert not cam.saturated
         expected = cnnviz.class_activation_map(tiny("flat"), photo, "dog", **how)
-        np.testing.assert_allclose(cam.values, expected.values, atol=1e-6)
+        # Of a logit of 100 float32 has five digits, which a difference of two runs loses.
+        atol = 1e-6 if record.passes != "many" else 2e-4
+        np.testing.assert_allclose(cam.values, expected.values, atol=atol)
 
 
 # --- Evidence that rounding loses -----------------------------------------------------------
@@ -476,8 +478,10 @@ def test_evidence_that_changes_no_probability_is_described_as_lost(
         one.probabilities.astype(np.float32), other.probabilities.astype(np.float32)
     )
     cam = cnnviz.class_activation_map(network, photo, method=method)
-    assert cam.values.any()
-    assert "too little to change the network's answer" in nothing_to_see(cam)
+    # Where it is a difference of two runs, nothing at all is left.
+    assert cam.values.any() or METHODS[method].passes == "many"
+    reason = "too little to change the network's answer" if cam.values.any() else "zero everywhere"
+    assert reason in nothing_to_see(cam)
 
 
 def test_a_map_records_whether_the_score_is_a_logit(tiny: Tiny, photo: np.ndarray) -> None:
@@ -656,4 +660,6 @@ def test_a_dead_layer_gives_a_map_of_zeros(fresh: Any, photo: np.ndarray) -> Non
     network.model.get_layer("conv2").set_weights([0 * kernel, 0 * bias - 1])
     for method in (key for key, one in METHODS.items() if one.passes != "none"):
         cam = cnnviz.class_activation_map(network, photo, "cat", method=method)
-        np.testing.assert_array_equal(cam.values, np.zeros((6, 6)))
+        assert not cam.values.any()
+        assert cam.values.shape == (6, 6) or METHODS[method].needs == "photo"
+        assert "zero everywhere" in nothing_to_see(cam)

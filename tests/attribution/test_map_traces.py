@@ -13,6 +13,9 @@ from cnnviz.attribution.methods import METHODS
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.results import Box
 
+# Noise, and what compares many runs, is no sum of channels.
+UNTRACED = {"none", "many"}
+
 
 @pytest.mark.parametrize(
     "name", ["flat", "logit_maps", "softmax_maps", "one_sigmoid", "dense_after_flatten"]
@@ -21,7 +24,7 @@ def test_a_cell_of_every_map_is_channel_times_weight(
     tiny: Callable[[str], Any], photo: np.ndarray, name: str
 ) -> None:
     net = tiny(name)
-    for method in (key for key in cnnviz.methods(net) if METHODS[key].passes != "none"):
+    for method in (key for key in cnnviz.methods(net) if METHODS[key].passes not in UNTRACED):
         for target, label in enumerate(net.card.labels):
             cam = cnnviz.class_activation_map(net, photo, label, method=method)
             trace = cnnviz.trace_class_map(net, photo, 2, 1, label, method=method)

@@ -27,7 +27,7 @@ from cnnviz.attribution.formulas import (
     weighted,
     xgrad_cam_weights,
 )
-from cnnviz.attribution.methods import ANY_LAYER, AVERAGED_MAPS, METHODS, Method
+from cnnviz.attribution.methods import ANY_LAYER, AVERAGED_MAPS, MANY_PASSES, METHODS, Method
 
 # Two channels of 2×2.
 FEATURES = np.stack([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]], axis=-1)
@@ -53,10 +53,18 @@ def test_the_methods_are_named() -> None:
         "layer-cam",
         "finer-cam",
         "eigen-cam",
+        "score-cam",
+        "ablation-cam",
+        "occlusion",
+        "rise",
+        "smoothgrad",
+        "integrated-gradients",
         "random",
     ]
     assert METHODS["hires-cam"].title == "HiResCAM"
-    assert tuple(METHODS) == AVERAGED_MAPS + ANY_LAYER
+    of_photos = [key for key, method in METHODS.items() if method.needs == "photo"]
+    assert sorted(METHODS) == sorted([*AVERAGED_MAPS, *ANY_LAYER, *of_photos])
+    assert set(MANY_PASSES) == {"score-cam", "ablation-cam", *of_photos}
     independent = [key for key, method in METHODS.items() if not method.of_class]
     assert independent == ["eigen-cam", "random"]
     assert "the same for every class" in METHODS["eigen-cam"].summary
@@ -66,7 +74,11 @@ def test_the_methods_are_named() -> None:
 # --- Every record ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.key)
+@pytest.mark.parametrize(
+    "method",
+    [method for method in METHODS.values() if method.weights is not None],
+    ids=lambda method: method.key,
+)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 4, 2), (7, 5, 3), (2, 3, 3, 4)])
 def test_a_record_s_formula_conforms(method: Method, shape: tuple[int, ...]) -> None:
     """Shape, type, finite values, inputs that stay as they were, and a batch photo by photo."""
@@ -102,7 +114,9 @@ def test_a_record_is_complete(method: Method) -> None:
     assert re.search(r"\b(19|20)\d\d\b", method.paper)
     # map_terms.py implements these combinations.
     assert (method.passes == "forward") == (method.needs == "averaged maps")
-    assert method.of_class == (method.passes in {"forward", "backward"})
+    assert method.of_class == (method.passes in {"forward", "backward", "many"})
+    assert (method.series is None) == (method.weights is not None) == (method.passes != "many")
+    assert method.needs != "photo" or method.passes == "many"
     assert method.against != "others" or method.passes == "forward"
     assert method.against != "nearest" or method.passes == "backward"
     # The command line, addresses and names of files hold the key.

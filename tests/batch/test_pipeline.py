@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,41 @@ def test_a_map_that_is_the_same_everywhere_has_no_box(fresh: Any, tmp_path: Path
         (cam,) = result.explanation.maps
         assert why_empty(cam) == "even"
         assert result.box is None
+
+
+def test_many_runs_a_photo_are_as_alone_and_told_one_after_the_other(
+    tiny: Tiny, paths: list[Path]
+) -> None:
+    told: list[tuple[int, int]] = []
+    results = explain_many(
+        tiny("flat"),
+        paths[:2],
+        method="occlusion",
+        runs=25,
+        progress=lambda done, of: told.append((done, of)),
+    )
+    for path, result in zip(paths, results, strict=False):
+        assert result.explanation is not None
+        photo = cnnviz.open_photo(path)
+        alone = cnnviz.class_activation_map(tiny("flat"), photo, method="occlusion", runs=25)
+        np.testing.assert_allclose(result.explanation.maps[0].values, alone.values, atol=1e-6)
+        assert alone.values.shape == (5, 5)
+    assert told == [(16, 25), (25, 25)] * 2
+
+
+def test_who_stops_need_not_wait_for_all_runs_of_a_photo(tiny: Tiny, paths: list[Path]) -> None:
+    """Ctrl-C after the first part: no more than the parts that had begun are done."""
+    told: list[int] = []
+
+    def report(done: int, of: int) -> None:
+        told.append(done)
+        if len(told) == 1:
+            signal.pthread_kill(int(threading.main_thread().ident or 0), signal.SIGINT)
+
+    results = explain_many(tiny("flat"), paths[:1], method="rise", runs=16 * 2000, progress=report)
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    assert len(told) < 1000
 
 
 @pytest.mark.usefixtures("small_batches")

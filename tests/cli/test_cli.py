@@ -469,6 +469,15 @@ def test_explain_does_each_method_for_a_chosen_class(
     np.testing.assert_array_equal(np.load(answer["cam"]), expected.values)
 
 
+def test_explain_takes_a_number_of_runs(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    chosen = ("--method", "occlusion", "--runs", "9", "--out", tmp_path, "--json")
+    (answer,) = lines(run("explain", averaged, photos / "b.png", *chosen))
+    assert answer["layer"] == ""
+    assert np.load(answer["cam"]).shape == (3, 3)
+    refused = run("explain", averaged, photos / "b.png", "--runs", "0", "--out", tmp_path)
+    assert refused.exit_code == 2
+
+
 def test_explain_takes_a_layer_and_a_class_by_number(
     flattened: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -866,7 +875,7 @@ def test_rows_of_a_cluster_are_not_printed(averaged: Path, photos: Path, tmp_pat
         (("--layer", "convv", "--method", "grad-cam"), "has no layer 'convv'. Near it: conv"),
         (("--layer", "scores"), "no maps"),
         (("--layer", "scores", "--method", "cam"), "use 'grad-cam'"),
-        (("--method", "score-cam"), "'score-cam' is not one of"),
+        (("--method", "nowhere"), "'nowhere' is not one of"),
     ],
 )
 def test_explain_with_a_wrong_choice_is_a_usage_error(

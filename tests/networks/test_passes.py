@@ -19,7 +19,7 @@ import cnnviz
 from cnnviz.errors import LayerError, ModelError
 from cnnviz.networks import passes
 from cnnviz.networks.engines import folding, tensorflow
-from cnnviz.networks.engines.tensorflow import compiled_pass
+from cnnviz.networks.engines.tensorflow import PassKind, compiled_pass
 from cnnviz.networks.loading import with_card
 from cnnviz.photos.preprocessing import network_input
 
@@ -78,7 +78,7 @@ def test_another_class_does_not_compile_again(fresh: Any, photo: np.ndarray) -> 
     network = fresh("flat")
     for target in (0, 1, 2, "dog", None):
         cnnviz.class_activation_map(network, photo, target, method="grad-cam")
-    (backward,) = (kept for key, kept in network.compiled.items() if key[0])
+    (backward,) = (kept for key, kept in network.compiled.items() if key[0] == "backward")
     assert list(backward.by_size) == [1]
 
 
@@ -198,9 +198,9 @@ def batch() -> np.ndarray:
     return np.random.default_rng(5).normal(0, 2, (2, 12, 12, 3)).astype(np.float32)
 
 
-def kinds(network: Any, layers: list[str], *, with_gradients: bool = False) -> Counter[str]:
+def kinds(network: Any, layers: list[str], kind: PassKind = "forward") -> Counter[str]:
     """The operations in a compiled pass."""
-    function = compiled_pass(network, frozenset(layers), with_gradients=with_gradients).by_size[1]
+    function = compiled_pass(network, frozenset(layers), kind).by_size[1]
     return Counter(operation.type for operation in function.graph.get_operations())
 
 
@@ -229,7 +229,7 @@ def test_folded_passes_give_the_values_of_the_model(
     layers = [path for path in paths if path not in FOLDED or path in asked]
     expected = passes.backward(in_memory, batch, paths, 1)
     values = passes.backward(from_file, batch, layers, 1)
-    kept = compiled_pass(from_file, frozenset(layers), with_gradients=True)
+    kept = compiled_pass(from_file, frozenset(layers), "backward")
     assert_close(values.output, in_memory.model(batch))
     assert_close(values.logits, expected.logits)
     assert_close(values.scores, expected.scores)
@@ -237,7 +237,7 @@ def test_folded_passes_give_the_values_of_the_model(
         assert_close(values.layers[path], expected.layers[path])
         assert_close(values.gradients[path], expected.gradients[path])
     normalizations = len(NOT_FOLDED) + len(asked)
-    assert kinds(from_file, layers, with_gradients=True)["Rsqrt"] == normalizations
+    assert kinds(from_file, layers, "backward")["Rsqrt"] == normalizations
     assert list(kept.by_size) == [1, 2]
 
 
@@ -368,3 +368,32 @@ def test_without_rewriting_the_answers_are_the_same(fresh: Any, photo: np.ndarra
     expected = cnnviz.predict(fresh("flat"), photo).probabilities
     tensorflow.turn_off_rewriting()
     np.testing.assert_allclose(cnnviz.predict(fresh("flat"), photo).probabilities, expected, 1e-6)
+
+
+# --- From the middle ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("flat", "conv1"),
+        ("skip_connections", "sum"),
+        ("nested_functional", "left"),
+        ("channels_first", None),
+        ("shared_layer", "again#1"),
+        ("mixed_precision", "conv1"),
+        ("flat", "image"),
+    ],
+)
+def test_a_layer_that_gives_its_own_maps_changes_nothing_and_others_change_the_scores(
+    tiny: Tiny, photo: np.ndarray, name: str, layer: str | None
+) -> None:
+    network = tiny(name)
+    layer = layer or passes.facts(network).head.last_spatial
+    inputs = np.repeat(network_input(photo, network.card.preprocessing), 2, axis=0)
+    own = passes.forward(network, inputs, [layer])
+    maps = own.layers[layer].copy()
+    maps[1] = 0
+    values = passes.forward_from(network, inputs, layer, maps)
+    np.testing.assert_allclose(values.output[0], own.output[0], atol=1e-6)
+    assert np.abs(values.output[1] - own.output[1]).max() > 1e-4

@@ -51,7 +51,7 @@ def freeze(
             gradients.quick_gradients(inputs.graph),
             folding.folding(folded) as stand_ins,
         ):
-            return forward_values(network, inputs, layers, stand_ins)[0]
+            return forward_values(network, inputs, layers, stand_ins, {})[0]
 
     @tf.function(autograph=False)
     def traced(*tensors: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -40,8 +40,11 @@ MAX_BATCH_SIZE = 16
 # Compiled passes kept for one network: each holds a graph of some megabytes.
 _MAX_KEPT = 16
 
-# Whether with gradients, the layers, and the part of the card.
-PassKey = tuple[bool, frozenset[str], View]
+# What a pass gives beside the scores of photos, and the outputs of layers: nothing, or gradients
+# at these layers; or it begins with the output of a layer in place of what the photos give there.
+PassKind = Literal["forward", "backward", "from"]
+# The kind, the layers, and the part of the card.
+PassKey = tuple[PassKind, frozenset[str], View]
 
 _log = logging.getLogger(__name__)
 
@@ -73,13 +76,13 @@ class CompiledPass:
     by_size: dict[int, Any] = field(repr=False)
     trace: Callable[[int], Any] = field(repr=False)
 
-    def run(self, inputs: NDArray[np.float32], *target: NDArray[np.int32]) -> dict[str, Any]:
-        """Runs it on (N, h, w, C)."""
+    def run(self, inputs: NDArray[np.float32], *more: NDArray[Any]) -> dict[str, Any]:
+        """Runs it on (N, h, w, C), and what else its kind takes: targets (N,), or maps."""
         with _lock:
             if len(inputs) not in self.by_size:
                 self.by_size[len(inputs)] = self.trace(len(inputs))
             function = self.by_size[len(inputs)]
-        return function(tf.constant(inputs, tf.float32), *map(tf.constant, target))
+        return function(tf.constant(inputs, tf.float32), *map(tf.constant, more))
 
 
 def facts(network: Network) -> GraphFacts:
@@ -103,9 +106,17 @@ def backward(
     target: int | NDArray[np.integer] | None,
 ) -> PassValues:
     """See ``passes.backward``."""
-    compiled = compiled_pass(network, layers, with_gradients=True)
+    compiled = compiled_pass(network, layers, "backward")
     targets = np.full(len(inputs), -1 if target is None else target, np.int32)
     return _as_arrays(compiled.run(inputs, targets), layers)
+
+
+def forward_from(
+    network: Network, inputs: NDArray[np.float32], layer: str, maps: NDArray[np.float32]
+) -> PassValues:
+    """See ``passes.forward_from``."""
+    compiled = compiled_pass(network, frozenset({layer}), "from")
+    return _as_arrays(compiled.run(inputs, maps), frozenset())
 
 
 def prepare(network: Network, layers: frozenset[str]) -> None:
@@ -114,12 +125,12 @@ def prepare(network: Network, layers: frozenset[str]) -> None:
 
 
 def compiled_pass(
-    network: Network, layers: frozenset[str], *, with_gradients: bool = False
+    network: Network, layers: frozenset[str], kind: PassKind = "forward"
 ) -> CompiledPass:
     """The pass for these layers: compiled once, then kept with the network.
 
     A kept pass that covers the layers is used again: to run it costs a few milliseconds more,
-    to compile another one about a second.
+    to compile another one about a second. One that begins with a layer fits that layer alone.
 
     Raises:
         LayerError: a path does not exist or is never run.
@@ -128,9 +139,7 @@ def compiled_pass(
     with _lock:
         kept = network.compiled
         view = network.view
-        covering = [
-            key for key in kept if (key[0], key[2]) == (with_gradients, view) and layers <= key[1]
-        ]
+        covering = [key for key in kept if (key[0], key[2]) == (kind, view) and layers <= key[1]]
         if covering:
             key = min(covering, key=lambda key: len(key[1]))
             # Last in the order of use: the first is dropped when there are too many.
@@ -138,10 +147,8 @@ def compiled_pass(
             return kept[key]
         if len(kept) >= _MAX_KEPT:
             del kept[next(iter(kept))]
-        kept[with_gradients, layers, view] = _compile(
-            network, layers, with_gradients=with_gradients
-        )
-        return kept[with_gradients, layers, view]
+        kept[kind, layers, view] = _compile(network, layers, kind)
+        return kept[kind, layers, view]
 
 
 def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
@@ -160,7 +167,7 @@ def _as_arrays(values: dict[str, Any], layers: frozenset[str]) -> PassValues:
     )
 
 
-def _compile(network: Network, layers: frozenset[str], *, with_gradients: bool) -> CompiledPass:
+def _compile(network: Network, layers: frozenset[str], kind: PassKind) -> CompiledPass:
     """A pass in which all batch normalizations are folded that can be."""
     shared = next((kept.folded for kept in network.compiled.values()), {})
     # Keras must not load it while a pass is traced: its weights would stay without values.
@@ -168,28 +175,25 @@ def _compile(network: Network, layers: frozenset[str], *, with_gradients: bool) 
     # A model in memory may be trained before the pass is run again.
     pairs = folding.pairs(model) if network.path else []
     folded = folding.usable(pairs, layers, shared)
-    compiled = _trace(network, layers, folded, with_gradients=with_gradients)
+    compiled = _trace(network, layers, folded, kind)
     return dataclasses.replace(compiled, folded=shared)
 
 
 def _trace(
-    network: Network,
-    layers: frozenset[str],
-    folded: dict[Pair, Folded],
-    *,
-    with_gradients: bool,
+    network: Network, layers: frozenset[str], folded: dict[Pair, Folded], kind: PassKind
 ) -> CompiledPass:
     graph_facts: list[GraphFacts] = []
 
     @tf.function(autograph=False)
-    def run(inputs: Any, *target: Any) -> dict[str, Any]:
+    def run(inputs: Any, *more: Any) -> dict[str, Any]:
+        given = dict(zip(layers, more, strict=True)) if kind == "from" else {}
         # Inside a scope of its own TensorFlow also takes names that begin with an underscore.
         with (
             tf.name_scope("network"),
             gradients.quick_gradients(inputs.graph),
             folding.folding(folded) as stand_ins,
         ):
-            values, calls = forward_values(network, inputs, layers, stand_ins)
+            values, calls = forward_values(network, inputs, layers, stand_ins, given)
         # The first trace is for one photo; another one for a batch of them.
         if not graph_facts:
             batch_size = _batch_size(network, _check_size(calls))
@@ -201,8 +205,8 @@ def _trace(
                     read_topology(calls),
                 )
             )
-        if with_gradients:
-            values |= _gradients(values, *target)
+        if kind == "backward":
+            values |= _gradients(values, *more)
         channels_first = {call.path: call.channels_first for call in calls}
         for maps in (values["layers"], values.get("gradients", {})):
             maps.update({path: channels_last(maps[path], channels_first[path]) for path in maps})
@@ -210,8 +214,12 @@ def _trace(
 
     def trace_for(size: int) -> Any:
         photos = tf.TensorSpec((size, *network.view[1:]), tf.float32)
-        target = [tf.TensorSpec((size,), tf.int32)] if with_gradients else []
-        return run.get_concrete_function(photos, *target)
+        more = {
+            "forward": [],
+            "backward": [tf.TensorSpec((size,), tf.int32)],
+            "from": [tf.TensorSpec((size, None, None, None), tf.float32)],
+        }
+        return run.get_concrete_function(photos, *more[kind])
 
     try:
         by_size = {1: trace_for(1)}
@@ -261,6 +269,7 @@ def forward_values(
     inputs: Any,
     layers: frozenset[str],
     stand_ins: dict[Any, Callable[[Any], Any]],
+    given: dict[str, Any],
 ) -> tuple[dict[str, Any], list[Call]]:
     """What a pass gives for inputs (N, h, w, C), as tensors by name, and the recorded calls.
 
@@ -269,11 +278,12 @@ def forward_values(
         inputs: a tensor.
         layers: paths of the layers whose outputs are wanted.
         stand_ins: as in ``tracing.record``.
+        given: as in ``tracing.record``.
 
     Raises:
         LayerError: a path does not exist or is never run, or the network is a subclassed model.
     """
-    output, calls = record(network, inputs, stand_ins)
+    output, calls = record(network, inputs, stand_ins, given)
     head = read_head(calls, output)
     outputs = {call.path: call.output for call in calls}
     for path in sorted(layers):

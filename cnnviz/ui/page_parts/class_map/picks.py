@@ -105,11 +105,13 @@ def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]
         help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
         disabled=len(offered) == 1,
     )
-    if METHODS[method].needs == "photo":
-        return method, None, _pick_rival(scene, target, METHODS[method])
-    if METHODS[method].needs != "layer":
-        only = scene.outline.features
-        st.selectbox("Layer", [only], disabled=True, help="This method reads these maps.")
+    needs = METHODS[method].needs
+    if needs != "layer":
+        only, why = {
+            "averaged maps": (scene.outline.features, "This method reads these maps."),
+            "photo": ("the photo itself", "This method changes the photo and reads no layer."),
+        }[needs]
+        st.selectbox("Layer", [only], disabled=True, help=why)
         return method, None, _pick_rival(scene, target, METHODS[method])
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cnnviz.arrays import largest_magnitude
 from cnnviz.attribution.descriptions import compared, title, where
-from cnnviz.drawing import Shading, common_limit, map_shading
+from cnnviz.drawing import Shading, common_limit, finite, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure
 from cnnviz.results import ClassActivationMap
 from cnnviz.ui import parts
 from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import plain
+from cnnviz.ui.text import number, plain
 
 # The row of pictures at 1280 pixels: the photo's height, the width of the map's cells, and what is
 # left for text; the photo is between these widths.
@@ -77,7 +78,11 @@ def alone(maps: Mapping[str, ClassActivationMap], target: str) -> None:
 
 def colours(maps: Mapping[str, ClassActivationMap], target: str) -> None:
     """What the colours of the map mean, over the photo and alone."""
-    st.html(legend_line(parts.unit(maps[target]), _look(maps, target)))
+    cam, look = maps[target], _look(maps, target)
+    ticks = None
+    if largest_magnitude(finite(cam.values)) > look.high:
+        ticks = f"≤ {number(look.low)}", f"≥ +{number(look.high)}"
+    st.html(legend_line(parts.unit(cam), look, ticks))
 
 
 def says(scene: Scene, cam: ClassActivationMap) -> None:
