@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +53,7 @@ def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> N
     stacked = any(" " in names for names in columns)
     table = Table(show_lines=stacked)
     for names in columns:
-        right = names in {"confidence", "parameters"}
+        right = names in {"confidence", "parameters", "map", "blurred_copy", "random_map"}
         title = names.replace(" ", "\n").replace("_", " ")
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     for row in rows:
@@ -86,6 +86,21 @@ def progress(
     # On a terminal that shows the JSON lines, a bar would be between them.
     hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
     return track(items, title, count, console=console, transient=True, disable=hidden)
+
+
+@contextmanager
+def counting(title: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function that is told how much is done, of how much; on a terminal a bar shows it."""
+    console = Console(stderr=True)
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
+    with Progress(console=console, transient=True, disable=hidden) as bars:
+        # Without a number the bar would say that it is waiting, also where nothing has to.
+        bar = bars.add_task(title, visible=False)
+
+        def tell(done: int, count: int) -> None:
+            bars.update(bar, completed=done, total=count, visible=True)
+
+        yield tell
 
 
 def finish(failures: dict[str, str], complete_list: str = "") -> None:
