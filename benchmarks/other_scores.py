@@ -16,8 +16,13 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import quantus
-from xplique.metrics import AverageDropMetric, AverageIncreaseMetric, Deletion, Insertion
+import quantus  # type: ignore[import-not-found]
+from xplique.metrics import (  # type: ignore[import-not-found]
+    AverageDropMetric,
+    AverageIncreaseMetric,
+    Deletion,
+    Insertion,
+)
 
 import cnnviz
 from benchmarks.measuring import print_table
@@ -33,6 +38,7 @@ _PHOTOS = 3
 _METHODS = ("cam", "occlusion", "random")
 # Runs of the curves of three maps, with a step for each of 49 cells.
 _RUNS = 3 * (49 + 1)
+_ON_MASKED = {"average-drop": AverageDropMetric, "increase": AverageIncreaseMetric}
 _XPLIQUE = {"deletion": Deletion, "insertion": Insertion}
 
 
@@ -89,10 +95,7 @@ def _of_map(photo: Path, method: str) -> Iterator[tuple[tuple[str, str], float]]
     # gets the positive part, of which the least is 0, as large as the photo.
     mask = resize(rectify(cam.values), *inputs.shape[1:3])
     if mask.min() == 0:
-        for key, metric in (
-            ("average-drop", AverageDropMetric),
-            ("increase", AverageIncreaseMetric),
-        ):
+        for key, metric in _ON_MASKED.items():
             # It multiplies the network's input, which is the photo times 1 here.
             theirs = metric(network.model, inputs, one_hot)
             yield (
@@ -105,12 +108,13 @@ def _flipped(
     model: object, inputs: Floats, target: int, over_pixels: Floats, filling: Floats
 ) -> Floats:
     """The class's probability after each cell is replaced, by Quantus."""
-    channels = inputs.shape[-1]
-    values = np.repeat(over_pixels[None, ..., None], channels, axis=-1)
+    # Quantus takes channels first.
+    values = np.repeat(over_pixels[None, None], inputs.shape[-1], axis=1)
+    replacement = np.moveaxis(np.asarray(filling), -1, 1).ravel()
 
     def replace(arr: Floats, indices: Floats, **_: object) -> Floats:
         changed = arr.copy()
-        changed[0, indices[0]] = np.asarray(filling).ravel()[indices[0]]
+        changed[0, indices[0]] = replacement[indices[0]]
         return changed
 
     metric = quantus.PixelFlipping(

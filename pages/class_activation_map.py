@@ -30,9 +30,11 @@ with said:
 with legend:
     pictures.colours(of_class, target)
 
-scores.show(scene, of_class[target])
+believed = st.container()
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, of_class[target])
 pictures.side_by_side(scene, of_class)
 files.downloads(scene, of_class, target, signed)
 parts.about(scene)
+with believed:
+    scores.show(scene, of_class[target])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -37,73 +39,71 @@ _ARROWS = {"higher": "higher ↑", "lower": "lower ↓"}
 Scores = dict[str, MapScore]
 
 
-@st.fragment
 def show(scene: Scene, cam: ClassActivationMap) -> None:
-    """The section: a button, then a table and curves."""
+    """The section: a button, then a table and curves.
+
+    Called last, since it may take seconds, and no fragment: a click in one would wait for its end.
+    """
     st.subheader("Can it be believed?", anchor=False)
     if nothing_to_see(cam):
         st.caption("This map says nothing, so there is nothing to measure.")
         return
+    st.markdown(
+        "Parts of the photo are replaced, the photo is shifted, noise is added: does the map say "
+        "what then counts? A blurred copy of the map and a random map take the same tests. Where "
+        "they do as well, the score says nothing for this map."
+    )
+    st.caption(
+        "Such scores disagree with each other, no method wins all of them, and some reward a "
+        "blurred map: none is a proof."
+    )
     measures = chosen_measures(cam.method)
+    quick = tuple(one for one in measures if TESTS[one.test].needs != "weights")
     found = _kept(scene, cam)
-    _intro()
-    if any(one.key not in found for one in measures):
-        _measure(scene, cam, measures, found)
+    _Step(quick, "Measure this map", "Some seconds.", "measure").show(scene, cam, found)
+    if all(one.key in found for one in quick):
+        step = _Step(
+            measures,
+            "Also shuffle the network’s weights",
+            "Takes longer: TensorFlow runs a copy of the network whose weights are shuffled.",
+            "measure weights",
+        )
+        step.show(scene, cam, found)
     if found:
         _table(measures, found)
         _curves(found)
         _explained(measures, found)
 
 
-def _intro() -> None:
-    st.markdown(
-        "Parts of the photo are replaced, the photo is shifted, a copy of the network is damaged: "
-        "does the map say what then counts? A blurred copy of the map and a random map take the "
-        "same tests. Where they do as well, the score says nothing for this map."
-    )
-    st.caption(
-        "Such scores disagree with each other, no method wins all of them, and some reward a "
-        "blurred map: none is a proof."
-    )
+@dataclass(frozen=True)
+class _Step:
+    """Scores that one click asks for, and the button for it."""
 
+    measures: tuple[Measure, ...]
+    label: str
+    help: str
+    key: str
 
-def _measure(
-    scene: Scene, cam: ClassActivationMap, measures: tuple[Measure, ...], found: Scores
-) -> None:
-    """The buttons, and what follows a click on one."""
-    cheap = tuple(one for one in measures if TESTS[one.test].needs != "weights")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        wanted: tuple[Measure, ...] = ()
-        if any(one.key not in found for one in cheap):
-            name = "Go on" if found else "Measure this map"
-            if st.button(name, icon=":material/rule:", key="measure", type="primary"):
-                wanted = cheap
-        elif st.button(
-            "Also shuffle the network’s weights",
-            icon=":material/shuffle:",
-            key="measure weights",
-            help="Takes longer: TensorFlow runs copies of the network.",
-        ):
-            wanted = measures
-    if not wanted:
-        return
-    missing = tuple(one for one in wanted if one.key not in found)
-    place = st.empty()
-    with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, "Measuring …")
-        st.button("Stop", icon=":material/stop:", key="stop measuring")
-
-    def tell(share: float, measure: str) -> None:
-        bar.progress(share, measure)
-
-    try:
-        for measure, total in _sums(scene, cam, missing, tell):
-            found[measure.key] = map_score(measure, total)
-    except CnnvizError as error:
+    def show(self, scene: Scene, cam: ClassActivationMap, found: Scores) -> None:
+        """The button while a score is missing; after a click, the progress until all are found."""
+        missing = tuple(one for one in self.measures if one.key not in found)
+        if not missing:
+            return
+        place = st.empty()
+        begun = any(one.key in found for one in self.measures) and self.key == "measure"
+        label = "Go on measuring" if begun else self.label
+        if not place.button(label, icon=":material/rule:", key=self.key, help=self.help):
+            return
+        with place.container():
+            bar = st.progress(0.0, "Measuring …")
+            st.button("Stop", icon=":material/stop_circle:", key=f"stop {self.key}")
+        try:
+            for measure, total in _sums(scene, cam, missing, bar.progress):
+                found[measure.key] = map_score(measure, total)
+        except CnnvizError as error:
+            place.error(plain(str(error)), icon=":material/error:")
+            return
         place.empty()
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    st.rerun(scope="fragment")
 
 
 def _sums(
@@ -128,10 +128,17 @@ def _sums(
             shown=cam.values,
             method=cam.method,
         )
+        name = f"{of_test[0].title} ({number + 1} of {len(tests)})"
         done, count, total = 0, 1, None
         while done < count:
-            tell((number + done / count) / len(tests), f"{of_test[0].title} …")
-            part = workers.run_part(scene.model, seen, question, done, done + _AT_ONCE, scene.card)
+            share = (number + done / count) / len(tests)
+            tell(share, name)
+            with workers.announcing_tensorflow(
+                functools.partial(tell, share, f"{name}: TensorFlow starts, for some seconds")
+            ):
+                part = workers.run_part(
+                    scene.model, seen, question, done, done + _AT_ONCE, scene.card
+                )
             if total is not None and part.values.shape != total.shape:
                 raise ModelError("The network’s answers do not fit each other.")
             total = part.values if total is None else total + part.values
