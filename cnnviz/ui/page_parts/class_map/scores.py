@@ -63,7 +63,7 @@ def show(scene: Scene, cam: ClassActivationMap) -> None:
     _Step(quick, "Measure this map", "Some seconds.", "measure").show(scene, cam, found)
     if all(one.key in found for one in quick):
         step = _Step(
-            measures,
+            tuple(one for one in measures if one not in quick),
             "Also shuffle the network’s weights",
             "Takes longer: TensorFlow runs a copy of the network whose weights are shuffled.",
             "measure weights",
@@ -90,8 +90,7 @@ class _Step:
         if not missing:
             return
         place = st.empty()
-        begun = any(one.key in found for one in self.measures) and self.key == "measure"
-        label = "Go on measuring" if begun else self.label
+        label = self.label if missing == self.measures else "Go on measuring"
         if not place.button(label, icon=":material/rule:", key=self.key, help=self.help):
             return
         with place.container():
@@ -110,7 +109,7 @@ def _sums(
     scene: Scene,
     cam: ClassActivationMap,
     measures: tuple[Measure, ...],
-    tell: Callable[[float, str], None],
+    tell: Callable[[float, str], object],
 ) -> Iterator[tuple[Measure, Floats]]:
     """The sums of the tests of some scores, one after the other, each with its scores.
 
