@@ -96,8 +96,12 @@ class _Step:
         with place.container():
             bar = st.progress(0.0, "Measuring …")
             st.button("Stop", icon=":material/stop_circle:", key=f"stop {self.key}")
+
+        def tell(share: float, text: str) -> None:
+            bar.progress(share, text)
+
         try:
-            for measure, total in _sums(scene, cam, missing, bar.progress):
+            for measure, total in _sums(scene, cam, missing, tell):
                 found[measure.key] = map_score(measure, total)
         except CnnvizError as error:
             place.error(plain(str(error)), icon=":material/error:")
@@ -109,7 +113,7 @@ def _sums(
     scene: Scene,
     cam: ClassActivationMap,
     measures: tuple[Measure, ...],
-    tell: Callable[[float, str], object],
+    tell: Callable[[float, str], None],
 ) -> Iterator[tuple[Measure, Floats]]:
     """The sums of the tests of some scores, one after the other, each with its scores.
 
