@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from cnnviz.results import MapScore
 
 
+# Probabilities that differ by less are the same: networks compute with float32.
+_ROUNDING = 1e-6
+
+
 @dataclass(frozen=True)
 class MapTest:
     """What is done with a network to test a map.
@@ -95,7 +99,7 @@ def drop(pairs: Floats) -> list[float]:
 
 def increase(pairs: Floats) -> list[float]:
     """1 where the second of two probabilities (3, 2) is above the first, else 0."""
-    return [float(after > before) for before, after in pairs]
+    return [float(after - before > _ROUNDING) for before, after in pairs]
 
 
 def rank_with_first(table: Floats) -> list[float]:

