@@ -48,6 +48,20 @@ correlation of something even, counts as the worst.
 Stability and shuffled weights need a method that makes the map again, and are no scores of a place:
 they have no row here.
 """
+REMARKS = """
+## What stands out
+
+- Agreement with occlusion and sensitivity-n tell true maps from false ones best, also from blurred
+  ones. Both ask for the fall of the logit, cell by cell, with its sign. Here the evidence of most
+  networks adds up, which suits them; on “either of two” and on absences they are blind.
+- Deletion does not tell a map from its blurred copy; insertion does so only for strong blur.
+- The drop in confidence prefers blurred maps: they leave more of the photo visible.
+- The increase in confidence says next to nothing on one photo.
+- Deletion and insertion do worse over all photos than on the same photo: the area depends on how
+  much of a photo is evidence. Their values compare maps of one photo, not photos.
+- Both replacements do the same here, since the planted photos are even around their patterns: this
+  is no evidence that the choice does not matter on real photos.
+"""
 # Cells of the grid along each side.
 _SIDE = 7
 _SHIFT = 3
@@ -136,6 +150,7 @@ def main() -> None:
     print_table(["score", *FALSE], rows(scores, auc))
     print("\n## Same photo")
     print_table(["score", *FALSE], rows(scores, same_photo))
+    print(REMARKS, end="")
 
 
 if __name__ == "__main__":
