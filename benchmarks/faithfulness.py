@@ -52,8 +52,9 @@ REMARKS = """
 ## What stands out
 
 - Agreement with occlusion and sensitivity-n tell true maps from false ones best, also from blurred
-  ones. Both ask for the fall of the logit, cell by cell, with its sign. Here the evidence of most
-  networks adds up, which suits them; on “either of two” and on absences they are blind.
+  ones. Both ask for the fall of the logit, with its sign. Here the evidence of most networks adds
+  up, which suits them. Where either of two places suffices, the logit may not fall at all without
+  one of them: then they have no value, and deletion does better.
 - Deletion does not tell a map from its blurred copy; insertion does so only for strong blur.
 - The drop in confidence prefers blurred maps: they leave more of the photo visible.
 - The increase in confidence says next to nothing on one photo.
