@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
+    from cnnviz.attribution.measuring import measure as measure
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.attribution.stages import explain_stages as explain_stages
     from cnnviz.batch.pipeline import explain_many as explain_many
@@ -58,9 +59,11 @@ if TYPE_CHECKING:
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
     from cnnviz.results import Explanation as Explanation
+    from cnnviz.results import Faithfulness as Faithfulness
     from cnnviz.results import Filters as Filters
     from cnnviz.results import LayerCall as LayerCall
     from cnnviz.results import LayerInfo as LayerInfo
+    from cnnviz.results import MapScore as MapScore
     from cnnviz.results import Outline as Outline
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
@@ -102,10 +105,12 @@ _MODULES = {
     "DataError": "errors",
     "Epoch": "training.runs",
     "Explanation": "results",
+    "Faithfulness": "results",
     "Filters": "results",
     "LayerCall": "results",
     "LayerError": "errors",
     "LayerInfo": "results",
+    "MapScore": "results",
     "ListedChannels": "traces",
     "ModelCard": "cards",
     "ModelError": "errors",
@@ -147,6 +152,7 @@ _MODULES = {
     "filters": "networks.kernels",
     "find_box": "attribution.localization",
     "load_model": "networks.loading",
+    "measure": "attribution.measuring",
     "methods": "attribution.explanations",
     "network": "networks.loading",
     "open_photo": "photos.decoding",

@@ -77,6 +77,27 @@ def place_on_photo(
     return resize(values, height, width, seen_region(height, width, preprocessing))
 
 
+def cell_shares(pixels: int, cells: int, start: float, length: float) -> Floats:
+    """(cells, pixels): which share of each cell each pixel of one side of a photo makes up.
+
+    Args:
+        pixels: of the side.
+        cells: of equal length, beside each other.
+        start: where the first one begins, in pixels.
+        length: of all of them, in pixels.
+
+    Example:
+        >>> cell_shares(3, 2, 0, 3)
+        array([[0.66666667, 0.33333333, 0.        ],
+               [0.        , 0.33333333, 0.66666667]])
+    """
+    edges = start + np.arange(cells + 1) / cells * length
+    left, right = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(pixels)
+    common = np.minimum(right, pixel + 1) - np.maximum(left, pixel)
+    return np.maximum(common, 0) / (length / cells)
+
+
 def photo_pixels(box: Box, height: int, width: int, preprocessing: Preprocessing) -> Box | None:
     """The pixels of a photo that go into some pixels of the network's input.
 

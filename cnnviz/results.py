@@ -240,6 +240,39 @@ class SeriesPart:
 
 
 @dataclass(frozen=True)
+class MapScore:
+    """One score of a map, beside those of a blurred copy of it and of a random map.
+
+    Attributes:
+        measure: a key of ``faithfulness.MEASURES``.
+        better: whether ``higher`` or ``lower`` values speak for a map.
+        value: of the map; NaN where there is none, such as the correlation of an even map.
+        blurred: of the map blurred.
+        random: of a random map with as many cells.
+        curves: (3, n) of deletion and insertion: the class's probability from step to step, for the
+            three maps in that order; None of the others.
+    """
+
+    measure: str
+    better: Literal["higher", "lower"]
+    value: float
+    blurred: float
+    random: float
+    curves: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """The scores of a map; method, layer, target and against are those of the map."""
+
+    method: str
+    layer: str
+    target: str
+    against: str | None
+    scores: tuple[MapScore, ...]
+
+
+@dataclass(frozen=True)
 class Box:
     """A rectangle of whole pixels of a photo; ``right`` and ``bottom`` are the first beyond it."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cnnviz.arrays import Floats
 from cnnviz.attribution.localization import THRESHOLD
 from cnnviz.cards import Preprocessing
-from cnnviz.geometry import seen_region
+from cnnviz.geometry import cell_shares, seen_region
 
 Mask = NDArray[np.bool_]
 
@@ -37,8 +37,8 @@ def covered_cells(mask: Mask, height: int, width: int, preprocessing: Preprocess
     """
     photo_height, photo_width = mask.shape
     seen = seen_region(photo_height, photo_width, preprocessing)
-    rows = _shares(photo_height, height, seen.top, seen.height)
-    columns = _shares(photo_width, width, seen.left, seen.width)
+    rows = cell_shares(photo_height, height, seen.top, seen.height)
+    columns = cell_shares(photo_width, width, seen.left, seen.width)
     # OpenBLAS now and then warns of a NaN in cells that it only pads with.
     with np.errstate(invalid="ignore"):
         return rows @ mask.astype(np.float64) @ columns.T
@@ -156,15 +156,6 @@ def overlap(values: Floats, mask: Mask, threshold: float = THRESHOLD) -> float:
     found = values > threshold * peak if peak > 0 else np.zeros(values.shape, bool)
     union = np.sum(found | mask)
     return float(np.sum(found & mask) / union) if union else float("nan")
-
-
-def _shares(pixels: int, cells: int, start: float, length: float) -> Floats:
-    """(cells, pixels): which share of each cell each pixel of one side of a photo makes up."""
-    edges = start + np.arange(cells + 1) / cells * length
-    left, right = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(pixels)
-    common = np.minimum(right, pixel + 1) - np.maximum(left, pixel)
-    return np.maximum(common, 0) / (length / cells)
 
 
 def _widened(mask: Mask, distance: float) -> Mask:

@@ -50,6 +50,7 @@ class SeriesQuestion:
         against: the class whose score is subtracted, if one is chosen.
         runs: how many runs are wanted; None for the usual number.
         shown: (h, w) raw and signed: the map that is tested, for a test that needs it.
+        method: the key of the method of that map.
     """
 
     series: str
@@ -58,3 +59,4 @@ class SeriesQuestion:
     against: str | int | None = None
     runs: int | None = None
     shown: Floats | None = None
+    method: str | None = None

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats, blur
 from cnnviz.attribution import map_terms
+from cnnviz.attribution.faithfulness import TESTS, check_applies
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
 from cnnviz.errors import TargetError
 from cnnviz.networks import linear_heads, passes
 from cnnviz.networks.network import Network
-from cnnviz.networks.predictions import class_index, class_scores, read_prediction
+from cnnviz.networks.predictions import (
+    class_index,
+    class_probabilities,
+    class_scores,
+    read_prediction,
+)
 from cnnviz.networks.values import PassValues
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, SeriesPart
@@ -30,7 +36,10 @@ _AT_ONCE = 16
 _BLUR = 0.1
 
 # All series, by key: those of methods, and the tests of a map.
-SERIES = {key: method.series for key, method in METHODS.items() if method.series is not None}
+SERIES = {
+    **{key: method.series for key, method in METHODS.items() if method.series is not None},
+    **{key: test.series for key, test in TESTS.items()},
+}
 
 # Is told how many runs are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -47,8 +56,10 @@ class Subject:
         against: number of the class whose score is subtracted, if one is.
         strength: the factor with which it is.
         layer: path of the layer that a method reads; None for those that read the photo alone.
-        values: of a run on the photo, with the layer's output.
+            For a test, that of the method of the tested map.
+        values: of a run on the photo, for a method with the layer's output.
         shown: (h, w) the map that is tested; None for a series that tests none.
+        method: of that map.
     """
 
     network: Network
@@ -59,6 +70,7 @@ class Subject:
     layer: str | None
     values: PassValues
     shown: Floats | None = None
+    method: Method | None = None
 
     @functools.cached_property
     def base(self) -> Floats:
@@ -69,6 +81,11 @@ class Subject:
     def blurred(self) -> Floats:
         """A blurred copy (h, w, C) of the network's input, in place of what is taken away."""
         return blur(self.inputs, _BLUR * min(self.inputs.shape[:2]))
+
+    @functools.cached_property
+    def base_probabilities(self) -> Floats:
+        """The probabilities (T,) for the photo as it is."""
+        return self._shares(self.values.output)[0]
 
     @functools.cached_property
     def black(self) -> Floats:
@@ -100,8 +117,25 @@ class Subject:
 
     def all_scores(self, inputs: NDArray[np.floating]) -> Floats:
         """The scores (N, C) of all classes for network inputs (N, h, w, C)."""
-        runs = [passes.forward(self.network, batch) for batch in self._batches(inputs)]
-        return np.concatenate([class_scores(run.output, run.logits) for run in runs])
+        return np.concatenate([class_scores(run.output, run.logits) for run in self._runs(inputs)])
+
+    def probabilities(self, inputs: NDArray[np.floating]) -> Floats:
+        """The probabilities (N, T) for network inputs (N, h, w, C).
+
+        With a class set against another one, the probability of the one out of the two.
+        """
+        return np.concatenate([self._shares(run.output) for run in self._runs(inputs)])
+
+    def _runs(self, inputs: NDArray[np.floating]) -> list[PassValues]:
+        return [passes.forward(self.network, batch) for batch in self._batches(inputs)]
+
+    def _shares(self, outputs: Floats) -> Floats:
+        every = class_probabilities(passes.facts(self.network).head, outputs)
+        own = every[:, list(self.targets)]
+        if self.against is None:
+            return own
+        both = own + every[:, [self.against]]
+        return np.divide(own, both, out=np.full_like(own, 0.5), where=both > 0)
 
     def scores_from(self, maps: NDArray[np.floating]) -> Floats:
         """The scores (N, T) where the layer gives maps (N, h, w, K) in place of its own."""
@@ -297,7 +331,33 @@ def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -
     inputs = network_input(photo, network.card.preprocessing)
     about = subject(network, inputs, classes, method, question.layer, other)
     map_terms.check_different(network, about.targets, other)
-    return dataclasses.replace(about, shown=question.shown)
+    if question.series not in TESTS:
+        return dataclasses.replace(about, shown=question.shown)
+    return tested(about, question.series, question.shown, question.method, question.layer)
+
+
+def tested(
+    about: Subject, test: str, shown: Floats | None, method: str | None, layer: str | None
+) -> Subject:
+    """A subject with the map that a series of ``faithfulness`` tests.
+
+    Args:
+        about: photo and class.
+        test: a key of ``faithfulness.TESTS``.
+        shown: (h, w) raw and signed.
+        method: the key of the method that it is by.
+        layer: the layer that this method reads, if it reads one.
+
+    Raises:
+        TargetError: the map is not (h, w) finite numbers, there is no such method, or the test does
+            not apply to it.
+    """
+    if shown is None or shown.ndim != 2 or not shown.size or not np.isfinite(shown).all():
+        raise TargetError("Expected a map (h, w) of finite numbers to test.")
+    if method not in METHODS:
+        raise TargetError(f"There is no method {method!r}. Choose from {', '.join(METHODS)}.")
+    check_applies(test, method)
+    return dataclasses.replace(about, shown=shown, method=METHODS[method], layer=layer or None)
 
 
 def _prediction(network: Network, values: PassValues) -> Prediction:

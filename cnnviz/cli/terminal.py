@@ -53,7 +53,7 @@ def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> N
     stacked = any(" " in names for names in columns)
     table = Table(show_lines=stacked)
     for names in columns:
-        right = names in {"confidence", "parameters"}
+        right = names in {"confidence", "parameters", "map", "blurred_copy", "random_map"}
         title = names.replace(" ", "\n").replace("_", " ")
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     for row in rows:
@@ -99,6 +99,21 @@ def progress_bar(
     with Progress(console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(title, total=count)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def counting(title: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function that is told how much is done, of how much; on a terminal a bar shows it."""
+    console = Console(stderr=True)
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
+    with Progress(console=console, transient=True, disable=hidden) as bars:
+        # Without a number the bar would say that it is waiting, also where nothing has to.
+        bar = bars.add_task(title, visible=False)
+
+        def tell(done: int, count: int) -> None:
+            bars.update(bar, completed=done, total=count, visible=True)
+
+        yield tell
 
 
 def finish(failures: dict[str, str], complete_list: str = "") -> None:

@@ -60,9 +60,8 @@ def read_prediction(
             "for this photo. Its weights are numbers, so values grew too large between the layers: "
             "the preprocessing may not fit it."
         )
-    if head.activation in {"linear", "log_softmax"}:
-        # A single linear unit is the logit of a sigmoid, several are those of a softmax.
-        raw = np.exp(-np.logaddexp(0, -raw)) if raw.size == 1 else _softmax(raw)
+    probabilities = class_probabilities(head, raw[None])[0]
+    raw = probabilities[-raw.size :]
     if raw.min() < -_ROUNDING or raw.max() > 1 + _ROUNDING:
         raise ModelError(
             f"The network's outputs are not probabilities: they end in {head.activation!r} and "
@@ -70,11 +69,23 @@ def read_prediction(
             "a softmax, in sigmoids, or in logits."
         )
     if raw.size == 1:
-        raw = np.array([1 - raw[0], raw[0]])
         scores = None if scores is None else np.array([-scores[0], scores[0]])
-    exclusive = head.activation != "sigmoid" or len(raw) > output.shape[-1]
-    exclusive = exclusive and abs(raw.sum() - 1) < _ROUNDING
-    return Prediction(tuple(network.card.labels), raw, scores, bool(exclusive))
+    exclusive = head.activation != "sigmoid" or raw.size == 1
+    exclusive = exclusive and abs(probabilities.sum() - 1) < _ROUNDING
+    return Prediction(tuple(network.card.labels), probabilities, scores, bool(exclusive))
+
+
+def class_probabilities(head: Head, outputs: Floats) -> Floats:
+    """The probabilities (N, C) of all classes, from a network's outputs (N, C).
+
+    A single unit represents two classes: the second has its probability, the first 1 minus it.
+    Outputs that are logits become probabilities; whether others are some is not checked.
+    """
+    raw: Floats = outputs.astype(np.float64)
+    if head.activation in {"linear", "log_softmax"}:
+        # A single linear unit is the logit of a sigmoid, several are those of a softmax.
+        raw = np.exp(-np.logaddexp(0, -raw)) if raw.shape[1] == 1 else _softmax(raw)
+    return raw if raw.shape[1] > 1 else np.hstack([1 - raw, raw])
 
 
 def class_scores(outputs: Floats, logits: Floats | None) -> Floats:
@@ -120,5 +131,5 @@ def class_index(network: Network, target: str | int) -> int:
 
 
 def _softmax(scores: Floats) -> Floats:
-    powers = np.exp(scores - scores.max())
-    return powers / powers.sum()
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

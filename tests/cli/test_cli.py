@@ -503,6 +503,26 @@ def test_a_class_named_by_a_number_has_priority_over_the_number() -> None:
     assert explain.class_index(base, "1") == 1
 
 
+def test_measure_prints_the_scores_of_the_api(averaged: Path, photos: Path) -> None:
+    chosen = ("--class", "cat", "--method", "grad-cam")
+    scores = ("--score", "deletion-mean", "--score", "average-drop", "--score", "noise-stability")
+    result = run("measure", averaged, photos / "b.png", *chosen, *scores, "--json")
+    network, photo = cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png")
+    cam = cnnviz.class_activation_map(network, photo, "cat", method="grad-cam")
+    expected = cnnviz.measure(network, photo, cam, scores[1::2]).scores
+    for line, score in zip(lines(result), expected, strict=True):
+        assert (line["score"], line["better"]) == (score.measure, score.better)
+        values = [line[name] for name in ("map", "blurred_copy", "random_map")]
+        np.testing.assert_allclose(values, [score.value, score.blurred, score.random], atol=1e-5)
+        assert ("curves" in line) == (score.measure == "deletion-mean")
+    table = run("measure", averaged, photos / "b.png", *chosen, *scores).stdout
+    assert f"{expected[0].value:.3f}" in table
+    assert percent(expected[1].value) in table
+    refused = run("measure", averaged, photos / "b.png", "--score", "best")
+    assert refused.exit_code == 2
+    assert "no score 'best'" in refused.stderr
+
+
 def test_explain_without_json_names_the_files(averaged: Path, photos: Path, tmp_path: Path) -> None:
     result = run("explain", averaged, photos / "b.png", "--out", tmp_path)
     assert result.exit_code == 0

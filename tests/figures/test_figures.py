@@ -22,6 +22,7 @@ from cnnviz.drawing import SIGNED, in_grey, overlay
 from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
 from cnnviz.figures.curves import learning_curve
+from cnnviz.figures.deletion import step_curves
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure, picture
@@ -677,3 +678,13 @@ def test_one_epoch_is_drawn_too() -> None:
     assert figure.layout.xaxis.range == (0.5, 2.5)
     # A line needs two points: the markers show the one.
     assert figure.data[0].mode == "lines+markers"
+
+
+def test_curves_of_deletion_are_over_the_share_that_is_replaced() -> None:
+    curves = np.array([[1.0, 0.5, 0.0], [1.0, 0.75, 0.0], [1.0, 1.0 + 1e-7, 0.0]])
+    figure = step_curves(curves, title="Deletion", across="replaced")
+    for trace, curve in zip(figure.data, curves, strict=True):
+        np.testing.assert_array_equal(trace.x, [0, 0.5, 1])
+        np.testing.assert_allclose(trace.y, curve, atol=1e-6)
+    assert [trace.name for trace in figure.data] == ["this map", "blurred copy", "random map"]
+    assert len({trace.line.dash for trace in figure.data}) == 3, "readable without colours"

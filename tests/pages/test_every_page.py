@@ -10,6 +10,8 @@ import pytest
 from helpers import chelsea
 
 from cnnviz.arrays import steps
+from cnnviz.attribution.faithfulness import MEASURES, map_score
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import card_path, read_card
 from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
@@ -362,6 +364,27 @@ def test_a_map_that_says_nothing_is_named_once(visit: Any) -> None:
     (trace,) = [one for one in seen.figure("overlay")["data"] if one["type"] == "heatmap"]
     assert not trace["showscale"]
     seen.turn_to("explore").fine()
+
+
+def test_a_map_s_scores_are_those_of_the_api_and_stay_when_one_comes_back(visit: Any) -> None:
+    seen = visit("class_activation_map", model="mnist_cnn").fine()
+    assert "| Score |" not in seen.text
+    seen.run(seen.widget("Measure this map").click()).fine()
+    first, method = seen.text, seen.chosen("Method")
+    cam = workers.explain(file_of("mnist_cnn"), first_photo("mnist_cnn")).maps[0]
+    question = SeriesQuestion(
+        "masked-photo", (cam.target,), cam.layer, shown=cam.values, method=cam.method
+    )
+    part = workers.run_part(file_of("mnist_cnn"), first_photo("mnist_cnn"), question, 0, 3)
+    score = map_score(MEASURES["average-drop"], part.values)
+    numbers = [percent(value) for value in (score.value, score.blurred, score.random)]
+    row = f"| Drop in confidence | lower ↓ | **{numbers[0]}** | {numbers[1]} | {numbers[2]} |"
+    assert row in first
+    assert len(seen.figure("curves deletion-blur")["data"]) == 3
+    seen.choose("Method", "random").fine()
+    assert "| Score |" not in seen.text
+    seen.choose("Method", method).fine()
+    assert row in seen.text
 
 
 def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:

@@ -1,0 +1,147 @@
+"""Scores of maps by Quantus and xplique, beside those of cnnviz, where both define the same.
+
+    python -m benchmarks.other_scores
+
+Both tools are in an environment of their own: see README.md. A map's cells are laid over the
+pixels as they are, one step replaces one cell, and both get the same replacement.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import quantus  # type: ignore[import-not-found]
+from xplique.metrics import (  # type: ignore[import-not-found]
+    AverageDropMetric,
+    AverageIncreaseMetric,
+    Deletion,
+    Insertion,
+)
+
+import cnnviz
+from benchmarks.measuring import print_table
+from cnnviz.arrays import Floats, blur, rectify, resize
+from cnnviz.attribution import series_runs
+from cnnviz.attribution.faithfulness import MEASURES, TESTS, map_score
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.photos.samples import samples
+from cnnviz.results import MapScore
+
+_MODEL = "models/cat_dog.keras"
+_PHOTOS = 2
+_METHODS = ("cam", "random")
+# Cells of each map, and the runs of the curves of three maps with a step for each.
+_CELLS = 49
+_RUNS = 3 * (_CELLS + 1)
+_ON_MASKED = {"average-drop": AverageDropMetric, "increase": AverageIncreaseMetric}
+_XPLIQUE = {"deletion": Deletion, "insertion": Insertion}
+
+
+def rows() -> Iterator[list[str]]:
+    """What is compared: score, tool, number of maps, and the largest differences."""
+    gaps: dict[tuple[str, str], list[float]] = {}
+    of_model = [one.path for one in samples() if Path(_MODEL).stem in one.models]
+    for photo in of_model[:_PHOTOS]:
+        for method in _METHODS:
+            for key, gap in _of_map(photo, method):
+                gaps.setdefault(key, []).append(gap)
+    for (score, tool), found in gaps.items():
+        yield [score, tool, str(len(found)), f"{max(found):.1e}"]
+
+
+def _of_map(photo: Path, method: str) -> Iterator[tuple[tuple[str, str], float]]:
+    network = cnnviz.load_model(_MODEL)
+    pixels = cnnviz.open_photo(photo)
+    cam = cnnviz.class_activation_map(network, pixels, method=method)
+    inputs = network_input(pixels, network.card.preprocessing)
+    target = network.card.labels.index(cam.target)
+    about = series_runs.subject(network, inputs, [target])
+    side = inputs.shape[1] // cam.values.shape[0]
+    over_pixels = np.kron(cam.values, np.ones((side, side)))
+    one_hot = np.eye(len(network.card.labels), dtype=np.float32)[[target]]
+    fillings = {
+        "blur": blur(inputs[0], 0.1 * inputs.shape[1])[None],
+        "mean": np.broadcast_to(inputs.mean(axis=(1, 2), keepdims=True), inputs.shape),
+    }
+
+    def ours(key: str, runs: int | None = None) -> MapScore:
+        test = MEASURES[key].test
+        tested = series_runs.tested(about, test, cam.values, cam.method, cam.layer)
+        total, _ = series_runs.run(TESTS[test].series, tested, runs)
+        return map_score(MEASURES[key], total)
+
+    for kind, metric in _XPLIQUE.items():
+        for name, filling in fillings.items():
+            score = ours(f"{kind}-{name}", _RUNS)
+            theirs = metric(
+                network.model,
+                inputs,
+                one_hot,
+                steps=_CELLS,
+                baseline_mode=lambda _, filling=filling: np.array(filling),
+            )
+            gap = abs(score.value - float(theirs(over_pixels[None])))
+            yield (f"{kind}-{name}", f"xplique `{metric.__name__}`"), gap
+            # It takes three times as many runs: one filling is enough.
+            if (kind, name) == ("deletion", "mean"):
+                curve = _flipped(network.model, inputs, target, over_pixels, filling)
+                gap = float(np.abs(np.asarray(score.curves)[0, 1:] - curve).max())
+                yield (f"{kind}-{name}, each step", "Quantus `PixelFlipping`"), gap
+    # xplique takes a map's absolute values, and stretches them from the least to the largest: so it
+    # gets the positive part, of which the least is 0, as large as the photo.
+    mask = resize(rectify(cam.values), *inputs.shape[1:3])
+    if mask.min() == 0:
+        for key, metric in _ON_MASKED.items():
+            # It multiplies the network's input, which is the photo times 1 here.
+            theirs = metric(network.model, inputs, one_hot)
+            yield (
+                (key, f"xplique `{metric.__name__}`"),
+                abs(ours(key).value - float(theirs(mask[None]))),
+            )
+
+
+def _flipped(
+    model: object, inputs: Floats, target: int, over_pixels: Floats, filling: Floats
+) -> Floats:
+    """The class's probability after each cell is replaced, by Quantus."""
+    # Quantus takes channels first.
+    values = np.repeat(over_pixels[None, None], inputs.shape[-1], axis=1)
+    replacement = np.moveaxis(np.asarray(filling), -1, 1).ravel()
+
+    def replace(arr: Floats, indices: Floats, **_: object) -> Floats:
+        changed = arr.copy()
+        changed[0, indices[0]] = replacement[indices[0]]
+        return changed
+
+    # A value of one channel is a feature of its own: a cell takes as many steps as there are.
+    metric = quantus.PixelFlipping(
+        features_in_step=over_pixels.size // _CELLS,
+        normalise=False,
+        perturb_func=replace,
+        disable_warnings=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = metric(
+            model=model,
+            x_batch=inputs,
+            y_batch=np.array([target]),
+            a_batch=values,
+            channel_first=False,
+            softmax=False,
+        )
+    return np.asarray(found[0])[inputs.shape[-1] - 1 :: inputs.shape[-1]]
+
+
+def main() -> None:
+    print_table(["score", "tool", "maps", "largest difference"], rows())
+
+
+if __name__ == "__main__":
+    main()
