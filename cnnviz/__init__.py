@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.outlines import outline as outline
+    from cnnviz.attribution.smallest_parts import smallest_part as smallest_part
     from cnnviz.attribution.stages import explain_stages as explain_stages
     from cnnviz.batch.pipeline import explain_many as explain_many
     from cnnviz.cards import Accuracy as Accuracy
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from cnnviz.networks.structure import ModelStructure as ModelStructure
     from cnnviz.photos.decoding import open_photo as open_photo
     from cnnviz.photos.encoding import encode_png as encode_png
+    from cnnviz.photos.masking import occlude as occlude
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
@@ -62,9 +64,11 @@ if TYPE_CHECKING:
     from cnnviz.results import LayerCall as LayerCall
     from cnnviz.results import LayerInfo as LayerInfo
     from cnnviz.results import Outline as Outline
+    from cnnviz.results import PartSearch as PartSearch
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
+    from cnnviz.results import SmallestPart as SmallestPart
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.traces import CellFields as CellFields
     from cnnviz.traces import ClassTerms as ClassTerms
@@ -113,6 +117,7 @@ _MODULES = {
     "Network": "networks.network",
     "NetworkView": "photos.preprocessing",
     "Outline": "results",
+    "PartSearch": "results",
     "PhotoError": "errors",
     "PhotoResult": "results",
     "Prediction": "results",
@@ -122,6 +127,7 @@ _MODULES = {
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
+    "SmallestPart": "results",
     "StageMaps": "traces",
     "StagedExplanation": "traces",
     "StorageError": "errors",
@@ -149,6 +155,7 @@ _MODULES = {
     "load_model": "networks.loading",
     "methods": "attribution.explanations",
     "network": "networks.loading",
+    "occlude": "photos.masking",
     "open_photo": "photos.decoding",
     "outline": "attribution.outlines",
     "overlay": "drawing",
@@ -158,6 +165,7 @@ _MODULES = {
     "rank_channels": "networks.channels",
     "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
+    "smallest_part": "attribution.smallest_parts",
     "trace_class_map": "attribution.map_traces",
     "trace_value": "networks.arithmetic",
     "train": "training.loop",
