@@ -1,0 +1,151 @@
+"""The search for the smallest part of a photo that keeps an answer, or whose loss changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from cnnviz.errors import CnnvizError
+from cnnviz.photos.masking import enlarged
+from cnnviz.results import PartSearch
+from cnnviz.ui.components.paint import SERVER
+from cnnviz.ui.page_parts.explore.content import percent
+from cnnviz.ui.page_parts.occlude import paintings
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
+
+# Cells along each side of the grid.
+SIDE = 7
+# What the session has: the search that goes on, and the one that has ended.
+_GOING_ON, _FOUND = "search for a part", "part that was found"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for.
+
+    Attributes:
+        place: as ``paintings.place`` names it.
+        model: the name of the network.
+        keep: whether the part is to keep the answer; else its loss is to change it.
+        filling: what takes the place of hidden pixels.
+    """
+
+    place: str
+    model: str
+    keep: bool
+    filling: str
+
+
+def buttons(scene: Scene, filling: str) -> None:
+    """The two searches that can be asked for; while one goes on, the button that stops it."""
+    with st.container(horizontal=True, vertical_alignment="center", key="searches"):
+        if _GOING_ON in st.session_state:
+            st.button("Stop the search", icon=":material/stop:", on_click=stop)
+            return
+        for keep, label, explained in (
+            (True, "Find a small part that keeps the answer", "All cells but these are replaced."),
+            (False, "Find a small part whose loss changes it", "These cells alone are replaced."),
+        ):
+            question = Question(paintings.place(scene), scene.model.name, keep, filling)
+            st.button(label, help=explained, on_click=_start, args=(question,))
+
+
+def stop() -> None:
+    """Ends the search that goes on."""
+    st.session_state.pop(_GOING_ON, None)
+
+
+def _start(question: Question) -> None:
+    st.session_state[_GOING_ON] = question, None
+
+
+def goes_on(scene: Scene) -> bool:
+    """Whether a search about this photo goes on; one about another photo is dropped."""
+    if _GOING_ON not in st.session_state:
+        return False
+    question, _ = st.session_state[_GOING_ON]
+    if (question.place, question.model) == (paintings.place(scene), scene.model.name):
+        return True
+    stop()
+    return False
+
+
+def run(scene: Scene, place: DeltaGenerator, take: Callable[[bool, str], None]) -> None:
+    """Goes on with the search, step by step, and makes its result the painting.
+
+    Other people's questions pass between two steps. A click on the page interrupts this where it
+    writes; the search is kept, and goes on in the run that follows if it was not stopped.
+
+    Args:
+        scene: model and photo.
+        place: where its progress is written.
+        take: is called with whether to keep what is painted, and with the filling, before the run
+            that shows the result.
+    """
+    question, search = st.session_state[_GOING_ON]
+    try:
+        while search is None or search.stage != "done":
+            search = scene.search_part(search, question.keep, SIDE, question.filling)
+            st.session_state[_GOING_ON] = question, search
+            place.markdown(f":material/hourglass_top: {plain(progress(search))}")
+    except CnnvizError as error:
+        stop()
+        place.error(plain(str(error)), icon=":material/error:")
+        return
+    stop()
+    steps = scene.outline.card.preprocessing
+    painting = paintings.put_own(scene, enlarged(search.cells > 0, steps.height, steps.width))
+    st.session_state[_FOUND] = painting.stamp, search
+    take(question.keep, question.filling)
+    st.rerun(scope="fragment")
+
+
+def progress(search: PartSearch) -> str:
+    """How far a search is."""
+    count = cells(int(search.cells.sum()))
+    now = f"{search.target} {percent(search.probability)}"
+    doing = {
+        "weigh": "Leaving out each cell in turn",
+        "grow": f"Adding cells to a part of {count}: {now}",
+        "trim": f"Taking cells away from a part of {count}: {now}",
+    }
+    return f"{doing.get(search.stage, now)} · {search.runs:,} runs of the network"
+
+
+def found(stamp: str, filling: str, keep: bool) -> str:
+    """What the painting of that stamp is, where a search made it; else nothing."""
+    made, search = st.session_state.get(_FOUND, (None, None))
+    if search is None or not stamp.startswith(SERVER) or stamp != made:
+        return ""
+    return describe(search) if (search.filling, search.keep) == (filling, keep) else ""
+
+
+def describe(search: PartSearch) -> str:
+    """What a search has found."""
+    count, total = int(search.cells.sum()), search.cells.size
+    answer, was = percent(search.probability), percent(search.before)
+    told = f"{search.target} {answer}, and {was} for the whole photo."
+    how = f"Found in {search.runs:,} runs of the network; there may be a smaller part."
+    if search.keep and not count:
+        return f"No cell is needed: with every cell replaced {told} Another filling may say more."
+    if search.keep:
+        return (
+            f"{_these(count)} of {total} cells {'is' if count == 1 else 'are'} enough: {told} {how}"
+        )
+    if not search.reached:
+        return f"No part was found whose loss changes the answer: with every cell replaced {told}"
+    without = f"Without {_these(count).lower()} of {total} cells"
+    return f"{without} the answer is no longer {search.target}: {told} {how}"
+
+
+def _these(count: int) -> str:
+    return "This 1" if count == 1 else f"These {count}"
+
+
+def cells(count: int) -> str:
+    """A number of cells as text."""
+    return f"{count} cell" if count == 1 else f"{count} cells"
