@@ -48,7 +48,9 @@ class Paint {
       const head = element("figcaption", "", figure);
       return { place, head, canvas: element("canvas", "", figure, { role: "img" }) };
     });
-    this.legend = element("div", "scale", right);
+    const legend = element("div", "legend", maps);
+    this.unit = element("p", "", legend);
+    this.legend = element("div", "scale", legend);
     this.watch = new ResizeObserver(() => this.paintMaps());
     this.watch.observe(maps);
   }
@@ -57,6 +59,10 @@ class Paint {
     const tools = element("div", "tools", parent, { role: "toolbar", "aria-label": "Painting" });
     const group = element("span", "group", tools, { role: "group", "aria-label": "Tool" });
     this.tools = Object.entries(TOOLS).map(([name, text]) => [name, button("", group, text, () => this.pick(name))]);
+    const actions = element("span", "group", tools, { role: "group", "aria-label": "Change" });
+    this.undo = button("", actions, "Undo", () => this.board.undo());
+    button("", actions, "Clear", () => this.board.clear());
+    button("", actions, "Invert", () => this.board.invert());
     const size = element("label", "size", tools, { text: "Size" });
     const slider = element("input", "", size, { type: "range", min: 2, max: 40, value: 12, "aria-valuetext": "12 % of the photo" });
     slider.addEventListener("input", () => {
@@ -64,10 +70,6 @@ class Paint {
       slider.setAttribute("aria-valuetext", `${slider.value} % of the photo`);
     });
     this.size = size;
-    const actions = element("span", "group", tools, { role: "group", "aria-label": "Change" });
-    this.undo = button("", actions, "Undo", () => this.board.undo());
-    button("", actions, "Clear", () => this.board.clear());
-    button("", actions, "Invert", () => this.board.invert());
   }
 
   pick(name) {
@@ -128,6 +130,7 @@ class Paint {
     this.told = answer;
     if (this.says.textContent !== answer.sentence) this.says.textContent = answer.sentence;
     this.listClasses(answer);
+    this.unit.textContent = `Evidence for ${answer.target}, on one scale`;
     this.theme.buildScale(this.legend, `evidence for ${answer.target}`, answer.limit);
     this.paintMaps();
   }

@@ -10,6 +10,7 @@ import streamlit as st
 from cnnviz.errors import CnnvizError
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.masking import edges, filled
+from cnnviz.results import Prediction
 from cnnviz.ui import choices
 from cnnviz.ui.components import paint
 from cnnviz.ui.components.paint import PaintAnswer, PaintedPhoto, PaintEvent
@@ -19,8 +20,10 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 _KEY = "painted photo"
-_FILLINGS = {"blur": "The photo, blurred", "grey": "Grey (128 of 255)", "black": "Black (cut out)"}
-_MODES = {"replace": "Replace what is painted", "keep": "Keep only what is painted"}
+# What the session has until the next run: the class that was clicked on.
+_CLICKED = "class to explain"
+_FILLINGS = {"blur": "by its blurred copy", "grey": "by grey (128 of 255)", "black": "by black"}
+_MODES = {"replace": "Replace what I paint", "keep": "Replace all but what I paint"}
 # A network's input whose pixels are to be seen, such as that of digits.
 _TINY = 64
 
@@ -28,45 +31,60 @@ _TINY = 64
 @st.fragment
 def draw(scene: Scene) -> None:
     """Draws the photo, the answer, and the searches; after a stroke this runs alone."""
-    filling, keep = _pick()
-    tool = choices.choose(_kept_choice, "Tool", "tool", paint.TOOLS, paint.TOOLS[0])
+    goes_on = search.goes_on(scene)
+    with st.container(horizontal=True, vertical_alignment="center", key="painting"):
+        filling, keep = _pick()
+        search.buttons(scene, filling)
     painting = paintings.of(scene)
+    # Always a line, so that what is below keeps its place.
+    told = st.empty()
+    told.markdown(plain(search.found(painting.stamp, filling, keep) or _explained(scene, filling)))
+    tool = choices.choose(_kept_choice, "Tool", "tool", paint.TOOLS, paint.TOOLS[0])
     paint.show(
         painted_photo(scene, filling, keep, tool), _KEY, on_event=functools.partial(_handle, scene)
     )
     paint.tell(_answer(scene, painting, filling, keep), _KEY)
-    goes_on = search.goes_on(scene)
-    search.buttons(scene, filling)
-    told = st.empty()
     if goes_on:
         search.run(scene, told, _take)
-    told.markdown(plain(search.found(painting.stamp, filling, keep)))
 
 
 def _pick() -> tuple[str, bool]:
-    """The choices of what is painted over, and by what."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="painting"):
-        mode = choices.choose(
-            st.segmented_control,
-            "What is painted",
-            "paint",
-            list(_MODES),
-            "replace",
-            format_func=_MODES.__getitem__,
-            required=True,
-            label_visibility="collapsed",
-        )
-        filling = choices.choose(
-            st.selectbox,
-            "Replaced by",
-            "filling",
-            list(_FILLINGS),
-            "blur",
-            format_func=_FILLINGS.__getitem__,
-            label_visibility="collapsed",
-            width=220,
-        )
+    """The choices of what is replaced, and by what."""
+    mode = choices.choose(
+        st.segmented_control,
+        "What is replaced",
+        "paint",
+        list(_MODES),
+        "replace",
+        format_func=_MODES.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+    )
+    filling = choices.choose(
+        st.selectbox,
+        "Replaced by",
+        "filling",
+        list(_FILLINGS),
+        "blur",
+        format_func=_FILLINGS.__getitem__,
+        label_visibility="collapsed",
+        width=200,
+    )
     return filling, mode == "keep"
+
+
+def _explained(scene: Scene, filling: str) -> str:
+    """What is done with the photo."""
+    steps = scene.outline.card.preprocessing
+    how = {
+        "blur": f"a copy blurred by {min(steps.height, steps.width) / 10:.3g} of them",
+        "grey": "grey, 128 of 255 in each channel",
+        "black": "black, 0 in each channel",
+    }[filling]
+    return (
+        f"The photo is changed as the network sees it, in its {steps.height} × {steps.width} "
+        f"pixels: replaced ones get {how}."
+    )
 
 
 def _take(keep: bool, filling: str) -> None:
@@ -102,15 +120,7 @@ def painted_photo(scene: Scene, filling: str, keep: bool, tool: str) -> PaintedP
 def _answer(scene: Scene, painting: Painting, filling: str, keep: bool) -> PaintAnswer:
     place = paintings.place(scene)
     try:
-        prediction = scene.explanation().prediction
-        target = choices.choose(
-            _kept_choice,
-            "Class",
-            "class",
-            prediction.labels,
-            prediction.label,
-            scope=f"{scene.model.name} {prediction.label}",
-        )
+        target = _pick_class(scene, scene.explanation().prediction)
         before = scene.explanation((target,))
         view = scene.view()
         changed = answers.changed_view(view, painting, filling, keep)
@@ -119,6 +129,17 @@ def _answer(scene: Scene, painting: Painting, filling: str, keep: bool) -> Paint
         mask = paint.pack(painting.mask)
         return PaintAnswer(place, painting.stamp, mask, problem=str(error))
     return answers.answer(place, painting, before, after)
+
+
+def _pick_class(scene: Scene, prediction: Prediction) -> str:
+    """The class of the maps: the one that was clicked on, else the predicted one."""
+    # As on the page of class activation maps, so that the choice is kept from one to the other.
+    scope = f"{scene.model.name} {prediction.label}"
+    clicked = st.session_state.pop(_CLICKED, None)
+    if clicked in prediction.labels:
+        choices.put("class", clicked, scope)
+    labels = prediction.labels
+    return choices.choose(_kept_choice, "Class", "class", labels, prediction.label, scope=scope)
 
 
 def _handle(scene: Scene) -> None:
@@ -138,6 +159,5 @@ def handle(scene: Scene, event: PaintEvent) -> None:
         paintings.put(scene, Painting(event.mask, event.stamp))
     elif event.action == "tool":
         choices.put("tool", event.name)
-    elif event.name in scene.outline.card.labels:
-        label = scene.explanation().prediction.label
-        choices.put("class", event.name, f"{scene.model.name} {label}")
+    else:
+        st.session_state[_CLICKED] = event.name

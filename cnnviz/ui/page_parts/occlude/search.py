@@ -42,16 +42,15 @@ class Question:
 
 def buttons(scene: Scene, filling: str) -> None:
     """The two searches that can be asked for; while one goes on, the button that stops it."""
-    with st.container(horizontal=True, vertical_alignment="center", key="searches"):
-        if _GOING_ON in st.session_state:
-            st.button("Stop the search", icon=":material/stop:", on_click=stop)
-            return
-        for keep, label, explained in (
-            (True, "Find a small part that keeps the answer", "All cells but these are replaced."),
-            (False, "Find a small part whose loss changes it", "These cells alone are replaced."),
-        ):
-            question = Question(paintings.place(scene), scene.model.name, keep, filling)
-            st.button(label, help=explained, on_click=_start, args=(question,))
+    going_on = _GOING_ON in st.session_state
+    for keep, label, explained in (
+        (True, "Find what is enough", "A small part that keeps the answer if the rest is replaced"),
+        (False, "Find what it needs", "A small part that changes the answer if it is replaced"),
+    ):
+        question = Question(paintings.place(scene), scene.model.name, keep, filling)
+        st.button(label, help=explained, on_click=_start, args=(question,), disabled=going_on)
+    if going_on:
+        st.button("Stop", icon=":material/stop:", on_click=stop)
 
 
 def stop() -> None:
@@ -106,14 +105,16 @@ def run(scene: Scene, place: DeltaGenerator, take: Callable[[bool, str], None]) 
 
 def progress(search: PartSearch) -> str:
     """How far a search is."""
-    count = cells(int(search.cells.sum()))
-    now = f"{search.target} {percent(search.probability)}"
+    count = int(search.cells.sum())
+    cells = "1 cell" if count == 1 else f"{count} cells"
+    now = f"{cells} so far, {search.target} {percent(search.probability)}"
     doing = {
-        "weigh": "Leaving out each cell in turn",
-        "grow": f"Adding cells to a part of {count}: {now}",
-        "trim": f"Taking cells away from a part of {count}: {now}",
+        "weigh": "Leaving out one cell after the other",
+        "grow": f"Adding cells: {now}" if count else "Trying each cell alone",
+        "trim": f"Taking away what is not needed: {now}",
+        "done": now,
     }
-    return f"{doing.get(search.stage, now)} · {search.runs:,} runs of the network"
+    return f"{doing[search.stage]} · {search.runs:,} runs of the network"
 
 
 def found(stamp: str, filling: str, keep: bool) -> str:
@@ -144,8 +145,3 @@ def describe(search: PartSearch) -> str:
 
 def _these(count: int) -> str:
     return "This 1" if count == 1 else f"These {count}"
-
-
-def cells(count: int) -> str:
-    """A number of cells as text."""
-    return f"{count} cell" if count == 1 else f"{count} cells"
