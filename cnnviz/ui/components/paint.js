@@ -160,6 +160,7 @@ class Paint {
     const [height, width] = this.scene.size;
     for (const [at, { place, head, canvas }] of this.maps.entries()) {
       const across = canvas.parentElement.clientWidth;
+      if (!across) return; // Out of the page just now.
       const down = (across * height) / width;
       const { context, density } = surface(canvas, across, down);
       const size = [Math.round(down * density), Math.round(across * density)];

@@ -28,24 +28,35 @@ _MODES = {"replace": "Replace what I paint", "keep": "Replace all but what I pai
 _TINY = 64
 
 
-@st.fragment
 def draw(scene: Scene) -> None:
-    """Draws the photo, the answer, and the searches; after a stroke this runs alone."""
-    goes_on = search.goes_on(scene)
+    """Draws the photo, the answer, and the searches."""
+    # A run of the whole page may be about another photo; only its fragment can go on.
+    search.stop()
+    _draw(scene)
+
+
+@st.fragment
+def _draw(scene: Scene) -> None:
+    """All of it: after a stroke this runs alone."""
     with st.container(horizontal=True, vertical_alignment="center", key="painting"):
         filling, keep = _pick()
-        search.buttons(scene, filling)
+        search.buttons(filling)
     painting = paintings.of(scene)
     # Always a line, so that what is below keeps its place.
     told = st.empty()
-    told.markdown(plain(search.found(painting.stamp, filling, keep) or _explained(scene, filling)))
+    going_on = search.going_on()
+    if going_on is None or going_on.state is None:
+        text = search.found(painting.stamp, filling, keep) or _explained(scene, filling)
+    else:
+        text = search.progress(going_on.state)
+    told.markdown(plain(text))
     tool = choices.choose(_kept_choice, "Tool", "tool", paint.TOOLS, paint.TOOLS[0])
     paint.show(
         painted_photo(scene, filling, keep, tool), _KEY, on_event=functools.partial(_handle, scene)
     )
     paint.tell(_answer(scene, painting, filling, keep), _KEY)
-    if goes_on:
-        search.run(scene, told, _take)
+    if going_on is not None:
+        search.run(scene, going_on, told, _take)
 
 
 def _pick() -> tuple[str, bool]:

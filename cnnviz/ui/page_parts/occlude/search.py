@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,7 +12,6 @@ from streamlit.delta_generator import DeltaGenerator
 from cnnviz.errors import CnnvizError
 from cnnviz.photos.masking import enlarged
 from cnnviz.results import PartSearch
-from cnnviz.ui.components.paint import SERVER
 from cnnviz.ui.page_parts.explore.content import percent
 from cnnviz.ui.page_parts.occlude import paintings
 from cnnviz.ui.scene import Scene
@@ -19,88 +19,93 @@ from cnnviz.ui.text import plain
 
 # Cells along each side of the grid.
 SIDE = 7
+# Seconds after which the page takes notice of what a person has done meanwhile.
+_SLICE = 0.5
 # What the session has: the search that goes on, and the one that has ended.
 _GOING_ON, _FOUND = "search for a part", "part that was found"
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is searched for.
+class Search:
+    """A search that goes on.
 
     Attributes:
-        place: as ``paintings.place`` names it.
-        model: the name of the network.
         keep: whether the part is to keep the answer; else its loss is to change it.
         filling: what takes the place of hidden pixels.
+        state: what the last step gave; None before the first.
     """
 
-    place: str
-    model: str
     keep: bool
     filling: str
+    state: PartSearch | None = None
 
 
-def buttons(scene: Scene, filling: str) -> None:
+def buttons(filling: str) -> None:
     """The two searches that can be asked for; while one goes on, the button that stops it."""
-    going_on = _GOING_ON in st.session_state
+    is_on = going_on() is not None
     for keep, label, explained in (
         (True, "Find what is enough", "A small part that keeps the answer if the rest is replaced"),
         (False, "Find what it needs", "A small part that changes the answer if it is replaced"),
     ):
-        question = Question(paintings.place(scene), scene.model.name, keep, filling)
-        st.button(label, help=explained, on_click=_start, args=(question,), disabled=going_on)
-    if going_on:
-        st.button("Stop", icon=":material/stop:", on_click=stop)
+        search = Search(keep, filling)
+        st.button(label, help=explained, on_click=start, args=(search,), disabled=is_on)
+    if is_on:
+        st.button("Stop the search", icon=":material/stop:", on_click=stop)
+
+
+def start(search: Search) -> None:
+    """Has the next runs of the page's fragment search."""
+    st.session_state[_GOING_ON] = search
 
 
 def stop() -> None:
-    """Ends the search that goes on."""
+    """Ends the search that goes on, if there is one."""
     st.session_state.pop(_GOING_ON, None)
 
 
-def _start(question: Question) -> None:
-    st.session_state[_GOING_ON] = question, None
+def going_on() -> Search | None:
+    """The search that goes on; None if there is none."""
+    search: Search | None = st.session_state.get(_GOING_ON)
+    return search
 
 
-def goes_on(scene: Scene) -> bool:
-    """Whether a search about this photo goes on; one about another photo is dropped."""
-    if _GOING_ON not in st.session_state:
-        return False
-    question, _ = st.session_state[_GOING_ON]
-    if (question.place, question.model) == (paintings.place(scene), scene.model.name):
-        return True
-    stop()
-    return False
+def run(
+    scene: Scene, search: Search, place: DeltaGenerator, take: Callable[[bool, str], None]
+) -> None:
+    """Goes on with a search for a while, and runs the fragment again; the result is painted.
 
-
-def run(scene: Scene, place: DeltaGenerator, take: Callable[[bool, str], None]) -> None:
-    """Goes on with the search, step by step, and makes its result the painting.
-
-    Other people's questions pass between two steps. A click on the page interrupts this where it
-    writes; the search is kept, and goes on in the run that follows if it was not stopped.
+    Other people's questions pass between two steps. A click is only noticed after a run of the
+    fragment: so it ends now and then, and what was clicked on comes first in the next one.
 
     Args:
         scene: model and photo.
+        search: the search.
         place: where its progress is written.
         take: is called with whether to keep what is painted, and with the filling, before the run
             that shows the result.
     """
-    question, search = st.session_state[_GOING_ON]
+    state, end = search.state, time.monotonic() + _SLICE
     try:
-        while search is None or search.stage != "done":
-            search = scene.search_part(search, question.keep, SIDE, question.filling)
-            st.session_state[_GOING_ON] = question, search
-            place.markdown(f":material/hourglass_top: {plain(progress(search))}")
+        while (state is None or state.stage != "done") and time.monotonic() < end:
+            state = scene.search_part(state, search.keep, SIDE, search.filling)
+            place.markdown(plain(progress(state)))
     except CnnvizError as error:
         stop()
         place.error(plain(str(error)), icon=":material/error:")
         return
-    stop()
-    steps = scene.outline.card.preprocessing
-    painting = paintings.put_own(scene, enlarged(search.cells > 0, steps.height, steps.width))
-    st.session_state[_FOUND] = painting.stamp, search
-    take(question.keep, question.filling)
+    start(replace(search, state=state))
+    if state is not None and state.stage == "done":
+        stop()
+        finish(scene, state)
+        take(state.keep, state.filling)
     st.rerun(scope="fragment")
+
+
+def finish(scene: Scene, state: PartSearch) -> None:
+    """Makes the result of a search the painting."""
+    steps = scene.outline.card.preprocessing
+    painting = paintings.put_own(scene, enlarged(state.cells > 0, steps.height, steps.width))
+    st.session_state[_FOUND] = painting.stamp, state
 
 
 def progress(search: PartSearch) -> str:
@@ -120,7 +125,7 @@ def progress(search: PartSearch) -> str:
 def found(stamp: str, filling: str, keep: bool) -> str:
     """What the painting of that stamp is, where a search made it; else nothing."""
     made, search = st.session_state.get(_FOUND, (None, None))
-    if search is None or not stamp.startswith(SERVER) or stamp != made:
+    if search is None or stamp != made:
         return ""
     return describe(search) if (search.filling, search.keep) == (filling, keep) else ""
 
