@@ -24,7 +24,7 @@ const canvasOf = (width, height) => {
 export class PaintCanvas {
   // `changed` is called at the end of each stroke.
   constructor(parent, changed) {
-    Object.assign(this, { changed, undone: [], tool: "brush", size: 0.12, at: [0, 0], empty: true });
+    Object.assign(this, { changed, tool: "brush", size: 0.12, empty: true });
     this.box = element("div", "board", parent);
     this.canvas = element("canvas", "", this.box, { "aria-hidden": "true" });
     this.grid = element("div", "grid", this.box, { role: "grid", tabindex: 0, "aria-multiselectable": "true" });
@@ -39,8 +39,8 @@ export class PaintCanvas {
     grid.addEventListener("pointercancel", () => this.end());
     grid.addEventListener("pointerleave", () => (this.brush.hidden = true));
     grid.addEventListener("keydown", (event) => this.key(event));
-    grid.addEventListener("focus", () => grid.matches(":focus-visible") && this.speak());
-    grid.addEventListener("blur", () => (this.cursor.hidden = true));
+    grid.addEventListener("focus", () => this.point(grid.matches(":focus-visible")));
+    grid.addEventListener("blur", () => this.point(false));
   }
 
   // Another photo, or another filling of the same one.
@@ -49,8 +49,7 @@ export class PaintCanvas {
     Object.assign(this, { scene, photo, filling });
     const [height, width] = scene.size;
     if (another) {
-      this.mask = canvasOf(width, height);
-      this.undone = [];
+      Object.assign(this, { mask: canvasOf(width, height), undone: [], at: [0, 0] });
     }
     this.mask.lineCap = "round";
     this.mask.lineJoin = "round";
@@ -59,6 +58,7 @@ export class PaintCanvas {
     this.grid.setAttribute("aria-rowcount", scene.rows.length - 1);
     this.grid.setAttribute("aria-colcount", scene.columns.length - 1);
     this.watch.observe(this.box);
+    this.point(!this.cursor.hidden);
     this.paint();
   }
 
@@ -213,10 +213,12 @@ export class PaintCanvas {
     else return;
     event.preventDefault();
     event.stopPropagation();
-    this.speak();
+    this.point(true);
   }
 
-  speak() {
+  // What readers of the screen say of the cell at the keyboard's place, and whether it is marked.
+  point(marked) {
+    if (!this.mask) return;
     const [row, column] = this.at;
     const share = this.share(this.at);
     const state = share === 0 ? "not painted" : share === 1 ? "painted" : "painted in part";
@@ -224,7 +226,7 @@ export class PaintCanvas {
     const attributes = { role: "gridcell", id: `cell ${row} ${column}`, "aria-selected": share > 0.5, text };
     this.row.replaceChildren(element("div", "", null, attributes));
     this.grid.setAttribute("aria-activedescendant", `cell ${row} ${column}`);
-    this.cursor.hidden = false;
+    this.cursor.hidden = !marked;
     const [left, top, width, height] = this.place(this.at);
     const [high, wide] = this.scene.size;
     for (const [name, part] of Object.entries({ left: left / wide, top: top / high, width: width / wide, height: height / high })) this.cursor.style[name] = `${100 * part}%`;
