@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.measuring import measure as measure
     from cnnviz.attribution.outlines import outline as outline
+    from cnnviz.attribution.smallest_parts import smallest_part as smallest_part
     from cnnviz.attribution.stages import explain_stages as explain_stages
     from cnnviz.batch.pipeline import explain_many as explain_many
     from cnnviz.cards import Accuracy as Accuracy
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from cnnviz.networks.structure import ModelStructure as ModelStructure
     from cnnviz.photos.decoding import open_photo as open_photo
     from cnnviz.photos.encoding import encode_png as encode_png
+    from cnnviz.photos.masking import occlude as occlude
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
@@ -65,9 +67,11 @@ if TYPE_CHECKING:
     from cnnviz.results import LayerInfo as LayerInfo
     from cnnviz.results import MapScore as MapScore
     from cnnviz.results import Outline as Outline
+    from cnnviz.results import PartSearch as PartSearch
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
+    from cnnviz.results import SmallestPart as SmallestPart
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.traces import CellFields as CellFields
     from cnnviz.traces import ClassTerms as ClassTerms
@@ -118,6 +122,7 @@ _MODULES = {
     "Network": "networks.network",
     "NetworkView": "photos.preprocessing",
     "Outline": "results",
+    "PartSearch": "results",
     "PhotoError": "errors",
     "PhotoResult": "results",
     "Prediction": "results",
@@ -127,6 +132,7 @@ _MODULES = {
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
+    "SmallestPart": "results",
     "StageMaps": "traces",
     "StagedExplanation": "traces",
     "StorageError": "errors",
@@ -155,6 +161,7 @@ _MODULES = {
     "measure": "attribution.measuring",
     "methods": "attribution.explanations",
     "network": "networks.loading",
+    "occlude": "photos.masking",
     "open_photo": "photos.decoding",
     "outline": "attribution.outlines",
     "overlay": "drawing",
@@ -164,6 +171,7 @@ _MODULES = {
     "rank_channels": "networks.channels",
     "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
+    "smallest_part": "attribution.smallest_parts",
     "trace_class_map": "attribution.map_traces",
     "trace_value": "networks.arithmetic",
     "train": "training.loop",

@@ -239,6 +239,77 @@ class SeriesPart:
     count: int
 
 
+Stage = Literal["weigh", "grow", "trim", "done"]
+
+
+@dataclass(frozen=True)
+class PartSearch:
+    """A search for a small part of a photo, between two steps: see ``attribution.smallest_parts``.
+
+    The part is made of cells of a grid (n, n) over the network's input. If it is *kept*, all other
+    cells are hidden, otherwise its own are.
+
+    Attributes:
+        target: the class.
+        keep: whether the part is to keep the answer by itself; else its loss is to change it.
+        filling: what takes the place of hidden cells: one of ``photos.masking.FILLINGS``.
+        before: the class's probability for the whole photo.
+        stage: what this round is about: how much the whole misses each cell ("weigh"), the cell to
+            add ("grow"), or one that the part can do without ("trim"); "done" at the end.
+        cells: (n, n) 1 in the cells of the part so far, else 0.
+        score: how far the part is towards the goal; only to be compared.
+        probability: of the class with the part so far.
+        reached: whether the part so far does what it is to do.
+        weights: (n, n) the larger, the more the whole misses a cell.
+        gains: (n, n) how much a cell helped when it was last tried; infinite before.
+        tried: (3, n, n) of the part with each cell added, or taken away, in this round: score,
+            probability, and 1 if it does what it is to do, else 0; NaN where it was not tried.
+        runs: how often the network was run.
+    """
+
+    target: str
+    keep: bool
+    filling: str
+    before: float
+    stage: Stage
+    cells: Floats
+    score: float
+    probability: float
+    reached: bool
+    weights: Floats
+    gains: Floats
+    tried: Floats
+    runs: int
+
+
+@dataclass(frozen=True)
+class SmallestPart:
+    """A small part of a photo that decides about an answer, found by a search.
+
+    Attributes:
+        target: the class.
+        keep: whether the part keeps the answer by itself; else its loss changes it.
+        filling: what took the place of hidden pixels.
+        cells: (n, n) bool, the cells of the part.
+        hidden: (h, w) bool, the pixels of the network's input that were hidden: ``occlude`` takes
+            it.
+        probability: of the class with these pixels hidden.
+        before: of the class for the whole photo.
+        reached: whether the part does what it is to do. If not, the search found none.
+        runs: how often the network was run.
+    """
+
+    target: str
+    keep: bool
+    filling: str
+    cells: NDArray[np.bool_]
+    hidden: NDArray[np.bool_]
+    probability: float
+    before: float
+    reached: bool
+    runs: int
+
+
 @dataclass(frozen=True)
 class MapScore:
     """One score of a map, beside those of a blurred copy of it and of a random map.

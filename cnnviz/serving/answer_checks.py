@@ -19,6 +19,7 @@ from cnnviz.results import (
     LayerCall,
     LayerInfo,
     Outline,
+    PartSearch,
     Prediction,
     SeriesPart,
     WeightStatistics,
@@ -58,6 +59,8 @@ def fits_together(result: Any) -> bool:
             return _staged_fits(result)
         case SeriesPart(values, count):
             return values.size > 0 and count > 0
+        case PartSearch():
+            return _search_fits(result)
         case Filters():
             return _filters_fit(result)
         case Outline():
@@ -84,6 +87,8 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
             return len(result.maps) == max(1, len(question.args[1].targets))
         case "run_part":
             return len(result.values) == max(1, len(question.args[1].targets))
+        case "search_part":
+            return _follows(question.args[1], question.options, result)
         case "filters":
             return bool(result.layer == question.args[0])
         case "trace_value":
@@ -159,6 +164,31 @@ def _listed_fit(
         and all(0 <= channel < listed.count for channel in listed.channels)
         and len(listed.limits) == 2
         and all(set(one.order) <= set(listed.channels) for one in terms)
+    )
+
+
+def _search_fits(search: PartSearch) -> bool:
+    shape = search.cells.shape
+    numbers = [search.before, search.probability, search.score]
+    return (
+        _is_filled(search.cells, 2)
+        and bool(np.isin(search.cells, (0, 1)).all())
+        and search.weights.shape == search.gains.shape == shape
+        and search.tried.shape == (3, *shape)
+        and bool(np.isfinite(numbers).all())
+        and search.runs > 0
+    )
+
+
+def _follows(earlier: PartSearch | None, asked: dict[str, Any], search: PartSearch) -> bool:
+    """Whether a search is the one that was asked for."""
+    if earlier is None:
+        same = (asked["keep"], asked["filling"]) == (search.keep, search.filling)
+        return same and max(search.cells.shape) <= asked["side"]
+    names = ("target", "keep", "filling", "before")
+    return (
+        all(getattr(earlier, name) == getattr(search, name) for name in names)
+        and earlier.cells.shape == search.cells.shape
     )
 
 

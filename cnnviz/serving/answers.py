@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, Prediction, SeriesPart
+from cnnviz.results import Explanation, Filters, Outline, PartSearch, Prediction, SeriesPart
 from cnnviz.serving.answer_checks import fits_together
 from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -40,6 +40,7 @@ RESULTS: dict[str, Any] = {
     "predict": Prediction,
     "prepare": type(None),
     "run_part": SeriesPart,
+    "search_part": PartSearch,
     "trace_class_map": ValueTrace,
     "trace_value": ValueTrace,
 }

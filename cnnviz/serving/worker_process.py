@@ -41,6 +41,7 @@ Function = Literal[
     "predict",
     "prepare",
     "run_part",
+    "search_part",
     "trace_class_map",
     "trace_value",
 ]
@@ -56,6 +57,7 @@ _FUNCTIONS: dict[Function, str] = {
     "predict": "networks.predictions",
     "prepare": "attribution.outlines",
     "run_part": "attribution.series_runs",
+    "search_part": "attribution.smallest_parts",
     "trace_class_map": "attribution.map_traces",
     "trace_value": "networks.arithmetic",
 }

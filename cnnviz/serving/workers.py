@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, Prediction, SeriesPart
+    from cnnviz.results import Explanation, Filters, Outline, PartSearch, Prediction, SeriesPart
     from cnnviz.serving.model_files import ModelFile
     from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -144,6 +144,27 @@ def explain_sum(
         CnnvizError: as ``series_runs.explain_sum``.
     """
     return call(WorkerCall("explain_sum", model, card, (photo, question, total, count)))
+
+
+def search_part(
+    model: ModelFile,
+    photo: PhotoInput,
+    search: PartSearch | None = None,
+    *,
+    target: str | int | None = None,
+    keep: bool,
+    side: int,
+    filling: str,
+    card: ModelCard | None = None,
+) -> PartSearch:
+    """``smallest_parts.search_part`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``smallest_parts.search_part``.
+    """
+    options = {"target": target, "keep": keep, "side": side, "filling": filling}
+    return call(WorkerCall("search_part", model, card, (photo, search), options))
 
 
 def explain_stages(

@@ -18,7 +18,14 @@ from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, SeriesPart
+from cnnviz.results import (
+    ClassActivationMap,
+    Explanation,
+    Filters,
+    Outline,
+    PartSearch,
+    SeriesPart,
+)
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.traces import StagedExplanation, ValueTrace
@@ -154,6 +161,34 @@ def trace_class_map(
     return _retried(
         lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
         "Looking where the value comes from",
+    )
+
+
+def explain_view(
+    model: ModelFile, card: ModelCard | None, changed: NetworkView, targets: tuple[str, ...]
+) -> Explanation:
+    """The prediction for a changed view of a photo, and a map for each target.
+
+    Such as each stroke over a photo makes one: the answer is kept nowhere.
+    """
+    return _retried(lambda _: workers.explain(model, changed, targets, card=card), "")
+
+
+def search_part(
+    model: ModelFile,
+    card: ModelCard | None,
+    seen: NetworkView,
+    search: PartSearch | None,
+    keep: bool,
+    side: int,
+    filling: str,
+) -> PartSearch:
+    """The next step of a search for a part of a photo; it is kept nowhere."""
+    return _retried(
+        lambda _: workers.search_part(
+            model, seen, search, keep=keep, side=side, filling=filling, card=card
+        ),
+        "",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, PartSearch
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui import ask
@@ -75,6 +75,16 @@ class Scene:
     def trace_map(self, cam: ClassActivationMap, row: int, column: int) -> ValueTrace:
         """Where one cell of a class activation map comes from."""
         return ask.trace_class_map(self.model, self.card, self.photo, cam, row, column)
+
+    def explain_view(self, changed: NetworkView, targets: tuple[str, ...]) -> Explanation:
+        """``explanation`` of a changed view of the photo; it is kept nowhere."""
+        return ask.explain_view(self.model, self.card, changed, targets)
+
+    def search_part(
+        self, search: PartSearch | None, keep: bool, side: int, filling: str
+    ) -> PartSearch:
+        """The next step of a search for a part of the photo; None begins one."""
+        return ask.search_part(self.model, self.card, self.view(), search, keep, side, filling)
 
     def view(self) -> NetworkView:
         """The photo as the network sees it."""

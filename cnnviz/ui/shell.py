@@ -40,7 +40,7 @@ _GROUPS = {
         "filters": "Filters",
         "activations": "Activations",
     },
-    "Ask": {"class_activation_map": "Class activation map"},
+    "Ask": {"class_activation_map": "Class activation map", "occlude": "Occlude"},
     "Learn": {"training": "Training"},
 }
 _MOST_SIDE_BY_SIDE = 7

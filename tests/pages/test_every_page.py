@@ -30,6 +30,7 @@ TITLES = {
     "filters": "What does a layer look for?",
     "activations": "What does each layer answer?",
     "class_activation_map": "Where is the evidence for a class?",
+    "occlude": "What does the network need?",
 }
 SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 

@@ -17,6 +17,7 @@ import pytest
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
+from cnnviz.attribution.smallest_parts import search_part
 from cnnviz.cards import changed
 from cnnviz.errors import (
     CardError,
@@ -117,6 +118,43 @@ def test_every_result_is_read_unchanged(tiny: Any, photo: np.ndarray) -> None:
     assert vars(same_map) | {"values": 0} == vars(one) | {"values": 0}
     np.testing.assert_array_equal(same_map.values, one.values)
     assert through(None, RESULTS["prepare"]) is None
+
+    search = search_part(network, photo, side=2)
+    same_search = through(search, RESULTS["search_part"])
+    for name, value in vars(search).items():
+        np.testing.assert_array_equal(getattr(same_search, name), value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": np.full((2, 2), 0.5)},
+        {"cells": np.zeros((3, 2))},
+        {"tried": np.zeros((2, 2, 2))},
+        {"probability": np.nan},
+        {"runs": 0},
+        {"stage": "dig"},
+    ],
+)
+def test_a_search_whose_parts_do_not_fit_is_refused(
+    tiny: Any, photo: np.ndarray, change: dict[str, Any]
+) -> None:
+    search = search_part(tiny("flat"), photo, side=2)
+    with pytest.raises(AnswerError):
+        through(replace(search, **change), RESULTS["search_part"])
+
+
+def test_a_search_goes_on_with_what_was_asked(tiny: Any, photo: np.ndarray) -> None:
+    search = search_part(tiny("flat"), photo, side=2)
+    options = {"target": None, "keep": True, "side": 2, "filling": "blur"}
+    model = ModelFile("a.keras", 0, 0, 0)
+    first = WorkerCall("search_part", model, None, (photo, None), options)
+    assert answers_question(first, search)
+    assert not answers_question(first, replace(search, keep=False))
+    assert not answers_question(replace(first, options=options | {"side": 1}), search)
+    later = replace(first, args=(photo, search))
+    assert answers_question(later, search)
+    assert not answers_question(later, replace(search, target="dog" + search.target))
 
 
 def test_odd_arrays_are_read_unchanged() -> None:

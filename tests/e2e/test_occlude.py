@@ -1,0 +1,61 @@
+"""The page Occlude in a browser: a stroke, and the network's answer to it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+import cnnviz
+from cnnviz.photos.masking import enlarged
+from cnnviz.photos.samples import samples
+from cnnviz.settings import ROOT
+from tests.e2e.conftest import pixels
+
+
+def shares(tab: Any) -> list[float]:
+    """The probabilities of the cat for the whole photo, and for the changed one, in percent."""
+    row = tab.page.locator(".paint .class").filter(has_text="cat").get_attribute("aria-label")
+    return [float(number) for number in re.findall(r"([\d.]+) %", row)]
+
+
+def test_cells_are_painted_by_mouse_and_keys_and_the_answer_is_the_librarys(tab: Any) -> None:
+    tab.page.set_viewport_size({"width": 1280, "height": 720})
+    tab.open("/occlude?model=cat_dog&sample=chelsea&filling=grey&tool=cells")
+    grid = tab.page.locator(".paint [role=grid]")
+    box = grid.bounding_box()
+
+    def at(row: int, column: int) -> tuple[float, float]:
+        side = box["width"] / 7
+        return box["x"] + (column + 0.5) * side, box["y"] + (row + 0.5) * side
+
+    # Six rows of the face go in one stroke, and a cell by the keyboard.
+    with tab.run():
+        tab.page.mouse.move(*at(0, 0))
+        tab.page.mouse.down()
+        for row in range(6):
+            for column in (0, 6) if row % 2 == 0 else (6, 0):
+                tab.page.mouse.move(*at(row, column), steps=7)
+        # It is seen before the pointer is lifted.
+        middle = pixels(grid.screenshot())[int(box["height"] / 14), int(box["width"] / 2)]
+        assert abs(middle.astype(int) - 128).max() <= 2
+        tab.page.mouse.up()
+    grid.press("ArrowRight")
+    with tab.run():
+        grid.press(" ")
+    assert tab.page.locator(".paint .row").inner_text().startswith("Row 1, column 2: not painted")
+    cells = np.zeros((7, 7), bool)
+    cells[:6] = True
+    cells[0, 1] = False
+    network = cnnviz.load_model(ROOT / "models" / "cat_dog.keras")
+    photo = cnnviz.open_photo(next(one.path for one in samples() if one.name == "chelsea"))
+    view = cnnviz.occlude(photo, network.card.preprocessing, enlarged(cells, 224, 224), "grey")
+    prediction = cnnviz.predict(network, view)
+    expected = 100 * prediction.probabilities[prediction.labels.index("cat")]
+    tab.page.locator(".paint:not(.waiting)").wait_for()
+    assert abs(shares(tab)[1] - expected) < 0.2
+    assert expected < 99
+    # The painting is there again on the way back, and the last stroke of this visit can be undone.
+    tab.turn_to("Network").turn_to("Occlude")
+    assert abs(shares(tab)[1] - expected) < 0.2
