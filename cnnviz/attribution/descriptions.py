@@ -47,7 +47,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     reason = nothing_to_see(cam)
     if reason:
         return reason
-    strongest_for = _position(cam, int(cam.values.argmax()), size, preprocessing)
+    strongest_for = position(cam, int(cam.values.argmax()), size, preprocessing)
     if not cam.of_class:
         return (
             f"The map is largest {strongest_for} of the photo. It is the same for every class, so "
@@ -57,7 +57,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     if not mostly_against(cam.values):
         return f"The evidence for {explained} is strongest {strongest_for} of the photo."
     lowest, highest = float(cam.values.min()), float(cam.values.max())
-    strongest_against = _position(cam, int(cam.values.argmin()), size, preprocessing)
+    strongest_against = position(cam, int(cam.values.argmin()), size, preprocessing)
     against = f"is strongest {strongest_against} of the photo ({_signed(lowest)})"
     if highest <= 0:
         return (
@@ -217,7 +217,7 @@ def _independent_answer(prediction: Prediction) -> str:
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 
 
-def _position(
+def position(
     cam: ClassActivationMap, cell: int, size: tuple[int, int], preprocessing: Preprocessing
 ) -> str:
     """Where in a photo of (height, width) a cell of a map is, such as “in the middle”.

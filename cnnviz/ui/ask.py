@@ -14,10 +14,11 @@ from typing import TypeVar
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, SeriesPart
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.traces import StagedExplanation, ValueTrace
@@ -25,6 +26,8 @@ from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
+# Runs of a series that a worker does at once: other questions pass in between.
+_RUNS = 16
 
 _also_of_photos: list[Callable[[], None]] = []
 
@@ -67,6 +70,34 @@ def explanation(
         lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text),
         "Looking for the evidence in the photo",
     )
+
+
+def explanation_in_parts(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    targets: tuple[str, ...],
+    method: str,
+    progress: Callable[[int, int], None],
+) -> Explanation:
+    """``explanation`` by a method that takes many runs, a part of them after the other.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        photo: the photo.
+        targets: the classes.
+        method: a key of ``METHODS``, of one with a series.
+        progress: is told before each part how many runs are done, and of how many.
+    """
+    question = SeriesQuestion(method, targets)
+    total, done, count = None, 0, 1
+    while done < count:
+        progress(done, count)
+        part = _part(model, card, photo.seen_key, question, done, photo)
+        total = part.values if total is None else total + part.values
+        done, count = min(done + _RUNS, part.count), part.count
+    return _explanation_of_sum(model, card, photo.seen_key, question, total, count, photo)
 
 
 def staged(
@@ -122,7 +153,16 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    of_photos = (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view)
+    of_photos = (
+        _activations,
+        _explanation,
+        _part,
+        _explanation_of_sum,
+        _staged,
+        _trace_value,
+        _trace_class_map,
+        _view,
+    )
     for answers in of_photos:
         answers.clear()
     for clear in _also_of_photos:
@@ -207,6 +247,34 @@ def _explanation(
         return workers.explain(
             model, seen, targets, method=method, layer=layer, against=against, card=card
         )
+
+
+@st.cache_data(show_spinner=False)
+def _part(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    start: int,
+    _photo: LoadedPhoto,
+) -> SeriesPart:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    return workers.run_part(model, seen, question, start, start + _RUNS, card)
+
+
+@st.cache_data(show_spinner=False)
+def _explanation_of_sum(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _total: Floats,
+    count: int,
+    _photo: LoadedPhoto,
+) -> Explanation:
+    # The sum follows from the other arguments.
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    return workers.explain_sum(model, seen, question, _total, count, card)
 
 
 @st.cache_data(show_spinner=False)

@@ -10,6 +10,7 @@ from streamlit.navigation.page import StreamlitPage
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
+from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import choices, model_banner, notices, parts, share, terms, uploaders
 from cnnviz.ui.components import live, topbar
@@ -30,7 +31,7 @@ _GROUPS = {
         "filters": "Filters",
         "activations": "Activations",
     },
-    "Ask": {"class_activation_map": "Class activation map"},
+    "Ask": {"class_activation_map": "Class activation map", "compare": "Compare"},
     "Learn": {"training": "Training"},
 }
 _MOST_SIDE_BY_SIDE = 7
@@ -166,6 +167,12 @@ def _act(action: str) -> None:
         st.session_state["presenting"] = action == "present"
 
 
+def networks() -> dict[str, ModelFile]:
+    """The networks that this session can choose, by their names in addresses."""
+    offered = [*library.models(), *training_jobs.models()]
+    return {**library.by_name(offered), **own_models.models()}
+
+
 def _sidebar() -> tuple[Scene, str]:
     """The choice of network and photo, and the title of the network in the list."""
     offered = library.models()
@@ -173,7 +180,7 @@ def _sidebar() -> tuple[Scene, str]:
     above = st.container()
     if own_models.allowed():
         own_models.pick()
-    by_name = {**library.by_name([*offered, *training_jobs.models()]), **own_models.models()}
+    by_name = networks()
     if not by_name:
         raise CnnvizError(
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "

@@ -1,0 +1,44 @@
+"""The files of the comparison that a person can take away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.exports import comparison_json
+from cnnviz.figures.comparison import comparison_picture
+from cnnviz.photos.encoding import encode_png
+from cnnviz.results import Comparison
+from cnnviz.ui import parts
+from cnnviz.ui.page_parts.compare.subjects import Subject
+
+
+def notes() -> None:
+    """What the scales and the scores mean."""
+    st.caption(
+        "Each method has a scale of its own, since methods measure different things; along it all "
+        "maps of the method can be compared. Where the cells of a map add up to the score, more "
+        "cells have smaller values: a network with more of them then has a scale of its own, too. "
+        "The rank correlation says whether two maps rank the places alike: 1 the same order, 0 no "
+        "relation, −1 the opposite order. It does not say which map is right."
+    )
+
+
+def downloads(found: Comparison, subjects: Sequence[Subject]) -> None:
+    """All maps as one picture, and all values, settings and answers as JSON."""
+    photos = [one.scene.photo for one in subjects]
+    stem = parts.file_stem(photos[0].name, "comparison")
+    with st.container(horizontal=True):
+        parts.download(
+            "All as a picture (.png)",
+            lambda: encode_png(
+                comparison_picture(found, [np.asarray(photo.decode()) for photo in photos])
+            ),
+            f"{stem}.png",
+            "comparison png",
+        )
+        parts.download(
+            "All values (.json)", lambda: comparison_json(found), f"{stem}.json", "comparison json"
+        )
