@@ -144,7 +144,7 @@ def build(
 
 
 def _described(method: Method) -> ComparedMethod:
-    without = "" if method.of_class else ", whatever the class"
+    without = "" if method.of_class else ", any class"
     return ComparedMethod(method.key, method.title, method.unit + without)
 
 

@@ -26,7 +26,8 @@ _LARGE, _NORMAL, _SMALL = 24, 17, 14
 _REGULAR, _BOLD = 400, 600
 _EXPLANATION = (
     "Orange speaks for the class, blue against it. Each method has a scale of its own: methods "
-    "measure different things."
+    "measure different things. Rank correlation: with the map of the first method, unless it says "
+    "otherwise."
 )
 
 
@@ -88,7 +89,8 @@ def score_lines(cell: ComparedCell, *, several: bool = False) -> list[str]:
     largest, where = scores.pop("largest", None), scores.pop("where", "")
     scale = f"; colours to ±{cell.limit:.3g}" if several else ""
     first = [] if largest is None else [f"Largest {_text(largest, '+.3g')}, {where}{scale}"]
-    others = [f"{name[:1].upper()}{name[1:]}: {_text(value)}" for name, value in scores.items()]
+    named = {name.removesuffix(" with the first method"): one for name, one in scores.items()}
+    others = [f"{name[:1].upper()}{name[1:]}: {_text(value)}" for name, value in named.items()]
     return first + others
 
 

@@ -91,12 +91,12 @@ def explanation_in_parts(
         progress: is told before each part how many runs are done, and of how many.
     """
     question = SeriesQuestion(method, targets)
-    total, done, count = None, 0, 1
-    while done < count:
-        progress(done, count)
-        part = _part(model, card, photo.seen_key, question, done, photo)
-        total = part.values if total is None else total + part.values
-        done, count = min(done + _RUNS, part.count), part.count
+    progress(0, 1)
+    first = _part(model, card, photo.seen_key, question, 0, photo)
+    total, count = first.values, first.count
+    for start in range(_RUNS, count, _RUNS):
+        progress(start, count)
+        total = total + _part(model, card, photo.seen_key, question, start, photo).values
     return _explanation_of_sum(model, card, photo.seen_key, question, total, count, photo)
 
 

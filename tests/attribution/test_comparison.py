@@ -145,7 +145,7 @@ def test_scores_of_a_cell_by_hand() -> None:
     assert score_lines(empty) == ["This map says nothing."]
     assert score_lines(reversed_cat) == [
         "Largest +4, in the upper left",
-        "Rank correlation with the first method: −1.00",
+        "Rank correlation: −1.00",
     ]
 
 

@@ -5,12 +5,15 @@ import { same, unpack } from "./data.js";
 import { button, element, isDark, number, put } from "./elements.js";
 import { evidence, paintEvidence, paintGrey } from "./evidence.js";
 import { frame, paintPhoto, paintVeil } from "./frame.js";
+import { enlargement } from "./page.js";
 import { bounded, surface } from "./pixels.js";
 import { Theme } from "./theme.js";
 
 const NARROW = 640; // pixels below which the methods are below one another
-const [HEADING, GAP] = [132, 14]; // pixels of the column of headings, and between two maps
+const [HEADING, GAP, LINE_GAP] = [132, 14, 10]; // pixels of the headings' column, between maps across and down
+const [LITTLE, SHORT] = [900, 90]; // pixels of a width, and of the headings' column below it
 const [SMALLEST, LOWEST] = [120, 120]; // pixels of a picture's width, and of its height
+const signed = (value) => `${value > 0 ? "+" : ""}${number(value)}`;
 const CONTOURS = [0.2, 0.4, 0.6]; // shares of the limit
 
 export default function render({ data, parentElement, setTriggerValue }) {
@@ -70,7 +73,7 @@ class Comparison {
     element("div", "title", head, { text: title });
     const legend = element("div", "legend", head, { role: "img", "aria-label": `Colours: ${unit}, ${ends.join(" to ")}` });
     if (ends[0]) this.theme.buildLegend(legend, { colours: "blue-orange", limits: [-1, 1] }, ["", ...ends]);
-    element("div", "quiet", head, { text: unit });
+    element("div", "quiet", head, { text: unit, title: unit });
     return head;
   }
 
@@ -81,14 +84,15 @@ class Comparison {
     const narrow = this.width < NARROW;
     const { columns, rows } = this;
     const across = narrow ? rows.length : columns.length;
+    const heading = this.width < LITTLE ? SHORT : HEADING;
     this.box.classList.toggle("narrow", narrow);
-    this.board.style.gridTemplateColumns = `${narrow ? "" : `${HEADING}px `}repeat(${across}, minmax(${SMALLEST}px, 1fr))`;
+    this.board.style.gridTemplateColumns = `${narrow ? "" : `${heading}px `}repeat(${across}, minmax(${SMALLEST}px, 1fr))`;
     for (const [at, { style }] of columns.entries()) style.gridArea = narrow ? `${2 + 2 * at} / 1 / auto / -1` : `1 / ${at + 2}`;
     for (const [at, { style }] of rows.entries()) style.gridArea = narrow ? `1 / ${at + 1}` : `${at + 2} / 1`;
     for (const { box, row, column } of this.cells) {
       box.style.gridArea = narrow ? `${3 + 2 * column} / ${row + 1}` : `${row + 2} / ${column + 2}`;
     }
-    const free = (this.width - (narrow ? 0 : HEADING + GAP) - GAP * (across - 1)) / across;
+    const free = (this.width - (narrow ? 0 : heading + GAP) - GAP * (across - 1)) / across;
     const size = [Math.max(SMALLEST, free), narrow ? this.width : this.height()];
     for (const cell of this.cells) cell.layOut(size);
   }
@@ -96,9 +100,10 @@ class Comparison {
   // Of a picture, so that all rows fit into the window below what is above them.
   height() {
     const { rows, cells, columns, box } = this;
-    const above = box.getBoundingClientRect().top + scrollY + Math.max(...columns.map(({ offsetHeight }) => offsetHeight));
+    const larger = enlargement(box);
+    const above = (box.getBoundingClientRect().top + scrollY) / larger + Math.max(...columns.map(({ offsetHeight }) => offsetHeight));
     const captions = Math.max(...cells.map(({ caption }) => caption.offsetHeight));
-    return Math.max(LOWEST, (innerHeight - above - GAP) / rows.length - captions - GAP);
+    return Math.max(LOWEST, (innerHeight / larger - above - LINE_GAP) / rows.length - captions - LINE_GAP);
   }
 
   // Marks a place, in shares of the photo; null for none.
@@ -183,7 +188,7 @@ class Cell {
     this.mark.hidden = !cell;
     this.value.hidden = !place;
     if (!place) return;
-    this.value.textContent = cell ? number(this.values[cell[0] * this.shape[1] + cell[1]]) : "not seen";
+    this.value.textContent = cell ? signed(this.values[cell[0] * this.shape[1] + cell[1]]) : "not seen";
     if (!cell) return;
     const [left, top, width, height] = this.frame.seen;
     const [down, across] = [height / this.shape[0], width / this.shape[1]];

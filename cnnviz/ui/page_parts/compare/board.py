@@ -84,11 +84,14 @@ def _row(found: Comparison, cell: ComparedCell) -> Row:
     answer, target = found.answers[cell.answer], cell.cam.target
     prediction = answer.prediction
     probability = float(prediction.probabilities[prediction.labels.index(target)])
-    several = [len({getattr(one, name) for one in found.answers}) > 1 for name in _NAMES]
-    lines = [
-        getattr(answer, name) for name, differs in zip(_NAMES, several, strict=True) if differs
-    ]
-    return Row(target, percent(probability), lines, cell.answer, _seen(answer))
+    names = _names(found, answer)
+    return Row(target, percent(probability), names, cell.answer, _seen(answer))
+
+
+def _names(found: Comparison, answer: ComparedAnswer) -> list[str]:
+    """Which network and which photo, where there are several."""
+    names = {name: {getattr(one, name) for one in found.answers} for name in _NAMES}
+    return [getattr(answer, name) for name, different in names.items() if len(different) > 1]
 
 
 def _seen(answer: ComparedAnswer) -> tuple[float, float, float, float]:
@@ -100,8 +103,7 @@ def _seen(answer: ComparedAnswer) -> tuple[float, float, float, float]:
 
 def _cell(found: Comparison, number: int, cell: ComparedCell) -> MapCell:
     lines = score_lines(cell, several=len(found.limits(number)) > 1)
-    answer = found.answers[cell.answer]
-    of = ", ".join([cell.cam.target, answer.network, answer.photo])
+    of = ", ".join([cell.cam.target, *_names(found, found.answers[cell.answer])])
     said = cell.note or ". ".join(lines)
     label = f"{found.methods[number].title} for {of}: {said}"
     return MapCell(_drawn(cell.cam), cell.limit or 1.0, lines, label)

@@ -12,7 +12,7 @@ from cnnviz.attribution.methods import METHODS
 from cnnviz.results import Prediction
 from cnnviz.ui import choices
 from cnnviz.ui.page_parts.class_map import picks
-from cnnviz.ui.page_parts.compare.subjects import Subject
+from cnnviz.ui.page_parts.compare.subjects import Subject, shared_classes
 from cnnviz.ui.text import plain
 
 # A link may name any number: more of them would not fit on any screen.
@@ -31,14 +31,16 @@ def pick_classes(subjects: Sequence[Subject], prediction: Prediction) -> list[st
     Raises:
         TargetError: the networks have no class in common.
     """
-    labels = compared.shared([(one.network, one.scene.outline.card.labels) for one in subjects])
+    labels = shared_classes(subjects)
     likely = compared.likeliest(prediction, labels, picks.MOST_CHIPS)
-    scope = f"{subjects[0].scene.model.name} {prediction.label} {len(labels)}"
+    # With another answer, or other networks, the choice is a new one.
+    scope = f"{subjects[0].scene.model.name} {prediction.label} {len(labels)} {len(subjects)}"
     chosen = choices.choose_many(
         "Classes",
         "classes",
         labels,
-        likely[: compared.CLASSES],
+        # As many rows, whatever is compared: all of them fit into a window.
+        likely[: max(1, compared.CLASSES // len(subjects))],
         widget=_class_chips,
         scope=scope,
         likely=likely,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
+from cnnviz.attribution import compared
+from cnnviz.errors import TargetError
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.training.runs import Epoch, TrainingRun, best_of
 from cnnviz.ui import choices, shell
@@ -66,11 +68,20 @@ def pick(scene: Scene) -> list[Subject]:
     if what == "photos":
         return [first, _other_photo(scene, first)]
     if what == "networks":
-        other = _other_network(scene)
+        other = _other_network(scene, first)
         return [first] if other is None else [first, other]
     if what == "epochs":
-        return _two_epochs(scene, trainings)
+        return _two_epochs(scene, first, trainings)
     return [first]
+
+
+def shared_classes(subjects: Sequence[Subject]) -> list[str]:
+    """The classes that all networks have.
+
+    Raises:
+        TargetError: there is none.
+    """
+    return compared.shared([(one.network, one.scene.outline.card.labels) for one in subjects])
 
 
 def _pills(label: str, options: list[str], *, key: str, **rest: Any) -> str:
@@ -109,7 +120,7 @@ def _other_photo(scene: Scene, first: Subject) -> Subject:
     )
 
 
-def _other_network(scene: Scene) -> Subject | None:
+def _other_network(scene: Scene, first: Subject) -> Subject | None:
     """Another network beside the page's; None where there is none that can be run."""
     by_name = {name: model for name, model in shell.networks().items() if model != scene.model}
     if not by_name:
@@ -127,7 +138,13 @@ def _other_network(scene: Scene) -> Subject | None:
             )
         )
         return None
-    return Subject(other, titles[name], lambda: network_choice.put(name))
+    found = Subject(other, titles[name], lambda: network_choice.put(name))
+    try:
+        shared_classes([first, found])
+    except TargetError as error:
+        st.info(plain(str(error)))
+        return None
+    return found
 
 
 def _first_alike(scene: Scene, by_name: Mapping[str, ModelFile]) -> str:
@@ -140,7 +157,9 @@ def _first_alike(scene: Scene, by_name: Mapping[str, ModelFile]) -> str:
     return next(iter(by_name))
 
 
-def _two_epochs(scene: Scene, trainings: Mapping[str, TrainingView]) -> list[Subject]:
+def _two_epochs(
+    scene: Scene, first: Subject, trainings: Mapping[str, TrainingView]
+) -> list[Subject]:
     """The network of a training after two of its epochs, for the page's photo."""
     titles = {key: view.title for key, view in trainings.items()}
     key = next(iter(titles))
@@ -150,13 +169,15 @@ def _two_epochs(scene: Scene, trainings: Mapping[str, TrainingView]) -> list[Sub
     run, epochs = view.run(), view.with_checkpoint(view.history())
     if run is None or len(epochs) < 2:
         st.info("This training has not finished two epochs yet.")
-        return [Subject(scene, scene.outline.card.title, lambda: None)]
+        return [first]
     numbers = {str(epoch.number): epoch for epoch in epochs}
     best = best_of(epochs).number
     names = {text: _epoch_title(epoch, best) for text, epoch in numbers.items()}
-    first = _list("First epoch", "first epoch", names, next(iter(names)), key)
-    second = _list("Second epoch", "second epoch", names, next(reversed(names)), key)
-    return [_after(numbers[one], view, run, scene) for one in (first, second)]
+    chosen = (
+        _list("First epoch", "first epoch", names, next(iter(names)), key),
+        _list("Second epoch", "second epoch", names, next(reversed(names)), key),
+    )
+    return [_after(numbers[one], view, run, scene) for one in chosen]
 
 
 def _epoch_title(epoch: Epoch, best: int) -> str:
