@@ -23,7 +23,7 @@ import typer
 
 import cnnviz
 from cnnviz.cards import card_path, card_text, changed
-from cnnviz.cli import convert, explain, inspect, trace, training
+from cnnviz.cli import compare, convert, explain, inspect, trace, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -138,6 +138,7 @@ def _predictions(
 
 
 app.command()(explain.explain)
+app.command()(compare.compare)
 app.command()(inspect.inspect)
 app.command()(trace.trace)
 app.command()(convert.convert)
