@@ -16,6 +16,7 @@ PAGES = {
     "filters": ("Filters", "What does a layer look for?"),
     "activations": ("Activations", "What does each layer answer?"),
     "class_activation_map": ("Class activation map", "Where is the evidence for a class?"),
+    "compare": ("Compare", "How do the maps differ?"),
     "training": ("Training", "How does a network learn?"),
 }
 

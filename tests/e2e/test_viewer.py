@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, Route
 
 from cnnviz.arrays import resize
 from cnnviz.colours import table
-from cnnviz.ui.components import modules, scenes, viewer
+from cnnviz.ui.components import comparison, modules, scenes, viewer
+from cnnviz.ui.components.comparison import Board, Column, MapCell, Row, ShownPhoto
 from cnnviz.ui.components.scenes import (
     Arrow,
     Box,
@@ -57,8 +58,14 @@ class Stage:
     def __init__(self, page: Page) -> None:
         self.page = page
 
-    def start(self, *, dark: bool = False) -> Stage:
-        code = [modules.code("viewer.js"), modules.style(*viewer.STYLES)]
+    def start(
+        self,
+        *,
+        dark: bool = False,
+        module: str = "viewer.js",
+        styles: Sequence[str] = viewer.STYLES,
+    ) -> Stage:
+        code = [modules.code(module), modules.style(*styles)]
         self.page.evaluate(_START, [*code, dark])
         return self
 
@@ -406,3 +413,57 @@ def test_a_file_a_stage_an_arrow_and_a_box(stage: Stage) -> None:
         y, x = 24 + 50 * (tile // 4), 50 + 100 * (tile % 4)
         np.testing.assert_allclose(narrow[y, x], table("teal")[round(tile / 7 * 255)], atol=2)
     assert stage.grid.get_attribute("aria-colcount") == "4"
+
+
+# --- Comparisons --------------------------------------------------------------------------------
+
+
+def a_board() -> Board:
+    """A grey photo of 40 × 30: a network that saw all of it, and one that saw its middle half."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((30, 40, 3), 120, np.uint8)).save(file, "PNG")
+    wide = np.array([[1, 2, 3, 4], [-5, 6, 7, 8]], np.float32)
+    middle = np.array([[10, 20], [30, 40]], np.float32)
+    return Board(
+        "board",
+        [ShownPhoto(file.getvalue(), (30, 40), pixelated=False)],
+        [Column("CAM", "logit", ("−40", "+40"))],
+        [
+            Row("cat", "75.0 %", ["A"], 0, (0, 0, 1, 1)),
+            Row("cat", "1 %", ["B"], 0, (0.25, 0, 0.5, 1)),
+        ],
+        [
+            [MapCell(wide, 40.0, ["Largest +8"], "CAM of A: x")],
+            [MapCell(middle, 40.0, [], "CAM of B: y")],
+        ],
+    )
+
+
+def test_the_mouse_over_one_map_marks_the_same_place_in_all(stage: Stage) -> None:
+    stage.start(module="comparison.js", styles=comparison.STYLES).show(comparison.pack(a_board()))
+    page = stage.page
+    first, second = page.locator(".picture").all()
+    box, other = first.bounding_box(), second.bounding_box()
+    assert other["x"] > box["x"] + box["width"]
+
+    def values() -> list[str]:
+        return page.locator(".value").all_inner_texts()
+
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.75 * box["height"])
+    assert values() == ["+6", "+30"]
+    # The mark is the map's own cell: a quarter of the width, and of the middle half one half.
+    marks = [one.bounding_box() for one in page.locator(".mark").all()]
+    for mark, left, whole in zip(marks, (0.25, 0.25), (box, other), strict=True):
+        assert mark["width"] == pytest.approx(whole["width"] / 4, abs=2)
+        assert mark["x"] - whole["x"] == pytest.approx(left * whole["width"], abs=2)
+        assert mark["y"] - whole["y"] == pytest.approx(whole["height"] / 2, abs=2)
+    # The second network did not look at the right edge.
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.25 * box["height"])
+    assert values() == ["+4", "not seen"]
+    page.mouse.move(450, 800)
+    assert not page.locator(".value").first.is_visible()
+    second.focus()
+    page.keyboard.press("ArrowUp")
+    assert page.locator(".told").inner_text() == "Row 0, column 0: CAM of A +2, CAM of B +10"
+    second.click()
+    assert stage.events == [["event", {"id": "board", "row": 1, "column": 0}]]
