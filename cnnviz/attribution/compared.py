@@ -30,7 +30,7 @@ from cnnviz.results import (
 # The names of a cell's scores.
 LARGEST, WHERE = "largest", "where"
 LIKE_METHOD = "rank correlation with the first method"
-LIKE_NETWORK = "rank correlation with the first network"
+LIKE_NETWORK = "rank correlation across networks"
 # Classes and methods of a comparison for which none were chosen.
 CLASSES, FEW = 2, 4
 # The longer side of the grid on which maps of different cells are compared.

@@ -26,8 +26,8 @@ _LARGE, _NORMAL, _SMALL = 24, 17, 14
 _REGULAR, _BOLD = 400, 600
 _EXPLANATION = (
     "Orange speaks for the class, blue against it. Each method has a scale of its own: methods "
-    "measure different things. Rank correlation: with the map of the first method, unless it says "
-    "otherwise."
+    "measure different things. Rank correlation: with the map of the first method, across networks "
+    "with that of the first network."
 )
 
 
@@ -87,11 +87,11 @@ def score_lines(cell: ComparedCell, *, several: bool = False) -> list[str]:
         return ["This map says nothing."]
     scores = dict(cell.scores)
     largest, where = scores.pop("largest", None), scores.pop("where", "")
-    scale = f"; colours to ±{cell.limit:.3g}" if several else ""
-    first = [] if largest is None else [f"Largest {_text(largest, '+.3g')}, {where}{scale}"]
+    first = [] if largest is None else [f"Largest {_text(largest, '+.3g')}, {where}"]
+    scale = [f"Colours to ±{cell.limit:.3g}"] if several else []
     named = {name.removesuffix(" with the first method"): one for name, one in scores.items()}
     others = [f"{name[:1].upper()}{name[1:]}: {_text(value)}" for name, value in named.items()]
-    return first + others
+    return first + scale + others
 
 
 def _text(value: float | str, digits: str = "+.2f") -> str:

@@ -165,7 +165,7 @@ def test_where_cells_add_up_only_maps_of_as_many_share_a_scale() -> None:
     found = compared.build(answers, ["cam", "grad-cam"], maps)
     assert [[cell.limit for cell in row] for row in found.rows] == [[4, 4], [4, 2]]
     assert scale_ends(found.limits(1)) == ("−largest", "+largest")
-    assert score_lines(found.rows[1][1], several=True)[0].endswith("; colours to ±2")
+    assert score_lines(found.rows[1][1], several=True)[1] == "Colours to ±2"
 
 
 def test_maps_of_another_crop_are_compared_where_both_networks_looked() -> None:
