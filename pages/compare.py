@@ -22,6 +22,6 @@ if not (classes and methods):
     st.stop()
 found = maps.comparison(compared, classes, methods)
 board.show(found, compared)
-files.notes()
+board.notes()
 files.downloads(found, compared)
 parts.about(scene)

@@ -88,10 +88,9 @@ def explanation_in_parts(
         photo: the photo.
         targets: the classes.
         method: a key of ``METHODS``, of one with a series.
-        progress: is told before each part how many runs are done, and of how many.
+        progress: is told after each part but the last how many runs are done, and of how many.
     """
     question = SeriesQuestion(method, targets)
-    progress(0, 1)
     first = _part(model, card, photo.seen_key, question, 0, photo)
     total, count = first.values, first.count
     for start in range(_RUNS, count, _RUNS):

@@ -41,6 +41,18 @@ def show(found: Comparison, subjects: Sequence[Subject]) -> None:
     st.switch_page(shell.page_path(subject.page))
 
 
+def notes() -> None:
+    """What the scales and the scores mean."""
+    st.caption(
+        "Each method has a scale of its own, since methods measure different things; along it all "
+        "maps of the method can be compared. Where the cells of a map add up to the score, more "
+        "cells have smaller values: a network with more of them then has a scale of its own, too. "
+        "Rank correlation, with the map of the first method, or across networks with that of the "
+        "first one: whether both rank the places alike. 1 is the same order, 0 none, −1 the "
+        "opposite one. It does not say which map is right."
+    )
+
+
 def build(found: Comparison, photos: Sequence[LoadedPhoto]) -> Board:
     """What is drawn of a comparison.
 

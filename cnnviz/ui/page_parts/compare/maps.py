@@ -41,6 +41,7 @@ def explained(scene: Scene, classes: tuple[str, ...], method: str) -> Explanatio
     if METHODS[method].passes != "many":
         return scene.explanation(classes, method)
     bar = st.empty()
+    bar.progress(0.0, f"{METHODS[method].title} …")
 
     def progress(done: int, count: int) -> None:
         bar.progress(done / count, f"{METHODS[method].title}: {done:,} of {count:,} runs")
