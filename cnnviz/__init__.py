@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnviz.arrays import scale_filters as scale_filters
+    from cnnviz.attribution.comparison import compare as compare
     from cnnviz.attribution.explanations import class_activation_map as class_activation_map
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from cnnviz.errors import StorageError as StorageError
     from cnnviz.errors import TargetError as TargetError
     from cnnviz.errors import TrainingError as TrainingError
+    from cnnviz.exports import comparison_json as comparison_json
+    from cnnviz.figures.comparison import comparison_picture as comparison_picture
     from cnnviz.networks.arithmetic import trace_value as trace_value
     from cnnviz.networks.channels import ChannelRanking as ChannelRanking
     from cnnviz.networks.channels import rank_channels as rank_channels
@@ -60,6 +63,10 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import ComparedAnswer as ComparedAnswer
+    from cnnviz.results import ComparedCell as ComparedCell
+    from cnnviz.results import ComparedMethod as ComparedMethod
+    from cnnviz.results import Comparison as Comparison
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Faithfulness as Faithfulness
     from cnnviz.results import Filters as Filters
@@ -105,6 +112,10 @@ _MODULES = {
     "ClassActivationMap": "results",
     "ClassTerms": "traces",
     "CnnvizError": "errors",
+    "ComparedAnswer": "results",
+    "ComparedCell": "results",
+    "ComparedMethod": "results",
+    "Comparison": "results",
     "Confusion": "cards",
     "DataError": "errors",
     "Epoch": "training.runs",
@@ -149,6 +160,9 @@ _MODULES = {
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
+    "compare": "attribution.comparison",
+    "comparison_json": "exports",
+    "comparison_picture": "figures.comparison",
     "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",

@@ -1,16 +1,23 @@
-"""Arrays and filters as the bytes of files that other programs read."""
+"""Arrays, filters and comparisons as the bytes of files that other programs read."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import io
+import json
+import platform
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from cnnviz import __version__
 from cnnviz.arrays import Floats
-from cnnviz.results import Filters
+from cnnviz.results import ComparedAnswer, ComparedCell, Comparison, Filters
+
+# What runs a network, as far as it is installed; a result may depend on its version.
+_LIBRARIES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "ai-edge-litert")
 
 
 def npy(array: Floats) -> bytes:
@@ -56,3 +63,74 @@ def filters_csv(filters: Filters) -> bytes:
         kernel = filters.kernels[..., index].ravel()
         writer.writerow([index, biases[index], *numbers, *kernel])
     return text.getvalue().encode()
+
+
+def comparison_json(comparison: Comparison) -> bytes:
+    """A comparison as JSON: settings, predictions, and the raw values of all maps.
+
+    Values have all their digits, so that the same float32 is read again; one that is no number is
+    null.
+    """
+    content = {
+        "versions": {"cnnviz": __version__, "python": platform.python_version(), **_installed()},
+        "settings": {
+            "classes": comparison.classes,
+            "methods": [method.key for method in comparison.methods],
+            "layer": comparison.layer,
+            "against": comparison.against,
+            "runs": comparison.runs,
+        },
+        "methods": [dataclasses.asdict(method) for method in comparison.methods],
+        "answers": [_answer(one) for one in comparison.answers],
+        "cells": [_cell(one) for one in comparison.cells],
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+
+
+def _installed() -> dict[str, str]:
+    """The versions of the libraries that are installed."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _answer(answer: ComparedAnswer) -> dict[str, Any]:
+    prediction = answer.prediction
+    height, width = answer.size
+    return {
+        "network": {"title": answer.network, "sha256": answer.fingerprint or None},
+        "photo": {
+            "name": answer.photo,
+            "pixels_sha256": answer.photo_sha256,
+            "height": height,
+            "width": width,
+        },
+        "preprocessing": answer.preprocessing.model_dump(mode="json"),
+        "predicted": prediction.label,
+        "labels": prediction.labels,
+        "probabilities": prediction.probabilities.tolist(),
+        "logits": None if prediction.logits is None else prediction.logits.tolist(),
+    }
+
+
+def _cell(cell: ComparedCell) -> dict[str, Any]:
+    values = [[_number(value) for value in row] for row in cell.cam.values.tolist()]
+    of_map = {name: _number(value) for name, value in vars(cell.cam).items() if name != "values"}
+    return {
+        "answer": cell.answer,
+        **of_map,
+        "limit": cell.limit,
+        "note": cell.note,
+        "box": None if cell.box is None else dataclasses.asdict(cell.box),
+        "scores": dict(cell.scores),
+        "values": values,
+    }
+
+
+def _number(value: Any) -> Any:
+    """A value as JSON can have it: null for what is no number."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value

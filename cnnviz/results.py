@@ -6,6 +6,7 @@ sends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.cards import ModelCard
+from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import CnnvizError
 
 # From here on float32 rounds a probability to 1, and its gradient to 0.
@@ -351,6 +352,96 @@ class Box:
     top: int
     right: int
     bottom: int
+
+
+@dataclass(frozen=True)
+class ComparedMethod:
+    """A method of a comparison: its key in ``METHODS``, its name, and what its values measure."""
+
+    key: str
+    title: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class ComparedAnswer:
+    """What one network of a comparison says of one photo.
+
+    Attributes:
+        network: the network's title.
+        fingerprint: SHA-256 of its file in hexadecimal, "" for a model made in memory.
+        photo: the photo's name.
+        photo_sha256: of its pixels (H, W, 3), in hexadecimal.
+        size: (H, W) of the photo.
+        preprocessing: how the photo became the network's input.
+        prediction: of the network.
+    """
+
+    network: str
+    fingerprint: str
+    photo: str
+    photo_sha256: str
+    size: tuple[int, int]
+    preprocessing: Preprocessing
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One map of a comparison.
+
+    Attributes:
+        answer: the index of its network and photo in ``Comparison.answers``.
+        cam: the map.
+        limit: the absolute value of the last colour: the largest of the maps that share its scale.
+            None where none of them says anything.
+        note: why the map says nothing, in a sentence; empty if it says something.
+        box: of the class, as ``find_box`` finds it.
+        scores: what is known about the map, a number or a word by name, in the order in which it is
+            shown.
+    """
+
+    answer: int
+    cam: ClassActivationMap
+    limit: float | None
+    note: str
+    box: Box | None
+    scores: Mapping[str, float | str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Maps of several classes and methods, for one or several networks and photos.
+
+    Attributes:
+        classes: the names of the classes.
+        methods: the methods. Each has a scale of its own, since methods measure different things.
+        answers: of each network for each photo, network by network.
+        cells: a map for each answer, class and method, in this order.
+        layer: the layer that was chosen for the methods that read any; None for the last one.
+        against: the class that was chosen to be subtracted, if one was.
+        runs: how many runs were asked for of methods that take many; None for the usual number.
+    """
+
+    classes: tuple[str, ...]
+    methods: tuple[ComparedMethod, ...]
+    answers: tuple[ComparedAnswer, ...]
+    cells: tuple[ComparedCell, ...]
+    layer: str | None = None
+    against: str | None = None
+    runs: int | None = None
+
+    @property
+    def rows(self) -> tuple[tuple[ComparedCell, ...], ...]:
+        """The cells of each answer and class, in the order of the methods."""
+        count = len(self.methods)
+        starts = range(0, len(self.cells), count)
+        return tuple(self.cells[start : start + count] for start in starts)
+
+    def limits(self, method: int) -> tuple[float, ...]:
+        """The limits of the scales of a method's maps, by the method's number; most have one."""
+        found = {row[method].limit for row in self.rows}
+        return tuple(sorted(limit for limit in found if limit is not None))
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,12 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
         values = cell_means(values, _PARTS, _PARTS)
     explained = _explained(cam)
     if METHODS[cam.method].shows == "sensitivity":
-        most = _position(np.abs(values), size, preprocessing)
+        most = position(np.abs(values), size, preprocessing)
         return (
             f"The score of {explained} changes most with the light {most} of the photo. Positive "
             "values are where a little more light would raise it: that is no evidence."
         )
-    strongest_for = _position(values, size, preprocessing)
+    strongest_for = position(values, size, preprocessing)
     if not cam.of_class:
         return (
             f"The map is largest {strongest_for} of the photo. It is the same for every class, so "
@@ -74,7 +74,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
     if not mostly_against(values):
         return f"The evidence for {explained} is strongest {strongest_for} of the photo."
     lowest, highest = float(values.min()), float(values.max())
-    strongest_against = _position(-values, size, preprocessing)
+    strongest_against = position(-values, size, preprocessing)
     if is_fine:
         return (
             f"The map of {explained} speaks mostly against it, most of all {strongest_against} of "
@@ -244,7 +244,7 @@ def _independent_answer(prediction: Prediction) -> str:
     return f"{answer} It judges each class by itself, so the probabilities need not add up to 1."
 
 
-def _position(values: Floats, size: tuple[int, int], preprocessing: Preprocessing) -> str:
+def position(values: Floats, size: tuple[int, int], preprocessing: Preprocessing) -> str:
     """Where in a photo of (height, width) the largest value is, such as “in the middle”.
 
     Args:

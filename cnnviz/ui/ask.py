@@ -33,6 +33,8 @@ from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
+# Runs of a series that a worker does at once: other questions pass in between.
+_RUNS = 16
 
 
 class _NotAskedError(Exception):
@@ -80,6 +82,33 @@ def explanation(
         lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text),
         "Looking for the evidence in the photo",
     )
+
+
+def explanation_in_parts(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    targets: tuple[str, ...],
+    method: str,
+    progress: Callable[[int, int], None],
+) -> Explanation:
+    """``explanation`` by a method that takes many runs, a part of them after the other.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        photo: the photo.
+        targets: the classes.
+        method: a key of ``METHODS``, of one with a series.
+        progress: is told after each part but the last how many runs are done, and of how many.
+    """
+    question = SeriesQuestion(method, targets)
+    first = _part(model, card, photo.seen_key, question, 0, photo)
+    total, count = first.values, first.count
+    for start in range(_RUNS, count, _RUNS):
+        progress(start, count)
+        total = total + _part(model, card, photo.seen_key, question, start, photo).values
+    return _explanation_of_sum(model, card, photo.seen_key, question, total, count, photo)
 
 
 def staged(
@@ -204,6 +233,8 @@ def forget_photos() -> None:
         _explanation,
         _series_explanation,
         _series_total,
+        _part,
+        _explanation_of_sum,
         _staged,
         _trace_value,
         _trace_class_map,
@@ -323,6 +354,34 @@ def _series_total(
     if _total is None:
         raise _NotAskedError
     return _total
+
+
+@st.cache_data(show_spinner=False)
+def _part(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    start: int,
+    _photo: LoadedPhoto,
+) -> SeriesPart:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    return workers.run_part(model, seen, question, start, start + _RUNS, card)
+
+
+@st.cache_data(show_spinner=False)
+def _explanation_of_sum(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _total: Floats,
+    count: int,
+    _photo: LoadedPhoto,
+) -> Explanation:
+    # The sum follows from the other arguments.
+    seen = view(_photo, outline(model, card).card.preprocessing)
+    return workers.explain_sum(model, seen, question, _total, count, card)
 
 
 @st.cache_data(show_spinner=False)

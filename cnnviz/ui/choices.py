@@ -58,16 +58,17 @@ def choose_many(
     options: Sequence[str],
     default: Sequence[str],
     *,
+    widget: Callable[..., Any] = st.multiselect,
     scope: str = "",
     **arguments: Any,
 ) -> list[str]:
-    """Draws a multiselect and returns the choices, in the order they were made."""
+    """Draws a widget for several of some options and returns them, in the order they were made."""
     last = _last(name, scope)
     # A link may name one twice, or more than may be chosen.
     valid = dict.fromkeys(text for text in last or [] if text in options)
     start = list(valid)[: arguments.get("max_selections")] or default
     _report_unknown(label, [text for text in last or [] if text not in options])
-    chosen = _draw(st.multiselect, label, name, scope, options, list(start), arguments)
+    chosen = _draw(widget, label, name, scope, options, list(start), arguments)
     _store(name, scope, chosen, in_address=chosen != list(default))
     return chosen
 

@@ -11,6 +11,7 @@ from streamlit.runtime.scriptrunner import StopException
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
 from cnnviz.serving import training_jobs, workers
+from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
 from cnnviz.ui import (
     choices,
@@ -40,7 +41,11 @@ _GROUPS = {
         "filters": "Filters",
         "activations": "Activations",
     },
-    "Ask": {"class_activation_map": "Class activation map", "occlude": "Occlude"},
+    "Ask": {
+        "class_activation_map": "Class activation map",
+        "compare": "Compare",
+        "occlude": "Occlude",
+    },
     "Learn": {"training": "Training"},
 }
 _MOST_SIDE_BY_SIDE = 7
@@ -181,6 +186,12 @@ def _act(action: str) -> None:
         st.session_state["presenting"] = action == "present"
 
 
+def networks() -> dict[str, ModelFile]:
+    """The networks that this session can choose, by their names in addresses."""
+    offered = [*library.models(), *training_jobs.models()]
+    return {**library.by_name(offered), **own_models.models()}
+
+
 def _sidebar() -> tuple[Scene, str]:
     """The choice of network and photo, and the title of the network in the list."""
     offered = library.models()
@@ -188,7 +199,7 @@ def _sidebar() -> tuple[Scene, str]:
     above = st.container()
     if own_models.allowed():
         own_models.pick()
-    by_name = {**library.by_name([*offered, *training_jobs.models()]), **own_models.models()}
+    by_name = networks()
     if not by_name:
         raise CnnvizError(
             f"There is no saved model in the folder {read_settings().models}. Put a .keras or "

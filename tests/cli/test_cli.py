@@ -134,6 +134,44 @@ def names(result: Result) -> list[str]:
     return [Path(line["file"]).name for line in lines(result)]
 
 
+# --- compare ----------------------------------------------------------------------------------
+
+
+def test_compare_writes_one_picture_and_all_values(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    chosen = ("--class", "dog", "--class", "0", "--method", "cam", "--method", "random")
+    result = run("compare", averaged, photos / "b.png", *chosen, "--out", out, "--json")
+    assert result.exit_code == 0
+    rows = lines(result)
+    assert [(row["class"], row["method"]) for row in rows] == [
+        ("dog", "cam"),
+        ("dog", "random"),
+        ("cat", "cam"),
+        ("cat", "random"),
+    ]
+    network, photo = cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png")
+    read = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    for row, cell in zip(rows, read["cells"], strict=True):
+        cam = cnnviz.class_activation_map(network, photo, row["class"], method=row["method"])
+        np.testing.assert_array_equal(np.array(cell["values"], np.float32), cam.values)
+        assert row["largest"] == pytest.approx(float(cam.values.max()))
+    assert read["answers"][0]["network"]["sha256"] == network.fingerprint
+    with Image.open(out / "comparison.png") as picture:
+        assert picture.width > 2 * 280
+    table = run("compare", averaged, photos / "b.png", *chosen, "--out", out).stdout
+    assert "Rank correlation: " in table
+
+
+def test_compare_says_what_is_missing(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    assert "at least one model" in run("compare", photos / "b.png", "--out", tmp_path).stderr
+    assert "at least one photo" in run("compare", averaged, "--out", tmp_path).stderr
+    wrong = run("compare", averaged, photos / "b.png", "--method", "best", "--out", tmp_path)
+    assert (wrong.exit_code, list(tmp_path.glob("comparison.*"))) == (2, [])
+    assert "There is no method 'best'" in wrong.stderr
+
+
 # --- predict ----------------------------------------------------------------------------------
 
 

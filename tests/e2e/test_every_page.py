@@ -80,6 +80,9 @@ def serious(tab: Any, place: str) -> list[str]:
 def not_painted(tab: Any, title: str, *, dark: bool) -> list[str]:
     """The charts of a page that are one colour, or a few letters on one colour."""
     painted = {key: tab.painted(key) for key in _CHARTS.get(title, [])}
+    if title == "Compare":
+        first = tab.page.locator(".comparison .picture").first
+        painted["comparison"] = pixels(first.screenshot())
     if title == "Explore":
         painted |= {of: tab.picture(of) for of in ("photo", "map")}
         # Far in its corner the wall has the page's own colour.

@@ -17,6 +17,7 @@ PAGES = {
     "activations": ("Activations", "What does each layer answer?"),
     "class_activation_map": ("Class activation map", "Where is the evidence for a class?"),
     "occlude": ("Occlude", "What does the network need?"),
+    "compare": ("Compare", "How do the maps differ?"),
     "training": ("Training", "How does a network learn?"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,9 @@ from playwright.sync_api import Browser, Locator, Page, Route
 
 from cnnviz.arrays import resize
 from cnnviz.colours import table
-from cnnviz.ui.components import modules, scenes, viewer
-from cnnviz.ui.components.scenes import (
-    Arrow,
-    Box,
-    ClassMap,
-    Legend,
-    Picture,
-    Region,
-    Scene,
-    Tiles,
-    buffer,
-    pack,
-)
+from cnnviz.ui.components import comparison, modules, scenes, viewer
+from cnnviz.ui.components.comparison import Board, Column, MapCell, Row, ShownPhoto
+from cnnviz.ui.components.scenes import Legend, Region, Scene, Tiles, buffer, pack
 
 # As Streamlit does: the code as a module from a blob, in a shadow root with the theme's variables.
 _HOST = "http://viewer.test/"
@@ -57,8 +47,14 @@ class Stage:
     def __init__(self, page: Page) -> None:
         self.page = page
 
-    def start(self, *, dark: bool = False) -> Stage:
-        code = [modules.code("viewer.js"), modules.style(*viewer.STYLES)]
+    def start(
+        self,
+        *,
+        dark: bool = False,
+        module: str = "viewer.js",
+        styles: Sequence[str] = viewer.STYLES,
+    ) -> Stage:
+        code = [modules.code(module), modules.style(*styles)]
         self.page.evaluate(_START, [*code, dark])
         return self
 
@@ -257,24 +253,41 @@ def test_a_selection_is_for_its_scene_alone_and_shows_hidden_tiles(stage: Stage)
     assert mark.is_visible()
 
 
-# --- Scenes -------------------------------------------------------------------------------------
+# --- Evidence -----------------------------------------------------------------------------------
 
-EVIDENCE = np.array([[[0, 0, 4], [0, 0, 0], [-4, 0, 2]], [[4, 0, 0], [0, 0, 0], [0, 0, 0]]])
+EVIDENCE = np.array([[0, 0, 4], [0, 0, 0], [-4, 0, 2]], np.float32)
+# Paints a map over the middle of a grey photo of 400 × 300, or over nothing.
+_EVIDENCE = """async ([host, values, limit, contours, grey, colours]) => {
+  const { evidence, paintEvidence, paintGrey } = await import(`${host}evidence.js`);
+  const { pixelTable } = await import(`${host}pixels.js`);
+  document.body.innerHTML = '<canvas class="region" width="400" height="300"></canvas>';
+  document.body.style = 'margin: 0; background: #fff';
+  const context = document.querySelector('canvas').getContext('2d');
+  if (grey !== null) {
+    const photo = Object.assign(document.createElement('canvas'), { width: 4, height: 3 });
+    const pixels = photo.getContext('2d');
+    pixels.fillStyle = `rgb(${grey}, ${grey}, ${grey})`;
+    pixels.fillRect(0, 0, 4, 3);
+    paintGrey(context, photo, [0, 0, 400, 300]);
+  }
+  const [h, w] = [values.length, values[0].length];
+  const table = pixelTable({ values: Uint8Array.from(colours) });
+  const drawn = { values: Float32Array.from(values.flat()), h, w, limit, table, contours };
+  paintEvidence(context, evidence({ ...drawn, size: [300, 300] }), [50, 0, 300, 300], 1);
+}"""
 
 
-def a_scene(*, smooth: bool = False, **options: Any) -> Scene:
-    """A grey photo and two maps of 3 × 3 cells over the middle of it."""
-    photo = np.full((30, 40, 3), 120, np.uint8)
-    cam = ClassMap(
-        EVIDENCE.astype(np.float32), 4.0, (50, 0, 300, 300), "Evidence", "logit", smooth=smooth
-    )
-    items = [Picture(photo, (0, 0, 400, 300), "A photo"), cam]
-    options = {"classes": ["cat", "dog"], "opacity": 1.0} | options
-    return Scene("walk", [Region(items, (400, 300))], **options)
+def painted_map(
+    stage: Stage, *, contours: Sequence[float] = (), grey: int | None = 120
+) -> np.ndarray:
+    """The pixels (300, 400, 3) of the map, over a photo of one grey if there is one."""
+    colours = table("blue-orange").ravel().tolist()
+    stage.page.evaluate(_EVIDENCE, [_HOST, EVIDENCE.tolist(), 4.0, contours, grey, colours])
+    return stage.pixels()
 
 
 def test_zero_is_transparent_and_evidence_has_its_side_s_colour(stage: Stage) -> None:
-    painted = stage.start().show(a_scene()).pixels()
+    painted = painted_map(stage)
     np.testing.assert_allclose(painted[150, 200], 120, atol=1)
     np.testing.assert_allclose(painted[150, 20], 120, atol=1)
     strong, weak, against = painted[50, 300], painted[250, 300], painted[250, 100]
@@ -291,79 +304,31 @@ def test_zero_is_transparent_and_evidence_has_its_side_s_colour(stage: Stage) ->
 
 def test_half_the_limit_has_the_alpha_of_its_power(stage: Stage) -> None:
     """Without a photo below, on white: 1 − (1 − a) (1 − 0.55 a) of the fill."""
-    scene = a_scene()
-    cam = scene.regions[0].items[1]
-    painted = stage.start().show(Scene("s", [Region([cam], (400, 300))], classes=["cat"])).pixels()
+    painted = painted_map(stage, grey=None)
     alpha = 0.5**0.85
     share = 1 - (1 - alpha) * (1 - 0.55 * alpha)
     fill = table("blue-orange")[255]
     np.testing.assert_allclose(painted[250, 300], 255 + share * (fill - 255.0), atol=3)
 
 
-def test_a_smooth_map_passes_through_the_values_of_its_cells(stage: Stage) -> None:
-    raw = stage.start().show(a_scene()).pixels()
-    cam = a_scene(smooth=True).regions[0].items[1]
-    plain = ClassMap(**{**vars(cam), "contours": ()})
-    photo = a_scene().regions[0].items[0]
-    smooth = stage.show(Scene("s", [Region([photo, plain], (400, 300))], classes=["cat"])).pixels()
-    for row, column in ((50, 300), (150, 200), (250, 100), (250, 300)):
-        np.testing.assert_allclose(smooth[row, column], raw[row, column], atol=6)
-    # Between the cells it is where a slower, different interpolation is, too.
-    between = resize(EVIDENCE[0].astype(np.float32), 300, 300)[100, 250]
+def test_between_cells_a_map_is_where_a_slower_interpolation_is(stage: Stage) -> None:
+    painted = painted_map(stage)
+    between = resize(EVIDENCE, 300, 300)[100, 250]
     assert between > 0
-    assert smooth[100, 300][0] - smooth[100, 300][2] > 20
+    assert painted[100, 300][0] - painted[100, 300][2] > 20
 
 
 def test_contours_are_white_lines(stage: Stage) -> None:
-    stage.start().show(a_scene(smooth=True))
-    white = (stage.pixels().min(axis=2) > 190).sum()
+    white = (painted_map(stage, contours=(0.2, 0.4, 0.6)).min(axis=2) > 190).sum()
     assert 300 < white < 4000
+    assert (painted_map(stage).min(axis=2) > 190).sum() == 0
 
 
-def test_a_chip_changes_the_map_without_the_server(stage: Stage) -> None:
-    stage.page.emulate_media(reduced_motion="reduce")
-    first = stage.start().show(a_scene()).pixels()
-    dog = stage.page.get_by_role("button", name="dog")
-    dog.click()
-    second = stage.pixels()
-    assert dog.get_attribute("aria-pressed") == "true"
-    assert second[50, 100][0] - first[50, 100][0] > 50
-    np.testing.assert_allclose(second[50, 300], 120, atol=1)
-    stage.page.mouse.move(100, stage.page.locator(".region").bounding_box()["y"] + 50)
-    assert stage.page.locator(".tip").inner_text() == "4\nlogit for dog, row 0, column 0"
-    # New data of the same scene keep the class, and the keyboard where it is.
-    moved = a_scene().regions[0]
-    stage.show(Scene("walk", [moved], classes=["cat", "dog"], opacity=1.0, keys=["Escape"]))
-    assert dog.evaluate("chip => chip.getRootNode().activeElement === chip")
-    np.testing.assert_allclose(stage.pixels()[50, 300], 120, atol=1)
-    assert stage.events == []
+# --- Scenes -------------------------------------------------------------------------------------
 
 
-def test_a_chip_s_map_fades_in(stage: Stage) -> None:
-    stage.start().show(a_scene())
-    stage.page.get_by_role("button", name="dog").click()
-    stage.page.wait_for_timeout(300)
-    faded = stage.pixels()
-    stage.page.emulate_media(reduced_motion="reduce")
-    stage.page.get_by_role("button", name="cat").click()
-    stage.page.get_by_role("button", name="dog").click()
-    np.testing.assert_array_equal(stage.pixels(), faded)
-
-
-def test_the_slider_changes_the_opacity(stage: Stage) -> None:
-    before = stage.start().show(a_scene()).pixels()
-    slider = stage.page.get_by_label("Opacity")
-    slider.evaluate("input => { input.value = 0; input.dispatchEvent(new Event('input')); }")
-    np.testing.assert_allclose(stage.pixels(), 120, atol=1)
-    slider.evaluate("input => { input.value = 100; input.dispatchEvent(new Event('input')); }")
-    np.testing.assert_array_equal(stage.pixels(), before)
-
-
-def test_a_file_a_stage_an_arrow_and_a_box(stage: Stage) -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.full((8, 8, 3), [200, 30, 40], np.uint8)).save(file, "PNG")
+def test_tiles_have_another_place_in_a_narrow_viewer(stage: Stage) -> None:
     maps = np.linspace(0, 6, 8, dtype=np.float32).reshape(8, 1, 1).repeat(3, 1).repeat(3, 2)
-    sentences = [f"Channel {k}" for k in range(8)]
     column = Tiles(
         "stage",
         maps,
@@ -371,32 +336,23 @@ def test_a_file_a_stage_an_arrow_and_a_box(stage: Stage) -> None:
         "teal",
         "A stage",
         "activation",
-        sentences,
+        [f"Channel {k}" for k in range(8)],
         at=(200, 0, 98, 198),
         columns=2,
         narrow=(0, 0, 398, 98),
         narrow_columns=4,
         gap=2,
     )
-    items = [
-        Picture(file.getvalue(), (0, 100, 100, 100), "A photo"),
-        column,
-        Arrow((120, 150, 60, 0)),
-        Box((20, 120, 40, 40)),
-    ]
-    scene = Scene("walk", [Region(items, (400, 200), (400, 200))])
+    scene = Scene("walk", [Region([column], (400, 200), (400, 200))])
     stage.start().page.evaluate("document.getElementById('host').style.width = '800px'")
     stage.page.set_viewport_size({"width": 900, "height": 900})
     stage.show(scene)
     stage.page.wait_for_timeout(100)
     wide = stage.pixels()
     assert wide.shape == (400, 800, 3)
-    np.testing.assert_array_equal(wide[390, 10], [200, 30, 40])
     for tile in range(8):
         y, x = 50 + 100 * (tile // 2), 450 + 100 * (tile % 2)
         np.testing.assert_allclose(wide[y, x], table("teal")[round(tile / 7 * 255)], atol=2)
-    assert wide[300, 260].max() < 220
-    assert stage.page.get_by_role("img", name="A photo").bounding_box()["width"] == 200
     # Narrow: the other place, with the other number of columns.
     stage.page.evaluate("document.getElementById('host').style.width = '400px'")
     stage.page.wait_for_timeout(100)
@@ -406,3 +362,57 @@ def test_a_file_a_stage_an_arrow_and_a_box(stage: Stage) -> None:
         y, x = 24 + 50 * (tile // 4), 50 + 100 * (tile % 4)
         np.testing.assert_allclose(narrow[y, x], table("teal")[round(tile / 7 * 255)], atol=2)
     assert stage.grid.get_attribute("aria-colcount") == "4"
+
+
+# --- Comparisons --------------------------------------------------------------------------------
+
+
+def a_board() -> Board:
+    """A grey photo of 40 × 30: a network that saw all of it, and one that saw its middle half."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((30, 40, 3), 120, np.uint8)).save(file, "PNG")
+    wide = np.array([[1, 2, 3, 4], [-5, 6, 7, 8]], np.float32)
+    middle = np.array([[10, 20], [30, 40]], np.float32)
+    return Board(
+        "board",
+        [ShownPhoto(file.getvalue(), (30, 40), pixelated=False)],
+        [Column("CAM", "logit", ("−40", "+40"))],
+        [
+            Row("cat", "75.0 %", ["A"], 0, (0, 0, 1, 1)),
+            Row("cat", "1 %", ["B"], 0, (0.25, 0, 0.5, 1)),
+        ],
+        [
+            [MapCell(wide, 40.0, ["Largest +8"], "CAM of A: x")],
+            [MapCell(middle, 40.0, [], "CAM of B: y")],
+        ],
+    )
+
+
+def test_the_mouse_over_one_map_marks_the_same_place_in_all(stage: Stage) -> None:
+    stage.start(module="comparison.js", styles=comparison.STYLES).show(comparison.pack(a_board()))
+    page = stage.page
+    first, second = page.locator(".picture").all()
+    box, other = first.bounding_box(), second.bounding_box()
+    assert other["x"] > box["x"] + box["width"]
+
+    def values() -> list[str]:
+        return page.locator(".value").all_inner_texts()
+
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.75 * box["height"])
+    assert values() == ["+6", "+30"]
+    # The mark is the map's own cell: a quarter of the width, and of the middle half one half.
+    marks = [one.bounding_box() for one in page.locator(".mark").all()]
+    for mark, left, whole in zip(marks, (0.25, 0.25), (box, other), strict=True):
+        assert mark["width"] == pytest.approx(whole["width"] / 4, abs=2)
+        assert mark["x"] - whole["x"] == pytest.approx(left * whole["width"], abs=2)
+        assert mark["y"] - whole["y"] == pytest.approx(whole["height"] / 2, abs=2)
+    # The second network did not look at the right edge.
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.25 * box["height"])
+    assert values() == ["+4", "not seen"]
+    page.mouse.move(450, 800)
+    assert not page.locator(".value").first.is_visible()
+    second.focus()
+    page.keyboard.press("ArrowUp")
+    assert page.locator(".told").inner_text() == "Row 0, column 0: CAM of A +2, CAM of B +10"
+    second.click()
+    assert stage.events == [["event", {"id": "board", "row": 1, "column": 0}]]

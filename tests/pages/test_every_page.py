@@ -22,6 +22,7 @@ from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
 from cnnviz.traces import ClassTerms
+from cnnviz.ui.components import comparison
 from tests.pages.conftest import numbers
 
 TITLES = {
@@ -31,6 +32,7 @@ TITLES = {
     "activations": "What does each layer answer?",
     "class_activation_map": "Where is the evidence for a class?",
     "occlude": "What does the network need?",
+    "compare": "How do the maps differ?",
 }
 SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 
@@ -407,3 +409,85 @@ def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
     seen.choose("Method", "eigen-cam").fine()
     assert seen.widget("Against").disabled
     assert "Eigen-CAM gives every class the same map." in seen.text
+
+
+# --- Compare ------------------------------------------------------------------------------------
+
+
+def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> None:
+    methods, classes = ["cam", "layer-cam", "random"], ["dog", "cat"]
+    link = {"methods": methods, "classes": classes}
+    seen = visit("compare", model="cat_dog", **link).fine()
+    board = seen.viewer("comparison")
+    for column, method in enumerate(methods):
+        answer = workers.explain(file_of("cat_dog"), first_photo("cat_dog"), classes, method=method)
+        limit = max(np.abs(cam.values).max() for cam in answer.maps)
+        assert board["columns"][column]["ends"] == [f"−{limit:.3g}", f"+{limit:.3g}"]
+        for row, cam in enumerate(answer.maps):
+            cell = board["cells"][row][column]
+            np.testing.assert_allclose(cell["values"], cam.values, atol=1e-4)
+            assert cell["limit"] == pytest.approx(limit, rel=1e-4)
+            largest = f"{cam.values.max():+.3g}".replace("-", "−")
+            assert cell["lines"][0].startswith(f"Largest {largest}, ")
+    probabilities = answer.prediction.probabilities
+    assert [(row["title"], row["share"]) for row in board["rows"]] == [
+        ("dog", percent(probabilities[1])),
+        ("cat", percent(probabilities[0])),
+    ]
+    assert dict(seen.app.query_params)["classes"] == classes
+    seen.choose("Classes", []).fine()
+    assert "at least one class" in seen.text
+
+
+def test_two_networks_are_compared_by_their_classes_names(visit: Any) -> None:
+    seen = visit("compare", model="cat_dog", compare="networks").fine()
+    rows = seen.viewer("comparison")["rows"]
+    assert [row["title"] for row in rows] == ["cat", "cat"]
+    assert [row["lines"] for row in rows] == [
+        ["Cat or dog"],
+        ["Cat or dog: the lesson's network"],
+    ]
+    # Its maps have other cells, and those of sums a scale of their own.
+    assert seen.viewer("comparison")["columns"][1]["ends"] == ["−largest", "+largest"]
+    seen.choose("Other network", "mnist_cnn").fine()
+    assert "no class in common" in seen.text
+    assert len(seen.viewer("comparison")["rows"]) == 1
+
+
+def test_two_photos_of_digits_and_a_method_of_many_runs(visit: Any) -> None:
+    link = {"compare": "photos", "other photo": "digit-7", "methods": "occlusion", "classes": "7"}
+    seen = visit("compare", model="mnist_cnn", **link).fine()
+    board = seen.viewer("comparison")
+    assert [row["lines"] for row in board["rows"]] == [["The digit zero"], ["The digit seven"]]
+    photo = open_photo(next(one.path for one in samples() if one.name == "digit-7"))
+    cam = workers.explain(file_of("mnist_cnn"), photo, ["7"], method="occlusion").maps[0]
+    np.testing.assert_allclose(board["cells"][1][0]["values"], cam.values, atol=1e-4)
+
+
+def test_a_click_on_a_map_leads_to_its_page(visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clicks = [(3, 1)]
+    show = comparison.show
+    monkeypatch.setattr(
+        comparison,
+        "show",
+        lambda board, key: show(board, key) or (clicks.pop() if clicks else None),
+    )
+    link = {"methods": ["cam", "grad-cam"], "classes": ["cat", "dog"], "compare": "networks"}
+    seen = visit("compare", model="cat_dog", **link).fine()
+    assert [one.value for one in seen.app.title] == [TITLES["class_activation_map"]]
+    chosen = [seen.chosen(label) for label in ("Network", "Class", "Method")]
+    assert chosen == ["cat_dog_lesson", "dog", "grad-cam"]
+
+
+def test_events_of_a_comparison_are_checked() -> None:
+    board = comparison.Board("a", [], [None] * 2, [None] * 3, [])
+    assert comparison.parse({"id": "a", "row": 2, "column": 1}, board) == (2, 1)
+    for wrong in (
+        {"id": "b", "row": 2, "column": 1},
+        {"id": "a", "row": 3, "column": 1},
+        {"id": "a", "row": -1, "column": 1},
+        {"id": "a", "row": "2", "column": 1},
+        [2, 1],
+        None,
+    ):
+        assert comparison.parse(wrong, board) is None

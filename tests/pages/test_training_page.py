@@ -186,6 +186,19 @@ def test_the_slider_shows_the_network_after_each_epoch(
     assert len(set(shown.values())) == 3
 
 
+def test_the_networks_of_two_epochs_are_compared(visit: Any, models: Any, replay: Path) -> None:
+    """The first epoch's network is sure of the first class, the third one's of the third."""
+    models("flat")
+    seen = quiet(visit("compare", compare="epochs", classes=["cat", "owl"]))
+    rows = seen.viewer("comparison")["rows"]
+    assert [(row["title"], *row["lines"], row["share"]) for row in rows] == [
+        ("cat", "Epoch 1", "100.0 %"),
+        ("owl", "Epoch 1", "0.0 %"),
+        ("cat", "Epoch 3", "0.0 %"),
+        ("owl", "Epoch 3", "100.0 %"),
+    ]
+
+
 def test_the_curves_are_those_of_the_history(visit: Any, models: Any, replay: Path) -> None:
     models("flat")
     seen = visit("training")

@@ -74,10 +74,9 @@ function contour(values, height, width, level) {
 }
 
 // The evidence of one class, (h, w), as a picture: zero is transparent, so that a map has no edge.
-// A smooth one has the size (height, width), and lines at `contours`, shares of the limit.
-export function evidence({ values, h, w, limit, table, size, smooth = true, contours = [] }) {
-  const [height, width] = smooth ? size : [h, w];
-  const drawn = smooth ? enlarged(values, h, w, height, width) : values;
+// It has the size (height, width), and lines at `contours`, shares of the limit.
+export function evidence({ values, h, w, limit, table, size: [height, width], contours = [] }) {
+  const drawn = enlarged(values, h, w, height, width);
   const { canvas, pixels, done } = pixelCanvas(width, height);
   const [against, forIt] = [table[0], table[255]].map((colour) => colour & 0xffffff);
   for (let at = 0; at < pixels.length; at++) {
@@ -85,20 +84,20 @@ export function evidence({ values, h, w, limit, table, size, smooth = true, cont
     pixels[at] = ((drawn[at] < 0 ? against : forIt) | (Math.round(alpha || 0) << 24)) >>> 0;
   }
   done();
-  const coarse = smooth && contours.length ? enlarged(values, h, w, CONTOUR_CELLS, CONTOUR_CELLS) : [];
+  const coarse = contours.length ? enlarged(values, h, w, CONTOUR_CELLS, CONTOUR_CELLS) : [];
   const levels = coarse.length ? contours.flatMap((share) => [share, -share]) : [];
   const lines = levels.map((share) => ({
     path: contour(coarse, CONTOUR_CELLS, CONTOUR_CELLS, share * limit),
     alpha: 0.4 + 0.8 * Math.abs(share),
   }));
-  return { canvas, lines, smooth };
+  return { canvas, lines };
 }
 
 // Paints what `evidence` made, twice: its colour in the photo's light, then more of it where there
 // is more evidence. `strength`, 0 to 1, is how solid it is.
-export function paintEvidence(context, { canvas, lines, smooth }, [left, top, width, height], strength) {
+export function paintEvidence(context, { canvas, lines }, [left, top, width, height], strength) {
   context.save();
-  context.imageSmoothingEnabled = smooth;
+  context.imageSmoothingEnabled = true;
   for (const [mode, alpha] of [
     ["color", 1],
     ["source-over", 0.55],

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Bytes, Floats, largest_magnitude
+from cnnviz.arrays import Floats, largest_magnitude
 from cnnviz.colours import on_page, table
 from cnnviz.drawing import Limits, finite
 
@@ -30,28 +30,6 @@ _MOST_CELLS = 600_000
 # to a ten-thousandth of the largest value.
 _MAPS, _LARGEST_EXACT = 3, 4096
 _WORD = 4
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A photo.
-
-    Attributes:
-        pixels: (h, w, 3) uint8, or the bytes of a JPEG or PNG file.
-        at: where it is; ``narrow`` on a narrow screen, if there it is elsewhere.
-        label: for readers of the screen.
-        radius: of its corners, in units of the region.
-        grey: whether it is drawn without its colours, below a class map.
-        pixelated: whether its pixels stay sharp when it is enlarged.
-    """
-
-    pixels: Bytes | bytes
-    at: Rectangle
-    label: str
-    narrow: Rectangle | None = None
-    radius: float = 0
-    grey: bool = False
-    pixelated: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,53 +72,6 @@ class Tiles:
 
 
 @dataclass(frozen=True)
-class ClassMap:
-    """The evidence for each of a scene's classes over what is drawn before it.
-
-    Attributes:
-        values: (C, h, w), one map for each class; zero is transparent.
-        limit: the absolute value that is drawn solid.
-        at: the part of the photo that the network saw; ``narrow`` as in ``Picture``.
-        label: for readers of the screen.
-        unit: what a value is, such as "evidence".
-        colours: the scale whose ends are the colours against and for the class.
-        radius: of its corners, in units of the region.
-        smooth: whether it is enlarged smoothly, through the raw values; else its cells are seen.
-        contours: shares of the limit at which a smooth map has lines.
-    """
-
-    values: Floats
-    limit: float
-    at: Rectangle
-    label: str
-    unit: str
-    narrow: Rectangle | None = None
-    colours: str = "blue-orange"
-    radius: float = 0
-    smooth: bool = True
-    contours: tuple[float, ...] = (0.2, 0.4, 0.6)
-
-
-@dataclass(frozen=True)
-class Arrow:
-    """An arrow from the left top of its place to the right bottom."""
-
-    at: Rectangle
-    narrow: Rectangle | None = None
-
-
-@dataclass(frozen=True)
-class Box:
-    """An outline, such as that of a receptive field."""
-
-    at: Rectangle
-    narrow: Rectangle | None = None
-
-
-Item = Picture | Tiles | ClassMap | Arrow | Box
-
-
-@dataclass(frozen=True)
 class Region:
     """One canvas; regions are side by side, and below one another on a narrow screen.
 
@@ -151,7 +82,7 @@ class Region:
         narrow_size: on a narrow screen, if it is another one.
     """
 
-    items: Sequence[Item]
+    items: Sequence[Tiles]
     size: tuple[float, float] | None = None
     narrow_size: tuple[float, float] | None = None
 
@@ -186,9 +117,6 @@ class Scene:
         regions: the canvases.
         title: a heading; empty for none.
         legend: of the colours.
-        classes: the names of the maps of a ``ClassMap``; with two or more there are chips.
-        chosen: the class that is shown first.
-        opacity: of the class map at first, 0 to 1; None for no slider.
         keys: keyboard keys that are reported, such as "Escape".
     """
 
@@ -196,9 +124,6 @@ class Scene:
     regions: Sequence[Region]
     title: str = ""
     legend: Legend | None = None
-    classes: Sequence[str] = ()
-    chosen: int = 0
-    opacity: float | None = None
     keys: Sequence[str] = ()
 
 
@@ -269,7 +194,7 @@ def pack(scene: Scene, key: str) -> bytes:
     """A scene as the buffer that ``viewer.js`` reads."""
     arrays: list[NDArray[Any]] = []
     items = [item for region in scene.regions for item in region.items]
-    names = [item.colours for item in items if isinstance(item, Tiles | ClassMap)]
+    names = [item.colours for item in items]
     names += [scene.legend.colours] if scene.legend else []
     header = {"kind": "scene", "key": key, "tables": tables(names, arrays)}
     header |= plain(scene, arrays)
@@ -294,8 +219,7 @@ def plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
         return {"array": len(arrays) - 1}
     if dataclasses.is_dataclass(value):
         fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-        kind = {"kind": type(value).__name__} if isinstance(value, Item) else {}
-        return kind | plain(fields, arrays)
+        return plain(fields, arrays)
     if isinstance(value, dict):
         return {name: plain(one, arrays) for name, one in value.items()}
     if isinstance(value, list | tuple):

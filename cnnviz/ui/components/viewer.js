@@ -1,21 +1,18 @@
-// Draws a scene of photos, tiles, class maps, arrows and boxes on canvases, and reports clicks.
-// What the pointer does (values, outlines, zoom, class, opacity) is answered here, without the
-// server. viewer.py says what is in a scene, and packs it.
+// Draws a scene of tiles on canvases, and reports clicks. What the pointer does (values, outlines,
+// zoom) is answered here, without the server. viewer.py says what is in a scene, and packs it.
 
 import { same, unpack } from "./data.js";
 import { button, colourOf, element, isDark, number, put } from "./elements.js";
-import { evidence } from "./evidence.js";
 import { flow, placed, placeOf, tileAt } from "./layout.js";
 import { enlargement, showBeside } from "./page.js";
-import { PAINTERS } from "./painting.js";
-import { atlasOf, bounded, packRgb, pixelCanvas, pixelTable } from "./pixels.js";
+import { paintTiles } from "./painting.js";
+import { atlasOf, bounded, pixelTable } from "./pixels.js";
 
 const NARROW = 560; // pixels of a viewer below which the narrow layout is used
 const MOST_UNZOOMED = 12; // tiles that cannot be zoomed: they are a glimpse
 const LARGEST_CANVAS = 8e6; // pixels; Safari stops at 16.7 million
 const ZOOM = 4 / 3;
 const TINY = 10; // pixels of the tiles at which zooming out ends
-const FADE = 120; // milliseconds
 
 // The viewers of this page by key, and the selections that the server has made in them.
 const viewers = new Map();
@@ -56,8 +53,8 @@ class Viewer {
     if (viewers.get(this.scene.key) === this) viewers.delete(this.scene.key);
   }
 
-  // Draws a scene. The elements stay if it is made of the same parts; so do zoom, class and
-  // opacity if it has the same name.
+  // Draws a scene. The elements stay if it is made of the same parts; so does the zoom if it has
+  // the same name.
   show(scene, send) {
     const [former, dark] = [this.scene, isDark(this.box)];
     this.send = send;
@@ -65,12 +62,10 @@ class Viewer {
     this.watch.observe(this.box);
     if (scene === former && dark === this.dark) return;
     const other = scene.id !== former?.id;
-    if (other) {
-      Object.assign(this, { columns: null, all: false, chosen: scene.chosen, opacity: scene.opacity });
-    }
+    if (other) Object.assign(this, { columns: null, all: false });
     Object.assign(this, { scene, dark });
     this.tip.hidden = true;
-    const parts = JSON.stringify(scene.regions.map(({ items }) => items.map(({ kind, name }) => [kind, name])));
+    const parts = JSON.stringify(scene.regions.map(({ items }) => items.map(({ name }) => name)));
     if (parts !== this.parts) {
       this.parts = parts;
       this.stage.replaceChildren();
@@ -79,8 +74,8 @@ class Viewer {
     }
     for (const [at, region] of this.regions.entries()) region.load(scene.regions[at]);
     if (other) for (const item of this.items) item.selected = -1;
-    const { id, title, legend, classes } = scene;
-    const shown = JSON.stringify([id, title, legend, classes, dark]);
+    const { id, title, legend } = scene;
+    const shown = JSON.stringify([id, title, legend, dark]);
     if (shown !== this.shown) this.buildBar();
     this.shown = shown;
     this.layOut();
@@ -101,18 +96,9 @@ class Viewer {
   }
 
   buildBar() {
-    const { title, legend, classes } = this.scene;
+    const { title, legend } = this.scene;
     this.bar.replaceChildren();
     if (title) element("div", "title", this.bar, { text: title });
-    if (classes.length > 1) this.buildChips(classes);
-    if (this.opacity !== null) {
-      const label = element("label", "opacity", this.bar, { text: "Opacity" });
-      const slider = element("input", "", label, { type: "range", max: 100, value: 100 * this.opacity });
-      slider.addEventListener("input", () => {
-        this.opacity = slider.value / 100;
-        this.paint();
-      });
-    }
     if (legend) this.buildLegend(legend);
     if (this.items.some(({ region, values }) => region.flows && values.shape[0] > MOST_UNZOOMED)) {
       const zoom = element("div", "zoom", this.bar, { role: "group", "aria-label": "Size of the tiles" });
@@ -120,20 +106,6 @@ class Viewer {
       button("", zoom, "+", () => this.zoomBy(ZOOM), { title: "Larger tiles", "aria-label": "Larger tiles" });
     }
     this.bar.hidden = !this.bar.childElementCount;
-  }
-
-  buildChips(classes) {
-    const chips = element("div", "chips", this.bar, { role: "group", "aria-label": "Class" });
-    const mark = () => {
-      for (const [at, chip] of [...chips.children].entries()) chip.setAttribute("aria-pressed", at === this.chosen);
-    };
-    for (const [index, name] of classes.entries()) {
-      button("chip", chips, name, () => {
-        this.choose(index);
-        mark();
-      });
-    }
-    mark();
   }
 
   buildLegend({ unit, colours, low, high, rgb, ticks: [first, last] }) {
@@ -175,21 +147,8 @@ class Viewer {
     this.paint();
   }
 
-  paint(fade) {
-    for (const region of this.regions) region.paint(fade);
-  }
-
-  // Another class: its map fades in, where a person has nothing against motion.
-  choose(index) {
-    const [from, start] = [this.chosen, performance.now()];
-    this.chosen = index;
-    const step = (now) => {
-      const share = Math.max(0, (now - start) / FADE);
-      if (share < 1 && this.chosen === index) requestAnimationFrame(step);
-      this.paint(share < 1 ? { from, share } : undefined);
-    };
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.paint();
-    else step(start);
+  paint() {
+    for (const region of this.regions) region.paint();
   }
 
   applySelection() {
@@ -231,7 +190,7 @@ class Region {
     this.viewer = viewer;
     this.box = element("div", "region", viewer.stage);
     this.canvas = element("canvas", "", this.box, { "aria-hidden": "true" });
-    this.items = spec.items.map(({ kind }) => new (kind === "Tiles" ? Tiles : Item)(this));
+    this.items = spec.items.map(() => new Tiles(this));
     this.box.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.hover(event));
     this.box.addEventListener("pointerleave", () => this.hover(null));
   }
@@ -257,14 +216,13 @@ class Region {
       if (this.flows) {
         item.cut = flow(item, width, columns, false).shown < item.values.shape[0];
         item.put(flow(item, width, columns, all));
-      } else item.put(spec.kind === "Tiles" ? placed(item, at, narrow, scale) : { at, scale });
+      } else item.put(placed(item, at, narrow, scale));
     }
     this.extent = [width, this.flows ? this.items[0].place.at[3] : down * scale];
     this.box.style.height = `${this.extent[1]}px`;
   }
 
-  // Draws everything; `fade` is the class from which another is on its way, and how far that is.
-  paint(fade) {
+  paint() {
     if (!this.extent) return;
     const [width, height] = this.extent;
     const density = Math.min((devicePixelRatio || 1) * enlargement(this.box), Math.sqrt(LARGEST_CANVAS / (width * height + 1)));
@@ -272,16 +230,7 @@ class Region {
     this.canvas.height = Math.round(height * density);
     const context = this.canvas.getContext("2d");
     context.scale(density, density);
-    for (const item of this.items) {
-      context.save();
-      if (item.spec.radius) {
-        context.beginPath();
-        context.roundRect(...item.place.at, item.spec.radius * item.place.scale);
-        context.clip();
-      }
-      PAINTERS[item.spec.kind](context, item, density, fade);
-      context.restore();
-    }
+    for (const item of this.items) paintTiles(context, item, density);
   }
 
   hover(event) {
@@ -296,75 +245,6 @@ function placeIn(box, { clientX, clientY }) {
   const { left, top } = box.getBoundingClientRect();
   const scale = enlargement(box);
   return [(clientX - left) / scale, (clientY - top) / scale];
-}
-
-// A picture, a class map, an arrow or a box.
-class Item {
-  constructor(region) {
-    this.region = region;
-    this.viewer = region.viewer;
-    this.element = element("div", "thing", region.box);
-  }
-
-  load(spec) {
-    this.spec = spec;
-    this.maps = new Map();
-    if (spec.values) this.values = this.viewer.array(spec.values);
-    if (spec.pixels) this.decode(this.viewer.array(spec.pixels));
-    this.element.hidden = !spec.label;
-    for (const [name, value] of [
-      ["role", "img"],
-      ["aria-label", spec.label],
-    ])
-      this.element.setAttribute(name, value);
-  }
-
-  // Pixels at once; the former picture stays while the browser reads a file, such as a JPEG.
-  decode({ values, shape }) {
-    const { spec } = this;
-    if (shape.length === 1) {
-      createImageBitmap(new Blob([values])).then((picture) => {
-        if (spec !== this.spec) return;
-        this.picture = picture;
-        this.region.paint();
-      });
-      return;
-    }
-    const { canvas, pixels, done } = pixelCanvas(shape[1], shape[0]);
-    for (let at = 0; at < pixels.length; at++) pixels[at] = packRgb(...values.subarray(3 * at, 3 * at + 3));
-    done();
-    this.picture = canvas;
-  }
-
-  put(place) {
-    this.place = place;
-    put(this.element, place.at);
-  }
-
-  // A class's picture of that size, drawn once.
-  drawn(which, size) {
-    const key = `${which} ${size}`;
-    if (!this.maps.has(key)) {
-      const [, h, w] = this.values.shape;
-      const values = this.values.values.subarray(which * h * w, (which + 1) * h * w);
-      const table = pixelTable(this.viewer.table(this.spec.colours));
-      const { limit, smooth, contours } = this.spec;
-      this.maps.set(key, evidence({ values, h, w, limit, table, size, smooth, contours }));
-    }
-    return this.maps.get(key);
-  }
-
-  // What the mouse reads at a point: the value of the map's cell there.
-  lines(x, y) {
-    if (this.spec.kind !== "ClassMap") return null;
-    const [left, top, width, height] = this.place.at;
-    const [, rows, columns] = this.values.shape;
-    const [row, column] = [Math.floor(((y - top) / height) * rows), Math.floor(((x - left) / width) * columns)];
-    if (row < 0 || column < 0 || row >= rows || column >= columns) return null;
-    const { chosen, scene } = this.viewer;
-    const value = this.values.values[(chosen * rows + row) * columns + column];
-    return [number(value), `${this.spec.unit} for ${scene.classes[chosen]}, row ${row}, column ${column}`];
-  }
 }
 
 // A grid of tiles: each is a map or a kernel, with a sentence for readers of the screen.

@@ -1,8 +1,8 @@
-"""The viewer: draws photos, tiles and class maps in the browser, and returns what was clicked.
+"""The viewer: draws tiles in the browser, and returns what was clicked.
 
-``viewer.js`` paints a scene; values under the mouse, outlines, zoom, opacity and the choice among
-a scene's classes need no answer of the server. A click, Enter, or one of the scene's keys comes
-back as one ``Event``, in the run that it starts.
+``viewer.js`` paints a scene; values under the mouse, outlines and zoom need no answer of the
+server. A click, Enter, or one of the scene's keys comes back as one ``Event``, in the run that it
+starts.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def titles(models: Mapping[str, ModelFile]) -> dict[str, str]:
 
     Where several share a title the name is appended.
     """
-    cards = {name: _card(model) for name, model in models.items()}
+    cards = {name: card(model) for name, model in models.items()}
     plain = {name: card.title if card else name for name, card in cards.items()}
     shared = Counter(plain.values())
     return {
@@ -59,7 +59,8 @@ def _samples() -> tuple[Sample, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _card(model: ModelFile) -> ModelCard | None:
+def card(model: ModelFile) -> ModelCard | None:
+    """The card beside a model; None where there is none, or it cannot be read."""
     path = card_path(model.path)
     try:
         return read_card(path) if path.exists() else None

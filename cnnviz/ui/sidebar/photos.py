@@ -76,6 +76,12 @@ def choose_sample(model: ModelFile, name: str) -> None:
         choices.put("sample", name, _scope(offered))
 
 
+def sample_photo(model: ModelFile, name: str) -> LoadedPhoto:
+    """A sample that suits a model, by its name; it is not made the photo of the pages."""
+    (sample,) = [one for one in library.samples(model) if one.name == name]
+    return _read_sample(sample)
+
+
 def _scope(offered: list[Sample]) -> str:
     return ",".join(sample.name for sample in offered)
 

@@ -15,7 +15,7 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 # Classes that have a chip.
-_MOST_CHIPS = 5
+MOST_CHIPS = 5
 # A chip of a class that is less probable has no percentage.
 _LEAST_PERCENTAGE = 0.0001
 _ANOTHER = "another class"
@@ -31,8 +31,8 @@ def quoted(label: str) -> str:
 
 def pick_class(scene: Scene, prediction: Prediction) -> tuple[str, DeltaGenerator]:
     """The choice of the class: chips of the most probable ones, a list of all others; and space."""
-    scope = f"{scene.model.name} {prediction.label}"
-    likely = [score.label for score in prediction.top(_MOST_CHIPS)]
+    scope = _scope(scene, prediction)
+    likely = [score.label for score in prediction.top(MOST_CHIPS)]
     others = [label for label in prediction.labels if label not in likely]
     with st.container(horizontal=True, vertical_alignment="center", key="classes"):
         chips = st.container(width="content")
@@ -48,10 +48,31 @@ def pick_class(scene: Scene, prediction: Prediction) -> tuple[str, DeltaGenerato
             prediction.label,
             scope=scope,
             likely=likely,
-            format_func=lambda label: _chip(label, prediction),
+            format_func=lambda label: chip(label, prediction),
             label_visibility="collapsed",
         )
     return target, beside
+
+
+def put(scene: Scene, prediction: Prediction, target: str, method: str, layer: str) -> None:
+    """Chooses a map of the page for the person, before its choices are drawn.
+
+    Args:
+        scene: model and photo, which are to be those of the page.
+        prediction: of the model for the photo.
+        target: the class.
+        method: a key of ``METHODS``.
+        layer: the path of the layer, for a method that lets it be chosen.
+    """
+    choices.put("class", target, _scope(scene, prediction))
+    choices.put("method", method, scene.model.name)
+    if METHODS[method].needs == "layer":
+        parts.put_layer(layer, f"maps of {scene.model.name}")
+
+
+def _scope(scene: Scene, prediction: Prediction) -> str:
+    """With another answer the choice of the class is a new one."""
+    return f"{scene.model.name} {prediction.label}"
 
 
 def _chips(label: str, options: Sequence[str], *, key: str, likely: list[str], **rest: Any) -> str:
@@ -63,7 +84,8 @@ def _chips(label: str, options: Sequence[str], *, key: str, likely: list[str], *
     return picked
 
 
-def _chip(label: str, prediction: Prediction) -> str:
+def chip(label: str, prediction: Prediction) -> str:
+    """A class with its probability, in Markdown."""
     probability = float(prediction.probabilities[prediction.labels.index(label)])
     share = f" {percent(probability)}" if probability >= _LEAST_PERCENTAGE else ""
     return f"**{plain(label)}**{share}"

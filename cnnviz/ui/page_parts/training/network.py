@@ -51,6 +51,11 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
     return numbers[chosen]
 
 
+def put_epoch(view: TrainingView, epoch: Epoch) -> None:
+    """Chooses an epoch for the person, before the choice is drawn."""
+    choices.put("epoch", str(epoch.number), view.key)
+
+
 def pick_photo(view: TrainingView, own: LoadedPhoto) -> LoadedPhoto:
     """The choice of the photo to look at: one for validation, or the sidebar's."""
     prepared = _prepared_data(view)

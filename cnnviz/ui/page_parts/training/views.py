@@ -84,6 +84,15 @@ def pick() -> TrainingView | None:
     return views[key]
 
 
+def available() -> dict[str, TrainingView]:
+    """The trainings with two epochs or more whose networks can be looked at, by their keys."""
+    views: dict[str, TrainingView] = {}
+    for view in (*_of_this_server(), *named_in_settings(), *beside_models()):
+        if len(view.with_checkpoint(view.history())) > 1:
+            views.setdefault(view.key, view)
+    return views
+
+
 def put(key: str) -> None:
     """Chooses a training for the person, before the choice is drawn."""
     choices.put(_CHOICE, key)

@@ -1,0 +1,27 @@
+"""Compare: the maps of several methods and classes, of two photos, networks or epochs."""
+
+import streamlit as st
+
+from cnnviz.ui import parts, shell
+from cnnviz.ui.page_parts.compare import board, files, maps, picks, subjects
+
+scene = shell.enter(
+    "How do the maps differ?",
+    "Orange speaks for the class, blue against it. Point at a place to see its value in every map; "
+    "click a map to open it.",
+    runs_photo=True,
+)
+with st.container(horizontal=True, vertical_alignment="center", key="comparison choices"):
+    compared = subjects.pick(scene)
+    prediction = maps.prediction(compared[0])
+    classes = picks.pick_classes(compared, prediction)
+    methods = picks.pick_methods(compared)
+if not (classes and methods):
+    st.info("Choose at least one class and one method.")
+    parts.about(scene)
+    st.stop()
+found = maps.comparison(compared, classes, methods)
+board.show(found, compared)
+board.notes()
+files.downloads(found, compared)
+parts.about(scene)
