@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
+    from cnnviz.attribution.localization import contours as contours
     from cnnviz.attribution.localization import find_box as find_box
+    from cnnviz.attribution.localization import find_boxes as find_boxes
+    from cnnviz.attribution.localization import find_parts as find_parts
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.attribution.stages import explain_stages as explain_stages
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from cnnviz.results import ClassActivationMap as ClassActivationMap
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Filters as Filters
+    from cnnviz.results import FoundPart as FoundPart
     from cnnviz.results import LayerCall as LayerCall
     from cnnviz.results import LayerInfo as LayerInfo
     from cnnviz.results import Outline as Outline
@@ -103,6 +107,7 @@ _MODULES = {
     "Epoch": "training.runs",
     "Explanation": "results",
     "Filters": "results",
+    "FoundPart": "results",
     "LayerCall": "results",
     "LayerError": "errors",
     "LayerInfo": "results",
@@ -138,6 +143,7 @@ _MODULES = {
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
+    "contours": "attribution.localization",
     "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
@@ -146,6 +152,8 @@ _MODULES = {
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
     "find_box": "attribution.localization",
+    "find_boxes": "attribution.localization",
+    "find_parts": "attribution.localization",
     "load_model": "networks.loading",
     "methods": "attribution.explanations",
     "network": "networks.loading",
