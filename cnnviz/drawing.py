@@ -195,14 +195,16 @@ def boxes_on_photo(
     draw = ImageDraw.Draw(image)
     line = max(1, round(min(photo.shape[:2]) * _LINE))
     closed = [[*ring, ring[0]] for ring in rings]
-    for colour, wide in ((_CASING, line + 2), (CONTOUR_COLOUR, line)):
-        for ring in closed:
-            draw.line(ring, colour, wide)
+    for ring in closed:
+        draw.line(ring, _CASING, line + 2)
     for at, box in enumerate(boxes):
         bold = line if at else 2 * line
         corners = box.left, box.top, box.right - 1, box.bottom - 1
         draw.rectangle(corners, outline=_CASING, width=bold + 1)
         draw.rectangle(corners, outline=BOX_COLOUR, width=bold)
+    # Over the boxes, whose lines they often follow.
+    for ring in closed:
+        draw.line(ring, CONTOUR_COLOUR, line)
     return np.asarray(image)
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import class_terms
-from cnnviz.ui.page_parts.class_map import files, maps, picks, pictures
+from cnnviz.ui.page_parts.class_map import files, localization, maps, picks, pictures
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -30,6 +30,7 @@ with said:
 with legend:
     pictures.colours(of_class, target)
 
+localization.where_exactly(scene, of_class[target])
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, of_class[target])
 pictures.side_by_side(scene, of_class)
