@@ -310,7 +310,7 @@ def _boxes(
         boxes = [part.box for part in result.parts]
         rings = [ring for part in result.parts for ring in contours(part.cells)]
         drawn = boxes_on_photo(result.photo, boxes, rings)
-        files["boxes picture"] = (stem + BOXES, encode_png(drawn))
+        files["boxed"] = (stem + BOXES, encode_png(drawn))
     return files
 
 

@@ -214,7 +214,8 @@ def _explain_here(
     if as_json or count <= _TABLE_ROWS:
         files = "file" + " overlay cam" * run.pictures
         has_picture = run.method is not None and METHODS[run.method].picture is not None
-        files += " contrast" * (run.pictures and has_picture) + " boxes" * run.boxes
+        files += " contrast" * (run.pictures and has_picture)
+        files += " boxes" * run.boxes + " boxed" * (run.boxes and run.pictures)
         show_rows(explained, (files, "class", "confidence", "target", "method", "layer"), as_json)
     else:
         _say_explained(sum(1 for _ in explained), run)
