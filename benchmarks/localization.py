@@ -84,13 +84,13 @@ _CENTRE_DEVIATION, _CENTRE_CELLS = 0.25, (7, 7)
 REMARKS = """
 ## What stands out
 
-- At 20 % boxes are mostly too large: for nearly every method 30 to 50 % finds more of these animals,
-  which are pasted small. The threshold is a choice; it is on the page and in `explain --threshold`.
-- Where one dense layer follows the averaged maps, CAM, Grad-CAM, HiResCAM and XGrad-CAM have the same
-  box: their maps differ by a factor.
-- Grad-CAM++ and LayerCAM leave out negative gradients; their maps are wider, and so are their boxes.
-- Occlusion points best and has boxes that are often too small: its grid is coarse.
-- `cat_dog` has 36 photos of three animals: differences of ten points say little there.
+- 20 % is not the best threshold for these animals: all methods but occlusion find more at 30 to
+  50 %. The threshold is a choice on the page, and `--threshold` of `cnnviz explain`.
+- Where one dense layer follows the averaged maps, CAM, Grad-CAM, HiResCAM and XGrad-CAM have the
+  same boxes: their maps differ by a factor.
+- Grad-CAM++ and LayerCAM, which leave out negative gradients, need the highest thresholds.
+- Occlusion points best; its boxes fit best at the lowest thresholds.
+- `cat_dog` has 36 photos of three animals: a difference of ten points says little there.
 """
 
 
