@@ -84,8 +84,8 @@ _CENTRE_DEVIATION, _CENTRE_CELLS = 0.25, (7, 7)
 REMARKS = """
 ## What stands out
 
-- 20 % is not the best threshold for these animals: all but occlusion and the random map find more at 30 to
-  50 %. The threshold is a choice on the page, and `--threshold` of `cnnviz explain`.
+- 20 % is not the best threshold for these animals: all but occlusion and the random map find more
+  at 30 to 50 %. The threshold is a choice on the page, and `--threshold` of `cnnviz explain`.
 - Where one dense layer follows the averaged maps, CAM, Grad-CAM, HiResCAM and XGrad-CAM have the
   same boxes: their maps differ by a factor.
 - Grad-CAM++ and LayerCAM, which leave out negative gradients, need the highest thresholds.
