@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
+    from cnnviz.attribution.localization import contours as contours
     from cnnviz.attribution.localization import find_box as find_box
+    from cnnviz.attribution.localization import find_boxes as find_boxes
+    from cnnviz.attribution.localization import find_parts as find_parts
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.measuring import measure as measure
     from cnnviz.attribution.outlines import outline as outline
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Faithfulness as Faithfulness
     from cnnviz.results import Filters as Filters
+    from cnnviz.results import FoundPart as FoundPart
     from cnnviz.results import LayerCall as LayerCall
     from cnnviz.results import LayerInfo as LayerInfo
     from cnnviz.results import MapScore as MapScore
@@ -122,6 +126,7 @@ _MODULES = {
     "Explanation": "results",
     "Faithfulness": "results",
     "Filters": "results",
+    "FoundPart": "results",
     "LayerCall": "results",
     "LayerError": "errors",
     "LayerInfo": "results",
@@ -163,6 +168,7 @@ _MODULES = {
     "compare": "attribution.comparison",
     "comparison_json": "exports",
     "comparison_picture": "figures.comparison",
+    "contours": "attribution.localization",
     "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
@@ -171,6 +177,8 @@ _MODULES = {
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
     "find_box": "attribution.localization",
+    "find_boxes": "attribution.localization",
+    "find_parts": "attribution.localization",
     "load_model": "networks.loading",
     "measure": "attribution.measuring",
     "methods": "attribution.explanations",

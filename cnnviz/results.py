@@ -354,6 +354,22 @@ class Box:
     bottom: int
 
 
+Point = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FoundPart:
+    """A connected part of a map that stands out, on a photo.
+
+    Attributes:
+        box: around all of it.
+        cells: the map's cells that it is made of, cut off at the photo's edge; disjoint.
+    """
+
+    box: Box
+    cells: tuple[Box, ...]
+
+
 @dataclass(frozen=True)
 class ComparedMethod:
     """A method of a comparison: its key in ``METHODS``, its name, and what its values measure."""
@@ -452,8 +468,9 @@ class PhotoResult:
         path: the photo's file.
         size: (H, W) of the photo as it was read, (0, 0) where it could not be.
         explanation: None where the photo failed.
-        box: where the class of the explanation's first map is, in pixels of ``size``; None
-            without evidence for it, and where that is weak beside the evidence against it.
+        parts: where the class of the explanation's first map is, in pixels of ``size``, the
+            largest part first; none without evidence for it, and where that is weak beside the
+            evidence against it.
         error: why the photo failed, None where it did not.
         photo: (H, W, 3) uint8, where it was requested.
     """
@@ -461,9 +478,14 @@ class PhotoResult:
     path: Path
     size: tuple[int, int] = (0, 0)
     explanation: Explanation | None = None
-    box: Box | None = None
+    parts: tuple[FoundPart, ...] = ()
     error: CnnvizError | None = None
     photo: NDArray[np.uint8] | None = None
+
+    @property
+    def box(self) -> Box | None:
+        """The box of the largest part."""
+        return self.parts[0].box if self.parts else None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from cnnviz.errors import StorageError
 # The endings of the names of the pictures that are written for a photo.
 OVERLAY = ".overlay.png"
 CONTRAST = ".contrast.png"
+BOXES = ".boxes.png"
 
 # The first bytes of an HDF5 file.
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import class_terms
-from cnnviz.ui.page_parts.class_map import files, maps, picks, pictures, scores
+from cnnviz.ui.page_parts.class_map import files, localization, maps, picks, pictures, scores
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -36,12 +36,12 @@ if of_class:
     with legend:
         pictures.colours(of_class, target)
 
-believed = st.container()
+if of_class:
+    localization.where_exactly(scene, of_class[target])
+    scores.show(scene, of_class[target])
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, target, of_class.get(target))
 if of_class:
     pictures.side_by_side(scene, of_class)
     files.downloads(scene, of_class, target, signed)
 parts.about(scene)
-with believed:
-    scores.show(scene, of_class[target])

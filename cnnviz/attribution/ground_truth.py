@@ -7,6 +7,8 @@ of a map that are NaN, where the network never looked, are left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,12 @@ from cnnviz.arrays import Floats
 from cnnviz.attribution.localization import THRESHOLD
 from cnnviz.cards import Preprocessing
 from cnnviz.geometry import cell_shares, seen_region
+from cnnviz.results import Box
 
 Mask = NDArray[np.bool_]
+
+# The IoU above which a box is taken for right.
+RIGHT = 0.5
 
 
 def covered_cells(mask: Mask, height: int, width: int, preprocessing: Preprocessing) -> Floats:
@@ -156,6 +162,63 @@ def overlap(values: Floats, mask: Mask, threshold: float = THRESHOLD) -> float:
     found = values > threshold * peak if peak > 0 else np.zeros(values.shape, bool)
     union = np.sum(found | mask)
     return float(np.sum(found & mask) / union) if union else float("nan")
+
+
+def box_overlap(box: Box, truth: Box) -> float:
+    """Intersection over union (IoU) of two boxes, 0 to 1.
+
+    A box is usually taken for right where this is more than ``RIGHT`` (Zhou et al. 2016).
+
+    Example:
+        >>> box_overlap(Box(0, 0, 4, 2), Box(2, 0, 6, 2))
+        0.3333333333333333
+    """
+    return region_overlap([box], truth)
+
+
+def region_overlap(cells: Iterable[Box], truth: Box) -> float:
+    """Intersection over union (IoU) of a region and a box, 0 to 1.
+
+    Args:
+        cells: what the region is made of; disjoint, such as those of a ``FoundPart``.
+        truth: the box.
+
+    Example:
+        >>> region_overlap([Box(0, 0, 2, 2), Box(2, 2, 4, 4)], Box(0, 0, 4, 4))
+        0.5
+    """
+    cells = tuple(cells)
+    common = sum(_common_area(cell, truth) for cell in cells)
+    return common / (sum(map(_area, cells)) + _area(truth) - common)
+
+
+def cells_inside(
+    box: Box, shape: tuple[int, ...], height: int, width: int, preprocessing: Preprocessing
+) -> Mask:
+    """The cells of a map whose middles are in a box of a photo: a mask of the map's shape (h, w).
+
+    Args:
+        box: in pixels of the photo.
+        shape: of the map.
+        height: of the photo.
+        width: of the photo.
+        preprocessing: how the photo became the network's input.
+    """
+    seen = seen_region(height, width, preprocessing)
+    y = seen.top + (np.arange(shape[0]) + 0.5) * (seen.height / shape[0])
+    x = seen.left + (np.arange(shape[1]) + 0.5) * (seen.width / shape[1])
+    rows, columns = (box.top <= y) & (y < box.bottom), (box.left <= x) & (x < box.right)
+    return rows[:, None] & columns
+
+
+def _area(box: Box) -> int:
+    return (box.right - box.left) * (box.bottom - box.top)
+
+
+def _common_area(first: Box, second: Box) -> int:
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(width, 0) * max(height, 0)
 
 
 def _widened(mask: Mask, distance: float) -> Mask:

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.attribution.explanations import explain_inputs
-from cnnviz.attribution.localization import find_box
+from cnnviz.attribution.localization import THRESHOLD, locate
 from cnnviz.attribution.methods import MANY_PASSES
 from cnnviz.attribution.series_runs import Progress
 from cnnviz.errors import CnnvizError
-from cnnviz.evidence import why_empty
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import open_picture
@@ -50,9 +49,10 @@ def explain_many(
     against: str | int | None = None,
     runs: int | None = None,
     progress: Progress | None = None,
+    threshold: float = THRESHOLD,
     keep_photos: bool = False,
 ) -> Iterator[PhotoResult]:
-    """``explain`` for many photos, in their order, and the box of the first class of each.
+    """``explain`` for many photos, in their order, and where the first class of each is.
 
     A photo that fails does not stop the others. Only a few batches are in memory at a time.
 
@@ -65,6 +65,7 @@ def explain_many(
         against: as in ``explain``; a photo of that class fails, unless ``targets`` are named.
         runs: as in ``explain``.
         progress: as in ``explain``, for one photo after the other.
+        threshold: of the parts and the box, as in ``find_box``.
         keep_photos: whether the results hold the photos too.
 
     Raises:
@@ -90,9 +91,8 @@ def explain_many(
     def complete(result: PhotoResult, answer: Explanation | CnnvizError) -> PhotoResult:
         if isinstance(answer, CnnvizError):
             return replace(result, error=answer)
-        cam = answer.maps[0]
-        box = None if why_empty(cam) else find_box(cam.values, *result.size, steps)
-        return replace(result, explanation=answer, box=box)
+        parts = locate(answer.maps[0], *result.size, steps, threshold)
+        return replace(result, explanation=answer, parts=parts)
 
     def explain_batch(photos: list[_DecodedPhoto]) -> list[PhotoResult]:
         inputs = [pixels for _, pixels in photos if pixels is not None]

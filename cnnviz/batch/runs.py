@@ -18,16 +18,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cnnviz.attribution.localization import THRESHOLD, contours, localization_record
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series_runs import Progress
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
-from cnnviz.drawing import overlay, picture_on_photo
+from cnnviz.drawing import boxes_on_photo, overlay, picture_on_photo
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
 from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Explanation, PhotoResult, Prediction
-from cnnviz.storage import CONTRAST, OVERLAY, UNFINISHED, write_whole
+from cnnviz.storage import BOXES, CONTRAST, OVERLAY, UNFINISHED, write_whole
 
 Row = dict[str, Any]
 
@@ -43,6 +44,7 @@ COLUMNS = pa.schema(
         ("method", pa.string()),
         ("layer", pa.string()),
         ("against", pa.string()),
+        ("threshold", pa.float64()),
         ("error", pa.string()),
     ]
 )
@@ -67,6 +69,8 @@ class BatchRun:
         pictures: whether each photo gets its overlay and its raw map as files too.
         against: index of the class to compare with, if any.
         runs: as in ``explain``.
+        threshold: as in ``find_box``.
+        boxes: whether each photo gets what was found as JSON and, with ``pictures``, as a picture.
     """
 
     out: Path
@@ -76,6 +80,13 @@ class BatchRun:
     pictures: bool = True
     against: int | None = None
     runs: int | None = None
+    threshold: float = THRESHOLD
+    boxes: bool = False
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether each photo gets files of its own."""
+        return self.pictures or self.boxes
 
     @property
     def results(self) -> Path:
@@ -140,8 +151,8 @@ def explain_part(
     """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
-    ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``, and its
-    pictures' files.
+    ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``,
+    ``threshold``, and its files.
 
     Args:
         network: the network.
@@ -157,9 +168,9 @@ def explain_part(
     def make_row(result: PhotoResult) -> Row:
         if result.explanation is None:
             return {"file": str(result.path), "error": str(result.error)}
-        row = _row(result, result.explanation)
+        row = _row(result, result.explanation) | {"threshold": run.threshold}
         try:
-            return row | _draw(network, run, result, stems[result.path]) if run.pictures else row
+            return row | _write_files(network, run, result, stems[result.path])
         except StorageError as error:
             if error.full:
                 raise
@@ -174,6 +185,7 @@ def explain_part(
         against=run.against,
         runs=run.runs,
         progress=progress,
+        threshold=run.threshold,
         keep_photos=run.pictures,
     )
     cells = []
@@ -213,6 +225,8 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "pictures": run.pictures,
         "against": run.against,
         "runs": run.runs,
+        "threshold": run.threshold,
+        "boxes": run.boxes,
     }
 
 
@@ -265,8 +279,20 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
     }
 
 
-def _draw(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> dict[str, str]:
-    """Writes the pictures and the raw map of a photo; returns the files by kind."""
+def _write_files(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> dict[str, str]:
+    """Writes the files of a photo that the run asks for; returns their paths by kind."""
+    files: dict[str, tuple[str, bytes]] = {}
+    if run.pictures:
+        files |= _pictures(network, result, stem)
+    if run.boxes:
+        files |= _boxes(network, run, result, stem)
+    for name, data in files.values():
+        write_whole(run.out / name, data)
+    return {kind: str(run.out / name) for kind, (name, _) in files.items()}
+
+
+def _pictures(network: Network, result: PhotoResult, stem: str) -> dict[str, tuple[str, bytes]]:
+    """The pictures and the raw map of a photo: names and contents of files by kind."""
     if result.explanation is None or result.photo is None:
         raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
     cam, preprocessing = result.explanation.maps[0], network.card.preprocessing
@@ -280,9 +306,26 @@ def _draw(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> di
         height, width = result.photo.shape[:2]
         grey = picture_on_photo(cam, contrast_picture, height, width, preprocessing)
         files["contrast"] = (stem + CONTRAST, encode_png(grey))
-    for name, data in files.values():
-        write_whole(run.out / name, data)
-    return {kind: str(run.out / name) for kind, (name, _) in files.items()}
+    return files
+
+
+def _boxes(
+    network: Network, run: BatchRun, result: PhotoResult, stem: str
+) -> dict[str, tuple[str, bytes]]:
+    """What was found in a photo, as JSON and, if the photo was kept, drawn on it."""
+    if result.explanation is None:
+        raise ValueError(f"Expected a photo that was explained. Received: {result.path}.")
+    steps = network.card.preprocessing
+    cam = result.explanation.maps[0]
+    record = localization_record(cam, *result.size, steps, run.threshold, result.parts)
+    text = json.dumps({"file": str(result.path), **record})
+    files = {"boxes": (stem + ".boxes.json", text.encode())}
+    if result.photo is not None:
+        boxes = [part.box for part in result.parts]
+        rings = [ring for part in result.parts for ring in contours(part.cells)]
+        drawn = boxes_on_photo(result.photo, boxes, rings)
+        files["boxed"] = (stem + BOXES, encode_png(drawn))
+    return files
 
 
 def _cells(row: Row) -> Row:

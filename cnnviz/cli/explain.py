@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnnviz.attribution.localization import THRESHOLD
 from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
     Json,
@@ -32,7 +33,7 @@ from cnnviz.cli.terminal import (
     stoppable,
 )
 from cnnviz.errors import CnnvizError
-from cnnviz.storage import CONTRAST, OVERLAY
+from cnnviz.storage import BOXES, CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
     from cnnviz.attribution.series_runs import Progress
@@ -48,6 +49,13 @@ else:
 
 # The most photos whose answers are printed as a table.
 _TABLE_ROWS = 200
+
+
+def _check_threshold(threshold: float) -> float:
+    """A threshold as ``find_box`` takes it."""
+    if not 0 <= threshold < 1:
+        raise typer.BadParameter(f"{threshold:g} is not from 0 to below 1.")
+    return threshold
 
 
 def explain(
@@ -97,6 +105,18 @@ def explain(
     pictures: Annotated[
         bool, typer.Option(help="Also write each photo's overlay and raw map.")
     ] = True,
+    boxes: Annotated[
+        bool,
+        typer.Option("--boxes", help="Also write where the class is, as JSON and on the photo."),
+    ] = False,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            callback=_check_threshold,
+            help="Cells of the map above this share of its maximum belong to the class's box.",
+        ),
+    ] = THRESHOLD,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -125,6 +145,11 @@ def explain(
     With --runs, methods that run the network many times take more time and give finer or less noisy
     maps, or fewer runs in less time.
 
+    With --boxes there are also NAME.boxes.json, with the boxes and contours of all parts of the
+    map above the threshold, the largest part first, in pixels of the photo, and NAME.boxes.png,
+    which has them on the photo: the largest part's box is the bold one. With --no-pictures there
+    is the JSON alone.
+
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
     map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
@@ -144,8 +169,18 @@ def explain(
 
         pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
         check_folder(out)
-        run = batch_runs.BatchRun(out, tuple(targets), method, layer, pictures, other, runs)
-        stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
+        run = batch_runs.BatchRun(
+            out,
+            tuple(targets),
+            method,
+            layer,
+            pictures,
+            other,
+            runs=runs,
+            threshold=threshold,
+            boxes=boxes,
+        )
+        stems = _free_stems(paths, out) if run.writes_files else dict.fromkeys(paths, "")
         parts = batch_runs.split(paths, list(stems.values()), batch_runs.PART)
         waiting = batch_runs.begin(run, network, parts, resume=resume) if parts else []
         finished = [part for part in parts if part not in waiting]
@@ -181,6 +216,7 @@ def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     from cnnviz.photos.array_files import array_reference
 
     photos = {os.path.realpath(path) for path in paths}
+    pictures = (OVERLAY, CONTRAST, BOXES)
     # Compared in lower case: for some file systems Cat and cat are the same name.
     taken: set[str] = set()
     count: Counter[str] = Counter()
@@ -189,7 +225,7 @@ def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
         reference = array_reference(path)
         first = stem = path.stem if reference is None else reference.stem
         while stem.lower() in taken or any(
-            os.path.realpath(out / (stem + ending)) in photos for ending in (OVERLAY, CONTRAST)
+            os.path.realpath(out / (stem + ending)) in photos for ending in pictures
         ):
             count[first] += 1
             stem = f"{first}-{count[first] + 1}"
@@ -217,6 +253,7 @@ def _explain_here(
             files = "file" + " overlay cam" * run.pictures
             has_picture = run.method is not None and METHODS[run.method].picture is not None
             files += " contrast" * (run.pictures and has_picture)
+            files += " boxes" * run.boxes + " boxed" * (run.boxes and run.pictures)
             columns = (files, "class", "confidence", "target", "method", "layer")
             show_rows(explained, columns, as_json)
         else:

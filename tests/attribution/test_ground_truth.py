@@ -12,13 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cnnviz.attribution.ground_truth import (
+    box_overlap,
+    cells_inside,
     covered_cells,
     energy_inside,
     overlap,
     pointing_game,
     rank_inside,
+    region_overlap,
 )
+from cnnviz.attribution.localization import find_parts
 from cnnviz.cards import Preprocessing
+from cnnviz.results import Box
 
 # The two largest values lie inside and one cell from it.
 MAP = np.array([[1.0, 0.0, -4.0], [6.0, 2.0, 0.0], [0.0, 6.0, 1.0]])
@@ -140,3 +145,49 @@ def test_neither_scale_nor_the_order_of_cells_matters(values: np.ndarray, mask: 
         expected = pytest.approx(score(values, mask), nan_ok=True)
         assert score(4 * values, mask) == expected
         assert score(values[::-1].T, mask[::-1].T) == expected
+
+
+# --- Boxes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (Box(0, 0, 4, 2), Box(0, 0, 4, 2), 1),
+        # 2 × 1 in common, of 8 + 6 − 2.
+        (Box(0, 0, 4, 2), Box(2, 1, 5, 3), 2 / 12),
+        (Box(0, 0, 10, 10), Box(2, 2, 7, 6), 0.2),
+        # They touch.
+        (Box(0, 0, 4, 2), Box(4, 0, 8, 2), 0),
+        (Box(0, 0, 1, 1), Box(5, 5, 6, 6), 0),
+    ],
+)
+def test_the_overlap_of_boxes_by_hand(first: Box, second: Box, expected: float) -> None:
+    assert box_overlap(first, second) == pytest.approx(expected)
+    assert box_overlap(second, first) == pytest.approx(expected)
+
+
+def test_the_overlap_of_a_region_is_that_of_its_pixels() -> None:
+    """Cells of 3 × 4 pixels; the two parts are disjoint, and their boxes are not."""
+    values = np.array([[5.0, 0.0, 4.0], [3.0, 0.0, 0.0], [3.0, 3.0, 3.0]])
+    parts = find_parts(values, 9, 12, steps(fit="stretch"))
+    truth = Box(2, 1, 11, 5)
+    inside = np.zeros((9, 12), bool)
+    inside[1:5, 2:11] = True
+    pixels = np.kron(values, np.ones((3, 4)))
+    cells = [cell for part in parts for cell in part.cells]
+    assert region_overlap(cells, truth) == pytest.approx(overlap(pixels, inside))
+    assert len(parts) == 2
+    pixels[0, 8:] = pixels[1, 8:] = pixels[2, 8:] = 0
+    assert region_overlap(parts[0].cells, truth) == pytest.approx(overlap(pixels, inside))
+
+
+def test_the_cells_in_a_box_are_those_whose_middles_are() -> None:
+    """Of 40 × 100 the middle 40 × 40 is seen: middles at x = 40, 60 and y = 10, 30."""
+    crop = steps(fit="crop")
+    for box, expected in (
+        (Box(40, 10, 60, 30), [[True, False], [False, False]]),
+        (Box(0, 11, 61, 40), [[False, False], [True, True]]),
+        (Box(0, 0, 30, 40), [[False, False], [False, False]]),
+    ):
+        np.testing.assert_array_equal(cells_inside(box, (2, 2), 40, 100, crop), expected)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnnviz.attribution.localization import find_box, largest_part
+from cnnviz.attribution.localization import (
+    connected_parts,
+    contours,
+    find_box,
+    find_boxes,
+    find_parts,
+    localization_record,
+    locate,
+    peaks,
+)
 from cnnviz.cards import Preprocessing
-from cnnviz.results import Box
+from cnnviz.evidence import mostly_against
+from cnnviz.results import Box, ClassActivationMap, FoundPart
 
 # Three parts: one cell at the top left, four cells that touch, two of them at a corner, and two.
 MAP = np.array(
@@ -38,19 +51,21 @@ def test_evidence_that_is_weak_beside_that_against_has_no_box(lowest: float, fou
     assert box == (Box(0, 0, 10, 10) if found else None)
 
 
-def test_the_largest_part_by_hand() -> None:
-    expected = np.zeros((5, 5), bool)
-    expected[[1, 2, 2, 3], [2, 2, 3, 4]] = True
-    np.testing.assert_array_equal(largest_part(MAP > 1.8), expected)
+def test_the_parts_by_hand() -> None:
+    assert connected_parts(MAP > 1.8) == [
+        [(1, 2), (2, 2), (2, 3), (3, 4)],
+        [(4, 0), (4, 1)],
+        [(0, 0)],
+    ]
 
 
-def test_of_equal_parts_it_is_the_topmost() -> None:
-    mask = np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 1]], bool)
-    np.testing.assert_array_equal(largest_part(mask), [[0, 0, 1], [0] * 3, [0] * 3, [0] * 3])
+def test_of_equal_parts_the_topmost_is_first_and_then_the_left_one() -> None:
+    mask = np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [1, 0, 1]], bool)
+    assert connected_parts(mask) == [[(0, 2)], [(1, 0)], [(3, 0)], [(3, 2)]]
 
 
 def test_nothing_has_no_part() -> None:
-    assert not largest_part(np.zeros((3, 4), bool)).any()
+    assert connected_parts(np.zeros((3, 4), bool)) == []
 
 
 def spread(mask: np.ndarray, start: tuple[int, int]) -> np.ndarray:
@@ -67,10 +82,18 @@ def spread(mask: np.ndarray, start: tuple[int, int]) -> np.ndarray:
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8)))
-def test_the_largest_part_is_the_largest_of_what_spreads(mask: np.ndarray) -> None:
-    parts = [spread(mask, (int(y), int(x))) for y, x in np.argwhere(mask)]
-    expected = max(parts, key=np.sum, default=np.zeros_like(mask))
-    np.testing.assert_array_equal(largest_part(mask), expected)
+def test_the_parts_are_what_spreads(mask: np.ndarray) -> None:
+    spreading = {spread(mask, (int(y), int(x))).tobytes() for y, x in np.argwhere(mask)}
+    parts = connected_parts(mask)
+    found = set()
+    for part in parts:
+        one = np.zeros_like(mask)
+        one[tuple(np.transpose(part))] = True
+        found.add(one.tobytes())
+    assert found == spreading
+    assert len(parts) == len(spreading)
+    sizes = [len(part) for part in parts]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 # --- Boxes ----------------------------------------------------------------------------------
@@ -96,17 +119,170 @@ def test_the_box_is_where_the_network_looked() -> None:
 
 
 def test_the_box_ends_at_the_photo_s_edge() -> None:
-    """A photo of 20 × 40 is in the middle of a square, with a border of 10 above and below."""
+    """A photo of 20 × 40 is in the middle of a square, with a border of 10 above and below.
+
+    Cells in the border do not count, not even for how far the box reaches to the side.
+    """
     padded = steps(fit="pad", height=8, width=8)
     values = np.zeros((4, 4))
     values[0, 1:3] = values[1, 1] = 1
-    assert find_box(values, 20, 40, padded) == Box(10, 0, 30, 10)
+    assert find_box(values, 20, 40, padded) == Box(10, 0, 20, 10)
 
 
 def test_evidence_in_the_border_alone_has_no_box() -> None:
     values = np.zeros((4, 4))
     values[0] = 1
     assert find_box(values, 20, 40, steps(fit="pad", height=8, width=8)) is None
+
+
+def test_all_boxes_by_hand() -> None:
+    """By the number of cells: four, two, one."""
+    assert find_boxes(MAP, 50, 100, steps()) == (
+        Box(40, 10, 100, 40),
+        Box(0, 40, 40, 50),
+        Box(0, 0, 20, 10),
+    )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "boxes"),
+    [
+        # All that is positive: the same parts.
+        (0.0, [Box(40, 10, 100, 40), Box(0, 40, 40, 50), Box(0, 0, 20, 10)]),
+        # Above 2.25 without the cell of 2, above 2.7 without that of 2.5: the topmost of two.
+        (0.25, [Box(40, 10, 80, 30), Box(0, 40, 40, 50), Box(0, 0, 20, 10)]),
+        (0.3, [Box(40, 10, 60, 30), Box(0, 40, 40, 50), Box(0, 0, 20, 10)]),
+        (0.4, [Box(0, 40, 40, 50), Box(0, 0, 20, 10), Box(40, 20, 60, 30)]),
+        # The maximum alone.
+        (0.999, [Box(0, 0, 20, 10)]),
+    ],
+)
+def test_the_threshold_by_hand(threshold: float, boxes: list[Box]) -> None:
+    assert list(find_boxes(MAP, 50, 100, steps(), threshold)) == boxes
+    assert find_box(MAP, 50, 100, steps(), threshold) == boxes[0]
+
+
+@pytest.mark.parametrize("threshold", [1.0, -0.1, float("nan")])
+def test_a_threshold_that_leaves_nothing_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold from 0 to below 1"):
+        find_box(MAP, 50, 100, steps(), threshold)
+
+
+def test_a_part_in_the_border_does_not_hide_a_smaller_one_in_the_photo() -> None:
+    """The top row of cells is in the border; it still has the maximum."""
+    padded = steps(fit="pad", height=8, width=8)
+    values = np.zeros((4, 4))
+    values[0, :3] = 5
+    values[2, 3] = 2
+    assert find_boxes(values, 20, 40, padded) == (Box(30, 10, 40, 20),)
+    assert find_boxes(values, 20, 40, padded, 0.5) == ()
+    assert peaks(values, 20, 40, padded) == ((5.0, -5.0), (15.0, -5.0), (25.0, -5.0))
+
+
+def test_the_peaks_are_the_middles_of_the_largest_cells() -> None:
+    assert peaks(MAP, 50, 100, steps()) == ((10.0, 5.0),)
+    cropped = steps(fit="crop", crop_fraction=0.5)
+    assert peaks(np.array([[0.0, 2.0], [2.0, 0.0]]), 40, 100, cropped) == (
+        (55.0, 15.0),
+        (45.0, 25.0),
+    )
+
+
+def cam(values: np.ndarray) -> ClassActivationMap:
+    return ClassActivationMap(values, "cam", "conv", "cat", 1.0, None)
+
+
+def test_a_map_that_says_nothing_has_no_parts() -> None:
+    assert locate(cam(np.full((2, 2), 3.0)), 10, 10, steps()) == ()
+    assert locate(cam(np.array([[np.nan, 1.0]])), 10, 10, steps()) == ()
+    assert locate(cam(MAP), 50, 100, steps()) == find_parts(MAP, 50, 100, steps())
+
+
+def test_the_record_by_hand() -> None:
+    values = np.array([[9.0, 0.0], [0.0, 4.0], [1.0, 0.0]])
+    parts = find_parts(values, 30, 20, steps(), 0.3)
+    record = localization_record(cam(values), 30, 20, steps(), 0.3, parts)
+    assert json.loads(json.dumps(record)) == {
+        "width": 20,
+        "height": 30,
+        "class": "cat",
+        "against": None,
+        "method": "cam",
+        "layer": "conv",
+        "threshold": 0.3,
+        "peaks": [[5.0, 5.0]],
+        "parts": [
+            {
+                "box": {"left": 0, "top": 0, "right": 20, "bottom": 20},
+                "cells": 2,
+                "contours": [
+                    [[0, 0], [10, 0], [10, 10], [0, 10]],
+                    [[10, 10], [20, 10], [20, 20], [10, 20]],
+                ],
+            }
+        ],
+    }
+
+
+# --- Contours -------------------------------------------------------------------------------
+
+
+def grid(text: str) -> list[Box]:
+    """The cells that are marked in rows of text, each 2 wide and 1 high."""
+    return [
+        Box(2 * x, y, 2 * x + 2, y + 1)
+        for y, row in enumerate(text.split())
+        for x, sign in enumerate(row)
+        if sign == "#"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "rings"),
+    [
+        ("##", [[(0, 0), (4, 0), (4, 1), (0, 1)]]),
+        ("#. ##", [[(0, 0), (2, 0), (2, 1), (4, 1), (4, 2), (0, 2)]]),
+        # A hole runs the other way around.
+        (
+            "### #.# ###",
+            [[(0, 0), (6, 0), (6, 3), (0, 3)], [(2, 1), (2, 2), (4, 2), (4, 1)]],
+        ),
+        # Cells that touch at a corner: a ring each.
+        ("#. .#", [[(0, 0), (2, 0), (2, 1), (0, 1)], [(2, 1), (4, 1), (4, 2), (2, 2)]]),
+    ],
+)
+def test_contours_by_hand(cells: str, rings: list[list[tuple[int, int]]]) -> None:
+    assert list(map(list, contours(grid(cells)))) == rings
+
+
+@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)))
+def test_contours_enclose_the_cells_and_no_others(mask: np.ndarray) -> None:
+    """A cell is inside if a way from it to the left crosses the rings an odd number of times."""
+    cells = [Box(x, y, x + 1, y + 1) for y, x in np.argwhere(mask).tolist()]
+    rings = contours(cells)
+    for ring in rings:
+        assert len(set(ring)) == len(ring)
+    edges = [edge for ring in rings for edge in zip(ring, (*ring[1:], ring[0]), strict=True)]
+    inside = np.zeros_like(mask)
+    for y, x in np.ndindex(mask.shape):
+        crossed = [
+            1
+            for (x0, y0), (x1, y1) in edges
+            if x0 == x1 and x0 <= x and min(y0, y1) <= y < max(y0, y1)
+        ]
+        inside[y, x] = len(crossed) % 2
+    np.testing.assert_array_equal(inside, mask)
+    # The shoelace formula: outer rings count as positive, holes as negative.
+    areas = [
+        sum(
+            x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, (*ring[1:], ring[0]), strict=True)
+        )
+        for ring in rings
+    ]
+    assert sum(areas) == 2 * mask.sum()
+
+
+# --- Any map --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0])
@@ -124,12 +300,19 @@ def test_without_evidence_there_is_no_box(value: float) -> None:
     st.integers(1, 60),
     st.sampled_from(["crop", "stretch", "pad"]),
 )
-def test_a_box_is_inside_the_photo_and_not_empty(
+def test_boxes_are_inside_the_photo_and_not_empty(
     values: np.ndarray, height: int, width: int, fit: str
 ) -> None:
-    box = find_box(values, height, width, steps(fit=fit))
-    if box is not None:
+    parts = find_parts(values, height, width, steps(fit=fit))
+    for box in [one for part in parts for one in (part.box, *part.cells)]:
         assert 0 <= box.left < box.right <= width
         assert 0 <= box.top < box.bottom <= height
-    elif fit == "stretch" and height >= 6 and width >= 6:
-        assert values.max() <= 0
+    for part in parts:
+        assert FoundPart(bounds(part.cells), part.cells) == part
+    if not parts and fit == "stretch" and height >= 6 and width >= 6:
+        assert values.max() <= 0 or mostly_against(values)
+
+
+def bounds(cells: tuple[Box, ...]) -> Box:
+    left, top, right, bottom = np.array([[*asdict(cell).values()] for cell in cells]).T
+    return Box(left.min(), top.min(), right.max(), bottom.max())

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import cnnviz
-from cnnviz.attribution.localization import find_box
+from cnnviz.attribution.localization import find_box, find_parts
 from cnnviz.batch import pipeline
 from cnnviz.batch.pipeline import explain_many, map_in_order
 from cnnviz.errors import LayerError, ModelError, TargetError
@@ -142,9 +142,9 @@ def test_a_photo_among_many_has_the_same_result_as_alone(
             for field in ("method", "layer", "target", "bias", "saturated"):
                 assert getattr(mine, field) == getattr(expected, field)
         assert why_empty(together.maps[0]) is None
-        assert result.box == find_box(
-            together.maps[0].values, *photo.shape[:2], network.card.preprocessing
-        )
+        place = (*photo.shape[:2], network.card.preprocessing)
+        assert result.parts == find_parts(together.maps[0].values, *place)
+        assert result.box == find_box(together.maps[0].values, *place)
 
 
 @pytest.fixture

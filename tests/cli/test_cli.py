@@ -28,7 +28,7 @@ import pytest
 from corpus import models
 from corpus import networks as n
 from helpers import rows_in
-from PIL import Image
+from PIL import Image, ImageColor
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -38,6 +38,7 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
+from cnnviz.drawing import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.errors import PhotoError
 from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
@@ -483,6 +484,7 @@ def test_explain_writes_the_map_and_the_overlay(
         "against": None,
         "size": [14, 20],
         "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
+        "threshold": 0.2,
         "overlay": str(out / "b.overlay.png"),
         "cam": str(out / "b.cam.npy"),
     }
@@ -490,6 +492,54 @@ def test_explain_writes_the_map_and_the_overlay(
     picture = np.asarray(Image.open(answer["overlay"]))
     np.testing.assert_array_equal(picture, cnnviz.overlay(photo, cam, network.card.preprocessing))
     assert sorted(path.name for path in out.iterdir()) == ["b.cam.npy", "b.overlay.png", "results"]
+
+
+def test_explain_writes_boxes_at_a_threshold(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    options = ("--threshold", 0.9, "--boxes", "--out", tmp_path, "--json")
+    (answer,) = lines(run("explain", averaged, photos / "b.png", *options))
+    network = cnnviz.load_model(averaged)
+    steps = network.card.preprocessing
+    photo = cnnviz.open_photo(photos / "b.png")
+    cam = cnnviz.class_activation_map(network, photo)
+    parts = cnnviz.find_parts(cam.values, 14, 20, steps, 0.9)
+    record = json.loads(Path(answer["boxes"]).read_text())
+    assert record["file"] == str(photos / "b.png")
+    assert (record["threshold"], record["class"]) == (0.9, answer["class"])
+    boxes = [asdict(part.box) for part in parts]
+    assert [part["box"] for part in record["parts"]] == boxes
+    assert boxes != [asdict(box) for box in cnnviz.find_boxes(cam.values, 14, 20, steps)]
+    (row,) = rows_in(tmp_path)
+    assert answer["box"] == boxes[0] == {name: row[name] for name in boxes[0]}
+    assert answer["threshold"] == row["threshold"] == 0.9
+    picture = np.asarray(Image.open(answer["boxed"]))
+    changed = (picture != photo).any(axis=2)
+    # The first box is bold: two pixels, and one below them.
+    top, left, right = (boxes[0][side] for side in ("top", "left", "right"))
+    assert changed[top : top + 2, left:right].all()
+    # The contour is over it where both are at the same place.
+    colours = {ImageColor.getrgb(colour) for colour in (BOX_COLOUR, CONTOUR_COLOUR)}
+    assert {tuple(pixel) for pixel in picture[top, left:right].tolist()} <= colours
+
+
+def test_explain_writes_boxes_without_pictures(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = ("--no-pictures", "--boxes", "--out", out)
+    assert run("explain", averaged, photos / "b.png", *options).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["b.boxes.json", "results"]
+    # Another threshold is another run.
+    result = run("explain", averaged, photos / "b.png", *options, "--threshold", 0.3, "--resume")
+    assert "not the same threshold" in result.stderr
+
+
+@pytest.mark.parametrize("threshold", ["1", "-0.1", "nan"])
+def test_explain_refuses_a_threshold_that_leaves_nothing(
+    averaged: Path, photos: Path, tmp_path: Path, threshold: str
+) -> None:
+    result = run("explain", averaged, photos, "--out", tmp_path, "--threshold", threshold)
+    assert result.exit_code == 2
+    assert "from 0 to below 1" in result.stderr
 
 
 @pytest.mark.parametrize("method", get_args(explain.Method))

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -316,6 +317,28 @@ def test_a_method_of_many_runs_is_stopped_and_goes_on(tab: Any) -> None:
     for row in (0, 19):
         part = run_part(network, chelsea(), question, 20 * row, 20 * row + 20)
         np.testing.assert_allclose(values[row], part.values[0, row], atol=1e-3)
+
+
+def test_a_box_is_dragged_over_the_photo(tab: Any) -> None:
+    """From a tenth of the photo, 451 × 300, to a half; a click changes nothing."""
+    tab.open(f"/class_activation_map?{IMAGENET}&sample=chelsea")
+    photo = tab.page.locator(".located svg")
+    photo.scroll_into_view_if_needed()
+    place = photo.bounding_box()
+    mouse = tab.page.mouse
+
+    def to(across: float, down: float) -> None:
+        mouse.move(place["x"] + across * place["width"], place["y"] + down * place["height"])
+
+    for end in (0.5, 0.1):
+        to(0.1, 0.1)
+        mouse.down()
+        to(end, end)
+        mouse.up()
+        tab.page.get_by_text("Your box and the map's box overlap by").wait_for()
+    tab.page.wait_for_url("**box=*")
+    (box,) = parse_qs(urlsplit(tab.page.url).query)["box"]
+    assert [int(side) for side in box.split(",")] == pytest.approx([45, 30, 226, 150], abs=1.5)
 
 
 def number_in(text: str) -> float:

@@ -110,7 +110,7 @@ class Visit:
         return uploader
 
     def widget(self, label: str) -> Any:
-        kinds = ("selectbox", "multiselect", "button_group", "toggle", "button")
+        kinds = ("selectbox", "multiselect", "select_slider", "button_group", "toggle", "button")
         widgets = [one for kind in kinds for one in self.app.get(kind) if one.label == label]
         assert len(widgets) == 1, f"{len(widgets)} widgets are called {label!r}"
         return widgets[0]

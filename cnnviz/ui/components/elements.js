@@ -11,6 +11,14 @@ export function element(kind, className, parent, attributes = {}) {
   return made;
 }
 
+// An element of an SVG.
+export function shape(kind, parent, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  parent?.append(made);
+  return made;
+}
+
 export function button(className, parent, text, act, attributes = {}) {
   const made = element("button", className, parent, { type: "button", text, ...attributes });
   made.addEventListener("click", act);

@@ -2,7 +2,7 @@
 // skips layers, and reports clicks. The browser lays out the rows; the arcs are measured then.
 // diagrams.py says what is in a diagram.
 
-import { element, isDark } from "./elements.js";
+import { element, isDark, shape } from "./elements.js";
 import { enlargement, showBeside } from "./page.js";
 
 const LANE = 5; // pixels between two arcs over one row
@@ -14,13 +14,6 @@ export default function render({ data, parentElement, setTriggerValue }) {
   map.send = (path) => setTriggerValue("event", { name: map.data.name, path });
   map.show(data);
   return () => map.watch.disconnect();
-}
-
-function shape(kind, parent, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  parent.append(made);
-  return made;
 }
 
 class NetworkMap {
