@@ -89,11 +89,12 @@ class _Step:
         missing = tuple(one for one in self.measures if one.key not in found)
         if not missing:
             return
-        place = st.empty()
+        place, running = st.empty(), st.empty()
         label = self.label if missing == self.measures else "Go on measuring"
         if not place.button(label, icon=":material/rule:", key=self.key, help=self.help):
             return
-        with place.container():
+        place.empty()
+        with running.container():
             bar = st.progress(0.0, "Measuring …")
             st.button("Stop", icon=":material/stop_circle:", key=f"stop {self.key}")
 
@@ -104,9 +105,9 @@ class _Step:
             for measure, total in _sums(scene, cam, missing, tell):
                 found[measure.key] = map_score(measure, total)
         except CnnvizError as error:
-            place.error(plain(str(error)), icon=":material/error:")
+            running.error(plain(str(error)), icon=":material/error:")
             return
-        place.empty()
+        running.empty()
 
 
 def _sums(
