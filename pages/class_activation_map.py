@@ -38,10 +38,14 @@ if of_class:
 
 if of_class:
     localization.where_exactly(scene, of_class[target])
-    scores.show(scene, of_class[target])
+believed = st.container()
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, target, of_class.get(target))
 if of_class:
     pictures.side_by_side(scene, of_class)
     files.downloads(scene, of_class, target, signed)
 parts.about(scene)
+# Last: it may measure for seconds.
+if of_class:
+    with believed:
+        scores.show(scene, of_class[target])
