@@ -41,7 +41,7 @@ MODEL = "imagenet_efficientnet_lite0"
 LAST = "top_act"  # its last maps: 1,280 channels
 # The project's goals, on two cores: seconds, a ratio, milliseconds, answers a second.
 SHELL, TO_HELLO, EXPLAINED, LAYER, PHOTO, OPACITY = 1.5, 1.7, 2.5, 0.2, 1.0, 0.1
-CELL, CHIP, TASK, LIVE = 0.35, 0.05, 100, 6
+CELL, CHIP, TASK, LIVE, STROKE = 0.35, 0.05, 100, 6, 0.4
 LIVE_SECONDS = 10
 
 # The navigation, the model's name in the bar, and the sidebar with its uploader.
@@ -215,6 +215,31 @@ def changes_of_opacity(page: Page, server: Server, rounds: int) -> Row:
     return Row("opacity changed, until the overlay is repainted", seconds, OPACITY)
 
 
+def strokes(page: Page, server: Server, rounds: int) -> Row:
+    """Occlude: the end of a stroke, until probabilities and maps of the rest are painted."""
+    page.goto(f"{server.url}/occlude?model={MODEL}")
+    ready(page)
+    box = page.locator(".paint [role=grid]").bounding_box()
+    assert box is not None
+    seconds = []
+    for number in range(rounds):
+        before = page.locator(".paint").get_attribute("data-painted")
+        y = box["y"] + box["height"] * (number + 1) / (rounds + 1)
+        page.mouse.move(box["x"] + 40, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 140, y, steps=5)
+        find = f"""() => {{
+          const paint = window.inside('.paint');
+          return paint.dataset.painted === {before!r} ? null : [paint];
+        }}"""
+        # A click begins with a pressed button: the clock of a stroke, where it is lifted.
+        page.evaluate(
+            "addEventListener('pointerup', event => window.begun = event.timeStamp, {once: true})"
+        )
+        seconds.append(timed(page, find, page.mouse.up))
+    return Row("stroke ended, until its answer is painted", seconds, STROKE)
+
+
 def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
     """All channels of the last maps, in the walk and on Activations: times and longest tasks.
 
@@ -313,6 +338,7 @@ def main() -> None:
             rows.append(clicks_on_cells(page, server, 5 * rounds))
             rows.append(clicks_on_chips(page, server, 4 * rounds))
             rows.append(changes_of_opacity(page, server, 3 * rounds))
+            rows.append(strokes(page, server, 4 * rounds))
             rows += many_channels(page, server, rounds)
             rows.append(live_camera(page, server, rounds))
     titles = ("what a person waits for", "median", "worst", "rounds", "goal", "")

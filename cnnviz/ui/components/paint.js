@@ -133,6 +133,7 @@ class Paint {
     this.unit.textContent = `Evidence for ${answer.target}, on one scale`;
     this.theme.buildScale(this.legend, `evidence for ${answer.target}`, answer.limit);
     this.paintMaps();
+    this.box.dataset.painted = answer.stamp;
   }
 
   listClasses({ classes, target }) {

@@ -144,6 +144,11 @@ export class PaintCanvas {
     return painted / (data.length / 4);
   }
 
+  fill(cell, erases) {
+    this.mask.globalCompositeOperation = erases ? "destination-out" : "source-over";
+    this.mask.fillRect(...this.place(cell));
+  }
+
   begin(event) {
     if (!event.isPrimary || event.button > 0 || !this.mask) return;
     this.grid.setPointerCapture(event.pointerId);
@@ -162,9 +167,9 @@ export class PaintCanvas {
 
   draw(to) {
     const { mask, stroke } = this;
-    mask.globalCompositeOperation = stroke.erases ? "destination-out" : "source-over";
-    if (this.tool === "cells") mask.fillRect(...this.place(this.cellAt(to)));
+    if (this.tool === "cells") this.fill(this.cellAt(to), stroke.erases);
     else {
+      mask.globalCompositeOperation = stroke.erases ? "destination-out" : "source-over";
       mask.lineWidth = Math.max(1, this.size * this.scene.size[1]);
       mask.beginPath();
       mask.moveTo(...stroke.from);
@@ -180,7 +185,6 @@ export class PaintCanvas {
   end() {
     if (!this.stroke) return;
     this.stroke = null;
-    this.mask.globalCompositeOperation = "source-over";
     this.settle(this.pixels());
     this.changed();
   }
@@ -203,10 +207,7 @@ export class PaintCanvas {
       this.at = [bounded(this.at[0] + down, 0, rows.length - 2), bounded(this.at[1] + across, 0, columns.length - 2)];
     } else if (event.key === " " || event.key === "Enter") {
       this.remember();
-      const erases = this.share(this.at) > 0.5;
-      this.mask.globalCompositeOperation = erases ? "destination-out" : "source-over";
-      this.mask.fillRect(...this.place(this.at));
-      this.mask.globalCompositeOperation = "source-over";
+      this.fill(this.at, this.share(this.at) > 0.5);
       this.settle(this.pixels());
       this.changed();
     } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) this.undo();
