@@ -451,7 +451,9 @@ def test_two_networks_are_compared_by_their_classes_names(visit: Any) -> None:
     assert seen.viewer("comparison")["columns"][1]["ends"] == ["−largest", "+largest"]
     seen.choose("Other network", "mnist_cnn").fine()
     assert "no class in common" in seen.text
-    assert len(seen.viewer("comparison")["rows"]) == 1
+    # The page's own network stays.
+    rows = seen.viewer("comparison")["rows"]
+    assert [(row["title"], row["lines"]) for row in rows] == [("cat", []), ("dog", [])]
 
 
 def test_two_photos_of_digits_and_a_method_of_many_runs(visit: Any) -> None:
