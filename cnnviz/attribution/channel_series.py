@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnviz.arrays import Floats
     from cnnviz.attribution.series_runs import Subject
 
-# Channels of Score-CAM unless another number is asked for, the ones that differ most over the photo:
+# Channels of Score-CAM unless another number is asked for, those that differ most over the photo:
 # all of them, which Wang et al. take, are hundreds of runs.
 SCORED = 64
 
