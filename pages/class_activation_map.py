@@ -19,8 +19,10 @@ with beside:
     said = st.container()
     method, layer, rival = picks.pick_method(scene, target)
     picks.method_note(method)
+    detail = picks.pick_detail(scene, method)
     signed = picks.pick_signed()
-of_class = maps.class_maps(scene, answer, target, method, layer, rival)
+    of_class = maps.class_maps(scene, answer, target, method, layer, rival, detail)
+    maps.detail_note(scene, answer, of_class[target])
 with over:
     pictures.over_photo(scene, of_class, target, signed)
 with alone:

@@ -53,6 +53,8 @@ class Method:
             score exactly where one dense layer weighs the maps.
         picture: from a map to an 8-bit picture (h, w), None where the method has none.
         series: the runs of a method that takes ``many``; None for the others.
+        fuses: whether its maps of several layers can be fused into one: they are never negative,
+            and say something in early layers, too.
     """
 
     key: str
@@ -72,6 +74,7 @@ class Method:
     exact_sum: bool = False
     picture: Callable[[Floats], Bytes] | None = None
     series: Series | None = None
+    fuses: bool = False
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -193,6 +196,7 @@ METHODS = {
             weights=formulas.layer_cam_weights,
             unit="positive gradient × activation",
             aggregate="sum",
+            fuses=True,
         ),
         Method(
             key="finer-cam",

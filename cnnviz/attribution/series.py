@@ -48,6 +48,7 @@ class SeriesQuestion:
         against: the class whose score is subtracted, if one is chosen.
         runs: how many runs are wanted; None for the usual number.
         shown: (h, w) raw and signed: the map that is tested, for a test that needs it.
+        method: the method whose maps are made, for a series of finer maps; None for the best.
     """
 
     series: str
@@ -56,3 +57,4 @@ class SeriesQuestion:
     against: str | int | None = None
     runs: int | None = None
     shown: Floats | None = None
+    method: str | None = None

@@ -15,7 +15,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.attribution.explanations import explain_inputs
+from cnnviz.attribution.details import CELLS
+from cnnviz.attribution.explanations import explain_inputs, sized
 from cnnviz.attribution.localization import find_box
 from cnnviz.errors import CnnvizError
 from cnnviz.evidence import why_empty
@@ -45,6 +46,7 @@ def explain_many(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    detail: str = CELLS,
     keep_photos: bool = False,
 ) -> Iterator[PhotoResult]:
     """``explain`` for many photos, in their order, and the box of the first class of each.
@@ -58,16 +60,18 @@ def explain_many(
         method: as in ``explain``.
         layer: as in ``explain``.
         against: as in ``explain``; a photo of that class fails, unless ``targets`` are named.
+        detail: as in ``explain``.
         keep_photos: whether the results hold the photos too.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit. It is
-            raised by the call itself, before a photo is read.
+        TargetError: there is no such class, method or detail, or one of them does not fit. It
+            is raised by the call itself, before a photo is read.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model;
             raised by the call itself, too.
         ModelError: TensorFlow cannot run the network; raised by the call itself, too.
     """
-    check_choices(network, targets, method=method, layer=layer, against=against)
+    check_choices(network, targets, method=method, layer=layer, against=against, detail=detail)
+    network = sized(network, detail, layer)
     steps = network.card.preprocessing
 
     def decode(path: str | Path) -> _DecodedPhoto:
@@ -95,7 +99,15 @@ def explain_many(
             padding = size - len(inputs) if network.compiled else 0
             batch = np.concatenate([*inputs, *(inputs[-1:] * padding)])
             answers = iter(
-                explain_inputs(network, batch, targets, method=method, layer=layer, against=against)
+                explain_inputs(
+                    network,
+                    batch,
+                    targets,
+                    method=method,
+                    layer=layer,
+                    against=against,
+                    detail=detail,
+                )
             )
         return [
             result if pixels is None else complete(result, next(answers))
@@ -120,17 +132,21 @@ def check_choices(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    detail: str = CELLS,
 ) -> None:
     """Checks that ``explain`` can answer with these arguments, on a black picture.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit.
+        TargetError: there is no such class, method or detail, or one of them does not fit.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
+    network = sized(network, detail, layer)
     steps = network.card.preprocessing
     black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
-    explain_inputs(network, black, targets, method=method, layer=layer, against=against)
+    explain_inputs(
+        network, black, targets, method=method, layer=layer, against=against, detail=detail
+    )
 
 
 def map_in_order(

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.methods import METHODS
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
 from cnnviz.drawing import overlay, picture_on_photo
@@ -42,6 +43,7 @@ COLUMNS = pa.schema(
         ("method", pa.string()),
         ("layer", pa.string()),
         ("against", pa.string()),
+        ("detail", pa.string()),
         ("error", pa.string()),
     ]
 )
@@ -65,6 +67,7 @@ class BatchRun:
         layer: as in ``explain``.
         pictures: whether each photo gets its overlay and its raw map as files too.
         against: index of the class to compare with, if any.
+        detail: as in ``explain``.
     """
 
     out: Path
@@ -73,6 +76,7 @@ class BatchRun:
     layer: str | None = None
     pictures: bool = True
     against: int | None = None
+    detail: str = CELLS
 
     @property
     def results(self) -> Path:
@@ -135,8 +139,8 @@ def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
     """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
-    ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``, and its
-    pictures' files.
+    ``top``, ``method``, ``layer``, ``target``, ``against``, ``detail``, ``size`` (H, W),
+    ``box``, and its pictures' files.
 
     Raises:
         StorageError: the disk is full, or the part's file cannot be written.
@@ -161,6 +165,7 @@ def explain_part(network: Network, run: BatchRun, part: Part) -> Iterator[Row]:
         method=run.method,
         layer=run.layer,
         against=run.against,
+        detail=run.detail,
         keep_photos=run.pictures,
     )
     cells = []
@@ -199,6 +204,7 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "layer": run.layer,
         "pictures": run.pictures,
         "against": run.against,
+        "detail": run.detail,
     }
 
 
@@ -246,6 +252,7 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
         "layer": cam.layer,
         "target": cam.target,
         "against": cam.against,
+        "detail": cam.detail,
         "size": list(result.size),
         "box": asdict(result.box) if result.box else None,
     }

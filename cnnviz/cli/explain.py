@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnnviz.attribution.details import CELLS, DETAILS
 from cnnviz.attribution.methods import AVERAGED_MAPS, METHODS
 from cnnviz.cli.inputs import (
     Json,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from cnnviz.batch.runs import BatchRun, Part, Row
     from cnnviz.networks.network import Network
 
-# The choices of --method. A type checker cannot know them.
+# The choices of --method and --detail. A type checker cannot know them.
 if TYPE_CHECKING:
     Method = str
+    Detail = str
 else:
     Method = Literal[tuple(METHODS)]
+    Detail = Literal[tuple(DETAILS)]
 
 # The most photos whose answers are printed as a table.
 _TABLE_ROWS = 200
@@ -76,6 +79,10 @@ def explain(
             metavar="CLASS", help="A class to compare with: its score is subtracted first."
         ),
     ] = None,
+    detail: Annotated[
+        Detail,
+        typer.Option(metavar="DETAIL", help=f"How fine the map is: {', '.join(DETAILS)}."),
+    ] = CELLS,
     pictures: Annotated[
         bool, typer.Option(help="Also write each photo's overlay and raw map.")
     ] = True,
@@ -104,6 +111,10 @@ def explain(
     With --against the map shows what speaks for the one class and not for the other; without
     --class, photos that the network takes for the other have no map.
 
+    --detail makes a finer map than the layer has cells: of 4 or 16 shifted copies of the photo
+    (shifts-2, shifts-4), of the photo at twice the size (double; class and confidence are then the
+    network's answer to that), or of several layers (fused, for layer-cam).
+
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
     map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
@@ -120,9 +131,11 @@ def explain(
         other = None if against is None else class_index(network, against)
         from cnnviz.batch import cluster, pipeline, runs
 
-        pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
+        pipeline.check_choices(
+            network, targets, method=method, layer=layer, against=other, detail=detail
+        )
         check_folder(out)
-        run = runs.BatchRun(out, tuple(targets), method, layer, pictures, other)
+        run = runs.BatchRun(out, tuple(targets), method, layer, pictures, other, detail)
         stems = _free_stems(paths, out) if pictures else dict.fromkeys(paths, "")
         parts = runs.split(paths, list(stems.values()), runs.PART)
         waiting = runs.begin(run, network, parts, resume=resume) if parts else []

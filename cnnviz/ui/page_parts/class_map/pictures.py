@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cnnviz.attribution.descriptions import compared, title, where
+from cnnviz.attribution.descriptions import cells, compared, title, where
 from cnnviz.drawing import Shading, common_limit, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay
@@ -58,7 +58,7 @@ def alone(maps: Mapping[str, ClassActivationMap], target: str) -> None:
     cam, look = maps[target], _look(maps, target)
     figure = heatmap(
         cam.values,
-        title=f"{' × '.join(map(str, cam.values.shape))} cells of {cam.layer}",
+        title=cells(cam),
         unit="",
         colours=look.colours,
         limits=look.limits,
