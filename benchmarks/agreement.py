@@ -1,15 +1,55 @@
-"""How far the answers of cnnviz and of other tools differ."""
+"""How far the answers of cnnviz and of other tools differ.
+
+    python -m benchmarks.agreement --torch-python PATH --photos FOLDER > docs/tables/agreement.md
+
+The same weights in Keras and in PyTorch, on 20 photos: see README.md for the environments.
+`explain.py` compares what it times, on one photo.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from benchmarks.cases import ALL, CAM, EARLY, KEPT, LAST, Case
-from benchmarks.other_tools import TORCH_BARE, HookedMap
+import cnnviz
+from benchmarks.cases import ALL, CAM, EARLY, KEPT, LAST, MODEL, Case, before_activation
+from benchmarks.measuring import print_table
+from benchmarks.other_tools import SHARED_RELU6, TORCH_BARE, HookedMap
 from cnnviz.arrays import rectify
+from cnnviz.attribution.methods import METHODS
+from cnnviz.cards import ModelCard
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.settings import PACKAGE, ROOT
+from scripts.convert_efficientnet_lite0 import layer_sources
+
+INTRODUCTION = """\
+# Agreement with other tools: the table
+
+`python -m benchmarks.agreement --torch-python PATH --photos FOLDER > docs/tables/agreement.md`
+writes this file.
+
+The same weights in Keras, explained by cnnviz, and in PyTorch, explained by torchcam and
+pytorch-grad-cam: EfficientNet-Lite0 from its package, and two small networks with random weights,
+copied weight for weight. {photos} photos, the predicted class of each, and the map at the layer's
+own resolution, before a tool rectifies or resizes it; where a tool gives the positive part alone,
+that of cnnviz's map is compared. r is Pearson's, the smallest over the photos; the largest
+difference is in shares of the largest value. A map is the same from r = {same} on.
+
+On EfficientNet-Lite0 pytorch-grad-cam cannot hook the last maps, since their ReLU6 is one module
+that also runs elsewhere; there both tools explain the maps before it.
+"""
 
 
 def difference(ours: Any, theirs: Any) -> tuple[float, float]:
@@ -46,3 +86,205 @@ def agreement(cases: list[Case], maps: list[HookedMap]) -> Iterator[tuple[str, f
     for hooked in maps:
         theirs = answers[hooked.tool, f"{hooked.name}, {KEPT}"]()
         yield f"{hooked.name}: {hooked.tool}", *difference(hooked.ours(), theirs)
+
+
+# --- On many photos -------------------------------------------------------------------------
+
+# Compared at the layer's own resolution; from here on two maps are the same.
+SAME = 0.999
+PHOTOS = 20
+SIDE = 56
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A map of another tool, and the one of cnnviz that is compared with it.
+
+    Attributes:
+        tool: the tool.
+        kind: its class.
+        method: cnnviz's method.
+        where: what the tool hooks: the maps that the network averages or flattens (``last``), or
+            those before its last ReLU6 (``before``), where it cannot hook the others.
+        rectified: whether the tool gives the positive part alone.
+        difference: why the maps are not the same, where the tool defines the method otherwise.
+    """
+
+    tool: str
+    kind: str
+    method: str
+    where: str = "last"
+    rectified: bool = False
+    difference: str = ""
+
+
+def torchcam_pairs() -> Iterator[Pair]:
+    yield Pair("torchcam", "CAM", "cam")
+    for kind, method in (
+        ("GradCAM", "grad-cam"),
+        ("GradCAMpp", "grad-cam++"),
+        ("XGradCAM", "xgrad-cam"),
+        ("LayerCAM", "layer-cam"),
+        ("FinerCAM", "finer-cam"),
+        ("ScoreCAM", "score-cam"),
+    ):
+        yield Pair("torchcam", kind, method, rectified=True)
+
+
+def grad_cam_pairs(where: str) -> Iterator[Pair]:
+    centred = "It subtracts each channel's mean first, and the sign is left open."
+    constant = "It adds 0.000001 to the square of the gradient, which here is no larger."
+    for kind, method, difference in (
+        ("GradCAM", "grad-cam", ""),
+        ("GradCAMPlusPlus", "grad-cam++", constant),
+        ("HiResCAM", "hires-cam", ""),
+        ("XGradCAM", "xgrad-cam", ""),
+        ("LayerCAM", "layer-cam", ""),
+        ("FinerCAM", "finer-cam", ""),
+        ("EigenCAM", "eigen-cam", centred),
+        ("ScoreCAM", "score-cam", ""),
+        ("AblationCAM", "ablation-cam", ""),
+    ):
+        yield Pair("pytorch-grad-cam", kind, method, where, difference=difference)
+
+
+def pairs_of(name: str, method_keys: Collection[str]) -> list[Pair]:
+    """What is compared on a network: of the methods that cnnviz has, those that fit it."""
+    if name == EFFICIENTNET:
+        before = Pair(
+            "torchcam",
+            "CAM",
+            "cam",
+            "before",
+            difference="Of the maps before ReLU6, which are not what the network averages.",
+        )
+        # A tool that runs once for each of 1,280 channels takes hours for 20 photos.
+        found = [*torchcam_pairs(), before, *grad_cam_pairs("before")]
+        found = [one for one in found if one.method not in {"score-cam", "ablation-cam"}]
+    else:
+        found = [*torchcam_pairs(), *grad_cam_pairs("last")]
+    return [one for one in found if one.method in method_keys]
+
+
+EFFICIENTNET = "EfficientNet-Lite0"
+
+
+def small_network(*, flattened: bool) -> Any:
+    """Two convolutions, and averaged or flattened maps; random weights, the same each time."""
+    import keras
+    from keras import Input, Model, layers
+
+    keras.utils.set_random_seed(3)
+    image = x = Input((SIDE, SIDE, 3))
+    # Random biases, too: with zeros an error in them would not be seen.
+    options: dict[str, Any] = {"padding": "same", "bias_initializer": "random_normal"}
+    x = layers.Conv2D(8, 3, activation="relu", **options)(x)
+    x = layers.MaxPooling2D(4)(x)
+    x = layers.Conv2D(12, 3, activation="relu", name="last", **options)(x)
+    x = layers.Flatten()(x) if flattened else layers.GlobalAveragePooling2D()(x)
+    scores = layers.Dense(5, activation="softmax", bias_initializer="random_normal")(x)
+    card = {
+        "title": "small",
+        "description": "Random weights.",
+        "labels": list("abcde"),
+        "preprocessing": {"height": SIDE, "width": SIDE, "scaling": "unit"},
+        "training": {"data": "none", "split": "none"},
+        "licence": "MIT",
+        "source": "a benchmark",
+    }
+    return cnnviz.network(Model(image, scores), ModelCard.model_validate(card))
+
+
+def networks() -> Iterator[tuple[str, Any, dict[str, str], dict[str, str]]]:
+    """Name, network, and the Keras layer and PyTorch module for each ``where``."""
+    modules = dict(layer_sources())
+    efficientnet = cnnviz.load_model(MODEL)
+    last = str(cnnviz.outline(efficientnet).last_spatial)
+    before = before_activation(last)
+    layers = {"last": last, "before": before}
+    yield EFFICIENTNET, efficientnet, layers, {"last": SHARED_RELU6, "before": modules[before]}
+    for name, flattened in (("small, averaged", False), ("small, flattened", True)):
+        yield name, small_network(flattened=flattened), {"last": "last"}, {"last": "relu2"}
+
+
+def ask_torch(python: str, network: Any, inputs: Any, targets: Any, maps: Any) -> Any:
+    """What `benchmarks.torch_maps` answers."""
+    question = {"inputs": inputs, "targets": targets, "maps": json.dumps(maps)}
+    if network.path is None:
+        weights = {f"weight_{i}": one for i, one in enumerate(network.model.get_weights())}
+        question |= {"network": "small", **weights}
+    else:
+        question |= {"network": "efficientnet-lite0"}
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(Path(folder) / name) for name in ("question.npz", "answer.npz")]
+        np.savez(files[0], **question)
+        subprocess.run([python, "-m", "benchmarks.torch_maps", *files], cwd=ROOT, check=True)
+        return dict(np.load(files[1]))
+
+
+def photos_in(folder: Path | None) -> list[Any]:
+    """The samples that are photos, and as many of a folder as make 20."""
+    samples = [path for path in sorted((PACKAGE / "samples").iterdir()) if is_photo(path)]
+    more = [path for path in sorted(folder.rglob("*")) if is_photo(path)] if folder else []
+    # Spread over the folder, which may have a subfolder for each class.
+    missing = PHOTOS - len(samples)
+    more = [more[round(at)] for at in np.linspace(0, len(more) - 1, missing)] if more else []
+    return [cnnviz.open_photo(path) for path in [*samples, *more]]
+
+
+def is_photo(path: Path) -> bool:
+    return path.suffix in {".png", ".jpg", ".jpeg", ".webp"} and not path.stem.startswith("digit")
+
+
+def compare(name: str, network: Any, layers: Any, modules: Any, photos: Any, python: str) -> Any:
+    """Rows of the table for one network."""
+    steps = network.card.preprocessing
+    inputs = np.concatenate([network_input(photo, steps) for photo in photos])
+    answers = [cnnviz.predict(network, photo) for photo in photos]
+    targets = [answer.index for answer in answers]
+    pairs = [one for one in pairs_of(name, METHODS) if one.method in cnnviz.methods(network)]
+    asked = [(one.tool, one.kind, modules[one.where]) for one in pairs]
+    torch = ask_torch(python, network, inputs, targets, asked)
+    print(f"{name}: {torch['versions']}", file=sys.stderr)
+    logits = [difference(a.logits, b) for a, b in zip(answers, torch["scores"], strict=True)]
+    yield name, "logits", "PyTorch", *summed_up(logits), ""
+    for number, pair in enumerate(pairs):
+        layer = None if METHODS[pair.method].needs == "averaged maps" else layers[pair.where]
+        differences = []
+        for photo, target, theirs in zip(photos, targets, torch[f"map_{number}"], strict=True):
+            ours = cnnviz.class_activation_map(
+                network, photo, target, method=pair.method, layer=layer
+            ).values
+            differences.append(difference(rectify(ours) if pair.rectified else ours, theirs))
+        before = " before ReLU6" if pair.where == "before" else ""
+        tool = f"{pair.tool}, `{pair.kind}`{before}"
+        yield name, pair.method, tool, *summed_up(differences), pair.difference
+
+
+def summed_up(differences: list[tuple[float, float]]) -> tuple[str, str, str]:
+    """The smallest r, the largest difference, and how many maps are the same."""
+    # A map that is zero everywhere in both tools has no r, and no difference either.
+    told = [(r, gap) for r, gap in differences if not np.isnan(r)]
+    lowest, largest = min(r for r, _ in told), max(gap for _, gap in told)
+    same = sum(r >= SAME for r, _ in told)
+    return f"{lowest:.6f}", f"{largest:.1e}", f"{same} of {len(told)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--torch-python", metavar="PATH", default=sys.executable)
+    parser.add_argument("--photos", metavar="FOLDER", type=Path, help="more photos than samples")
+    options = parser.parse_args()
+    photos = photos_in(options.photos)
+    print(INTRODUCTION.format(photos=len(photos), same=SAME))
+    rows: list[tuple[str, ...]] = []
+    for one in networks():
+        rows += compare(*one, photos, options.torch_python)
+    print_table(
+        ("network", "what", "other tool", "smallest r", "largest difference", "same", "why not"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
