@@ -274,12 +274,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--torch-python", metavar="PATH", default=sys.executable)
     parser.add_argument("--photos", metavar="FOLDER", type=Path, help="more photos than samples")
+    parser.add_argument("--only", metavar="NAME", default="", help="networks of this name alone")
     options = parser.parse_args()
     photos = photos_in(options.photos)
     print(INTRODUCTION.format(photos=len(photos), same=SAME))
     rows: list[tuple[str, ...]] = []
     for one in networks():
-        rows += compare(*one, photos, options.torch_python)
+        if options.only in one[0]:
+            rows += compare(*one, photos, options.torch_python)
     print_table(
         ("network", "what", "other tool", "smallest r", "largest difference", "same", "why not"),
         rows,

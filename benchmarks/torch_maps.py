@@ -76,7 +76,7 @@ def torchcam_map(network: str, model: Any, kind: str, module: str) -> Any:
     tool = getattr(torchcam.methods, kind)(model, target_layer=module, **options)
 
     def run(photo: Any, target: int) -> Any:
-        scores = model(photo.requires_grad_())
+        scores = model(photo)
         return tool(target, scores, normalized=False)[0][0].detach().numpy()
 
     return run
@@ -113,8 +113,11 @@ def main() -> None:
 
     def load() -> Any:
         if network == "small":
-            return small([question[f"weight_{number}"] for number in range(6)])
-        return torch_tools.load()
+            made = small([question[f"weight_{number}"] for number in range(6)])
+        else:
+            made = torch_tools.load()
+        # No tool needs gradients of weights; those of the photo are what lets all others be had.
+        return made.requires_grad_(False)
 
     inputs = torch.tensor(question["inputs"])
     if network != "small":
@@ -128,7 +131,9 @@ def main() -> None:
         # Each has a model of its own, so that no hook of one changes another.
         run = TOOLS[tool](network, load(), kind, module)
         pairs = zip(photos, targets, strict=True)
-        answer[f"map_{number}"] = np.stack([run(photo[None].clone(), one) for photo, one in pairs])
+        answer[f"map_{number}"] = np.stack(
+            [run(photo[None].clone().requires_grad_(), one) for photo, one in pairs]
+        )
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     np.savez(sys.argv[2], versions=json.dumps(versions), **answer)
 

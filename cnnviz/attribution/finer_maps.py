@@ -93,10 +93,8 @@ def doubled(network: Network, layer: str | None = None) -> Network:
     try:
         nodes = passes.facts(larger).topology.nodes
     except ModelError as error:
-        raise TargetError(
-            f"{reason}TensorFlow cannot run it on a photo of twice its size, so one of its layers "
-            "has a fixed size."
-        ) from error
+        # One of its layers has a fixed size, or it would take too much memory.
+        raise TargetError(f"{reason}{error}") from error
     path = layer or facts.head.last_spatial
     if path in nodes and nodes[path].grid == facts.topology.nodes[path].grid:
         raise TargetError(
