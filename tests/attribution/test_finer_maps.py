@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import cnnviz
 from cnnviz.attribution import series_runs
+from cnnviz.attribution.descriptions import at_twice_the_size, cells, sum_of_cells, title, unit
 from cnnviz.attribution.details import DETAILS, FUSED, fitting
 from cnnviz.attribution.finer_maps import doubled, fuse, offsets, shifted
 from cnnviz.attribution.methods import METHODS
@@ -22,6 +24,7 @@ from cnnviz.networks.receptive_fields import cell_step
 Tiny = Callable[[str], Any]
 
 SIDE, CELL = 16, 4
+HALVES = np.array([0.4, 0.6], np.float32)
 
 
 def averaging(*, flatten: bool = False, scaled: bool = False) -> Any:
@@ -69,10 +72,10 @@ def network() -> Any:
 @pytest.mark.parametrize("method", ["cam", "grad-cam", "hires-cam"])
 def test_shifted_copies_are_the_finer_average(network: Any, copies: int, method: str) -> None:
     photo = grey()
-    cells = cnnviz.class_activation_map(network, photo, "A", method=method)
+    plain = cnnviz.class_activation_map(network, photo, "A", method=method)
     cam = cnnviz.class_activation_map(network, photo, "A", method=method, detail=f"shifts-{copies}")
     assert cam.values.shape == (4 * copies, 4 * copies)
-    assert (cam.detail, cam.bias, cam.score) == (f"shifts-{copies}", None, cells.score)
+    assert (cam.detail, cam.bias, cam.score) == (f"shifts-{copies}", None, plain.score)
     # Each fine cell is the mean of the whole square around its centre, or up to half a pixel off.
     pixels, step = photo[..., 0].astype(float), CELL // copies
     gradient = 1 if method == "cam" else 1 / 16
@@ -114,7 +117,7 @@ def test_shifts_are_all_different(step: int, copies: int, expected: list[int]) -
 
 def test_the_nearest_class_is_one_for_all_copies(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("flat")
-    cells = cnnviz.class_activation_map(network, photo, "cat", method="finer-cam")
+    plain = cnnviz.class_activation_map(network, photo, "cat", method="finer-cam")
     fine = cnnviz.class_activation_map(
         network, photo, "cat", method="finer-cam", detail="shifts-2", layer="conv"
     )
@@ -124,10 +127,10 @@ def test_the_nearest_class_is_one_for_all_copies(tiny: Tiny, photo: np.ndarray) 
         "cat",
         method="finer-cam",
         detail="shifts-2",
-        against=cells.against,
+        against=plain.against,
         layer="conv",
     )
-    assert fine.against == cells.against
+    assert fine.against == plain.against
     np.testing.assert_array_equal(fine.values, chosen.values)
 
 
@@ -235,3 +238,22 @@ def test_every_method_has_its_own_cells_first() -> None:
     for method in METHODS.values():
         assert fitting(method)[0] == "cells"
         assert set(fitting(method)) <= set(DETAILS)
+
+
+# --- In words -------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_said(network: Any) -> None:
+    small, large = (cnnviz.predict(network, grey(side)) for side in (SIDE, 2 * SIDE))
+    of_copies, doubled_map, of_layers = (
+        cnnviz.class_activation_map(network, grey(), "A", detail=detail)
+        for detail in ("shifts-2", "double", "fused")
+    )
+    assert title(of_copies) == "Class activation map for “A”, 4 shifted copies"
+    assert cells(of_copies) == "8 × 8 cells of same, 4 shifted copies"
+    assert "do not add up to it" in sum_of_cells(of_copies, small)
+    assert sum_of_cells(doubled_map, small).endswith("“A”, for the photo at twice the size.")
+    assert unit(of_copies) == "evidence (logit)"
+    assert unit(of_layers) == "share of the largest value, scaled"
+    said = at_twice_the_size(of_copies, small, dataclasses.replace(large, probabilities=HALVES))
+    assert said.startswith("At twice the size the probability of “A” is 40.0 %, and “B” is the")
