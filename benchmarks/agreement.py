@@ -148,6 +148,18 @@ def grad_cam_pairs(where: str) -> Iterator[Pair]:
         yield Pair("pytorch-grad-cam", kind, method, where, difference=difference)
 
 
+def keras_pairs() -> Iterator[Pair]:
+    """Those of tools that run the Keras file itself; both give the positive part alone."""
+    for tool, kind, method in (
+        ("xplique", "GradCAM", "grad-cam"),
+        ("xplique", "GradCAMPP", "grad-cam++"),
+        ("tf-keras-vis", "Gradcam", "grad-cam"),
+        ("tf-keras-vis", "GradcamPlusPlus", "grad-cam++"),
+        ("tf-keras-vis", "Layercam", "layer-cam"),
+    ):
+        yield Pair(tool, kind, method, rectified=True)
+
+
 def pairs_of(name: str, method_keys: Collection[str]) -> list[Pair]:
     """What is compared on a network: of the methods that cnnviz has, those that fit it."""
     if name == EFFICIENTNET:
@@ -207,19 +219,21 @@ def networks() -> Iterator[tuple[str, Any, dict[str, str], dict[str, str]]]:
         yield name, small_network(flattened=flattened), {"last": "last"}, {"last": "relu2"}
 
 
-def ask_torch(python: str, network: Any, inputs: Any, targets: Any, maps: Any) -> Any:
-    """What `benchmarks.torch_maps` answers."""
-    question = {"inputs": inputs, "targets": targets, "maps": json.dumps(maps)}
-    if network.path is None:
-        weights = {f"weight_{i}": one for i, one in enumerate(network.model.get_weights())}
-        question |= {"network": "small", **weights}
-    else:
-        question |= {"network": "efficientnet-lite0"}
+def ask(python: str, program: str, question: dict[str, Any]) -> Any:
+    """What `benchmarks.torch_maps` or `benchmarks.keras_maps` answers."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / name) for name in ("question.npz", "answer.npz")]
         np.savez(files[0], **question)
-        subprocess.run([python, "-m", "benchmarks.torch_maps", *files], cwd=ROOT, check=True)
+        subprocess.run([python, "-m", f"benchmarks.{program}", *files], cwd=ROOT, check=True)
         return dict(np.load(files[1]))
+
+
+def for_torch(network: Any) -> dict[str, Any]:
+    """How `benchmarks.torch_maps` gets the weights of a network."""
+    if network.path is not None:
+        return {"network": "efficientnet-lite0"}
+    weights = {f"weight_{number}": one for number, one in enumerate(network.model.get_weights())}
+    return {"network": "small", **weights}
 
 
 def photos_in(folder: Path | None) -> list[Any]:
@@ -236,29 +250,50 @@ def is_photo(path: Path) -> bool:
     return path.suffix in {".png", ".jpg", ".jpeg", ".webp"} and not path.stem.startswith("digit")
 
 
-def compare(name: str, network: Any, layers: Any, modules: Any, photos: Any, python: str) -> Any:
+def compare(name: str, network: Any, layers: Any, modules: Any, photos: Any, pythons: Any) -> Any:
     """Rows of the table for one network."""
     steps = network.card.preprocessing
     inputs = np.concatenate([network_input(photo, steps) for photo in photos])
     answers = [cnnviz.predict(network, photo) for photo in photos]
     targets = [answer.index for answer in answers]
-    pairs = [one for one in pairs_of(name, METHODS) if one.method in cnnviz.methods(network)]
-    asked = [(one.tool, one.kind, modules[one.where]) for one in pairs]
-    torch = ask_torch(python, network, inputs, targets, asked)
-    print(f"{name}: {torch['versions']}", file=sys.stderr)
-    logits = [difference(a.logits, b) for a, b in zip(answers, torch["scores"], strict=True)]
-    yield name, "logits", "PyTorch", *summed_up(logits), ""
-    for number, pair in enumerate(pairs):
-        layer = None if METHODS[pair.method].needs == "averaged maps" else layers[pair.where]
-        differences = []
-        for photo, target, theirs in zip(photos, targets, torch[f"map_{number}"], strict=True):
-            ours = cnnviz.class_activation_map(
-                network, photo, target, method=pair.method, layer=layer
-            ).values
-            differences.append(difference(rectify(ours) if pair.rectified else ours, theirs))
-        before = " before ReLU6" if pair.where == "before" else ""
-        tool = f"{pair.tool}, `{pair.kind}`{before}"
-        yield name, pair.method, tool, *summed_up(differences), pair.difference
+    question = {"inputs": inputs, "targets": targets}
+    fitting = cnnviz.methods(network)
+    with tempfile.TemporaryDirectory() as folder:
+        file = network.path or Path(folder) / "small.keras"
+        if network.path is None:
+            network.model.save(file)
+        for program, title, places, pairs, how in (
+            ("torch_maps", "PyTorch", modules, pairs_of(name, fitting), for_torch(network)),
+            ("keras_maps", "Keras", layers, keras_pairs(), {"network": str(file)}),
+        ):
+            if not pythons[program]:
+                continue
+            pairs = list(pairs)
+            asked = [(one.tool, one.kind, places[one.where]) for one in pairs]
+            theirs = ask(pythons[program], program, {**question, **how, "maps": json.dumps(asked)})
+            print(f"{name}: {theirs['versions']}", file=sys.stderr)
+            both = zip(answers, theirs["scores"], strict=True)
+            logits = [difference(ours.logits, scores) for ours, scores in both]
+            yield name, "logits", title, *summed_up(logits), ""
+            for number, pair in enumerate(pairs):
+                differences = [
+                    difference(of_pair(network, photo, target, pair, layers), one)
+                    for photo, target, one in zip(
+                        photos, targets, theirs[f"map_{number}"], strict=True
+                    )
+                ]
+                before = " before ReLU6" if pair.where == "before" else ""
+                tool = f"{pair.tool}, `{pair.kind}`{before}"
+                yield name, pair.method, tool, *summed_up(differences), pair.difference
+
+
+def of_pair(network: Any, photo: Any, target: int, pair: Pair, layers: Any) -> Any:
+    """The map (h, w) of cnnviz that belongs to another tool's."""
+    layer = None if METHODS[pair.method].needs == "averaged maps" else layers[pair.where]
+    values = cnnviz.class_activation_map(
+        network, photo, target, method=pair.method, layer=layer
+    ).values
+    return rectify(values) if pair.rectified else values
 
 
 def summed_up(differences: list[tuple[float, float]]) -> tuple[str, str, str]:
@@ -272,16 +307,18 @@ def summed_up(differences: list[tuple[float, float]]) -> tuple[str, str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--torch-python", metavar="PATH", default=sys.executable)
+    parser.add_argument("--torch-python", metavar="PATH", help="with requirements-torch.txt")
+    parser.add_argument("--keras-python", metavar="PATH", help="with xplique and tf-keras-vis")
     parser.add_argument("--photos", metavar="FOLDER", type=Path, help="more photos than samples")
     parser.add_argument("--only", metavar="NAME", default="", help="networks of this name alone")
     options = parser.parse_args()
     photos = photos_in(options.photos)
     print(INTRODUCTION.format(photos=len(photos), same=SAME))
+    pythons = {"torch_maps": options.torch_python, "keras_maps": options.keras_python}
     rows: list[tuple[str, ...]] = []
     for one in networks():
         if options.only in one[0]:
-            rows += compare(*one, photos, options.torch_python)
+            rows += compare(*one, photos, pythons)
     print_table(
         ("network", "what", "other tool", "smallest r", "largest difference", "same", "why not"),
         rows,

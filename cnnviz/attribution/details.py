@@ -64,7 +64,8 @@ DETAILS = {
             FUSED,
             "fused with earlier layers",
             "The maps of several layers, each divided by its largest value, are laid over each "
-            "other, and at each place the largest value counts: it shows places, and no amounts.",
+            "other, and at each place the largest value counts: it shows places, and no amounts. "
+            "On the networks that come with this app it places the evidence no better than the layer’s own cells.",
             unit="share of the largest value, scaled",
         ),
     )
