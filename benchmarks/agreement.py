@@ -37,15 +37,16 @@ from scripts.convert_efficientnet_lite0 import layer_sources
 INTRODUCTION = """\
 # Agreement with other tools: the table
 
-`python -m benchmarks.agreement --torch-python PATH --photos FOLDER > docs/tables/agreement.md`
-writes this file.
+`python -m benchmarks.agreement --torch-python PATH --keras-python PATH --photos FOLDER >
+docs/tables/agreement.md` writes this file.
 
-The same weights in Keras, explained by cnnviz, and in PyTorch, explained by torchcam and
-pytorch-grad-cam: EfficientNet-Lite0 from its package, and two small networks with random weights,
-copied weight for weight. {photos} photos, the predicted class of each, and the map at the layer's
-own resolution, before a tool rectifies or resizes it; where a tool gives the positive part alone,
-that of cnnviz's map is compared. r is Pearson's, the smallest over the photos; the largest
-difference is in shares of the largest value. A map is the same from r = {same} on.
+The same weights in Keras and in PyTorch: EfficientNet-Lite0 from its package, and two small
+networks with random weights, copied weight for weight. cnnviz, xplique and tf-keras-vis explain the
+Keras file, torchcam and pytorch-grad-cam the copy. {photos} photos, the predicted class of each,
+and the map at the layer's own resolution, before a tool rectifies or resizes it; where a tool gives
+the positive part alone, that of cnnviz's map is compared. r is Pearson's, the smallest over the
+photos; the largest difference is in shares of the largest value. A map is the same from r = {same}
+on; maps that are the same everywhere have no r.
 
 On EfficientNet-Lite0 pytorch-grad-cam cannot hook the last maps, since their ReLU6 is one module
 that also runs elsewhere; there both tools explain the maps before it.

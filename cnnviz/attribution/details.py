@@ -65,7 +65,8 @@ DETAILS = {
             "fused with earlier layers",
             "The maps of several layers, each divided by its largest value, are laid over each "
             "other, and at each place the largest value counts: it shows places, and no amounts. "
-            "On the networks that come with this app it places the evidence no better than the layer’s own cells.",
+            "On the networks that come with this app it places the evidence no better than the "
+            "layer’s own cells.",
             unit="share of the largest value, scaled",
         ),
     )
