@@ -120,21 +120,24 @@ class Pair:
 
 
 def torchcam_pairs() -> Iterator[Pair]:
+    undivided = (
+        "Its division by 2 G² + G³ ΣA acts on a copy and has no effect: its weights are Σ [G]₊³."
+    )
     yield Pair("torchcam", "CAM", "cam")
-    for kind, method in (
-        ("GradCAM", "grad-cam"),
-        ("GradCAMpp", "grad-cam++"),
-        ("XGradCAM", "xgrad-cam"),
-        ("LayerCAM", "layer-cam"),
-        ("FinerCAM", "finer-cam"),
-        ("ScoreCAM", "score-cam"),
+    for kind, method, difference in (
+        ("GradCAM", "grad-cam", ""),
+        ("GradCAMpp", "grad-cam++", undivided),
+        ("XGradCAM", "xgrad-cam", ""),
+        ("LayerCAM", "layer-cam", ""),
+        ("FinerCAM", "finer-cam", ""),
+        ("ScoreCAM", "score-cam", ""),
     ):
-        yield Pair("torchcam", kind, method, rectified=True)
+        yield Pair("torchcam", kind, method, rectified=True, difference=difference)
 
 
 def grad_cam_pairs(where: str) -> Iterator[Pair]:
     centred = "It subtracts each channel's mean first, and the sign is left open."
-    constant = "It adds 0.000001 to the square of the gradient, which here is no larger."
+    constant = "It adds 0.000001 to 2 G² + G³ ΣA, which small gradients do not outweigh."
     for kind, method, difference in (
         ("GradCAM", "grad-cam", ""),
         ("GradCAMPlusPlus", "grad-cam++", constant),
@@ -151,14 +154,16 @@ def grad_cam_pairs(where: str) -> Iterator[Pair]:
 
 def keras_pairs() -> Iterator[Pair]:
     """Those of tools that run the Keras file itself; both give the positive part alone."""
-    for tool, kind, method in (
-        ("xplique", "GradCAM", "grad-cam"),
-        ("xplique", "GradCAMPP", "grad-cam++"),
-        ("tf-keras-vis", "Gradcam", "grad-cam"),
-        ("tf-keras-vis", "GradcamPlusPlus", "grad-cam++"),
-        ("tf-keras-vis", "Layercam", "layer-cam"),
+    mean = "It has the mean of the maps where the paper has their sum."
+    normalised = "It divides α by its sum over the map first, and keeps the factor exp(S)."
+    for tool, kind, method, difference in (
+        ("xplique", "GradCAM", "grad-cam", ""),
+        ("xplique", "GradCAMPP", "grad-cam++", mean),
+        ("tf-keras-vis", "Gradcam", "grad-cam", ""),
+        ("tf-keras-vis", "GradcamPlusPlus", "grad-cam++", normalised),
+        ("tf-keras-vis", "Layercam", "layer-cam", ""),
     ):
-        yield Pair(tool, kind, method, rectified=True)
+        yield Pair(tool, kind, method, rectified=True, difference=difference)
 
 
 def pairs_of(name: str, method_keys: Collection[str]) -> list[Pair]:
