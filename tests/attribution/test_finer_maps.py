@@ -118,9 +118,7 @@ def test_shifts_are_all_different(step: int, copies: int, expected: list[int]) -
 def test_the_nearest_class_is_one_for_all_copies(tiny: Tiny, photo: np.ndarray) -> None:
     network = tiny("flat")
     plain = cnnviz.class_activation_map(network, photo, "cat", method="finer-cam")
-    fine = cnnviz.class_activation_map(
-        network, photo, "cat", method="finer-cam", detail="shifts-2", layer="conv"
-    )
+    fine = cnnviz.class_activation_map(network, photo, "cat", method="finer-cam", detail="shifts-2")
     chosen = cnnviz.class_activation_map(
         network,
         photo,
@@ -128,7 +126,6 @@ def test_the_nearest_class_is_one_for_all_copies(tiny: Tiny, photo: np.ndarray) 
         method="finer-cam",
         detail="shifts-2",
         against=plain.against,
-        layer="conv",
     )
     assert fine.against == plain.against
     np.testing.assert_array_equal(fine.values, chosen.values)
@@ -226,7 +223,7 @@ def test_what_does_not_fit_is_said(
 def test_a_layer_with_cells_of_a_pixel_cannot_be_shifted(tiny: Tiny, photo: np.ndarray) -> None:
     with pytest.raises(TargetError, match="from one cell to the next it is 1 pixel of"):
         cnnviz.class_activation_map(
-            tiny("flat"), photo, method="grad-cam", layer="conv", detail="shifts-2"
+            tiny("flat"), photo, method="grad-cam", layer="conv1", detail="shifts-2"
         )
     with pytest.raises(LayerError, match="nowhere"):
         cnnviz.class_activation_map(
