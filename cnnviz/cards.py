@@ -84,6 +84,10 @@ class Preprocessing(CardPart):
             )
         return self
 
+    def doubled(self) -> Preprocessing:
+        """The same for a network input of twice the height and width."""
+        return self.model_copy(update={"height": 2 * self.height, "width": 2 * self.width})
+
 
 class Accuracy(CardPart):
     """One measured figure: ``value`` between 0 and 1, and what it was measured ``on``."""

@@ -203,6 +203,8 @@ class ClassActivationMap:
         against: the class whose score is subtracted, with a factor if the method has one; None
             where there is none.
         of_class: whether the map depends on the class: one that does not is no evidence for it.
+        detail: a key of ``DETAILS``: how the cells were made. Of a map of shifted copies of the
+            photo, a cell has the value of a whole cell of the layer; of a fused one, a share.
     """
 
     values: Floats
@@ -217,6 +219,7 @@ class ClassActivationMap:
     aggregate: Literal["mean", "sum"] = "mean"
     against: str | None = None
     of_class: bool = True
+    detail: str = "cells"
 
 
 @dataclass(frozen=True)

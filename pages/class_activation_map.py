@@ -20,9 +20,10 @@ with beside:
     method, layer, rival = picks.pick_method(scene, target)
     runs = picks.pick_runs(scene, method)
     picks.method_note(method)
+    detail = picks.pick_detail(scene, method)
     signed = picks.pick_signed()
 with alone:
-    of_class = maps.class_maps(scene, answer, target, method, layer, rival, runs)
+    of_class = maps.class_maps(scene, answer, target, method, layer, rival, runs, detail)
     if of_class:
         pictures.alone(of_class, target)
 with over:
@@ -33,6 +34,7 @@ with over:
 if of_class:
     with said:
         pictures.says(scene, of_class[target])
+        maps.detail_note(scene, answer, of_class[target])
     with legend:
         pictures.colours(of_class, target)
 

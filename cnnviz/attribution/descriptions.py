@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.occlusion import cell_means
 from cnnviz.cards import Preprocessing
@@ -97,6 +98,13 @@ def sum_of_cells(cam: ClassActivationMap, prediction: Prediction) -> str:
     """Sentences on how the cells of a map make up the score of its class, with the numbers."""
     method = METHODS[cam.method]
     name = method.score or _score(cam, prediction)
+    if cam.detail == DOUBLE:
+        name += ", for the photo at twice the size"
+    elif cam.detail != CELLS:
+        return (
+            f"The score is {cam.score:.3f}, {name}. The cells of this map, "
+            f"{DETAILS[cam.detail].title}, do not add up to it; those of the layer’s own map may."
+        )
     if not cam.of_class:
         return (
             f"The score is {cam.score:.3f}, {name}; this map is the same for every class, so its "
@@ -118,7 +126,33 @@ def sum_of_cells(cam: ClassActivationMap, prediction: Prediction) -> str:
 def title(cam: ClassActivationMap) -> str:
     """The method and what its map explains, as the title of a picture."""
     method = METHODS[cam.method].title
-    return f"{method} for {_explained(cam)}" if cam.of_class else f"{method}, whatever the class"
+    what = f"{method} for {_explained(cam)}" if cam.of_class else f"{method}, whatever the class"
+    return f"{what}{_made_of(cam)}"
+
+
+def cells(cam: ClassActivationMap) -> str:
+    """How many cells a map has, and of what, as the title of a picture of them."""
+    of = f" of {cam.layer or 'the photo'}"
+    return f"{' × '.join(map(str, cam.values.shape))} cells{of}{_made_of(cam)}"
+
+
+def unit(cam: ClassActivationMap) -> str:
+    """What a cell of a map is measured in."""
+    return DETAILS[cam.detail].unit or METHODS[cam.method].unit
+
+
+def at_twice_the_size(cam: ClassActivationMap, before: Prediction, after: Prediction) -> str:
+    """A sentence on the answers to a photo at its own and at twice the size, and on a class."""
+    index = before.labels.index(cam.target)
+    own, twice = (percent(float(one.probabilities[index])) for one in (before, after))
+    return (
+        f"At twice the size the probability of “{cam.target}” is {twice}, and “{after.label}” is "
+        f"the most probable class; at the network’s own size it is {own}, and “{before.label}”."
+    )
+
+
+def _made_of(cam: ClassActivationMap) -> str:
+    return "" if cam.detail == CELLS else f", {DETAILS[cam.detail].title}"
 
 
 def compared(maps: Sequence[ClassActivationMap]) -> str:

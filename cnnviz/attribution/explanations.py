@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Floats
-from cnnviz.attribution import map_terms, series_runs
-from cnnviz.attribution.formulas import weighted
-from cnnviz.attribution.map_terms import MapTerms
+from cnnviz.attribution import details, finer_maps, map_terms, series_runs
+from cnnviz.attribution.details import CELLS, DOUBLE, FUSED
 from cnnviz.attribution.methods import Method
 from cnnviz.attribution.series import Series
 from cnnviz.attribution.series_runs import Progress
@@ -43,6 +41,7 @@ def class_activation_map(
     against: str | int | None = None,
     runs: int | None = None,
     progress: Progress | None = None,
+    detail: str = CELLS,
 ) -> ClassActivationMap:
     """A map (h, w) of where in a photo the network finds evidence for a class.
 
@@ -64,15 +63,20 @@ def class_activation_map(
             None. Methods that need one or two take no notice.
         progress: is told how many of them are done, and of how many; an error that it raises ends
             the method.
+        detail: a key of ``DETAILS``: how fine the map is. ``cells`` has a value for each cell of
+            the layer; ``shifts-2`` and ``shifts-4`` are two and four times as fine, of 4 and 16
+            shifted copies of the photo; ``double`` gives the network a photo of twice the size,
+            which is another question to it; ``fused`` takes the maps of earlier layers too, for
+            ``layer-cam``, which is then the method if None is chosen.
 
     Returns:
         The map: ``.values`` (h, w) raw and signed, ``.method``, ``.layer``, ``.target``,
-        ``.against``.
+        ``.against``, ``.detail``.
 
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
-        TargetError: there is no such class or method, the method does not fit, or ``against`` is
-            the target or does not fit the method.
+        TargetError: there is no such class, method or detail, the method or the detail does not
+            fit, or ``against`` is the target or does not fit the method.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
@@ -85,6 +89,7 @@ def class_activation_map(
         against=against,
         runs=runs,
         progress=progress,
+        detail=detail,
     ).maps[0]
 
 
@@ -98,6 +103,7 @@ def explain(
     against: str | int | None = None,
     runs: int | None = None,
     progress: Progress | None = None,
+    detail: str = CELLS,
 ) -> Explanation:
     """The prediction for a photo (H, W, 3), and a map (h, w) for each of some classes.
 
@@ -105,13 +111,17 @@ def explain(
     for all classes, or one for each where gradients are needed. Without ``targets`` it explains the
     predicted class. The other arguments are as in ``class_activation_map``, for all targets.
 
+    In the detail ``double`` the prediction is that for the photo at twice the size. The photo may
+    then be a view for ``card.preprocessing.doubled()``.
+
     Raises:
         PhotoError: the photo is not (H, W, 3) uint8.
-        TargetError: there is no such class or method, the method does not fit, or ``against`` is
-            the target or does not fit the method.
+        TargetError: there is no such class, method or detail, the method or the detail does not
+            fit, or ``against`` is the target or does not fit the method.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
+    network = sized(network, detail, layer)
     inputs = network_input(photo, network.card.preprocessing)
     (answer,) = explain_inputs(
         network,
@@ -122,6 +132,7 @@ def explain(
         against=against,
         runs=runs,
         progress=progress,
+        detail=detail,
     )
     if isinstance(answer, CnnvizError):
         raise answer
@@ -138,26 +149,29 @@ def explain_inputs(
     against: str | int | None = None,
     runs: int | None = None,
     progress: Progress | None = None,
+    detail: str = CELLS,
 ) -> list[Explanation | CnnvizError]:
     """``explain`` for several photos in one run, as network inputs (N, h, w, C).
 
-    A method that needs many runs takes one photo after the other.
+    What needs many runs takes one photo after the other. In the detail ``double`` the network is
+    the one that ``sized`` gives.
 
     Where the answer for a photo is not a number, or the predicted class is ``against``, there is an
     error instead of its explanation.
 
     Raises:
-        TargetError: there is no such class or method, the method does not fit, or ``against`` is
-            the target or does not fit the method.
+        TargetError: there is no such class, method or detail, the method or the detail does not
+            fit, or ``against`` is the target or does not fit the method.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
+    if method is None and detail == FUSED:
+        method = details.fusing()
     chosen, classes, other = choose(network, targets, method, layer, against)
-    if chosen.series is not None:
+    finer_maps.check(network, chosen, detail, layer)
+    if chosen.series is not None or detail in finer_maps.BY_PHOTO:
         return [
-            _explain_by_series(
-                network, chosen.series, one[None], classes, chosen, layer, other, runs, progress
-            )
+            _explain_one(network, one[None], classes, chosen, layer, other, runs, progress, detail)
             for one in inputs
         ]
     head = passes.facts(network).head
@@ -170,7 +184,10 @@ def explain_inputs(
         map_terms.check_different(network, wanted, other)
         return Explanation(
             prediction,
-            tuple(_make_map(network, chosen, one, terms(number, one)) for one in wanted),
+            tuple(
+                map_terms.make_map(network, chosen, one, terms(number, one), detail)
+                for one in wanted
+            ),
         )
 
     explanations: list[Explanation | CnnvizError] = []
@@ -204,9 +221,17 @@ def choose(
     return map_terms.choose(head, method, layer, against), classes, other
 
 
-def _explain_by_series(
+def sized(network: Network, detail: str, layer: str | None = None) -> Network:
+    """The network for photos of the size that a detail takes: itself, but for ``double``.
+
+    Raises:
+        as ``finer_maps.doubled``.
+    """
+    return finer_maps.doubled(network, layer) if detail == DOUBLE else network
+
+
+def _explain_one(
     network: Network,
-    series: Series,
     inputs: NDArray[np.float32],
     classes: list[int],
     method: Method,
@@ -214,34 +239,16 @@ def _explain_by_series(
     against: int | None,
     runs: int | None,
     progress: Progress | None,
+    detail: str,
 ) -> Explanation | CnnvizError:
+    """The explanation of one photo (1, h, w, C) by a method or a detail that takes many runs."""
     try:
         about = series_runs.subject(network, inputs, classes, method, layer, against)
         map_terms.check_different(network, about.targets, against)
+        if detail == FUSED:
+            return series_runs.with_prediction(about, finer_maps.fused(about))
+        series = finer_maps.SHIFTS.get(detail) or cast(Series, method.series)
         total, count = series_runs.run(series, about, runs, progress)
-        return series_runs.explanation(method, about, total, count)
+        return series_runs.explanation(method, about, total, count, detail)
     except (ModelError, TargetError) as error:
         return error
-
-
-def _make_map(network: Network, method: Method, target: int, terms: MapTerms) -> ClassActivationMap:
-    """The map of one photo and one class, by the method's formula."""
-    formula = cast(Callable[..., Floats], method.weights)
-    values = weighted(terms.maps, formula(terms.maps, *terms.factors))
-    labels, score = network.card.labels, terms.score
-    if score is None:
-        score = float(values.mean(dtype=np.float64)) + (terms.bias or 0.0)
-    return ClassActivationMap(
-        values,
-        method.key,
-        terms.layer,
-        labels[target],
-        score,
-        terms.bias,
-        terms.gradient,
-        saturated=terms.saturated,
-        logit=terms.logit,
-        aggregate=method.aggregate,
-        against=None if terms.against is None else labels[terms.against],
-        of_class=method.of_class,
-    )

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.attribution.formulas import contrastive_weights, noise_map
+from cnnviz.attribution.details import CELLS
+from cnnviz.attribution.formulas import contrastive_weights, noise_map, weighted
 from cnnviz.attribution.methods import ANY_LAYER, AVERAGED_MAPS, METHODS, Method
 from cnnviz.errors import LayerError, TargetError
 from cnnviz.networks import passes
@@ -21,7 +22,7 @@ from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_scores
 from cnnviz.networks.values import Head
 from cnnviz.networks.weights import class_weights
-from cnnviz.results import CERTAIN, LayerGradients
+from cnnviz.results import CERTAIN, ClassActivationMap, LayerGradients
 
 
 @dataclass(frozen=True)
@@ -278,9 +279,19 @@ def _rivals(
     if method.against != "nearest":
         return ()
     scores = class_scores(own.output, own.logits)
-    gaps = np.abs(scores - own.scores[:, None])
-    gaps[np.arange(count), scores.argmax(axis=1) if target is None else target] = np.inf
-    return tuple(map(int, gaps.argmin(axis=1)))
+    return tuple(nearest(one, int(one.argmax()) if target is None else target) for one in scores)
+
+
+def nearest(scores: Floats, target: int) -> int:
+    """The number of the class whose score is nearest to that of another one.
+
+    Args:
+        scores: (C,) of all classes.
+        target: the class.
+    """
+    gaps = np.abs(scores - scores[target])
+    gaps[target] = np.inf
+    return int(gaps.argmin())
 
 
 def _run_for_maps(
@@ -302,6 +313,32 @@ def _run_for_maps(
         return MapTerms(path, own, (), score=score, logit=values.logits is not None)
 
     return values.output, values.logits, terms
+
+
+def make_map(
+    network: Network, method: Method, target: int, terms: MapTerms, detail: str = CELLS
+) -> ClassActivationMap:
+    """The map of one photo and one class, by the method's formula."""
+    formula = cast(Callable[..., Floats], method.weights)
+    values = weighted(terms.maps, formula(terms.maps, *terms.factors))
+    labels, score = network.card.labels, terms.score
+    if score is None:
+        score = float(values.mean(dtype=np.float64)) + (terms.bias or 0.0)
+    return ClassActivationMap(
+        values,
+        method.key,
+        terms.layer,
+        labels[target],
+        score,
+        terms.bias,
+        terms.gradient,
+        saturated=terms.saturated,
+        logit=terms.logit,
+        aggregate=method.aggregate,
+        against=None if terms.against is None else labels[terms.against],
+        of_class=method.of_class,
+        detail=detail,
+    )
 
 
 def check_maps(path: str, output: Floats) -> None:

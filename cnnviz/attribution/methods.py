@@ -58,6 +58,8 @@ class Method:
         series: the runs of a method that takes ``many``; None for the others.
         shows: what a cell is: ``evidence`` for the class where it is positive, against it where it
             is negative; or the score's ``sensitivity`` to more light there.
+        fuses: whether its maps of several layers can be fused into one: they are never negative,
+            and say something in early layers, too.
     """
 
     key: str
@@ -78,6 +80,7 @@ class Method:
     picture: Callable[[Floats], Bytes] | None = None
     series: Series | None = None
     shows: Literal["evidence", "sensitivity"] = "evidence"
+    fuses: bool = False
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -199,6 +202,7 @@ METHODS = {
             weights=formulas.layer_cam_weights,
             unit="positive gradient × activation",
             aggregate="sum",
+            fuses=True,
         ),
         Method(
             key="finer-cam",

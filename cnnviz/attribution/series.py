@@ -50,7 +50,8 @@ class SeriesQuestion:
         against: the class whose score is subtracted, if one is chosen.
         runs: how many runs are wanted; None for the usual number.
         shown: (h, w) raw and signed: the map that is tested, for a test that needs it.
-        method: the key of the method of that map.
+        method: the key of the method of that map; or, for a series of finer maps, of the method
+            whose maps are made, None for the best.
     """
 
     series: str

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats, blur
-from cnnviz.attribution import map_terms
+from cnnviz.attribution import finer_maps, map_terms
+from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.faithfulness import TESTS, check_applies
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
@@ -35,9 +36,10 @@ _AT_ONCE = 16
 # The deviation of the blurred copy, as a share of the photo's shorter side.
 _BLUR = 0.1
 
-# All series, by key: those of methods, and the tests of a map.
+# All series, by key: those of methods and of finer maps, and the tests of a map.
 SERIES = {
     **{key: method.series for key, method in METHODS.items() if method.series is not None},
+    **finer_maps.SHIFTS,
     **{key: test.series for key, test in TESTS.items()},
 }
 
@@ -59,7 +61,7 @@ class Subject:
             For a test, that of the method of the tested map.
         values: of a run on the photo, for a method with the layer's output.
         shown: (h, w) the map that is tested; None for a series that tests none.
-        method: of that map.
+        method: of that map, or the method that is asked; None for a series that asks none.
     """
 
     network: Network
@@ -208,7 +210,7 @@ def subject(
         map_terms.check_maps(path, values.layers[path])
     targets = tuple(classes) or (_prediction(network, values).index,)
     strength = 1.0 if method is None else method.strength
-    return Subject(network, inputs[0], targets, against, strength, path, values)
+    return Subject(network, inputs[0], targets, against, strength, path, values, method=method)
 
 
 def run(
@@ -245,12 +247,24 @@ def count_runs(series: Series, about: Subject, wanted: int | None) -> int:
     return series.count(about, wanted)
 
 
-def explanation(method: Method, about: Subject, total: Floats, count: int) -> Explanation:
+def explanation(
+    method: Method, about: Subject, total: Floats, count: int, detail: str = CELLS
+) -> Explanation:
     """The prediction and the maps of a method, from the sum over all ``count`` runs.
+
+    Args:
+        method: the method.
+        about: the subject.
+        total: the sum.
+        count: how many runs it is of.
+        detail: a key of ``DETAILS``; one of ``finer_maps.SHIFTS`` for a sum of its series, any
+            other for one of the method's own series.
 
     Raises:
         ModelError: the network's answer is not a number.
     """
+    if detail in finer_maps.SHIFTS:
+        return with_prediction(about, finer_maps.from_shifts(about, total, detail))
     series = cast(Series, method.series)
     finish = cast(Callable[[Subject, Floats, int], Floats], series.maps)
     values = finish(about, total, count).astype(np.float32)
@@ -271,6 +285,15 @@ def explanation(method: Method, about: Subject, total: Floats, count: int) -> Ex
         )
         for one, target, score in zip(values, about.targets, about.base, strict=True)
     )
+    return with_prediction(about, maps)
+
+
+def with_prediction(about: Subject, maps: tuple[ClassActivationMap, ...]) -> Explanation:
+    """Maps of a subject's classes, with the prediction for its photo.
+
+    Raises:
+        ModelError: the network's answer is not a number.
+    """
     return Explanation(_prediction(about.network, about.values), maps)
 
 
@@ -296,13 +319,13 @@ def run_part(
 def explain_sum(
     network: Network, photo: PhotoInput, question: SeriesQuestion, total: Floats, count: int
 ) -> Explanation:
-    """What a method's series has explained, from the sum over its ``count`` runs.
+    """What the series of a method or a detail has explained, from the sum over its ``count`` runs.
 
     Raises:
         as ``run_part``.
     """
-    method = METHODS[question.series]
-    return explanation(method, _same_subject(network, photo, question), total, count)
+    about = _same_subject(network, photo, question)
+    return explanation(cast(Method, about.method), about, total, count, question.series)
 
 
 def _same_subject(network: Network, photo: PhotoInput, question: SeriesQuestion) -> Subject:
@@ -321,10 +344,12 @@ def _same_subject(network: Network, photo: PhotoInput, question: SeriesQuestion)
 
 
 def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -> Subject:
-    method = METHODS.get(question.series)
-    if method is not None:
-        head = passes.facts(network).head
-        map_terms.choose(head, method.key, question.layer, question.against)
+    method, detail = METHODS.get(question.series), question.series in finer_maps.SHIFTS
+    if method is not None or detail:
+        head, key = passes.facts(network).head, question.method if detail else question.series
+        method = map_terms.choose(head, key, question.layer, question.against)
+    if method is not None and detail:
+        finer_maps.check(network, method, question.series, question.layer)
     classes = [class_index(network, target) for target in question.targets]
     other = None if question.against is None else class_index(network, question.against)
     map_terms.check_different(network, classes, other)

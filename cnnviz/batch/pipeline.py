@@ -16,7 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.attribution.explanations import explain_inputs
+from cnnviz.attribution.details import CELLS
+from cnnviz.attribution.explanations import explain_inputs, sized
 from cnnviz.attribution.localization import THRESHOLD, locate
 from cnnviz.attribution.methods import MANY_PASSES
 from cnnviz.attribution.series_runs import Progress
@@ -49,6 +50,7 @@ def explain_many(
     against: str | int | None = None,
     runs: int | None = None,
     progress: Progress | None = None,
+    detail: str = CELLS,
     threshold: float = THRESHOLD,
     keep_photos: bool = False,
 ) -> Iterator[PhotoResult]:
@@ -65,17 +67,19 @@ def explain_many(
         against: as in ``explain``; a photo of that class fails, unless ``targets`` are named.
         runs: as in ``explain``.
         progress: as in ``explain``, for one photo after the other.
+        detail: as in ``explain``.
         threshold: of the parts and the box, as in ``find_box``.
         keep_photos: whether the results hold the photos too.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit. It is
-            raised by the call itself, before a photo is read.
+        TargetError: there is no such class, method or detail, or one of them does not fit. It
+            is raised by the call itself, before a photo is read.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model;
             raised by the call itself, too.
         ModelError: TensorFlow cannot run the network; raised by the call itself, too.
     """
-    check_choices(network, targets, method=method, layer=layer, against=against)
+    check_choices(network, targets, method=method, layer=layer, against=against, detail=detail)
+    network = sized(network, detail, layer)
     steps = network.card.preprocessing
 
     def decode(path: str | Path) -> _DecodedPhoto:
@@ -111,6 +115,7 @@ def explain_many(
                     against=against,
                     runs=runs,
                     progress=report,
+                    detail=detail,
                 )
             )
         return [
@@ -152,19 +157,30 @@ def check_choices(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    detail: str = CELLS,
 ) -> None:
     """Checks that ``explain`` can answer with these arguments, on a black picture.
 
     Of a method that takes many runs, one is enough.
 
     Raises:
-        TargetError: there is no such class or method, or the method does not fit.
+        TargetError: there is no such class, method or detail, or one of them does not fit.
         LayerError: there is no such layer, it has no maps, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of the card's size.
     """
+    network = sized(network, detail, layer)
     steps = network.card.preprocessing
     black = np.zeros((1, steps.height, steps.width, steps.channels), np.float32)
-    explain_inputs(network, black, targets, method=method, layer=layer, against=against, runs=1)
+    explain_inputs(
+        network,
+        black,
+        targets,
+        method=method,
+        layer=layer,
+        against=against,
+        runs=1,
+        detail=detail,
+    )
 
 
 def map_in_order(

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.localization import THRESHOLD, contours, localization_record
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series_runs import Progress
@@ -44,6 +45,7 @@ COLUMNS = pa.schema(
         ("method", pa.string()),
         ("layer", pa.string()),
         ("against", pa.string()),
+        ("detail", pa.string()),
         ("threshold", pa.float64()),
         ("error", pa.string()),
     ]
@@ -69,6 +71,7 @@ class BatchRun:
         pictures: whether each photo gets its overlay and its raw map as files too.
         against: index of the class to compare with, if any.
         runs: as in ``explain``.
+        detail: as in ``explain``.
         threshold: as in ``find_box``.
         boxes: whether each photo gets what was found as JSON and, with ``pictures``, as a picture.
     """
@@ -80,6 +83,7 @@ class BatchRun:
     pictures: bool = True
     against: int | None = None
     runs: int | None = None
+    detail: str = CELLS
     threshold: float = THRESHOLD
     boxes: bool = False
 
@@ -151,7 +155,7 @@ def explain_part(
     """Explains the photos of a part: yields a row for each when it is done, and writes its files.
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
-    ``top``, ``method``, ``layer``, ``target``, ``against``, ``size`` (H, W), ``box``,
+    ``top``, ``method``, ``layer``, ``target``, ``against``, ``detail``, ``size`` (H, W), ``box``,
     ``threshold``, and its files.
 
     Args:
@@ -186,6 +190,7 @@ def explain_part(
         runs=run.runs,
         progress=progress,
         threshold=run.threshold,
+        detail=run.detail,
         keep_photos=run.pictures,
     )
     cells = []
@@ -227,6 +232,7 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "runs": run.runs,
         "threshold": run.threshold,
         "boxes": run.boxes,
+        "detail": run.detail,
     }
 
 
@@ -274,6 +280,7 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
         "layer": cam.layer,
         "target": cam.target,
         "against": cam.against,
+        "detail": cam.detail,
         "size": list(result.size),
         "box": asdict(result.box) if result.box else None,
     }

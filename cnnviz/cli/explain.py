@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnnviz.attribution.details import CELLS, DETAILS
 from cnnviz.attribution.localization import THRESHOLD
 from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
@@ -41,11 +42,13 @@ if TYPE_CHECKING:
     from cnnviz.batch.runs import BatchRun, Part, Row
     from cnnviz.networks.network import Network
 
-# The choices of --method. A type checker cannot know them.
+# The choices of --method and --detail. A type checker cannot know them.
 if TYPE_CHECKING:
     Method = str
+    Detail = str
 else:
     Method = Literal[tuple(METHODS)]
+    Detail = Literal[tuple(DETAILS)]
 
 # The most photos whose answers are printed as a table.
 _TABLE_ROWS = 200
@@ -102,6 +105,10 @@ def explain(
             "the usual number of each.",
         ),
     ] = None,
+    detail: Annotated[
+        Detail,
+        typer.Option(metavar="DETAIL", help=f"How fine the map is: {', '.join(DETAILS)}."),
+    ] = CELLS,
     pictures: Annotated[
         bool, typer.Option(help="Also write each photo's overlay and raw map.")
     ] = True,
@@ -150,6 +157,10 @@ def explain(
     which has them on the photo: the largest part's box is the bold one. With --no-pictures there
     is the JSON alone.
 
+    --detail makes a finer map than the layer has cells: of 4 or 16 shifted copies of the photo
+    (shifts-2, shifts-4), of the photo at twice the size (double; class and confidence are then the
+    network's answer to that), or of several layers (fused, for layer-cam).
+
     The folder results/ gets Parquet files: a row for each photo, with the class, the confidence and
     the box of the strongest evidence, in pixels of a photo of width × height; no box where the
     map is not drawn, or the evidence for the class is less than a fifth of that against it. A run
@@ -167,7 +178,9 @@ def explain(
         from cnnviz.batch import cluster, pipeline
         from cnnviz.batch import runs as batch_runs
 
-        pipeline.check_choices(network, targets, method=method, layer=layer, against=other)
+        pipeline.check_choices(
+            network, targets, method=method, layer=layer, against=other, detail=detail
+        )
         check_folder(out)
         run = batch_runs.BatchRun(
             out,
@@ -177,6 +190,7 @@ def explain(
             pictures,
             other,
             runs=runs,
+            detail=detail,
             threshold=threshold,
             boxes=boxes,
         )

@@ -6,6 +6,7 @@ give other channels than those that are needed do not count.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,6 +165,34 @@ def cell_fields(topology: Topology, path: str) -> CellFields | None:
         return None
     (top, down, tall), (left, across, wide) = vertical, horizontal
     return CellFields((top, left), (down, across), (tall, wide), (rows, columns))
+
+
+def cell_step(topology: Topology, path: str) -> tuple[int, int] | None:
+    """From one cell of a layer to the next, down and across, in pixels of the network's input.
+
+    It is the product of all strides, and so known where the fields of all cells cover the input.
+
+    Args:
+        topology: of the network.
+        path: of a call that gives maps.
+
+    Returns:
+        None where something else than strides changes the number of cells, such as scaling.
+    """
+    down = across = 1
+    node = topology.nodes[path]
+    while node.path != topology.source:
+        # Branches that meet have maps of one size, or a single value for each channel.
+        source = max(topology.inputs(node), key=lambda one: math.prod((one.grid or (0,))[:2]))
+        if node.kind in WINDOWED:
+            read = windows(node, source)
+            if read is None or any(each.transposed for each in read):
+                return None
+            down, across = down * read[0].stride, across * read[1].stride
+        elif (node.grid or ())[:2] != (source.grid or ())[:2]:
+            return None
+        node = source
+    return down, across
 
 
 def _channels_alike(topology: Topology, path: str) -> bool:

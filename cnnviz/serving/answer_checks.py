@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.details import DETAILS
 from cnnviz.attribution.methods import METHODS
 from cnnviz.results import (
     Box,
@@ -53,7 +54,7 @@ def fits_together(result: Any) -> bool:
                 and len(maps) > 0
                 and all(_is_filled(one.values, 2) for one in maps)
                 and all({one.target, one.against} <= {*prediction.labels, None} for one in maps)
-                and all(one.method in METHODS for one in maps)
+                and all(one.method in METHODS and one.detail in DETAILS for one in maps)
             )
         case StagedExplanation():
             return _staged_fits(result)

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.details import CELLS
 from cnnviz.errors import TensorFlowNeededError, WorkerError
 from cnnviz.serving import background_conversion, worker_pools
 from cnnviz.serving.worker_pools import WorkerPool
@@ -100,6 +101,7 @@ def explain(
     method: str | None = None,
     layer: str | None = None,
     against: str | int | None = None,
+    detail: str = CELLS,
     card: ModelCard | None = None,
 ) -> Explanation:
     """``cnnviz.explain`` in a worker process.
@@ -108,7 +110,7 @@ def explain(
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``cnnviz.explain``.
     """
-    options = {"method": method, "layer": layer, "against": against}
+    options = {"method": method, "layer": layer, "against": against, "detail": detail}
     return call(WorkerCall("explain", model, card, (photo, tuple(targets)), options))
 
 

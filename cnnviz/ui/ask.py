@@ -14,6 +14,7 @@ from typing import TypeVar
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
@@ -75,9 +76,13 @@ def explanation(
     method: str | None = None,
     layer: str | None = None,
     against: str | None = None,
+    detail: str = CELLS,
 ) -> Explanation:
-    """The prediction for a photo, and a map for each target or for the predicted class."""
-    how = method, layer, against
+    """The prediction for a photo, and a map for each target or for the predicted class.
+
+    In the detail ``double`` it is the prediction for the photo at twice the size.
+    """
+    how = method, layer, against, detail
     return _retried(
         lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text),
         "Looking for the evidence in the photo",
@@ -314,16 +319,32 @@ def _explanation(
     card: ModelCard | None,
     key: str,
     targets: tuple[str, ...],
-    how: tuple[str | None, str | None, str | None],
+    how: tuple[str | None, str | None, str | None, str],
     _photo: LoadedPhoto,
     _text: str,
 ) -> Explanation:
-    method, layer, against = how
-    seen = view(_photo, outline(model, card).card.preprocessing)
+    method, layer, against, detail = how
+    steps = outline(model, card).card.preprocessing
+    seen = view(_photo, steps.doubled() if detail == DOUBLE else steps)
     with _waiting(_text):
-        return workers.explain(
-            model, seen, targets, method=method, layer=layer, against=against, card=card
-        )
+        if DETAILS[detail].shifts == 1:
+            return workers.explain(
+                model,
+                seen,
+                targets,
+                method=method,
+                layer=layer,
+                against=against,
+                detail=detail,
+                card=card,
+            )
+        # Copy by copy: the questions of others come in between.
+        question = SeriesQuestion(detail, targets, layer, against, method=method)
+        part = workers.run_part(model, seen, question, 0, 1, card)
+        total = part.values
+        for copy in range(1, part.count):
+            total = total + workers.run_part(model, seen, question, copy, copy + 1, card).values
+        return workers.explain_sum(model, seen, question, total, part.count, card)
 
 
 @st.cache_data(show_spinner=False)

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution import descriptions
 from cnnviz.attribution.descriptions import title
-from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import ModelCard, Training
 from cnnviz.colours import DIVERGING, SEQUENTIAL
 from cnnviz.exports import npy
@@ -94,7 +94,7 @@ def on_dark_page() -> bool:
 
 def unit(cam: ClassActivationMap) -> str:
     """What a cell's value is measured in."""
-    return METHODS[cam.method].unit
+    return descriptions.unit(cam)
 
 
 def pick_colours(*, diverging: bool = False) -> str:

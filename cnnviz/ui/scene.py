@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.details import CELLS
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, PartSearch
@@ -60,9 +61,12 @@ class Scene:
         method: str | None = None,
         layer: str | None = None,
         against: str | None = None,
+        detail: str = CELLS,
     ) -> Explanation:
         """The prediction for the photo, and a map for each target or for the predicted class."""
-        return ask.explanation(self.model, self.card, self.photo, targets, method, layer, against)
+        return ask.explanation(
+            self.model, self.card, self.photo, targets, method, layer, against, detail
+        )
 
     def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""

@@ -482,6 +482,7 @@ def test_explain_writes_the_map_and_the_overlay(
         "layer": "conv",
         "target": answer["class"],
         "against": None,
+        "detail": "cells",
         "size": [14, 20],
         "box": asdict(find_box(cam.values, 14, 20, network.card.preprocessing)),
         "threshold": 0.2,
@@ -696,6 +697,18 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "PART", 2)
 
 
+def test_explain_in_another_detail(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    options = ("--out", tmp_path, "--json", "--detail", "double")
+    (answer,) = lines(run("explain", averaged, photos / "b.png", *options))
+    network, photo = cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.explain(network, photo, detail="double")
+    cells = cnnviz.class_activation_map(network, photo)
+    assert answer["detail"] == "double"
+    assert answer["confidence"] == pytest.approx(expected.prediction.top(1)[0].probability)
+    np.testing.assert_array_equal(np.load(answer["cam"]), expected.maps[0].values)
+    assert expected.maps[0].values.shape == tuple(2 * side for side in cells.values.shape)
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_the_table_has_the_same_values_as_the_lines(
     averaged: Path, photos: Path, tmp_path: Path
@@ -706,7 +719,7 @@ def test_the_table_has_the_same_values_as_the_lines(
     first, bad, last = rows_in(tmp_path)
     for row, line in zip((first, last), lines(result), strict=True):
         box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
-        shared = ("file", "class", "confidence", "target", "method", "layer", "against")
+        shared = ("file", "class", "confidence", "target", "method", "layer", "against", "detail")
         assert row == {**{name: line[name] for name in shared}, **box}
     assert bad.pop("file") == str(photos / "b.png")
     assert "cannot be read as a photo" in bad.pop("error")
@@ -801,6 +814,7 @@ def test_resuming_what_never_began_begins(averaged: Path, photos: Path, tmp_path
     [
         (("--class", "cat", "--against", "dog"), "class, against"),
         (("--method", "grad-cam"), "method"),
+        (("--detail", "double"), "detail"),
         (("--pictures",), "pictures"),
         (("more photos",), "photos, listing"),
         (("another model",), "model, card"),

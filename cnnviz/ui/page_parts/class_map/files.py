@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.methods import METHODS
 from cnnviz.drawing import common_limit, overlay, picture_on_photo
 from cnnviz.photos.encoding import encode_png
@@ -22,7 +23,8 @@ def downloads(
     cam, limit = maps[target], common_limit(maps.values())
     steps = scene.preprocessing
     names = [cam.target] if cam.against is None else [cam.target, "against", cam.against]
-    stem = parts.file_stem(scene.photo.name, *names, cam.method)
+    made = [] if cam.detail == CELLS else [cam.detail]
+    stem = parts.file_stem(scene.photo.name, *names, cam.method, *made)
     left, middle, right = st.columns(3)
     with left:
         parts.download(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
+from cnnviz.attribution.descriptions import at_twice_the_size
+from cnnviz.attribution.details import CELLS, DOUBLE, FUSED
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.errors import TargetError
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import long_questions
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
 
 
 def class_maps(
@@ -18,6 +24,7 @@ def class_maps(
     layer: str | None,
     against: str | None,
     runs: int | None,
+    detail: str,
 ) -> dict[str, ClassActivationMap]:
     """The maps of the most probable classes, and of the chosen one, by class.
 
@@ -32,7 +39,31 @@ def class_maps(
         layer: the chosen layer, for methods that let it be chosen.
         against: the class that they are set against, which has no map then; None if none is chosen.
         runs: the chosen number, for a method of many runs; None for its usual one.
+        detail: how fine they are; where the network cannot have them so, the page says why, and
+            they have the layer's own cells.
     """
+    try:
+        return _class_maps(scene, answer, target, method, layer, against, runs, detail)
+    except TargetError as error:
+        if detail == CELLS:
+            raise
+        st.info(plain(str(error)))
+        return _class_maps(scene, answer, target, method, layer, against, runs, CELLS)
+
+
+def _class_maps(
+    scene: Scene,
+    answer: StagedExplanation,
+    target: str,
+    method: str,
+    layer: str | None,
+    against: str | None,
+    runs: int | None,
+    detail: str,
+) -> dict[str, ClassActivationMap]:
+    if detail == FUSED:
+        # It takes several layers.
+        layer = None
     series = METHODS[method].series
     first = answer.explanation.maps[0]
     likely = tuple(cam.target for cam in answer.explanation.maps if cam.target != against)
@@ -42,12 +73,23 @@ def class_maps(
         question = SeriesQuestion(method, targets, layer, against, runs)
         explained = long_questions.explanation(scene, question)
         return {} if explained is None else {cam.target: cam for cam in explained.maps}
-    if against is None and first.method == method and layer in {None, first.layer}:
+    usual = against is None and detail == CELLS
+    if usual and first.method == method and layer in {None, first.layer}:
         found = answer.explanation.maps
         if missing:
             found += scene.staged(missing).explanation.maps
     else:
-        found = scene.explanation(likely, method, layer, against).maps if likely else ()
+        found = scene.explanation(likely, method, layer, against, detail).maps if likely else ()
         if missing:
-            found += scene.explanation(missing, method, layer, against).maps
+            found += scene.explanation(missing, method, layer, against, detail).maps
     return {cam.target: cam for cam in found}
+
+
+def detail_note(scene: Scene, answer: StagedExplanation, cam: ClassActivationMap) -> None:
+    """What the network says to the photo at twice the size, where a map is of that."""
+    if cam.detail != DOUBLE:
+        return
+    # The question that was asked for the map: the answer is kept.
+    layer = cam.layer if METHODS[cam.method].needs == "layer" else None
+    twice = scene.explanation((cam.target,), cam.method, layer, cam.against, cam.detail)
+    st.markdown(plain(at_twice_the_size(cam, answer.explanation.prediction, twice.prediction)))

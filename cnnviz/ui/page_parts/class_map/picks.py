@@ -8,6 +8,8 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cnnviz.attribution import details
+from cnnviz.attribution.details import DETAILS
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.results import Prediction, percent
 from cnnviz.ui import choices, parts
@@ -180,6 +182,25 @@ def pick_runs(scene: Scene, method: str) -> int | None:
         "of a second with a network for photos.",
     )
     return int(chosen) if chosen else None
+
+
+def pick_detail(scene: Scene, method: str) -> str:
+    """The choice of how fine the map is."""
+    offered = details.fitting(METHODS[method])
+    chosen = choices.choose(
+        st.selectbox,
+        "Detail",
+        "detail",
+        offered,
+        details.CELLS,
+        # Some methods have fewer: with another method the choice is a new one.
+        scope=f"{scene.model.name} {method}",
+        format_func=lambda key: DETAILS[key].title,
+        disabled=len(offered) == 1,
+    )
+    if DETAILS[chosen].summary:
+        st.caption(plain(DETAILS[chosen].summary))
+    return chosen
 
 
 def pick_signed() -> bool:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import largest_magnitude
-from cnnviz.attribution.descriptions import compared, title, where
+from cnnviz.attribution.descriptions import cells, compared, title, where
 from cnnviz.drawing import Shading, common_limit, finite, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure
@@ -65,7 +65,7 @@ def alone(maps: Mapping[str, ClassActivationMap], target: str) -> None:
     cam, look = maps[target], _look(maps, target)
     figure = heatmap(
         cam.values,
-        title=f"{' × '.join(map(str, cam.values.shape))} cells of {cam.layer or 'the photo'}",
+        title=cells(cam),
         unit="",
         colours=look.colours,
         limits=look.limits,
