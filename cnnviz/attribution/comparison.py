@@ -79,8 +79,16 @@ def compare(
 
     def explained(network: Network, photo: NDArray[np.uint8], method: str) -> Explanation:
         of_layer, rival = compared.options(method, layer, against)
-        how = {"method": method, "layer": of_layer, "against": rival}
-        return explain(network, photo, wanted, **how, runs=runs, progress=progress)
+        return explain(
+            network,
+            photo,
+            wanted,
+            method=method,
+            layer=of_layer,
+            against=rival,
+            runs=runs,
+            progress=progress,
+        )
 
     answers: list[ComparedAnswer] = []
     maps: list[list[tuple[ClassActivationMap, ...]]] = []
