@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
+    from cnnviz.attribution.judging import consistency as consistency
+    from cnnviz.attribution.judging import judge as judge
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.map_traces import trace_class_map as trace_class_map
     from cnnviz.attribution.outlines import outline as outline
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
     from cnnviz.results import Box as Box
     from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import Consistency as Consistency
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Filters as Filters
     from cnnviz.results import LayerCall as LayerCall
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from cnnviz.results import PhotoResult as PhotoResult
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
+    from cnnviz.results import Verdict as Verdict
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.traces import CellFields as CellFields
     from cnnviz.traces import ClassTerms as ClassTerms
@@ -99,6 +103,7 @@ _MODULES = {
     "ClassTerms": "traces",
     "CnnvizError": "errors",
     "Confusion": "cards",
+    "Consistency": "results",
     "DataError": "errors",
     "Epoch": "training.runs",
     "Explanation": "results",
@@ -135,9 +140,11 @@ _MODULES = {
     "TrainingStatus": "training.runs",
     "Units": "traces",
     "ValueTrace": "traces",
+    "Verdict": "results",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
+    "consistency": "attribution.judging",
     "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
     "explain": "attribution.explanations",
@@ -146,6 +153,7 @@ _MODULES = {
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
     "find_box": "attribution.localization",
+    "judge": "attribution.judging",
     "load_model": "networks.loading",
     "methods": "attribution.explanations",
     "network": "networks.loading",

@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import class_terms
-from cnnviz.ui.page_parts.class_map import files, maps, picks, pictures
+from cnnviz.ui.page_parts.class_map import files, maps, picks, pictures, verdict
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -17,6 +17,7 @@ target, legend = picks.pick_class(scene, answer.explanation.prediction)
 over, alone, beside = pictures.places(scene)
 with beside:
     said = st.container()
+    judged = st.container()
     method, layer, rival = picks.pick_method(scene, target)
     picks.method_note(method)
     signed = picks.pick_signed()
@@ -35,3 +36,6 @@ class_terms.show(scene, answer, of_class[target])
 pictures.side_by_side(scene, of_class)
 files.downloads(scene, of_class, target, signed)
 parts.about(scene)
+with judged:
+    # Last: its runs must not hold up the page.
+    verdict.show(scene, of_class, target)

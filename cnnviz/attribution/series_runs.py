@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +15,7 @@ from cnnviz.arrays import Floats, blur
 from cnnviz.attribution import map_terms
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
+from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SHIFTED_COPIES
 from cnnviz.errors import TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -28,8 +29,12 @@ _AT_ONCE = 16
 # The deviation of the blurred copy, as a share of the photo's shorter side.
 _BLUR = 0.1
 
-# All series, by key: those of methods, and the tests of a map.
-SERIES = {key: method.series for key, method in METHODS.items() if method.series is not None}
+# All series, by key: those of methods, and the tests of maps and predictions.
+SERIES = {key: method.series for key, method in METHODS.items() if method.series is not None} | {
+    "cell-drops": CELL_DROPS,
+    "half-drops": HALF_DROPS,
+    "shifted-copies": SHIFTED_COPIES,
+}
 
 # Is told how many runs are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -62,7 +67,17 @@ class Subject:
     @functools.cached_property
     def base(self) -> Floats:
         """The scores (T,) for the photo as it is."""
-        return self._of_targets(class_scores(self.values.output, self.values.logits))[0]
+        return self._of_targets(self.base_scores)[0]
+
+    @functools.cached_property
+    def base_scores(self) -> Floats:
+        """The scores (1, C) of all classes for the photo as it is."""
+        return class_scores(self.values.output, self.values.logits)
+
+    @property
+    def judges_each(self) -> bool:
+        """Whether each class is judged by itself, as sigmoids do."""
+        return passes.facts(self.network).head.activation == "sigmoid"
 
     @functools.cached_property
     def blurred(self) -> Floats:
@@ -80,10 +95,25 @@ class Subject:
 
     def all_scores(self, inputs: NDArray[np.floating]) -> Floats:
         """The scores (N, C) of all classes for network inputs (N, h, w, C)."""
-        size = passes.facts(self.network).batch_size
-        batches = np.split(inputs.astype(np.float32), range(size, len(inputs), size))
-        runs = [passes.forward(self.network, batch) for batch in batches]
+        runs = self._runs(inputs)
         return np.concatenate([class_scores(run.output, run.logits) for run in runs])
+
+    def predictions(self, inputs: NDArray[np.floating]) -> list[Prediction]:
+        """The prediction for each of some network inputs (N, h, w, C).
+
+        Raises:
+            ModelError: an answer is not a number.
+        """
+        return [
+            _prediction(self.network, run, number)
+            for run in self._runs(inputs)
+            for number in range(len(run.output))
+        ]
+
+    def _runs(self, inputs: NDArray[np.floating]) -> Iterator[PassValues]:
+        size = passes.facts(self.network).batch_size
+        for batch in np.split(inputs.astype(np.float32), range(size, len(inputs), size)):
+            yield passes.forward(self.network, batch)
 
     def _of_targets(self, scores: Floats) -> Floats:
         own = scores[:, list(self.targets)].astype(np.float64)
@@ -222,6 +252,6 @@ def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -
     return dataclasses.replace(about, shown=question.shown)
 
 
-def _prediction(network: Network, values: PassValues) -> Prediction:
-    logits = None if values.logits is None else values.logits[0]
-    return read_prediction(network, passes.facts(network).head, values.output[0], logits)
+def _prediction(network: Network, values: PassValues, number: int = 0) -> Prediction:
+    logits = None if values.logits is None else values.logits[number]
+    return read_prediction(network, passes.facts(network).head, values.output[number], logits)

@@ -14,10 +14,11 @@ from typing import TypeVar
 import streamlit as st
 
 from cnnviz.arrays import Floats
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline
+from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, SeriesPart
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.traces import StagedExplanation, ValueTrace
@@ -25,6 +26,9 @@ from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
+
+# Runs of a series that are asked for at once: others' questions pass in between.
+_RUNS_OF_PART = 16
 
 _also_of_photos: list[Callable[[], None]] = []
 
@@ -115,6 +119,25 @@ def trace_class_map(
     )
 
 
+def series(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    question: SeriesQuestion,
+    doing: str,
+) -> Floats:
+    """The sum (T, ...) over all runs of a series, which are asked for in parts.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        photo: the photo.
+        question: which series, and its classes.
+        doing: what the page says meanwhile.
+    """
+    return _retried(lambda text: _series(model, card, photo.seen_key, question, photo, text), doing)
+
+
 def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     """A photo as a network with this preprocessing sees it."""
     return _view(photo.seen_key, preprocessing, photo)
@@ -122,7 +145,15 @@ def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
 
 def forget_photos() -> None:
     """Deletes the answers about photos, of all sessions: they are found again in milliseconds."""
-    of_photos = (_activations, _explanation, _staged, _trace_value, _trace_class_map, _view)
+    of_photos = (
+        _activations,
+        _explanation,
+        _series,
+        _staged,
+        _trace_value,
+        _trace_class_map,
+        _view,
+    )
     for answers in of_photos:
         answers.clear()
     for clear in _also_of_photos:
@@ -253,6 +284,27 @@ def _trace_class_map(
         return workers.trace_class_map(
             model, seen, *cell, target, method=method, layer=layer, against=against, card=card
         )
+
+
+@st.cache_data(show_spinner=False)
+def _series(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _photo: LoadedPhoto,
+    _text: str,
+) -> Floats:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+
+    def part(start: int) -> SeriesPart:
+        return workers.run_part(model, seen, question, start, start + _RUNS_OF_PART, card)
+
+    with _waiting(_text):
+        first = part(0)
+        others = [part(start) for start in range(_RUNS_OF_PART, first.count, _RUNS_OF_PART)]
+    total: Floats = sum((one.values for one in others), first.values)
+    return total
 
 
 @st.cache_data(show_spinner=False)
