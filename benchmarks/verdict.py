@@ -430,9 +430,9 @@ def report(trials: Sequence[Trial]) -> None:
     print(INTRODUCTION)
     print("## The rule\n")
     print(
-        "A threshold is the smallest one, in steps of 0.05, that on average over the kinds of false\n"
-        f"places at most {PAST_WEAK:.0%} of the maps pass (“weak”), or {PAST_HOLDS:.0%} (“holds”);\n"
-        "planted and trained networks count the same."
+        "A threshold is the smallest one, in steps of 0.05, that on average over the kinds of\n"
+        f"false places at most {PAST_WEAK:.0%} of the maps pass (“weak”), or {PAST_HOLDS:.0%}\n"
+        "(“holds”); planted and trained networks count the same."
     )
     print_table(
         ["threshold", "on all of them", "on planted networks alone", "in the package"],

@@ -36,6 +36,8 @@ class_terms.show(scene, answer, of_class[target])
 pictures.side_by_side(scene, of_class)
 files.downloads(scene, of_class, target, signed)
 parts.about(scene)
+# Last: their runs must not hold up the page.
 with judged:
-    # Last: its runs must not hold up the page.
     verdict.show(scene, of_class, target)
+with alone:
+    verdict.steadiness(scene, of_class, target)

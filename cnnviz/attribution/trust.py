@@ -226,23 +226,26 @@ def consistency_sentence(found: Consistency) -> str:
     """How steady a prediction is, in a sentence.
 
     Example:
-        >>> ones = np.array([0.8, 0.9]), np.array([True, True])
-        >>> consistency_sentence(Consistency("cat", *ones, *ones))
-        'In 2 shifted copies “cat” is the most probable class in all, with 80.0 % to 90.0 %; mirrored, too, in all, with 80.0 % to 90.0 %.'
-    """  # noqa: E501
-    plain = _copies(found.shifted, found.shifted_first)
-    mirrored = _copies(found.mirrored, found.mirrored_first)
+        >>> ones = np.array([0.8, 0.9]), np.array([True, False])
+        >>> consistency_sentence(Consistency("cat", *ones, *ones))[:47]
+        '“cat” comes first in 1 of 2 slightly shifted co'
+    """
     return (
-        f"In {len(found.shifted)} shifted copies “{found.target}” is the most probable class in "
-        f"{plain}; mirrored, too, in {mirrored}."
+        f"“{found.target}” comes first in {_count(found.shifted_first)} slightly shifted copies of "
+        f"the photo ({_range(found.shifted)}), and in {_count(found.mirrored_first)} that are "
+        f"mirrored, too ({_range(found.mirrored)})."
     )
 
 
-def _copies(probabilities: Floats, first: NDArray[np.bool_]) -> str:
-    count = int(first.sum())
-    many = "all" if count == len(first) else "none" if not count else str(count)
+def _count(first: NDArray[np.bool_]) -> str:
+    if first.all():
+        return f"all {len(first)}"
+    return f"{int(first.sum()) or 'none'} of {len(first)}"
+
+
+def _range(probabilities: Floats) -> str:
     low, high = percent(float(probabilities.min())), percent(float(probabilities.max()))
-    return f"{many}, with {low}" + ("" if low == high else f" to {high}")
+    return low if low == high else f"{low} to {high}"
 
 
 _REASONS: dict[VerdictReason, str] = {
@@ -262,6 +265,6 @@ _REASONS: dict[VerdictReason, str] = {
     ),
     "scattered": (
         "No part of the photo stands out: what {name} loses where one is covered is small, or "
-        "scattered. So it is where the evidence is spread over the photo."
+        "scattered, as it is where evidence is spread over the whole photo."
     ),
 }
