@@ -24,9 +24,11 @@ from cnnviz.results import (
     percent,
 )
 
-# From these skills on a map is taken to be weak, and to hold. Set on some kinds of planted networks
-# and one trained network, and measured on others: benchmarks/verdict.py. On planted networks alone
-# both would be higher, and most true maps of trained networks would not hold.
+# From these skills on a map is taken to be weak, and to hold: so that a tenth of the maps of wrong
+# places get past the first, and a fiftieth past the second. benchmarks/verdict.py finds them on
+# some planted networks and photos of one trained network, and measures them on others. A threshold
+# halfway to the true maps of planted networks, which have skills near 1, would call most true maps
+# of trained networks nothing.
 WEAK, HOLDS = 0.15, 0.3
 # Below this the largest loss, a quarter of the odds, tells nothing of where the evidence is.
 LEAST_DROP = 0.3

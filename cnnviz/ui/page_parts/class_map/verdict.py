@@ -35,9 +35,9 @@ _BADGES: dict[VerdictWord, tuple[str, str, Literal["green", "orange", "red", "gr
     "cannot tell": ("Cannot tell", ":material/question_mark:", "gray"),
 }
 _LIMITS = (
-    "What this cannot tell: a map that is in the right place but a little too wide holds as well; "
-    "evidence that is there twice, or something that is missing, is not found by covering parts, "
-    "and then there is no verdict. About one in fifty maps of a wrong place holds by chance."
+    "What this cannot tell: a map in the right place that is too wide by up to a cell holds as "
+    "well. Evidence that is there twice, or is something that is missing, is not found by covering "
+    "one part, and then there is no verdict. Some maps in a hundred are judged wrongly, either way."
 )
 # Pixels of a grid; and the lines of the usual verdict, so that nothing moves when it comes.
 _GRID, _HEIGHT = 280, 8
@@ -93,7 +93,7 @@ def _explain(verdict: Verdict) -> None:
         with right:
             _grid((100 * verdict.shares).round(1), "The map, in percent", "percent of the map")
     if numbers := verdict_numbers(verdict):
-        st.markdown(numbers)
+        st.markdown(plain(numbers))
     st.caption(_LIMITS)
 
 
