@@ -83,9 +83,9 @@ def measure_photos(name: str, folder: Path) -> None:
         masks = [(split == title) | (title == "all") for split in splits]
         chosen = [right[mask] for right, mask in zip(correct, masks, strict=True)]
         counts = ", ".join(f"{right.sum():,} of {len(right):,}" for right in chosen)
-        confidences = [one[mask] for one, mask in zip(confident, masks, strict=True)]
+        sure = [one[mask] for one, mask in zip(confident, masks, strict=True)]
         right = np.concatenate(chosen)
-        error = calibration_error(np.concatenate(confidences), right)
+        error = calibration_error(np.concatenate(sure), right)
         typer.echo(
             f"{name}: {right.mean():.2%} of {title} photos ({counts}); expected calibration error "
             f"{error:.4f}"
