@@ -471,7 +471,6 @@ def main() -> None:
     trials = [
         *planted_trials(KINDS),
         *pasted_trials("cat_dog", arguments.photos),
-        *pasted_trials("cat_dog_lesson", arguments.photos),
         *pasted_trials("imagenet_efficientnet_lite0", None),
         *digit_trials(arguments.digits),
     ]

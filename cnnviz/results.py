@@ -343,7 +343,7 @@ class Verdict:
         reason: why it cannot tell; None where it can.
         skill: how much of the losses the map finds: 0 for an even map, 1 for a map of the losses
             themselves. NaN, like the next three, where it cannot tell.
-        bright: the mean loss where the map is bright.
+        bright: the mean loss where the map is bright, or a blurred copy of it if that is more.
         anywhere: the mean loss over the whole photo.
         best: the mean loss of a map of the losses themselves.
         shares: (rows, columns) the positive part of the map in the cells of the grid, adding up to

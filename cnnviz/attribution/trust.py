@@ -10,11 +10,12 @@ Where covering one cell at a time cannot tell, there is no score, and a reason i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Floats
+from cnnviz.arrays import Floats, blur
 from cnnviz.results import (
     ClassActivationMap,
     Consistency,
@@ -29,7 +30,10 @@ from cnnviz.results import (
 # some planted networks and photos of one trained network, and measures them on others. A threshold
 # halfway to the true maps of planted networks, which have skills near 1, would call most true maps
 # of trained networks nothing.
-WEAK, HOLDS = 0.15, 0.3
+WEAK, HOLDS = 0.15, 0.25
+# A map counts as much as the best of its copies that are blurred so far, in cells of the grid, so
+# that a blurred copy gets no better verdict than its map, but for the steps between the widths.
+_WIDER = 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0
 # Below this the largest loss, a quarter of the odds, tells nothing of where the evidence is.
 LEAST_DROP = 0.3
 # Nor does one that is less than half of what the class gains where another part is covered.
@@ -62,8 +66,17 @@ def judge_drops(values: Floats, drops: Floats, halves: Floats | None = None) -> 
     if (reason := _why_blind(drops, halves)) is not None:
         return _untold(reason, shares, drops)
     anywhere, best = float(drops.mean()), _best(drops)
-    found, bright = skill(shares, drops), float((shares * drops).sum())
+    bright = max(float((copy * drops).sum()) for copy in _with_wider(shares))
+    found = (bright - anywhere) / (best - anywhere)
     return Verdict(_word(found), None, found, bright, anywhere, best, shares, drops)
+
+
+def _with_wider(shares: Floats) -> Iterator[Floats]:
+    """A map, and copies of it that are blurred, each adding up to 1."""
+    yield shares
+    for cells in _WIDER:
+        copy = blur(shares, cells).astype(np.float64)
+        yield copy / copy.sum()
 
 
 def _word(found: float) -> VerdictWord:
