@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cnnviz.attribution.explanations import explain as explain
     from cnnviz.attribution.explanations import methods as methods
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
+    from cnnviz.attribution.judging import consistency as consistency
+    from cnnviz.attribution.judging import judge as judge
     from cnnviz.attribution.localization import contours as contours
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.localization import find_boxes as find_boxes
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from cnnviz.results import ComparedCell as ComparedCell
     from cnnviz.results import ComparedMethod as ComparedMethod
     from cnnviz.results import Comparison as Comparison
+    from cnnviz.results import Consistency as Consistency
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Faithfulness as Faithfulness
     from cnnviz.results import Filters as Filters
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from cnnviz.results import Prediction as Prediction
     from cnnviz.results import Score as Score
     from cnnviz.results import SmallestPart as SmallestPart
+    from cnnviz.results import Verdict as Verdict
     from cnnviz.results import WeightStatistics as WeightStatistics
     from cnnviz.traces import CellFields as CellFields
     from cnnviz.traces import ClassTerms as ClassTerms
@@ -121,6 +125,7 @@ _MODULES = {
     "ComparedMethod": "results",
     "Comparison": "results",
     "Confusion": "cards",
+    "Consistency": "results",
     "DataError": "errors",
     "Epoch": "training.runs",
     "Explanation": "results",
@@ -162,12 +167,14 @@ _MODULES = {
     "TrainingStatus": "training.runs",
     "Units": "traces",
     "ValueTrace": "traces",
+    "Verdict": "results",
     "WeightStatistics": "results",
     "activations": "networks.feature_maps",
     "class_activation_map": "attribution.explanations",
     "compare": "attribution.comparison",
     "comparison_json": "exports",
     "comparison_picture": "figures.comparison",
+    "consistency": "attribution.judging",
     "contours": "attribution.localization",
     "contrast_picture": "attribution.formulas",
     "encode_png": "photos.encoding",
@@ -179,6 +186,7 @@ _MODULES = {
     "find_box": "attribution.localization",
     "find_boxes": "attribution.localization",
     "find_parts": "attribution.localization",
+    "judge": "attribution.judging",
     "load_model": "networks.loading",
     "measure": "attribution.measuring",
     "methods": "attribution.explanations",

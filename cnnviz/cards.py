@@ -120,6 +120,9 @@ class Training(CardPart):
     """The origin of the weights: the data, how they were split, what was measured.
 
     Attributes:
+        calibration_error: how far the probability of the predicted class is from how often it is
+            right, on average (``calibration_error`` in ``training.result_card``); None where that
+            was not measured.
         seconds: how long the training took.
         versions: of what it was trained with.
     """
@@ -127,6 +130,7 @@ class Training(CardPart):
     data: Text
     split: Text
     accuracy: list[Accuracy] = []
+    calibration_error: Accuracy | None = None
     confusion: Confusion | None = None
     epochs: int | None = None
     seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)

@@ -575,3 +575,61 @@ class Exemplars:
     layer: str
     photos: int
     channels: tuple[ChannelExemplars, ...]
+
+
+# What can be said of a map, and why nothing can.
+VerdictWord = Literal["holds", "weak", "says nothing", "cannot tell"]
+VerdictReason = Literal[
+    "no evidence", "not numbers", "several places", "absence", "unmoved", "scattered"
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a map can be believed, from what its class loses where the photo is covered.
+
+    Losses are falls of the class's log-odds: by 1, its odds fall to 37 %.
+
+    Attributes:
+        word: ``holds`` where the class loses clearly more where the map is bright, ``weak`` where
+            a little more, ``says nothing`` where hardly more; ``cannot tell`` where covering one
+            part at a time shows nothing, and so nothing about the map.
+        reason: why it cannot tell; None where it can.
+        skill: how much of the losses the map finds: 0 for an even map, 1 for a map of the losses
+            themselves. NaN, like the next three, where it cannot tell.
+        bright: the mean loss where the map is bright, or a blurred copy of it if that is more.
+        anywhere: the mean loss over the whole photo.
+        best: the mean loss of a map of the losses themselves.
+        shares: (rows, columns) the positive part of the map in the cells of the grid, adding up to
+            1; all zero where there is none.
+        drops: (rows, columns) the loss where each cell is covered, signed.
+    """
+
+    word: VerdictWord
+    reason: VerdictReason | None
+    skill: float
+    bright: float
+    anywhere: float
+    best: float
+    shares: Floats
+    drops: Floats
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """A class in shifted copies of a photo: its probabilities, and where it is the most probable.
+
+    Attributes:
+        target: the class.
+        shifted: (n,) its probability in copies that are shifted by up to half a cell of a 7 × 7
+            grid.
+        shifted_first: (n,) whether it is the most probable class there.
+        mirrored: (n,) its probability in the mirrored copies of these.
+        mirrored_first: (n,) as ``shifted_first``.
+    """
+
+    target: str
+    shifted: Floats
+    shifted_first: NDArray[np.bool_]
+    mirrored: Floats
+    mirrored_first: NDArray[np.bool_]

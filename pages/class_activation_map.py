@@ -4,7 +4,15 @@ import streamlit as st
 
 from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts import class_terms
-from cnnviz.ui.page_parts.class_map import files, localization, maps, picks, pictures, scores
+from cnnviz.ui.page_parts.class_map import (
+    files,
+    localization,
+    maps,
+    picks,
+    pictures,
+    scores,
+    verdict,
+)
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -17,6 +25,7 @@ target, legend = picks.pick_class(scene, answer.explanation.prediction)
 over, alone, beside = pictures.places(scene)
 with beside:
     said = st.container()
+    judged = st.container()
     method, layer, rival = picks.pick_method(scene, target)
     runs = picks.pick_runs(scene, method)
     picks.method_note(method)
@@ -47,7 +56,11 @@ if of_class:
     pictures.side_by_side(scene, of_class)
     files.downloads(scene, of_class, target, signed)
 parts.about(scene)
-# Last: it may measure for seconds.
+# Last: their runs must not hold up the page.
 if of_class:
+    with judged:
+        verdict.show(scene, of_class, target)
+    with alone:
+        verdict.steadiness(scene, of_class, target)
     with believed:
         scores.show(scene, of_class[target])

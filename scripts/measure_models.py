@@ -28,6 +28,7 @@ from cnnviz.results import percent
 from cnnviz.settings import ROOT
 from cnnviz.training.data.manifest import Row, split_rows
 from cnnviz.training.data.sources import list_photos
+from cnnviz.training.result_card import calibration_error
 from scripts.convert_efficientnet_lite0 import measure
 
 _BATCH = 64
@@ -66,22 +67,29 @@ def classify_samples(name: str) -> None:
 def measure_photos(name: str, folder: Path) -> None:
     """Prints the accuracy on a folder of photos, on all and on those of each split."""
     network = load(name)
-    splits, correct = [], []
+    splits, correct, confident = [], [], []
     for label, files in list_photos(folder).classes.items():
         rows = [
             Row(file, hashlib.sha256((folder / file).read_bytes()).hexdigest(), 0, 0)
             for file in files
         ]
         splits.append(np.array([row.split for row in split_rows(rows, 0)]))
-        predicted = classify(network, (cnnviz.open_photo(folder / file) for file in files))
+        predicted, confidences = classify(
+            network, (cnnviz.open_photo(folder / file) for file in files)
+        )
         correct.append(predicted == network.card.labels.index(label))
+        confident.append(confidences)
     for title in ("all", "training", "validation"):
-        chosen = [
-            right[(split == title) | (title == "all")]
-            for right, split in zip(correct, splits, strict=True)
-        ]
+        masks = [(split == title) | (title == "all") for split in splits]
+        chosen = [right[mask] for right, mask in zip(correct, masks, strict=True)]
         counts = ", ".join(f"{right.sum():,} of {len(right):,}" for right in chosen)
-        typer.echo(f"{name}: {np.concatenate(chosen).mean():.2%} of {title} photos ({counts})")
+        sure = [one[mask] for one, mask in zip(confident, masks, strict=True)]
+        right = np.concatenate(chosen)
+        error = calibration_error(np.concatenate(sure), right)
+        typer.echo(
+            f"{name}: {right.mean():.2%} of {title} photos ({counts}); expected calibration error "
+            f"{error:.4f}"
+        )
 
 
 def measure_digits(path: Path) -> None:
@@ -101,13 +109,21 @@ def measure_digits(path: Path) -> None:
         ("validation digits", x[validation], y[validation]),
     ):
         colours = (np.repeat(one[..., None], 3, axis=2) for one in pictures)
-        share = (classify(network, colours) == classes).mean()
-        typer.echo(f"mnist_cnn: {share:.2%} of {len(classes):,} {title}")
+        predicted, confidences = classify(network, colours)
+        right = predicted == classes
+        error = calibration_error(confidences, right)
+        typer.echo(
+            f"mnist_cnn: {right.mean():.2%} of {len(classes):,} {title}; expected calibration "
+            f"error {error:.4f}"
+        )
 
 
-def classify(network: Network, photos: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """The class of each photo: (N,)."""
-    return np.concatenate([one.argmax(axis=1) for one in _probabilities(network, photos)])
+def classify(
+    network: Network, photos: Iterable[NDArray[np.uint8]]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The class of each photo (N,), and its probability (N,)."""
+    probabilities = np.concatenate(list(_probabilities(network, photos)))
+    return probabilities.argmax(axis=1), probabilities.max(axis=1)
 
 
 def _probabilities(network: Network, photos: Iterable[NDArray[np.uint8]]) -> Iterator[Any]:

@@ -33,6 +33,7 @@ CARD: dict[str, Any] = {
         "data": "25,000 photos",
         "split": "80% / 20%",
         "accuracy": [{"metric": "accuracy", "value": 0.98, "on": "the 20%"}],
+        "calibration_error": {"metric": "calibration", "value": 0.01, "on": "the 20%"},
         "confusion": {"counts": [[2450, 50], [50, 2450]], "on": "the 20%"},
         "epochs": 8,
         "seconds": 612.5,

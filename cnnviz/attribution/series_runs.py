@@ -18,6 +18,7 @@ from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.faithfulness import TESTS, check_applies
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
+from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SHIFTED_COPIES
 from cnnviz.errors import TargetError
 from cnnviz.networks import linear_heads, passes
 from cnnviz.networks.network import Network
@@ -36,11 +37,14 @@ _AT_ONCE = 16
 # The deviation of the blurred copy, as a share of the photo's shorter side.
 _BLUR = 0.1
 
-# All series, by key: those of methods and of finer maps, and the tests of a map.
+# All series, by key: those of methods and of finer maps, and the tests of maps and predictions.
 SERIES = {
     **{key: method.series for key, method in METHODS.items() if method.series is not None},
     **finer_maps.SHIFTS,
     **{key: test.series for key, test in TESTS.items()},
+    "cell-drops": CELL_DROPS,
+    "half-drops": HALF_DROPS,
+    "shifted-copies": SHIFTED_COPIES,
 }
 
 # Is told how many runs are done, and of how many.
@@ -77,7 +81,17 @@ class Subject:
     @functools.cached_property
     def base(self) -> Floats:
         """The scores (T,) for the photo as it is."""
-        return self._of_targets(class_scores(self.values.output, self.values.logits))[0]
+        return self._of_targets(self.base_scores)[0]
+
+    @functools.cached_property
+    def base_scores(self) -> Floats:
+        """The scores (1, C) of all classes for the photo as it is."""
+        return class_scores(self.values.output, self.values.logits)
+
+    @property
+    def judges_each(self) -> bool:
+        """Whether each class is judged by itself, as sigmoids do."""
+        return passes.facts(self.network).head.activation == "sigmoid"
 
     @functools.cached_property
     def blurred(self) -> Floats:
@@ -172,6 +186,18 @@ class Subject:
     def _batches(self, arrays: NDArray[np.floating]) -> list[NDArray[np.float32]]:
         size = passes.facts(self.network).batch_size
         return np.split(arrays.astype(np.float32), range(size, len(arrays), size))
+
+    def predictions(self, inputs: NDArray[np.floating]) -> list[Prediction]:
+        """The prediction for each of some network inputs (N, h, w, C).
+
+        Raises:
+            ModelError: an answer is not a number.
+        """
+        return [
+            _prediction(self.network, run, number)
+            for run in self._runs(inputs)
+            for number in range(len(run.output))
+        ]
 
     def _of_targets(self, scores: Floats) -> Floats:
         own = scores[:, list(self.targets)].astype(np.float64)
@@ -385,6 +411,6 @@ def tested(
     return dataclasses.replace(about, shown=shown, method=METHODS[method], layer=layer or None)
 
 
-def _prediction(network: Network, values: PassValues) -> Prediction:
-    logits = None if values.logits is None else values.logits[0]
-    return read_prediction(network, passes.facts(network).head, values.output[0], logits)
+def _prediction(network: Network, values: PassValues, number: int = 0) -> Prediction:
+    logits = None if values.logits is None else values.logits[number]
+    return read_prediction(network, passes.facts(network).head, values.output[number], logits)

@@ -23,7 +23,7 @@ from cnnviz.training import checkpoints, pipelines
 from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split
 from cnnviz.training.recipes import check_input, find_recipe
-from cnnviz.training.result_card import Measurement, draft_card, measured_card
+from cnnviz.training.result_card import Measurement, calibration_error, draft_card, measured_card
 from cnnviz.training.runs import (
     Epoch,
     TrainingConfig,
@@ -322,9 +322,10 @@ def _status(
 def measure(
     setup: TrainingSetup, predict: Callable[[tf.Tensor], tf.Tensor], split: Split
 ) -> Measurement:
-    """Loss, accuracy and confusion matrix of a network on the photos of a split."""
+    """Loss, accuracy, confusion matrix and calibration of a network on the photos of a split."""
     classes = len(setup.prepared.labels)
     confusion = np.zeros((classes, classes), np.int64)
+    confidences, correct = [], []
     loss = 0.0
     for photos, truth in pipelines.measured_batches(
         setup.prepared, setup.recipe, split, setup.config.batch
@@ -332,9 +333,17 @@ def measure(
         probabilities = predict(photos)
         losses = keras.losses.sparse_categorical_crossentropy(truth, probabilities)
         loss += float(tf.reduce_sum(losses))
-        np.add.at(confusion, (truth.numpy(), probabilities.numpy().argmax(axis=1)), 1)
+        predicted = probabilities.numpy().argmax(axis=1)
+        np.add.at(confusion, (truth.numpy(), predicted), 1)
+        confidences.append(probabilities.numpy().max(axis=1))
+        correct.append(predicted == truth.numpy())
     count = confusion.sum()
-    return Measurement(float(loss / count), float(confusion.trace() / count), confusion)
+    return Measurement(
+        float(loss / count),
+        float(confusion.trace() / count),
+        confusion,
+        calibration_error(np.concatenate(confidences), np.concatenate(correct)),
+    )
 
 
 def _write_model(setup: TrainingSetup, history: Sequence[Epoch], out: Path) -> ModelCard:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from cnnviz.arrays import Floats
 from cnnviz.cards import (
     Accuracy,
     Confusion,
@@ -24,6 +25,9 @@ from cnnviz.training.data.manifest import Prepared, Split
 from cnnviz.training.recipes import Recipe
 from cnnviz.training.runs import Epoch, best_of
 
+# Bins of the calibration error, as in the paper's tables.
+_BINS = 15
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -33,11 +37,36 @@ class Measurement:
         loss: mean cross-entropy.
         accuracy: 0 to 1.
         confusion: (C, C), a row for each true class and a column for each predicted one.
+        calibration_error: as ``calibration_error`` finds it, 0 to 1.
     """
 
     loss: float
     accuracy: float
     confusion: NDArray[np.int64]
+    calibration_error: float
+
+
+def calibration_error(confidences: Floats, correct: NDArray[np.bool_]) -> float:
+    """How far a network's confidence is from how often it is right: the expected calibration error.
+
+    The photos are put into 15 bins of equal width by the probability of the predicted class; the
+    error is the distance between the mean probability and the share of right answers, averaged
+    over the bins, each counting as often as it has photos. Guo et al. 2017, "On calibration of
+    modern neural networks", arXiv 1706.04599.
+
+    Args:
+        confidences: (N,) the probability of the predicted class; N is at least 1.
+        correct: (N,) whether it is the true one.
+
+    Example:
+        >>> error = calibration_error(np.array([0.9, 0.9, 0.6]), np.array([True, False, True]))
+        >>> round(error, 6)
+        0.4
+    """
+    bins = np.clip(np.ceil(confidences * _BINS).astype(int) - 1, 0, _BINS - 1)
+    # In each bin the sum of what the confidence has too much.
+    excess = np.bincount(bins, confidences - correct, minlength=_BINS)
+    return float(np.abs(excess).sum() / len(confidences))
 
 
 def draft_card(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
@@ -84,7 +113,7 @@ def measured_card(
         draft: the card without measured figures.
         history: all epochs.
         measurements: for each split the figures of the best epoch's network; the first one's
-            confusion matrix is shown.
+            confusion matrix and calibration error are kept.
         continued_after: as in ``TrainingConfig``.
     """
     photos = {
@@ -99,8 +128,17 @@ def measured_card(
         Confusion(counts=measured.confusion.tolist(), on=photos[split])
         for split, measured in measurements.items()
     ]
+    errors = [
+        Accuracy(
+            metric="expected calibration error",
+            value=round(measured.calibration_error, 4),
+            on=photos[split],
+        )
+        for split, measured in measurements.items()
+    ]
     figures = {
         "accuracy": accuracy,
+        "calibration_error": errors[0] if errors else None,
         "confusion": confusions[0] if confusions else None,
         "epochs": best_of(history).number,
         "seconds": round(sum(epoch.seconds for epoch in history), 1),

@@ -42,6 +42,9 @@ class _NotAskedError(Exception):
     """Nobody has had the answer yet; an error, since a cache keeps no errors."""
 
 
+# Runs of a series that are asked for at once: others' questions pass in between.
+_RUNS_OF_PART = 16
+
 _also_of_photos: list[Callable[[], None]] = []
 
 
@@ -226,6 +229,25 @@ def search_part(
     )
 
 
+def series(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    question: SeriesQuestion,
+    doing: str,
+) -> Floats:
+    """The sum (T, ...) over all runs of a series, which are asked for in parts.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        photo: the photo.
+        question: which series, and its classes.
+        doing: what the page says meanwhile.
+    """
+    return _retried(lambda text: _series(model, card, photo.seen_key, question, photo, text), doing)
+
+
 def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     """A photo as a network with this preprocessing sees it."""
     return _view(photo.seen_key, preprocessing, photo)
@@ -240,6 +262,7 @@ def forget_photos() -> None:
         _series_total,
         _part,
         _explanation_of_sum,
+        _series,
         _staged,
         _trace_value,
         _trace_class_map,
@@ -449,6 +472,27 @@ def _trace_class_map(
         return workers.trace_class_map(
             model, seen, *cell, target, method=method, layer=layer, against=against, card=card
         )
+
+
+@st.cache_data(show_spinner=False)
+def _series(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    question: SeriesQuestion,
+    _photo: LoadedPhoto,
+    _text: str,
+) -> Floats:
+    seen = view(_photo, outline(model, card).card.preprocessing)
+
+    def part(start: int) -> SeriesPart:
+        return workers.run_part(model, seen, question, start, start + _RUNS_OF_PART, card)
+
+    with _waiting(_text):
+        first = part(0)
+        others = [part(start) for start in range(_RUNS_OF_PART, first.count, _RUNS_OF_PART)]
+    total: Floats = sum((one.values for one in others), first.values)
+    return total
 
 
 @st.cache_data(show_spinner=False)

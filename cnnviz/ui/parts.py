@@ -182,6 +182,7 @@ def about(scene: Scene) -> None:
                 f"{item.metric} on {item.on}": f"{item.value:.2%}"
                 for item in card.training.accuracy
             },
+            **_calibration(card.training),
             "Licence": card.licence,
             "Source": card.source,
         }
@@ -189,6 +190,19 @@ def about(scene: Scene) -> None:
         paragraphs += [f"**{plain(name)}:** {plain(text)}" for name, text in rows.items()]
         paragraphs += _confused(card)
         st.markdown("\n\n".join(paragraphs))
+
+
+def _calibration(training: Training) -> dict[str, str]:
+    """How far the network's confidence is to be believed, if that was measured."""
+    error = training.calibration_error
+    if error is None:
+        return {}
+    return {
+        f"{error.metric} on {error.on}": (
+            f"{error.value:.2%}. So far, on average, is the probability that it gives its answer "
+            "from how often such answers are right."
+        )
+    }
 
 
 def _length(training: Training) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.details import CELLS
+from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, PartSearch
@@ -71,6 +72,10 @@ class Scene:
     def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""
         return ask.staged(self.model, self.card, self.photo, targets)
+
+    def series(self, question: SeriesQuestion, doing: str) -> Floats:
+        """The sum (T, ...) over all runs of a series; ``doing`` says what the page waits for."""
+        return ask.series(self.model, self.card, self.photo, question, doing)
 
     def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
         """Where one value of a layer comes from."""

@@ -229,6 +229,7 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class(
     assert measured.loss == pytest.approx(
         -(6 * np.log(0.1) + 5 * np.log(0.7) + 2 * np.log(0.2)) / 13
     )
+    assert measured.calibration_error == pytest.approx(0.7 - 5 / 13)
 
 
 def setup_of(data: Prepared, folder: Path) -> TrainingSetup:
@@ -556,7 +557,7 @@ def test_it_stops_when_nothing_improves(
 
     def measured(setup: Any, predict: Any, split: Any) -> Measurement:
         true = measure(setup, predict, split)
-        return Measurement(1.0, next(figures, true.accuracy), true.confusion)
+        return dataclasses.replace(true, loss=1.0, accuracy=next(figures, true.accuracy))
 
     monkeypatch.setattr(loop, "measure", measured)
     monkeypatch.setattr(schedule, "PATIENCE", 0)

@@ -1,0 +1,285 @@
+"""Can a map be believed? It is held against what the network loses where the photo is covered.
+
+A map says where the evidence for a class is. If it is right, then the class loses most where the
+map is bright and the photo is covered there. ``trust_series`` finds the losses: how far the
+class's log-odds fall where one cell of a grid is covered. The score (``skill``) compares the map's
+mean loss with that of a map that is the same everywhere, and of the losses themselves as a map.
+Where covering one cell at a time cannot tell, there is no score, and a reason instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnviz.arrays import Floats, blur
+from cnnviz.results import (
+    ClassActivationMap,
+    Consistency,
+    Verdict,
+    VerdictReason,
+    VerdictWord,
+    percent,
+)
+
+# From these skills on a map is taken to be weak, and to hold: so that a tenth of the maps of wrong
+# places get past the first, and a fiftieth past the second. benchmarks/verdict.py finds them on
+# some planted networks and photos of one trained network, and measures them on others. A threshold
+# halfway to the true maps of planted networks, which have skills near 1, would call most true maps
+# of trained networks nothing.
+WEAK, HOLDS = 0.15, 0.25
+# A map counts as much as the best of its copies that are blurred so far, in cells of the grid, so
+# that a blurred copy gets no better verdict than its map, but for the steps between the widths.
+_WIDER = 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0
+# Below this the largest loss, a quarter of the odds, tells nothing of where the evidence is.
+LEAST_DROP = 0.3
+# Nor does one that is less than half of what the class gains where another part is covered.
+_LEAST_SHARE = 0.5
+# The largest loss has to stand out from the others by three of their deviations, as any measurement
+# does. It has to by five, or neighbouring parts have to lose alike: else the losses are scattered.
+_STANDS_OUT, _ALONE, _ALIKE = 3.0, 5.0, 0.3
+# And by so much of log-odds, so that no rounding error can.
+_LEAST_BEYOND = 0.1
+# The median distance from the median is so much of a normal distribution's standard deviation.
+_OF_DEVIATION = 0.6745
+# A loss without half of the photo that shows that the evidence is there, in several places.
+_SEVERAL = 0.5
+
+
+def judge_drops(values: Floats, drops: Floats, halves: Floats | None = None) -> Verdict:
+    """The verdict on a map, from what its class loses where the photo is covered.
+
+    Args:
+        values: (h, w) the map, raw and signed; its positive part is judged.
+        drops: (side, side) how far the class's log-odds fall where one cell is covered, signed.
+        halves: (n,) how far they fall where random halves of the cells are covered; None if that
+            was not asked for. It only tells why losses are missing.
+    """
+    shares = cell_shares(values, *drops.shape)
+    if shares is None:
+        return _untold("no evidence", np.zeros_like(drops), drops)
+    if not np.isfinite(drops).all():
+        return _untold("not numbers", shares, drops)
+    if (reason := _why_blind(drops, halves)) is not None:
+        return _untold(reason, shares, drops)
+    anywhere, best = float(drops.mean()), _best(drops)
+    bright = max(float((copy * drops).sum()) for copy in _with_wider(shares))
+    found = (bright - anywhere) / (best - anywhere)
+    return Verdict(_word(found), None, found, bright, anywhere, best, shares, drops)
+
+
+def _with_wider(shares: Floats) -> Iterator[Floats]:
+    """A map, and copies of it that are blurred, each adding up to 1."""
+    yield shares
+    for cells in _WIDER:
+        copy = blur(shares, cells).astype(np.float64)
+        yield copy / copy.sum()
+
+
+def _word(found: float) -> VerdictWord:
+    if found >= HOLDS:
+        return "holds"
+    return "weak" if found >= WEAK else "says nothing"
+
+
+def needs_halves(drops: Floats) -> bool:
+    """Whether it takes runs without half of the photo to say why there is no verdict."""
+    return bool(np.isfinite(drops).all() and drops.max() < LEAST_DROP)
+
+
+def skill(shares: Floats, drops: Floats) -> float:
+    """How much of the losses a map finds: 0 for an even map, 1 for the losses themselves as a map.
+
+    Args:
+        shares: (side, side) the map's positive part in the cells, adding up to 1.
+        drops: (side, side) the losses, signed; one at least is positive, and they differ.
+
+    Returns:
+        (Σ m d − mean d) / (Σ d₊² / Σ d₊ − mean d). Below 0 where a map is bright where covering
+        costs less than elsewhere; above 1 where it is more concentrated than the losses are.
+
+    Example:
+        >>> drops = np.array([[3.0, 1.0], [0.0, 0.0]])
+        >>> skill(np.array([[1.0, 0.0], [0.0, 0.0]]), drops)
+        1.3333333333333333
+        >>> skill(np.full((2, 2), 0.25), drops)
+        0.0
+    """
+    anywhere = drops.mean()
+    return float(((shares * drops).sum() - anywhere) / (_best(drops) - anywhere))
+
+
+def cell_shares(values: Floats, rows: int, columns: int) -> Floats | None:
+    """The positive part of a map (h, w) in the cells of a grid, adding up to 1.
+
+    A cell of the map that lies in several of the grid's is shared out by area.
+
+    Returns:
+        (rows, columns); None where the map holds nothing positive, or what is not a number.
+
+    Example:
+        >>> cell_shares(np.array([[3.0, 1.0, -5.0]]), 1, 2)
+        array([[0.875, 0.125]])
+    """
+    positive = np.maximum(np.asarray(values, np.float64), 0)
+    largest = positive.max(initial=0)
+    if not np.isfinite(values).all() or largest <= 0:
+        return None
+    # Divided first, so that the sum of huge values does not overflow.
+    positive /= largest
+    down, across = _overlaps(values.shape[0], rows), _overlaps(values.shape[1], columns)
+    return down @ (positive / positive.sum()) @ across.T
+
+
+def _overlaps(cells: int, parts: int) -> Floats:
+    """(parts, cells): which share of each cell of a side lies in each part of the same side."""
+    edges = np.arange(parts + 1) / parts * cells
+    cell = np.arange(cells)
+    common = np.minimum(edges[1:, None], cell + 1) - np.maximum(edges[:-1, None], cell)
+    return np.maximum(common, 0)
+
+
+def _best(drops: Floats) -> float:
+    """The mean loss where the losses themselves are the map; one of them is positive."""
+    positive = np.maximum(drops, 0)
+    return float((positive * drops).sum() / positive.sum())
+
+
+def _why_blind(drops: Floats, halves: Floats | None) -> VerdictReason | None:
+    """Why the losses do not show where the evidence is; None if they do."""
+    largest, gain = float(drops.max()), -float(drops.min())
+    if largest < LEAST_DROP and halves is not None and halves.max() >= _SEVERAL:
+        return "several places"
+    if gain >= LEAST_DROP and largest < _LEAST_SHARE * gain:
+        return "absence"
+    if largest < LEAST_DROP:
+        return "unmoved"
+    return None if _is_clear(drops) else "scattered"
+
+
+def _is_clear(drops: Floats) -> bool:
+    """Whether the largest loss stands out, by itself or with its neighbours."""
+    beyond = drops - np.median(drops)
+    deviation = float(np.median(np.abs(beyond))) / _OF_DEVIATION
+    largest = float(beyond.max())
+    if largest <= max(_STANDS_OUT * deviation, _LEAST_BEYOND):
+        return False
+    return largest > _ALONE * deviation or neighbour_correlation(drops) >= _ALIKE
+
+
+def neighbour_correlation(values: Floats) -> float:
+    """How much cells are like those beside, above and below them: Moran's I (Moran 1950).
+
+    Returns:
+        About 0 where values are scattered at random, towards 1 where they change slowly; 0 for
+        values that are all the same.
+
+    Example:
+        >>> neighbour_correlation(np.array([[1.0, 1.0], [-1.0, -1.0]]))
+        0.0
+        >>> neighbour_correlation(np.array([[1.0, -1.0], [-1.0, 1.0]]))
+        -1.0
+    """
+    apart = values - values.mean()
+    variance = float((apart**2).mean())
+    products = [apart[1:] * apart[:-1], apart[:, 1:] * apart[:, :-1]]
+    pairs = sum(product.size for product in products)
+    if not variance or not pairs:
+        return 0.0
+    return float(sum(product.sum() for product in products)) / pairs / variance
+
+
+def _untold(reason: VerdictReason, shares: Floats, drops: Floats) -> Verdict:
+    missing = math.nan
+    return Verdict("cannot tell", reason, missing, missing, missing, missing, shares, drops)
+
+
+def verdict_sentence(verdict: Verdict, cam: ClassActivationMap) -> str:
+    """What a verdict on a map rests on, in a sentence or two."""
+    name = f"“{cam.target}”" if cam.against is None else f"“{cam.target}” against “{cam.against}”"
+    if verdict.reason is not None:
+        return _REASONS[verdict.reason].format(name=name)
+    bright = f"Where the map is bright, covering the photo costs {name}"
+    if verdict.skill < 0:
+        return f"{bright} less than elsewhere: the network depends more on other places."
+    share = min(verdict.skill, 1)
+    found = f"{share:.0%} of what the best map would find.".replace("%", " %")
+    if verdict.word == "holds":
+        return f"{bright} clearly more than elsewhere: {found}"
+    if verdict.word == "weak":
+        return f"{bright} somewhat more than elsewhere: {found}"
+    return f"{bright} hardly more than elsewhere: {found}"
+
+
+def verdict_numbers(verdict: Verdict) -> str:
+    """The numbers behind a verdict in words; "" where it cannot tell."""
+    if verdict.reason is not None:
+        return ""
+    return (
+        "Mean loss of log-odds where one part is covered: "
+        f"{verdict.bright:.2f} weighed by the map, {verdict.anywhere:.2f} over all parts, "
+        f"{verdict.best:.2f} weighed by the losses themselves."
+    )
+
+
+def read_consistency(target: str, values: Floats) -> Consistency:
+    """What the runs on n shifted copies say of a class.
+
+    Args:
+        target: the class.
+        values: (n, 2) its probability in each copy, and 1 where it is the most probable class.
+            The first half of the copies is shifted alone, the other mirrored, too.
+    """
+    shifted, mirrored = np.split(values, 2)
+    return Consistency(target, shifted[:, 0], shifted[:, 1] > 0, mirrored[:, 0], mirrored[:, 1] > 0)
+
+
+def consistency_sentence(found: Consistency) -> str:
+    """How steady a prediction is, in a sentence.
+
+    Example:
+        >>> ones = np.array([0.8, 0.9]), np.array([True, False])
+        >>> consistency_sentence(Consistency("cat", *ones, *ones))[:47]
+        '“cat” comes first in 1 of 2 slightly shifted co'
+    """
+    return (
+        f"“{found.target}” comes first in {_count(found.shifted_first)} slightly shifted copies of "
+        f"the photo ({_range(found.shifted)}), and in {_count(found.mirrored_first)} that are "
+        f"mirrored, too ({_range(found.mirrored)})."
+    )
+
+
+def _count(first: NDArray[np.bool_]) -> str:
+    if first.all():
+        return f"all {len(first)}"
+    return f"{int(first.sum()) or 'none'} of {len(first)}"
+
+
+def _range(probabilities: Floats) -> str:
+    low, high = percent(float(probabilities.min())), percent(float(probabilities.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+_REASONS: dict[VerdictReason, str] = {
+    "no evidence": "The map holds no evidence for {name}, so there is no place to check.",
+    "not numbers": "With parts of the photo covered, the network’s answer is not a number.",
+    "several places": (
+        "No single part of the photo is needed for {name}, but several together are: what is there "
+        "twice, or spread out, is not missed where one part is covered."
+    ),
+    "absence": (
+        "Covering the photo makes {name} more probable rather than less: what speaks against it "
+        "comes first, or something that is missing speaks for it, and that cannot be covered."
+    ),
+    "unmoved": (
+        "The score of {name} hardly changes whatever part of the photo is covered, so this test "
+        "does not show where its evidence is."
+    ),
+    "scattered": (
+        "No part of the photo stands out: what {name} loses where one is covered is small, or "
+        "scattered, as it is where evidence is spread over the whole photo."
+    ),
+}

@@ -1,0 +1,245 @@
+"""The verdict on a map: grids worked out by hand, and planted networks from end to end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from corpus.planted import planted_cases
+from corpus.planted_case import PlantedCase
+
+import cnnviz
+from cnnviz.arrays import Floats, blur
+from cnnviz.attribution import series_runs
+from cnnviz.attribution.trust import (
+    cell_shares,
+    consistency_sentence,
+    judge_drops,
+    neighbour_correlation,
+    skill,
+    verdict_numbers,
+    verdict_sentence,
+)
+from cnnviz.attribution.trust_series import CELL_DROPS, SHIFTED_COPIES, log_odds, shifted
+from cnnviz.networks.values import PassValues
+from cnnviz.photos.preprocessing import network_input
+from cnnviz.results import ClassActivationMap, Consistency
+
+# A loss of 4 in one cell, 2 in its neighbour, and a gain of 1 in another.
+DROPS = np.zeros((3, 3))
+DROPS[0, 0], DROPS[0, 1], DROPS[2, 2] = 4.0, 2.0, -1.0
+
+
+def at(*cells: tuple[int, int]) -> Floats:
+    """A map (3, 3) that is 1 in some cells."""
+    values = np.zeros((3, 3))
+    for cell in cells:
+        values[cell] = 1
+    return values
+
+
+def cam_of(values: Floats, against: str | None = None) -> ClassActivationMap:
+    return ClassActivationMap(values, "cam", "a", "cat", 1.0, None, against=against)
+
+
+def test_the_skill_by_hand() -> None:
+    # The mean loss is 5/9, and that of the losses as a map (16 + 4) / 6.
+    best = 10 / 3 - 5 / 9
+    for cells, bright in (([(0, 0)], 4), ([(0, 1)], 2), ([(0, 0), (2, 2)], 1.5), ([(2, 2)], -1)):
+        shares = at(*cells) / len(cells)
+        assert skill(shares, DROPS) == pytest.approx((bright - 5 / 9) / best)
+    assert skill(np.full((3, 3), 1 / 9), DROPS) == pytest.approx(0)
+    assert skill(np.maximum(DROPS, 0) / 6, DROPS) == pytest.approx(1)
+
+
+def test_cells_that_lie_in_two_are_shared_out_by_area() -> None:
+    shares = cell_shares(np.array([[2.0, 0.0], [0.0, 6.0]]), 3, 3)
+    # A cell of the map covers one and a half of the grid's along each side.
+    corner = np.array([[4, 2, 0], [2, 1, 0], [0, 0, 0]]) / 9
+    np.testing.assert_allclose(shares, corner / 4 + corner[::-1, ::-1] * 3 / 4)
+    assert shares is not None
+    assert shares.sum() == pytest.approx(1)
+    for empty in (np.zeros((2, 2)), -np.ones((2, 2)), np.array([[np.nan, 1.0]])):
+        assert cell_shares(empty, 3, 3) is None
+    huge = cell_shares(np.full((2, 2), 1e308), 2, 2)
+    np.testing.assert_allclose(huge, np.full((2, 2), 0.25))
+
+
+def test_the_words() -> None:
+    found = judge_drops(at((0, 0)), DROPS)
+    assert (found.word, found.reason, found.bright) == ("holds", None, 4.0)
+    assert (found.anywhere, found.best) == pytest.approx((5 / 9, 10 / 3))
+    assert judge_drops(at((0, 0), (2, 2), (1, 1)), DROPS).word in {"holds", "weak"}
+    assert judge_drops(at((2, 2)), DROPS).word == "says nothing"
+    assert judge_drops(np.ones((3, 3)), DROPS).word == "says nothing"
+
+
+def test_a_map_counts_as_much_as_its_best_blurred_copy() -> None:
+    # One cell beside the loss; a copy that reaches it finds more.
+    beside = judge_drops(at((1, 0)), DROPS)
+    assert skill(at((1, 0)), DROPS) < 0 < beside.skill
+    wider = blur(at((1, 0)), 0.7).astype(np.float64)
+    # But for the steps between the widths.
+    assert judge_drops(wider, DROPS).skill == pytest.approx(beside.skill, abs=0.01)
+    assert judge_drops(at((0, 0)), DROPS).skill == pytest.approx(skill(at((0, 0)), DROPS))
+
+
+def test_why_it_cannot_tell() -> None:
+    def reason(drops: Floats, halves: Floats | None = None, values: Floats | None = None) -> Any:
+        verdict = judge_drops(np.ones((3, 3)) if values is None else values, drops, halves)
+        assert (verdict.word == "cannot tell") == math.isnan(verdict.skill)
+        return verdict.reason
+
+    nothing, few = np.full((3, 3), 0.01), np.array([0.1, -2.0])
+    assert reason(nothing, few) == reason(nothing) == "unmoved"
+    assert reason(nothing, np.array([0.0, 4.0])) == "several places"
+    assert reason(-DROPS, few) == "absence"
+    assert reason(np.full((3, 3), 2.0)) == "scattered"
+    assert reason(DROPS, values=-at((0, 0))) == "no evidence"
+    assert reason(np.where(at((1, 1)), np.nan, DROPS)) == "not numbers"
+    # Losses of which none stands out.
+    scattered = np.array([[1.0, -0.4, 0.8], [-0.5, 0.9, -0.3], [0.7, -0.6, 1.0]])
+    assert reason(scattered) == "scattered"
+    assert neighbour_correlation(scattered) < 0
+
+
+def test_what_is_said() -> None:
+    cam = cam_of(at((0, 0)))
+    verdict = judge_drops(cam.values, DROPS)
+    assert verdict_sentence(verdict, cam) == (
+        "Where the map is bright, covering the photo costs “cat” clearly more than elsewhere: "
+        "100 % of what the best map would find."
+    )
+    assert verdict_numbers(verdict) == (
+        "Mean loss of log-odds where one part is covered: 4.00 weighed by the map, 0.56 over all "
+        "parts, 3.33 weighed by the losses themselves."
+    )
+    wrong = cam_of(at((2, 2)), against="dog")
+    said = verdict_sentence(judge_drops(wrong.values, DROPS), wrong)
+    assert said.startswith("Where the map is bright, covering the photo costs “cat” against “dog”")
+    assert "less than elsewhere" in said
+    blind = judge_drops(cam.values, np.zeros((3, 3)))
+    assert verdict_sentence(blind, cam).startswith("The score of “cat” hardly changes")
+    assert not verdict_numbers(blind)
+
+
+def log_odds_of(
+    scores: Floats, *targets: int, each: bool = False, units: int = 3, against: int | None = None
+) -> Floats:
+    """The log-odds from logits, of a network as far as they depend on it."""
+    values = PassValues(np.ones((1, units)), scores[:, -units:])
+    subject: Any = SimpleNamespace(
+        values=values, targets=targets, judges_each=each, against=against
+    )
+    return log_odds(subject, scores)
+
+
+def test_log_odds_by_hand() -> None:
+    # exp of these logits are 1, 2 and 5.
+    logits = np.log(np.array([[1.0, 2.0, 5.0]]))
+    np.testing.assert_allclose(log_odds_of(logits, 0, 2), [np.log([1 / 7, 5 / 3])])
+    # What all logits gain alike does not count.
+    np.testing.assert_allclose(log_odds_of(logits + 9, 0, 2), [np.log([1 / 7, 5 / 3])])
+    np.testing.assert_allclose(log_odds_of(logits, 0, 2, each=True), logits[:, [0, 2]])
+    np.testing.assert_allclose(log_odds_of(logits, 0, 2, against=1), [np.log([1 / 2, 5 / 2])])
+    sides = np.array([[-3.0, 3.0]])
+    for against in (None, 0):
+        found = log_odds_of(sides, 1, each=True, units=1, against=against)
+        np.testing.assert_allclose(found, [[3]])
+
+
+def test_log_odds_of_a_network_without_logits() -> None:
+    shares = np.array([[0.2, 0.8]])
+    subject: Any = SimpleNamespace(
+        values=PassValues(shares), targets=(1,), judges_each=False, against=None
+    )
+    np.testing.assert_allclose(log_odds(subject, shares), [[np.log(4)]])
+
+
+def test_copies_are_shifted_by_half_a_cell() -> None:
+    photo = np.arange(14 * 28, dtype=float).reshape(14, 28, 1)
+    copies = shifted(photo, range(16))
+    # Up and left by half a cell, which is one row and two columns.
+    np.testing.assert_array_equal(copies[0][:13, :26], photo[1:, 2:])
+    np.testing.assert_array_equal(copies[0][13], copies[0][12])
+    np.testing.assert_array_equal(copies[8:], copies[:8, :, ::-1])
+
+
+def test_how_steady_a_prediction_is() -> None:
+    both = np.array([True, True])
+    found = Consistency("cat", np.array([0.9995, 0.92]), both, np.array([0.2, 0.2]), ~both)
+    assert consistency_sentence(found) == (
+        "“cat” comes first in all 2 slightly shifted copies of the photo (92.0 % to > 99.9 %), and "
+        "in none of 2 that are mirrored, too (20.0 %)."
+    )
+
+
+# --- Planted networks -----------------------------------------------------------------------
+
+
+def first(kind: str) -> PlantedCase:
+    return next(islice(planted_cases([kind]), 1))
+
+
+def verdict_of(case: PlantedCase, **choices: Any) -> Any:
+    cam = cnnviz.class_activation_map(case.network, case.photo, case.target, **choices)
+    return cnnviz.judge(case.network, case.photo, cam)
+
+
+def test_a_true_map_holds_and_false_ones_do_not() -> None:
+    case = first("two classes")
+    cam = cnnviz.class_activation_map(case.network, case.photo, "A", method="cam")
+    # Both patterns were planted with a weight of 4: the other class's is against this one.
+    inputs = network_input(case.photo, case.network.card.preprocessing)
+    (drops,), runs = series_runs.run(CELL_DROPS, series_runs.subject(case.network, inputs, [0]))
+    assert runs == 49
+    assert drops.max() == pytest.approx(4, abs=0.8)
+    assert drops.min() == pytest.approx(-4, abs=0.8)
+    assert cnnviz.judge(case.network, case.photo, cam).word == "holds"
+    wrong = replace(cam, values=cnnviz.class_activation_map(case.network, case.photo, "B").values)
+    assert cnnviz.judge(case.network, case.photo, wrong).word == "says nothing"
+    assert verdict_of(case, method="random").word == "says nothing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "reason"),
+    [
+        ("either of two", "random", "several places"),
+        ("nothing there", "random", "absence"),
+        ("a gap", "hires-cam", "absence"),
+    ],
+)
+def test_it_abstains_where_covering_is_blind(kind: str, method: str, reason: str) -> None:
+    verdict = verdict_of(first(kind), method=method)
+    assert (verdict.word, verdict.reason) == ("cannot tell", reason)
+
+
+def test_a_distractor_that_raises_all_logits_does_not_count() -> None:
+    case = first("raises all logits")
+    contrast = verdict_of(case, method="contrastive-cam")
+    plain = verdict_of(case, method="cam")
+    assert contrast.word == "holds"
+    assert plain.skill < contrast.skill
+    against = verdict_of(case, method="cam", against="B")
+    np.testing.assert_allclose(against.drops, contrast.drops, atol=1.5)
+
+
+def test_consistency_of_a_network(tiny: Callable[[str], Any], photo: Any) -> None:
+    network = tiny("two_classes")
+    found = cnnviz.consistency(network, photo, "cat")
+    subject = series_runs.subject(
+        network, np.zeros((1, *network.model.input_shape[1:]), np.float32), [0]
+    )
+    total, count = series_runs.run(SHIFTED_COPIES, subject)
+    # An input that is the same everywhere has equal copies.
+    assert count == 16
+    assert np.ptp(total[0, :, 0]) < 1e-6
+    other = cnnviz.consistency(network, photo, "dog")
+    np.testing.assert_allclose(found.shifted + other.shifted, 1, atol=1e-6)
+    np.testing.assert_array_equal(found.mirrored_first, ~other.mirrored_first)
