@@ -7,12 +7,12 @@ import dataclasses
 import io
 import json
 import platform
+import sys
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from cnnviz import __version__
 from cnnviz.arrays import Floats
 from cnnviz.results import ComparedAnswer, ComparedCell, Comparison, Filters
 
@@ -72,7 +72,7 @@ def comparison_json(comparison: Comparison) -> bytes:
     null.
     """
     content = {
-        "versions": {"cnnviz": __version__, "python": platform.python_version(), **_installed()},
+        "versions": {"cnnviz": _own_version(), "python": platform.python_version(), **_installed()},
         "settings": {
             "classes": comparison.classes,
             "methods": [method.key for method in comparison.methods],
@@ -85,6 +85,11 @@ def comparison_json(comparison: Comparison) -> bytes:
         "cells": [_cell(one) for one in comparison.cells],
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+
+
+def _own_version() -> str:
+    # Imports run downwards, and the package itself is above this module; but it has been loaded.
+    return str(sys.modules["cnnviz"].__version__)
 
 
 def _installed() -> dict[str, str]:
