@@ -103,7 +103,7 @@ def test_what_a_search_found_in_words(changes: dict[str, Any], says: str) -> Non
 
 def test_a_painting_is_answered_as_the_library_does_and_survives_another_page(visit: Any) -> None:
     seen = visit("occlude", model="cat_dog", filling="grey").fine()
-    photo, told = seen.viewer("painted photo"), seen.viewer("answer of painted photo")
+    photo, told = seen.viewer("painted photo"), seen.viewer("selection of painted photo")
     network = cnnviz.load_model(ROOT / "models" / "cat_dog.keras")
     cat = cnnviz.open_photo(next(one.path for one in samples() if one.name == "chelsea"))
     whole = cnnviz.explain(network, cat, ["cat"])
@@ -122,7 +122,7 @@ def test_a_painting_is_answered_as_the_library_does_and_survives_another_page(vi
     seen.turn_to("network").turn_to("occlude").fine()
     # The choices of the address are kept, too.
     assert seen.chosen("Replaced by") == "grey"
-    told = seen.viewer("answer of painted photo")
+    told = seen.viewer("selection of painted photo")
     np.testing.assert_array_equal(told["mask"], np.packbits(mask))
     view = cnnviz.occlude(cat, network.card.preprocessing, mask, "grey")
     changed = cnnviz.explain(network, view, ["cat"])
@@ -137,7 +137,7 @@ def test_a_painting_is_answered_as_the_library_does_and_survives_another_page(vi
     share = cnnviz.predict(network, view).probabilities[network.card.labels.index("cat")]
     (cat_now,) = [
         one["after"]
-        for one in seen.viewer("answer of painted photo")["classes"]
+        for one in seen.viewer("selection of painted photo")["classes"]
         if one["label"] == "cat"
     ]
     assert cat_now == pytest.approx(share, abs=2e-3)

@@ -166,6 +166,7 @@ class Paint {
       const { context, density } = surface(canvas, across, down);
       const size = [Math.round(down * density), Math.round(across * density)];
       const picture = at ? this.board.changedPhoto(size[1], size[0]) : this.board.photo;
+      context.imageSmoothingEnabled = !this.scene.pixelated;
       paintGrey(context, picture, [0, 0, across, down]);
       const map = values.subarray(at * h * w, (at + 1) * h * w);
       const drawn = { values: map, h, w, limit: answer.limit, table: this.theme.table("blue-orange"), size, contours: [0.2, 0.4, 0.6] };

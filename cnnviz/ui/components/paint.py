@@ -145,7 +145,7 @@ def tell(answer: PaintAnswer, of: str) -> None:
     """
     arrays: list[NDArray[Any]] = []
     header = {"kind": "answer", "of": of} | plain(answer, arrays)
-    _component()(data=buffer(header, arrays), key=f"answer of {of}")
+    _component()(data=buffer(header, arrays), key=f"selection of {of}")
 
 
 def take(key: str, size: tuple[int, int]) -> PaintEvent | None:
