@@ -28,7 +28,7 @@ from benchmarks.cases import ALL, CAM, EARLY, KEPT, LAST, MODEL, Case, before_ac
 from benchmarks.measuring import print_table
 from benchmarks.other_tools import SHARED_RELU6, TORCH_BARE, HookedMap
 from cnnviz.arrays import rectify
-from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.methods import MANY_PASSES, METHODS
 from cnnviz.cards import ModelCard
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.settings import PACKAGE, ROOT
@@ -178,7 +178,7 @@ def pairs_of(name: str, method_keys: Collection[str]) -> list[Pair]:
         )
         # A tool that runs once for each of 1,280 channels takes hours for 20 photos.
         found = [*torchcam_pairs(), before, *grad_cam_pairs("before")]
-        found = [one for one in found if one.method not in {"score-cam", "ablation-cam"}]
+        found = [one for one in found if one.method not in MANY_PASSES]
     else:
         found = [*torchcam_pairs(), *grad_cam_pairs("last")]
     return [one for one in found if one.method in method_keys]

@@ -23,9 +23,10 @@ from cnnviz.attribution.localization import THRESHOLD, contours, localization_re
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series_runs import Progress
 from cnnviz.batch.pipeline import explain_many, map_in_order, threads
-from cnnviz.drawing import boxes_on_photo, overlay, picture_on_photo
+from cnnviz.drawing import overlay, picture_on_photo
 from cnnviz.errors import CnnvizError, StorageError
 from cnnviz.exports import npy
+from cnnviz.figures.boxes import boxes_on_photo
 from cnnviz.networks.network import Network
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Explanation, PhotoResult, Prediction

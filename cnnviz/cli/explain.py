@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnnviz.attribution.details import CELLS, DETAILS
-from cnnviz.attribution.localization import THRESHOLD
 from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
     Json,
@@ -54,9 +53,9 @@ else:
 _TABLE_ROWS = 200
 
 
-def _check_threshold(threshold: float) -> float:
-    """A threshold as ``find_box`` takes it."""
-    if not 0 <= threshold < 1:
+def _check_threshold(threshold: float | None) -> float | None:
+    """A threshold as ``find_box`` takes it, if one is given."""
+    if threshold is not None and not 0 <= threshold < 1:
         raise typer.BadParameter(f"{threshold:g} is not from 0 to below 1.")
     return threshold
 
@@ -117,13 +116,14 @@ def explain(
         typer.Option("--boxes", help="Also write where the class is, as JSON and on the photo."),
     ] = False,
     threshold: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="SHARE",
             callback=_check_threshold,
-            help="Cells of the map above this share of its maximum belong to the class's box.",
+            help="Cells of the map above this share of its maximum belong to the class's box; "
+            "a fifth unless another one is given.",
         ),
-    ] = THRESHOLD,
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -175,6 +175,7 @@ def explain(
         network = load_for_photos(model, trust, preset)
         targets = [] if target is None else [class_index(network, target)]
         other = None if against is None else class_index(network, against)
+        from cnnviz.attribution.localization import THRESHOLD
         from cnnviz.batch import cluster, pipeline
         from cnnviz.batch import runs as batch_runs
 
@@ -191,7 +192,7 @@ def explain(
             other,
             runs=runs,
             detail=detail,
-            threshold=threshold,
+            threshold=THRESHOLD if threshold is None else threshold,
             boxes=boxes,
         )
         stems = _free_stems(paths, out) if run.writes_files else dict.fromkeys(paths, "")

@@ -38,8 +38,8 @@ from cnnviz.attribution.localization import find_box
 from cnnviz.batch import runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
-from cnnviz.drawing import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.errors import PhotoError
+from cnnviz.figures.boxes import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
 from cnnviz.networks.engines import conversion
@@ -719,7 +719,8 @@ def test_the_table_has_the_same_values_as_the_lines(
     first, bad, last = rows_in(tmp_path)
     for row, line in zip((first, last), lines(result), strict=True):
         box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
-        shared = ("file", "class", "confidence", "target", "method", "layer", "against", "detail")
+        shared = ("file", "class", "confidence", "target", "method", "layer", "against")
+        shared += ("detail", "threshold")
         assert row == {**{name: line[name] for name in shared}, **box}
     assert bad.pop("file") == str(photos / "b.png")
     assert "cannot be read as a photo" in bad.pop("error")
