@@ -172,6 +172,25 @@ def settle(page: Page) -> None:
     page.evaluate(_NEXT_FRAME)
 
 
+def open_page(page: Page, title: str) -> None:
+    """Clicks on a page's name in the header, or in the menu of its group."""
+    alone = page.get_by_test_id("stTopNavLink").get_by_text(title, exact=True)
+    groups = page.get_by_test_id("stTopNavSection")
+    alone.or_(groups.first).first.wait_for()
+    if alone.count():
+        alone.click()
+        return
+    for group in groups.all():
+        group.click()
+        name = page.get_by_test_id("stTopNavDropdownLink").get_by_text(title, exact=True)
+        page.get_by_test_id("stTopNavDropdownLink").first.wait_for()
+        if name.count():
+            name.click()
+            return
+        group.click()
+    raise AssertionError(f"There is no page {title!r} in the header.")
+
+
 def free_port() -> int:
     """A free port of this machine."""
     with socket.socket() as probe:

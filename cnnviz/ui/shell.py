@@ -57,6 +57,9 @@ PRESENTS_ITSELF = "presents-itself"
 _STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8") + topbar.STYLE
 # The name of the parameter in the address.
 _PRESENT = "present"
+# By how many pages a key turns.
+_TURN = "turn"
+_STEPS = {"next": 1, "previous": -1}
 
 # What the sidebar of this run of the app has chosen. The sidebar's widgets belong to the script,
 # since those of a page lose their state with it; None where Streamlit runs a page without it.
@@ -90,6 +93,7 @@ def run(page: StreamlitPage) -> None:
     uploaders.start_run()
     long_questions.start_run()
     _report_losses()
+    _turn_from(page)
     try:
         with st.sidebar:
             scene, title = _sidebar()
@@ -117,6 +121,16 @@ def run(page: StreamlitPage) -> None:
         long_questions.end_run()
         raise
     long_questions.end_run()
+
+
+def _turn_from(page: StreamlitPage) -> None:
+    """Goes on to the next page, or the one before, if a key has asked for it."""
+    step = st.session_state.pop(_TURN, 0)
+    names = [name for group in _GROUPS.values() for name in group]
+    # The first page has no path.
+    at = names.index(page.url_path or "explore") + step
+    if step and 0 <= at < len(names):
+        st.switch_page(page_path(names[at]))
 
 
 def _report_losses() -> None:
@@ -182,6 +196,8 @@ def _act(action: str) -> None:
     """Notes what a button of the bar asks for, before the run that follows."""
     if action == "share":
         st.session_state["share"] = True
+    elif action in _STEPS:
+        st.session_state[_TURN] = _STEPS[action]
     else:
         st.session_state["presenting"] = action == "present"
 

@@ -19,7 +19,16 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
 from cnnviz.settings import ROOT
-from scripts.browse import COUNT_RUNS, HAS_RUN, SEEN_RUNS, Server, chromium, running_app, settle
+from scripts.browse import (
+    COUNT_RUNS,
+    HAS_RUN,
+    SEEN_RUNS,
+    Server,
+    chromium,
+    open_page,
+    running_app,
+    settle,
+)
 from scripts.find_browser import MISSING, find_browser
 
 # A link to a page makes Streamlit's script look for the server beside the page, then at the root.
@@ -135,7 +144,7 @@ class Tab:
     def turn_to(self, title: str) -> Tab:
         """Changes the page by a click in the header."""
         with self.run():
-            self.page.get_by_test_id("stTopNavLink").filter(has_text=title).click()
+            open_page(self.page, title)
         self.page.wait_for_function("title => document.title === title", arg=title)
         return self
 
@@ -188,7 +197,7 @@ class Tab:
     @property
     def chips(self) -> Locator:
         """The chips of classes."""
-        return self.page.get_by_test_id("stButtonGroup").get_by_role("radio")
+        return self.page.locator(".st-key-classes").get_by_role("radio")
 
     def chosen_class(self) -> str:
         """The class of the chip that is selected, with its percentage."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 
-from scripts.browse import settle
+from scripts.browse import open_page, settle
 from tests.e2e.conftest import pixels
 from tests.e2e.test_first_open import PAGES
 
@@ -37,7 +37,7 @@ def test_every_page_is_painted_for_all(new_tab: Callable[..., Any], server: Any)
     faults = []
     for title, heading in PAGES.values():
         if title != "Explore":
-            page.get_by_test_id("stTopNavLink").filter(has_text=title).click()
+            open_page(page, title)
             page.wait_for_function("title => document.title === title", arg=title)
         page.get_by_role("heading", name=heading).first.wait_for()
         settle(page)

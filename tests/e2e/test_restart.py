@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from corpus import models
 
-from scripts.browse import free_port, running_app
+from scripts.browse import free_port, open_page, running_app
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
         # An open page, at the next choice of its person.
         with tab.page.expect_websocket():
             pass
-        tab.page.get_by_test_id("stTopNavLink").filter(has_text="Filters").click()
+        open_page(tab.page, "Filters")
         says(tab, "Photos and models that you gave to this page are gone")
         tab.settled()
         assert "rings.png" not in tab.sidebar.inner_text()

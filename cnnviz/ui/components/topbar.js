@@ -1,9 +1,8 @@
-// The bar over Streamlit's header: opens and closes the sidebar, reports the buttons to the server,
-// and turns the pages while one is presented. topbar.py says what comes and goes.
+// The bar over Streamlit's header: opens and closes the sidebar, and reports the buttons, and the
+// keys that turn the pages while one is presented, to the server. topbar.py says what comes and goes.
 
 const root = document.documentElement;
 const PHONE = matchMedia("(max-width: 640px)");
-const LINKS = '[data-testid="stTopNavLink"], [data-testid="stSidebarNavLink"]';
 // What arrow keys are for something else in.
 const KEYED =
   "input, textarea, select, [contenteditable], [role=slider], [role=grid], [role=listbox], " +
@@ -111,8 +110,8 @@ class Bar {
     if (event.key === "p" && !event.repeat && !inside(TYPED)) this.present(!presenting);
     if (!presenting || !target) return;
     if (event.key === "Escape" && !document.querySelector("[role=dialog]")) this.present(false);
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step && !inside(KEYED)) turn(step);
+    const page = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
+    if (page && !inside(KEYED)) this.report(page);
   }
 }
 
@@ -135,12 +134,6 @@ function measure() {
   const page = document.querySelector(".stMainBlockContainer");
   const { paddingLeft, paddingRight } = getComputedStyle(page);
   root.style.setProperty("--printed", page.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
-}
-
-function turn(step) {
-  const links = [...document.querySelectorAll(LINKS)];
-  const at = links.findIndex((link) => link.getAttribute("aria-current") === "page");
-  links[at + step]?.click();
 }
 
 // --- The sidebar --------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The bar over Streamlit's header: the model, and the buttons that present and share the page.
 
-``topbar.js`` opens and closes the sidebar, turns pages while a page is presented, and reports the
-buttons; ``topbar.css`` also places Streamlit's own header around it.
+``topbar.js`` opens and closes the sidebar, and reports the buttons, and the keys that turn pages
+while one is presented; ``topbar.css`` also places Streamlit's own header around it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ def show(
         choice: identifies the model and the photo; a change of it closes the sidebar of a phone.
         may_open: whether people may open models of their own.
         presenting: whether the page is presented.
-        on_action: called before the next run with ``"share"``, ``"present"`` or ``"leave"``.
+        on_action: called before the next run with ``"share"``, ``"present"``, ``"leave"``,
+            ``"next"`` or ``"previous"``: the last two are about pages.
     """
 
     def report() -> None:
         action = st.session_state[_KEY].action
-        if action in ("share", "present", "leave"):
+        if action in ("share", "present", "leave", "next", "previous"):
             on_action(action)
 
     data = {"title": title, "choice": choice, "mayOpen": may_open, "presenting": presenting}
