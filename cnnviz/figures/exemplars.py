@@ -1,0 +1,126 @@
+"""Exemplars as one picture, a contact sheet: a row a channel, the photos that excite it most."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cnnviz.arrays import Bytes
+from cnnviz.figures.lettering import BOLD, GROUND, LARGE, NORMAL, QUIET, TEXT, write
+from cnnviz.results import Box, ChannelExemplars, Exemplar, Gallery
+
+# Pixels: a side of a picture, distances, a line of text, and the column of headings.
+_SIDE, _MARGIN, _GAP, _LINE, _HEADINGS = 96, 24, 8, 20, 130
+# Between those that excite a channel most and least.
+_BREAK = 32
+# A cell is marked where the part is larger than it by this.
+_MARKED = 1.5
+_MARK = "#e8640a"
+
+
+def contact_sheet(gallery: Gallery, title: str) -> Bytes:
+    """The exemplars of all channels of a gallery: (H, W, 3) uint8.
+
+    Args:
+        gallery: the exemplars with their pictures.
+        title: of the network.
+    """
+    channels = gallery.found.channels
+    most, least = (
+        max(len(ends) for ends in lists)
+        for lists in (
+            [one.most for one in channels],
+            [one.least for one in channels],
+        )
+    )
+    step, row = _SIDE + _GAP, _SIDE + 2 * _LINE + _GAP
+    second = _MARGIN + _HEADINGS + most * step + _BREAK
+    width = second + least * step + _MARGIN
+    top = _MARGIN + 4 * _LINE
+    canvas = Image.new("RGB", (width, top + len(channels) * row + _MARGIN), GROUND)
+    draw = ImageDraw.Draw(canvas)
+    heading = f"{title}: {gallery.found.layer}"
+    write(draw, (_MARGIN, _MARGIN - 6), heading, width - 2 * _MARGIN, LARGE, BOLD)
+    write(
+        draw,
+        (_MARGIN, _MARGIN + _LINE + 8),
+        f"Chosen from {gallery.source}: of each photo the part that its strongest cell depends on; "
+        "that cell is outlined.",
+        width - 2 * _MARGIN,
+        colour=QUIET,
+    )
+    under = _MARGIN + 2 * _LINE + 10
+    write(draw, (_MARGIN + _HEADINGS, under), "excite it most", most * step, NORMAL, BOLD)
+    write(draw, (second, under), "excite it least", least * step, NORMAL, BOLD)
+    for number, channel in enumerate(channels):
+        height = top + number * row
+        write(draw, (_MARGIN, height), f"channel {channel.channel:,}", _HEADINGS, NORMAL, BOLD)
+        for left, ends in ((_MARGIN + _HEADINGS, channel.most), (second, channel.least)):
+            _draw_row(canvas, gallery, channel, ends, (left, height))
+    return np.asarray(canvas)
+
+
+def _draw_row(
+    canvas: Image.Image,
+    gallery: Gallery,
+    channel: ChannelExemplars,
+    ends: tuple[Exemplar, ...],
+    place: tuple[int, int],
+) -> None:
+    """Some exemplars side by side, each with its value and the end of its photo's name."""
+    pictures = gallery.pictures(channel)
+    draw = ImageDraw.Draw(canvas)
+    for number, one in enumerate(ends):
+        left, top = place[0] + number * (_SIDE + _GAP), place[1]
+        picture = Image.open(io.BytesIO(pictures[one.photo, one.box]), formats=["WEBP"])
+        _draw_part(canvas, picture, gallery, one, (left, top))
+        value = f"{one.value:.3g}".replace("-", "−")
+        write(draw, (left, top + _SIDE + 2), value, _SIDE, colour=TEXT)
+        name = one.photo.rpartition("/")[2]
+        write(draw, (left, top + _SIDE + 2 + _LINE), name, _SIDE, colour=QUIET)
+
+
+def _draw_part(
+    canvas: Image.Image,
+    picture: Image.Image,
+    gallery: Gallery,
+    one: Exemplar,
+    place: tuple[int, int],
+) -> None:
+    """A picture in its square, with its cell outlined."""
+    scale = _SIDE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    resample = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
+    drawn = picture.convert("RGB").resize(size, resample)
+    left, top = place[0] + (_SIDE - size[0]) // 2, place[1] + (_SIDE - size[1]) // 2
+    canvas.paste(drawn, (left, top))
+    height, width = gallery.photos[one.photo].size
+    mark = mark_in(one, one.box or Box(0, 0, width, height))
+    if mark is not None:
+        x, y, right, bottom = (
+            round(share * side) for share, side in zip(mark, (*size, *size), strict=True)
+        )
+        ImageDraw.Draw(canvas).rectangle(
+            (left + x, top + y, left + right - 1, top + bottom - 1), outline=_MARK, width=2
+        )
+
+
+def mark_in(one: Exemplar, box: Box) -> tuple[float, float, float, float] | None:
+    """Where the strongest cell is in a part of its photo, as shares of the part's sides.
+
+    Returns:
+        left, top, right and bottom, 0 to 1; None where the cell is not in it, or is most of it.
+    """
+    cell = one.cell
+    if cell is None:
+        return None
+    width, height = box.right - box.left, box.bottom - box.top
+    left, right = (min(max(x - box.left, 0), width) for x in (cell.left, cell.right))
+    top, bottom = (min(max(y - box.top, 0), height) for y in (cell.top, cell.bottom))
+    if left >= right or top >= bottom:
+        return None
+    if width < _MARKED * (right - left) and height < _MARKED * (bottom - top):
+        return None
+    return left / width, top / height, right / width, bottom / height
