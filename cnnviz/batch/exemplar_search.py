@@ -12,8 +12,9 @@ from cnnviz.batch.pipeline import map_in_order, threads
 from cnnviz.cards import Preprocessing, changed
 from cnnviz.errors import DataError, PhotoError
 from cnnviz.features import exemplars
-from cnnviz.features.exemplars import COUNT, Progress
+from cnnviz.features.exemplars import Progress
 from cnnviz.features.galleries import make_gallery
+from cnnviz.features.merging import COUNT
 from cnnviz.networks.loading import with_card
 from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import DecodedPhoto, open_picture

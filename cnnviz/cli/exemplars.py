@@ -12,7 +12,7 @@ import typer
 from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_ending, load_for_photos
 from cnnviz.cli.terminal import clear_errors, finish, progress_bar, say, show_rows, stoppable
 from cnnviz.errors import DataError
-from cnnviz.features.exemplars import COUNT
+from cnnviz.features.merging import COUNT
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import DataError, LayerError
+from cnnviz.features.merging import COUNT
 from cnnviz.geometry import cell_pixels, photo_pixels
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -23,9 +24,6 @@ from cnnviz.networks.receptive_fields import receptive_field
 from cnnviz.photos.preprocessing import scale_pixels
 from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars
-
-# Photos that are kept of each channel, at either end.
-COUNT = 9
 
 # Is told how many photos are done.
 Progress = Callable[[int], None]

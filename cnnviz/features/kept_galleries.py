@@ -21,7 +21,15 @@ from cnnviz.photos.checks import MAX_SIDE
 from cnnviz.results import Box, Gallery
 from cnnviz.settings import cache_folder
 from cnnviz.shipped_models import shipped
-from cnnviz.storage import check_owner, check_private, make_private, read_small_file, write_whole
+from cnnviz.storage import (
+    FileIdentity,
+    check_owner,
+    check_private,
+    identity_of,
+    make_private,
+    read_small_file,
+    write_whole,
+)
 
 # To be raised with each change of what is in a file, or of how exemplars are found.
 _FORMAT: Literal[1] = 1
@@ -107,6 +115,15 @@ def find(model: Path, fingerprint: str, layer: str) -> KeptGalleries:
         else:
             galleries[gallery.source] = gallery
     return KeptGalleries(tuple(galleries[source] for source in sorted(galleries)), tuple(problems))
+
+
+def identities(model: Path, fingerprint: str, layer: str) -> tuple[tuple[str, FileIdentity], ...]:
+    """Which files ``find`` would read: others, or others' content, differ in it."""
+    found = []
+    for path, _ in _files_of(model, fingerprint, layer):
+        with suppress(OSError):
+            found.append((str(path), identity_of(path.stat())))
+    return tuple(found)
 
 
 def _files_of(model: Path, fingerprint: str, layer: str) -> list[tuple[Path, bool]]:

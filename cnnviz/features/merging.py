@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from cnnviz.results import ChannelExemplars, Exemplar, Exemplars
 
+# Photos that are kept of each channel, at either end.
+COUNT = 9
+
 
 def merged(parts: Sequence[Exemplars], count: int) -> Exemplars:
     """What ``find_exemplars`` finds in all photos, from what it found in parts of them.

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from cnnviz.arrays import Bytes
 from cnnviz.figures.lettering import BOLD, GROUND, LARGE, NORMAL, QUIET, TEXT, write
+from cnnviz.photos.encoding import FEW_PIXELS
 from cnnviz.results import Box, ChannelExemplars, Exemplar, Gallery
 
 # Pixels: a side of a picture, distances, a line of text, and the column of headings.
@@ -92,7 +93,9 @@ def _draw_part(
     """A picture in its square, with its cell outlined."""
     scale = _SIDE / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    resample = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
+    resample = (
+        Image.Resampling.NEAREST if max(picture.size) <= FEW_PIXELS else Image.Resampling.BILINEAR
+    )
     drawn = picture.convert("RGB").resize(size, resample)
     left, top = place[0] + (_SIDE - size[0]) // 2, place[1] + (_SIDE - size[1]) // 2
     canvas.paste(drawn, (left, top))

@@ -11,7 +11,7 @@ from PIL import Image
 from cnnviz.photos.decoding import DecodedPhoto
 
 # The side of a picture that is magnified, so that every pixel counts.
-_FEW_PIXELS = 32
+FEW_PIXELS = 32
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -27,7 +27,7 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
 def encode_webp(image: DecodedPhoto) -> bytes:
     """A small WebP file of a Pillow image; without loss where there are few pixels."""
     buffer = io.BytesIO()
-    lossless = max(image.size) <= _FEW_PIXELS
+    lossless = max(image.size) <= FEW_PIXELS
     image.save(buffer, "WEBP", lossless=lossless, quality=75, method=2)
     return buffer.getvalue()
 
