@@ -13,7 +13,7 @@ from PIL import Image
 import cnnviz
 from cnnviz.batch import exemplar_search
 from cnnviz.errors import DataError, PhotoError
-from cnnviz.photos.sources import digit_photos, folder_photos
+from cnnviz.photos.sources import DIGITS, digit_photos, folder_photos
 
 Tiny = Callable[[str], Any]
 
@@ -75,9 +75,8 @@ def test_prepared_photos_are_neither_cropped_nor_scaled_again(
     network = tiny("flat")
     steps = network.card.preprocessing
     size = (steps.height, steps.width)
-    prepared = cnnviz.prepare_photos(
-        folder, tmp_path / "data", preprocessing=steps.model_copy(update={"scaling": "none"})
-    )
+    assert steps.height == steps.width
+    prepared = cnnviz.prepare_photos(folder, tmp_path / "data", size=steps.height)
     source = exemplar_search.prepared_photos(prepared, network)
     assert set(source.classes) == set(prepared.labels)
     as_prepared = exemplar_search.as_source(network, source)
@@ -85,8 +84,9 @@ def test_prepared_photos_are_neither_cropped_nor_scaled_again(
     rows = np.concatenate(prepared.arrays())
     np.testing.assert_array_equal(np.stack([one.pixels for one in seen]), rows)
     assert {one.size for one in seen} == {size}
+    larger = cnnviz.prepare_photos(folder, tmp_path / "larger", size=steps.height + 1)
     with pytest.raises(DataError, match="Name the folder of the photos"):
-        exemplar_search.prepared_photos(prepared, tiny("two_classes"))
+        exemplar_search.prepared_photos(larger, network)
 
 
 def test_digits_by_their_names() -> None:
@@ -97,8 +97,6 @@ def test_digits_by_their_names() -> None:
     }
     name = some.names[7]
     assert name == "digits.npz#x_train/70"
-    from cnnviz.photos.sources import DIGITS
-
     np.testing.assert_array_equal(
         np.asarray(some.open(name)), cnnviz.open_photo(DIGITS.parent / name)
     )

@@ -61,7 +61,9 @@ def test_the_pictures_are_the_parts_of_the_photos(gallery: Gallery) -> None:
     # Each part once; a part that is all of its photo, or none of it, has the photo's picture.
     assert [part.box for part in gallery.parts] == [LEFT, RIGHT]
     three, seven = gallery.channel(3), gallery.channel(7)
-    assert three is not None and seven is not None and gallery.channel(4) is None
+    assert three is not None
+    assert seven is not None
+    assert gallery.channel(4) is None
     pictures = gallery.pictures(three) | gallery.pictures(seven)
     red, blue = (pixels_of(pictures["in/<b>both</b>", box]) for box in (LEFT, RIGHT))
     assert red.shape == blue.shape == (30, 20, 3)
@@ -83,7 +85,9 @@ def test_the_contact_sheet_has_a_row_a_channel(gallery: Gallery) -> None:
     sheet = contact_sheet(gallery, "A network")
     rows = np.flatnonzero((sheet == (255, 0, 0)).all(axis=2).any(axis=1))
     blue = np.flatnonzero((sheet == (0, 0, 255)).all(axis=2).any(axis=1))
-    assert len(rows) and len(blue) and rows.max() < blue.min()
+    assert len(rows)
+    assert len(blue)
+    assert rows.max() < blue.min()
 
 
 def test_names_of_photos_are_no_markup(gallery: Gallery) -> None:
@@ -92,7 +96,8 @@ def test_names_of_photos_are_no_markup(gallery: Gallery) -> None:
     text = markup(gallery, channel, "most")
     assert "<b>both" not in text
     assert text.count("<li>") == 2
-    assert ">5.5<" in text and ">−2<" in text
+    assert ">5.5<" in text
+    assert ">−2<" in text
     assert "left:25.00%;top:33.33%;width:25.00%;height:16.67%" in text
     assert "40 × 30 pixels" in text
 
@@ -105,7 +110,8 @@ def test_what_is_kept_is_found_again(gallery: Gallery, tmp_path: Path) -> None:
     assert (found.galleries, found.problems) == ((gallery,), ())
     assert not kept_galleries.find(model, FINGERPRINT, "block").galleries
     before = kept_galleries.identities(model, FINGERPRINT, "block/conv")
-    assert before and before[0][0] == str(path)
+    assert before
+    assert before[0][0] == str(path)
     # The same source takes the place of the former.
     assert kept_galleries.keep(model, FINGERPRINT, gallery) == path
     assert kept_galleries.identities(model, FINGERPRINT, "block/conv") != before
