@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cnnviz.errors import TargetError as TargetError
     from cnnviz.errors import TrainingError as TrainingError
     from cnnviz.exports import comparison_json as comparison_json
+    from cnnviz.features.class_exemplars import find_class_exemplars as find_class_exemplars
     from cnnviz.features.exemplars import find_exemplars as find_exemplars
     from cnnviz.figures.comparison import comparison_picture as comparison_picture
     from cnnviz.networks.arithmetic import trace_value as trace_value
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from cnnviz.results import Box as Box
     from cnnviz.results import ChannelExemplars as ChannelExemplars
     from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import ClassExemplar as ClassExemplar
+    from cnnviz.results import ClassExemplars as ClassExemplars
     from cnnviz.results import ComparedAnswer as ComparedAnswer
     from cnnviz.results import ComparedCell as ComparedCell
     from cnnviz.results import ComparedMethod as ComparedMethod
@@ -117,6 +120,8 @@ _MODULES = {
     "ChannelExemplars": "results",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
+    "ClassExemplar": "results",
+    "ClassExemplars": "results",
     "ClassTerms": "traces",
     "CnnvizError": "errors",
     "ComparedAnswer": "results",
@@ -180,6 +185,7 @@ _MODULES = {
     "explain_stages": "attribution.stages",
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
+    "find_class_exemplars": "features.class_exemplars",
     "find_exemplars": "features.exemplars",
     "find_box": "attribution.localization",
     "load_model": "networks.loading",

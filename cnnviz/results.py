@@ -611,3 +611,37 @@ class Gallery:
             for part in self.parts
             if (part.photo, part.box) in wanted
         }
+
+
+@dataclass(frozen=True)
+class ClassExemplar:
+    """A photo that the network takes for a class.
+
+    Attributes:
+        photo: its name, such as the file.
+        probability: of the class, 0 to 1.
+        truth: the true class; empty where it is not known.
+    """
+
+    photo: str
+    probability: float
+    truth: str
+
+
+@dataclass(frozen=True)
+class ClassExemplars:
+    """Photos that a network takes for a class, the first ones the clearest cases.
+
+    Attributes:
+        label: the class.
+        count: how many photos it takes for it.
+        confident: those of which it is surest.
+        doubtful: those of which it is least sure.
+        wrong: those of which it is surest though another class is known to be true.
+    """
+
+    label: str
+    count: int
+    confident: tuple[ClassExemplar, ...]
+    doubtful: tuple[ClassExemplar, ...]
+    wrong: tuple[ClassExemplar, ...]

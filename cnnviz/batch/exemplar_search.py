@@ -8,22 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnviz.arrays import Bytes
+from cnnviz.attribution.explanations import class_activation_map
 from cnnviz.batch.pipeline import map_in_order, threads
 from cnnviz.cards import Preprocessing, changed
+from cnnviz.drawing import overlay
 from cnnviz.errors import DataError, PhotoError
 from cnnviz.features import exemplars
+from cnnviz.features.class_exemplars import find_class_exemplars
 from cnnviz.features.exemplars import Progress
 from cnnviz.features.galleries import make_gallery
 from cnnviz.features.merging import COUNT
 from cnnviz.networks.loading import with_card
 from cnnviz.networks.network import Network
 from cnnviz.photos.decoding import DecodedPhoto, open_picture
-from cnnviz.photos.encoding import as_picture
-from cnnviz.photos.preprocessing import picture_view
+from cnnviz.photos.encoding import as_picture, shrink_picture
+from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.photos.sources import PhotoSource, SeenPhoto
-from cnnviz.results import Gallery
+from cnnviz.results import ClassExemplars, Gallery
 from cnnviz.training.data.manifest import Prepared
 
+# Pixels of the longer side of a photo under a map.
+CLASS_SIDE = 160
 # Photos that are decoded ahead, so that the network does not wait for them.
 _AHEAD = 64
 
@@ -73,6 +79,85 @@ def find_gallery(
             source, found, lambda function, names: map_in_order(pool, function, names, _AHEAD)
         )
     return Found(gallery, failures)
+
+
+@dataclass(frozen=True)
+class FoundOfClasses:
+    """The photos that a network takes for classes.
+
+    Attributes:
+        source: what they were chosen from, in words: "1,000 photos in cats_dogs".
+        classes: the exemplars.
+        truths: whether the true class of each photo is known, so that errors are found.
+        failures: why photos were left out, by name.
+    """
+
+    source: str
+    classes: tuple[ClassExemplars, ...]
+    truths: bool
+    failures: dict[str, str]
+
+
+def find_for_classes(
+    network: Network,
+    source: PhotoSource,
+    classes: Sequence[str | int] = (),
+    *,
+    count: int = COUNT,
+    progress: Progress | None = None,
+) -> FoundOfClasses:
+    """``find_class_exemplars`` among the photos of a source, whose true classes may be known.
+
+    Args:
+        network: the network.
+        source: the photos.
+        classes: as in ``find_class_exemplars``.
+        count: likewise.
+        progress: likewise.
+
+    Raises:
+        TargetError: there is no such class.
+        DataError: there is no photo that can be read.
+        ModelError: the network's answer is not a number, or holds no probabilities.
+    """
+    network = as_source(network, source)
+    failures: dict[str, str] = {}
+    photos = see(source, network.card.preprocessing, failures)
+    # Other names than the network's, such as those of another data set, are not its classes.
+    known = set(source.classes) <= set(network.card.labels)
+    truths = dict(zip(source.names, source.classes, strict=False)) if known else {}
+    found = find_class_exemplars(network, photos, classes, truths, count=count, progress=progress)
+    read = len(source.names) - len(failures)
+    return FoundOfClasses(f"{read:,} {source.title}", found, bool(truths), failures)
+
+
+def class_pictures(
+    network: Network, source: PhotoSource, found: ClassExemplars
+) -> dict[str, Bytes]:
+    """The photos of a class's exemplars, in grey, each under the map of the class, by name.
+
+    Args:
+        network: the network.
+        source: where the photos are.
+        found: the exemplars.
+
+    Returns:
+        (H, W, 3) uint8, the longer side of a photo being shortened to ``CLASS_SIDE``.
+
+    Raises:
+        PhotoError: a photo is not what it was.
+        LayerError: the network has no maps.
+    """
+    network = as_source(network, source)
+    steps = network.card.preprocessing
+    names = dict.fromkeys(one.photo for one in (*found.confident, *found.doubtful, *found.wrong))
+    pictures = {}
+    for name in names:
+        photo = source.open(name)
+        seen = NetworkView(picture_view(photo, steps), steps)
+        cam = class_activation_map(network, seen, found.label)
+        pictures[name] = overlay(np.asarray(shrink_picture(photo, CLASS_SIDE)), cam, steps)
+    return pictures
 
 
 def as_source(network: Network, source: PhotoSource) -> Network:

@@ -79,7 +79,7 @@ def find_exemplars(
     seen: dict[int, SeenPhoto] = {}
     done = 0
     size = passes.facts(network).batch_size
-    for batch in _batches(photos, size):
+    for batch in batches(photos, size):
         maps = _maps(network, batch, size, layer, channels)
         found = _strongest(maps, done)
         most = _best(most, found, count, largest=True)
@@ -144,10 +144,20 @@ def _around(pixels: NDArray[np.bool_]) -> Box | None:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def _batches(photos: Iterable[SeenPhoto], size: int) -> Iterator[list[SeenPhoto]]:
+def batches(photos: Iterable[SeenPhoto], size: int) -> Iterator[list[SeenPhoto]]:
+    """The photos, so many at a time."""
     waiting = iter(photos)
     while batch := list(islice(waiting, size)):
         yield batch
+
+
+def batch_inputs(network: Network, batch: Sequence[SeenPhoto], size: int) -> Floats:
+    """The network's inputs (N, h, w, C) for a batch, whose last photo fills up the last one."""
+    scaling = network.card.preprocessing.scaling
+    # TensorFlow traces the network again for another number of photos, LiteRT does not.
+    padding = size - len(batch) if network.compiled else 0
+    padded = [*batch, *[batch[-1]] * padding]
+    return np.stack([scale_pixels(photo.pixels, scaling) for photo in padded])
 
 
 def _maps(
@@ -158,11 +168,7 @@ def _maps(
     channels: Sequence[int] | None,
 ) -> Floats:
     """The chosen channels' maps (n, h, w, K); ``size`` is that of a whole batch."""
-    scaling = network.card.preprocessing.scaling
-    # TensorFlow traces the network again for another number of photos, LiteRT does not.
-    padding = size - len(batch) if network.compiled else 0
-    padded = [*batch, *(batch[-1:] * padding)]
-    inputs = np.stack([scale_pixels(photo.pixels, scaling) for photo in padded])
+    inputs = batch_inputs(network, batch, size)
     maps = passes.forward(network, inputs, [layer]).layers[layer][: len(batch)]
     if maps.ndim != 4:
         raise LayerError(f"The layer {layer!r} gives no maps. Choose a layer before it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,10 +11,12 @@ from PIL import Image, ImageDraw
 from cnnviz.arrays import Bytes
 from cnnviz.figures.lettering import BOLD, GROUND, LARGE, NORMAL, QUIET, TEXT, write
 from cnnviz.photos.encoding import FEW_PIXELS
-from cnnviz.results import Box, ChannelExemplars, Exemplar, Gallery
+from cnnviz.results import Box, ChannelExemplars, ClassExemplars, Exemplar, Gallery, percent
 
 # Pixels: a side of a picture, distances, a line of text, and the column of headings.
 _SIDE, _MARGIN, _GAP, _LINE, _HEADINGS = 96, 24, 8, 20, 130
+# The column of headings of classes.
+_CLASS_HEADINGS = 200
 # Between those that excite a channel most and least.
 _BREAK = 32
 # A cell is marked where the part is larger than it by this.
@@ -60,6 +63,55 @@ def contact_sheet(gallery: Gallery, title: str) -> Bytes:
         write(draw, (_MARGIN, height), f"channel {channel.channel:,}", _HEADINGS, NORMAL, BOLD)
         for left, ends in ((_MARGIN + _HEADINGS, channel.most), (second, channel.least)):
             _draw_row(canvas, gallery, channel, ends, (left, height))
+    return np.asarray(canvas)
+
+
+def class_sheet(
+    classes: Sequence[ClassExemplars], pictures: Sequence[Mapping[str, Bytes]], title: str, of: str
+) -> Bytes:
+    """The photos that a network takes for classes, under the maps of these: (H, W, 3) uint8.
+
+    Args:
+        classes: the exemplars.
+        pictures: of each class's exemplars, by the photo's name: (H, W, 3) uint8.
+        title: of the network.
+        of: what they were chosen from.
+    """
+    rows = [
+        (one, kind, exemplars, shown)
+        for one, shown in zip(classes, pictures, strict=True)
+        for kind, exemplars in (
+            ("surest", one.confident),
+            ("least sure", one.doubtful),
+            ("surest, but wrong", one.wrong),
+        )
+        if exemplars
+    ]
+    side = max((max(p.shape[:2]) for shown in pictures for p in shown.values()), default=_SIDE)
+    most = max((len(exemplars) for _, _, exemplars, _ in rows), default=1)
+    row, top = side + 2 * _LINE + _GAP, _MARGIN + 3 * _LINE
+    width = max(2 * _MARGIN + _CLASS_HEADINGS + most * (side + _GAP), 900)
+    canvas = Image.new("RGB", (width, top + len(rows) * row + _MARGIN), GROUND)
+    draw = ImageDraw.Draw(canvas)
+    write(draw, (_MARGIN, _MARGIN - 6), title, width - 2 * _MARGIN, LARGE, BOLD)
+    text = (
+        f"Chosen from {of}. Orange speaks for the class, blue against it; each map has its own "
+        "scale."
+    )
+    write(draw, (_MARGIN, _MARGIN + _LINE + 8), text, width - 2 * _MARGIN, colour=QUIET)
+    for number, (one, kind, exemplars, shown) in enumerate(rows):
+        height = top + number * row
+        write(draw, (_MARGIN, height), f"taken for {one.label}", _CLASS_HEADINGS, NORMAL, BOLD)
+        write(draw, (_MARGIN, height + _LINE + 4), kind, _CLASS_HEADINGS, colour=QUIET)
+        for place, exemplar in enumerate(exemplars):
+            picture = shown[exemplar.photo]
+            left = _MARGIN + _CLASS_HEADINGS + place * (side + _GAP)
+            below = height + side + 2
+            canvas.paste(Image.fromarray(picture), (left, height + side - picture.shape[0]))
+            truth = f"; is {exemplar.truth}" if exemplar.truth not in {"", one.label} else ""
+            write(draw, (left, below), f"{percent(exemplar.probability)}{truth}", side, colour=TEXT)
+            name = exemplar.photo.rpartition("/")[2]
+            write(draw, (left, below + _LINE), name, side, colour=QUIET)
     return np.asarray(canvas)
 
 

@@ -181,6 +181,32 @@ def test_exemplars_say_what_is_missing(averaged: Path, photos: Path, tmp_path: P
         assert message in result.stderr
 
 
+def test_exemplars_of_classes_with_their_errors(averaged: Path, tmp_path: Path) -> None:
+    for seed in range(6):
+        save_photo(tmp_path / "photos" / ("cat", "dog")[seed % 2] / f"{seed}.png", seed)
+    sheet = tmp_path / "sheet.png"
+    options = ("--class", "all", "--count", 4, "--out", sheet, "--json")
+    result = run("exemplars", averaged, tmp_path / "photos", *options)
+    assert result.exit_code == 0, result.stderr
+    network = cnnviz.load_model(averaged)
+    said = {
+        f"{label}/{seed}.png": cnnviz.predict(
+            network, cnnviz.open_photo(tmp_path / "photos" / label / f"{seed}.png")
+        ).label
+        for seed in range(6)
+        for label in [("cat", "dog")[seed % 2]]
+    }
+    for row in lines(result):
+        taken = {name for name, label in said.items() if label == row["label"]}
+        assert row["count"] == len(taken)
+        assert {one["photo"] for one in row["confident"]} <= taken
+        wrong = {name for name in taken if not name.startswith(row["label"])}
+        assert len(row["wrong"]) == min(4, len(wrong))
+        assert {one["photo"] for one in row["wrong"]} <= wrong
+    assert Image.open(sheet).size[1] > 200
+    assert run("exemplars", averaged, tmp_path / "photos").exit_code == 2
+
+
 def test_exemplars_that_are_stopped_keep_nothing(
     averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
