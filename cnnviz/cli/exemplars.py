@@ -14,7 +14,6 @@ from cnnviz.cli.explain import class_index
 from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_ending, load_for_photos
 from cnnviz.cli.terminal import clear_errors, finish, progress_bar, say, show_rows, stoppable
 from cnnviz.errors import DataError
-from cnnviz.features.merging import COUNT
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -60,8 +59,9 @@ def exemplars(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option(metavar="NUMBER", min=1, max=100, help="Photos of each kind.")
-    ] = COUNT,
+        int | None,
+        typer.Option(metavar="NUMBER", min=1, max=100, help="Photos of each kind; 9 by default."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="A .png file: rows of pictures."),
@@ -81,13 +81,16 @@ def exemplars(
     if (layer is None) == (not classes) or (channels is not None and layer is None):
         raise typer.BadParameter("Name a layer with --layer, or classes with --class.")
     numbers = None if channels is None else _numbers(channels)
+    from cnnviz.features.merging import COUNT
+
+    most = COUNT if count is None else count
     with clear_errors(), stoppable("Stopped; nothing is kept."):
         network = load_for_photos(model, trust, preset)
         source = _source(photos, network)
         if layer is not None:
-            failures = _of_layer(network, model, source, layer, numbers, count, out, as_json)
+            failures = _of_layer(network, model, source, layer, numbers, most, out, as_json)
         else:
-            failures = _of_classes(network, source, classes or [], count, out, as_json)
+            failures = _of_classes(network, source, classes or [], most, out, as_json)
     if out is not None:
         say(f"Wrote {out}.")
     finish(failures)

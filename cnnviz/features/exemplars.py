@@ -76,7 +76,8 @@ def find_exemplars(
     """
     most: _Kept | None = None
     least: _Kept | None = None
-    seen: dict[int, SeenPhoto] = {}
+    # Names and sizes of the photos that are kept, by number.
+    seen: dict[int, tuple[str, tuple[int, int]]] = {}
     done = 0
     size = passes.facts(network).batch_size
     for batch in batches(photos, size):
@@ -84,11 +85,7 @@ def find_exemplars(
         found = _strongest(maps, done)
         most = _best(most, found, count, largest=True)
         least = _best(least, found, count, largest=False)
-        # Of the photos only those that are kept, without their pixels.
-        seen |= {
-            number: SeenPhoto(photo.name, photo.size, photo.pixels[:0])
-            for number, photo in enumerate(batch, done)
-        }
+        seen |= {number: (photo.name, photo.size) for number, photo in enumerate(batch, done)}
         kept = {*most.photos.flat, *least.photos.flat}
         seen = {number: photo for number, photo in seen.items() if number in kept}
         done += len(batch)
@@ -208,13 +205,13 @@ def _best(kept: _Kept | None, found: _Kept, count: int, *, largest: bool) -> _Ke
 
 
 def _listed(
-    kept: _Kept, column: int, seen: dict[int, SeenPhoto], places: _Places
+    kept: _Kept, column: int, seen: dict[int, tuple[str, tuple[int, int]]], places: _Places
 ) -> tuple[Exemplar, ...]:
     exemplars = []
     for value, mean, number, cell in zip(
         *(part[:, column] for part in vars(kept).values()), strict=True
     ):
-        photo, at = seen[int(number)], int(cell)
-        box, place = places.box(at, photo.size), places.cell(at, photo.size)
-        exemplars.append(Exemplar(photo.name, float(value), float(mean), box, place))
+        name, size = seen[int(number)]
+        box, place = places.box(int(cell), size), places.cell(int(cell), size)
+        exemplars.append(Exemplar(name, float(value), float(mean), box, place))
     return tuple(exemplars)

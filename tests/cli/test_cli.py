@@ -165,7 +165,7 @@ def test_exemplars_are_kept_beside_the_model(averaged: Path, photos: Path, tmp_p
     (gallery,) = found.galleries
     assert gallery.source == "3 photos in photos"
     assert set(gallery.photos) <= set(names)
-    assert Image.open(sheet).size[0] > 4 * 96
+    assert cnnviz.open_photo(sheet).shape[1] > 4 * 96
 
 
 def test_exemplars_say_what_is_missing(averaged: Path, photos: Path, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_exemplars_of_classes_with_their_errors(averaged: Path, tmp_path: Path) 
         wrong = {name for name in taken if not name.startswith(row["label"])}
         assert len(row["wrong"]) == min(4, len(wrong))
         assert {one["photo"] for one in row["wrong"]} <= wrong
-    assert Image.open(sheet).size[1] > 200
+    assert cnnviz.open_photo(sheet).shape[0] > 200
     assert run("exemplars", averaged, tmp_path / "photos").exit_code == 2
 
 
