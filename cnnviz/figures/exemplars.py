@@ -20,7 +20,7 @@ _CLASS_HEADINGS = 200
 # Between those that excite a channel most and least.
 _BREAK = 32
 # A cell is marked where the part is larger than it by this.
-_MARKED = 1.5
+_MARKED = 2
 _MARK = "#e8640a"
 
 

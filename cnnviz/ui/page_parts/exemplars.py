@@ -81,11 +81,12 @@ def show(scene: Scene, layer: str, channel: int) -> None:
     one = gallery.channel(channel)
     if one is None:
         raise ValueError(f"Expected exemplars of channel {channel}. Received: {gallery.source}.")
-    if one.most[0].value == one.least[0].value:
+    best, weakest = one.most[0], one.least[0]
+    if (best.value, best.mean) == (weakest.value, weakest.mean):
         st.caption(
             plain(
-                f"Channel {channel} of {layer} has the same strongest activation in each of "
-                f"{gallery.source}: {number(one.most[0].value)}. None excites it more than others."
+                f"Channel {channel} of {layer} has the same activation in each of "
+                f"{gallery.source}: {number(best.value)}. None excites it more than others."
             )
         )
         return
