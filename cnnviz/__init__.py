@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.outlines import outline as outline
     from cnnviz.attribution.smallest_parts import smallest_part as smallest_part
     from cnnviz.attribution.stages import explain_stages as explain_stages
+    from cnnviz.batch.exemplar_search import see_photos as see_photos
     from cnnviz.batch.pipeline import explain_many as explain_many
     from cnnviz.cards import Accuracy as Accuracy
     from cnnviz.cards import Confusion as Confusion
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from cnnviz.errors import TargetError as TargetError
     from cnnviz.errors import TrainingError as TrainingError
     from cnnviz.exports import comparison_json as comparison_json
+    from cnnviz.features.class_exemplars import find_class_exemplars as find_class_exemplars
+    from cnnviz.features.exemplars import find_exemplars as find_exemplars
     from cnnviz.figures.comparison import comparison_picture as comparison_picture
     from cnnviz.networks.arithmetic import trace_value as trace_value
     from cnnviz.networks.channels import ChannelRanking as ChannelRanking
@@ -66,13 +69,19 @@ if TYPE_CHECKING:
     from cnnviz.photos.encoding import encode_png as encode_png
     from cnnviz.photos.masking import occlude as occlude
     from cnnviz.photos.preprocessing import NetworkView as NetworkView
+    from cnnviz.photos.sources import SeenPhoto as SeenPhoto
     from cnnviz.results import Box as Box
+    from cnnviz.results import ChannelExemplars as ChannelExemplars
     from cnnviz.results import ClassActivationMap as ClassActivationMap
+    from cnnviz.results import ClassExemplar as ClassExemplar
+    from cnnviz.results import ClassExemplars as ClassExemplars
     from cnnviz.results import ComparedAnswer as ComparedAnswer
     from cnnviz.results import ComparedCell as ComparedCell
     from cnnviz.results import ComparedMethod as ComparedMethod
     from cnnviz.results import Comparison as Comparison
     from cnnviz.results import Consistency as Consistency
+    from cnnviz.results import Exemplar as Exemplar
+    from cnnviz.results import Exemplars as Exemplars
     from cnnviz.results import Explanation as Explanation
     from cnnviz.results import Faithfulness as Faithfulness
     from cnnviz.results import Filters as Filters
@@ -116,8 +125,11 @@ _MODULES = {
     "Box": "results",
     "CardError": "errors",
     "CellFields": "traces",
+    "ChannelExemplars": "results",
     "ChannelRanking": "networks.channels",
     "ClassActivationMap": "results",
+    "ClassExemplar": "results",
+    "ClassExemplars": "results",
     "ClassTerms": "traces",
     "CnnvizError": "errors",
     "ComparedAnswer": "results",
@@ -128,6 +140,8 @@ _MODULES = {
     "Consistency": "results",
     "DataError": "errors",
     "Epoch": "training.runs",
+    "Exemplar": "results",
+    "Exemplars": "results",
     "Explanation": "results",
     "Faithfulness": "results",
     "Filters": "results",
@@ -153,6 +167,7 @@ _MODULES = {
     "RefusedModelError": "errors",
     "Row": "training.data.manifest",
     "Score": "results",
+    "SeenPhoto": "photos.sources",
     "SmallestPart": "results",
     "StageMaps": "traces",
     "StagedExplanation": "traces",
@@ -183,6 +198,8 @@ _MODULES = {
     "explain_stages": "attribution.stages",
     "extract_model": "networks.loading",
     "filters": "networks.kernels",
+    "find_class_exemplars": "features.class_exemplars",
+    "find_exemplars": "features.exemplars",
     "find_box": "attribution.localization",
     "find_boxes": "attribution.localization",
     "find_parts": "attribution.localization",
@@ -201,6 +218,7 @@ _MODULES = {
     "rank_channels": "networks.channels",
     "read_prepared": "training.data.manifest",
     "scale_filters": "arrays",
+    "see_photos": "batch.exemplar_search",
     "smallest_part": "attribution.smallest_parts",
     "trace_class_map": "attribution.map_traces",
     "trace_value": "networks.arithmetic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +131,42 @@ def photo_pixels(box: Box, height: int, width: int, preprocessing: Preprocessing
     left, right = columns.read_all(box.left, box.right)
     top, bottom = rows.read_all(box.top, box.bottom)
     return Box(left, top, right, bottom)
+
+
+def cell_pixels(
+    cell: tuple[int, int],
+    cells: tuple[int, int],
+    height: int,
+    width: int,
+    preprocessing: Preprocessing,
+) -> Box | None:
+    """The pixels of a photo that one cell of a map lies on, as ``place_on_photo`` places maps.
+
+    Args:
+        cell: row and column.
+        cells: rows and columns of the map.
+        height: of the photo.
+        width: of the photo.
+        preprocessing: how the photo becomes the network's input.
+
+    Returns:
+        All that it touches; None where it is in the borders of a padded photo.
+
+    Example:
+        >>> cell_pixels((1, 0), (2, 4), 100, 200, Preprocessing(height=8, width=16))
+        Box(left=0, top=50, right=50, bottom=100)
+    """
+    seen = seen_region(height, width, preprocessing)
+    top, bottom = _side(seen.top, seen.height, cell[0], cells[0], height)
+    left, right = _side(seen.left, seen.width, cell[1], cells[1], width)
+    return Box(left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _side(start: float, length: float, cell: int, cells: int, pixels: int) -> tuple[int, int]:
+    """The first pixel of a side that a cell touches, and the first beyond it."""
+    # Rounding must not add a pixel where an edge is a whole number.
+    first, end = (round(start + length * at / cells, 6) for at in (cell, cell + 1))
+    return max(math.floor(first), 0), min(math.ceil(end), pixels)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ sends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Base64Bytes
 
 from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard, Preprocessing
@@ -551,12 +552,18 @@ class Exemplar:
     Attributes:
         photo: its name, such as the file.
         value: the strongest activation in the photo.
-        box: what that cell depends on, in pixels of the photo; None where that is none of them.
+        mean: the mean activation over the photo, which decides between equal values.
+        box: what the strongest cell depends on, in pixels of the photo; None where that is none
+            of them.
+        cell: where that cell itself is, as maps are placed on photos: the middle of the box, if
+            nothing cuts that off. None where it is in the borders of a padded photo.
     """
 
     photo: str
     value: float
+    mean: float
     box: Box | None
+    cell: Box | None
 
 
 @dataclass(frozen=True)
@@ -575,6 +582,94 @@ class Exemplars:
     layer: str
     photos: int
     channels: tuple[ChannelExemplars, ...]
+
+    @property
+    def listed(self) -> Iterator[Exemplar]:
+        """The exemplars of all channels."""
+        for one in self.channels:
+            yield from (*one.most, *one.least)
+
+
+@dataclass(frozen=True)
+class GalleryPhoto:
+    """A photo that was chosen: its (H, W) in pixels, and a small WebP picture of all of it."""
+
+    size: tuple[int, int]
+    picture: Base64Bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a photo, and a small WebP picture of it."""
+
+    photo: str
+    box: Box
+    picture: Base64Bytes
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Exemplars with their pictures.
+
+    Attributes:
+        source: what they were chosen from, in words: "1,000 photos in cats_dogs".
+        found: the exemplars.
+        photos: each photo that was chosen, by name.
+        parts: of these, each once; none where a part is all of its photo.
+    """
+
+    source: str
+    found: Exemplars
+    photos: dict[str, GalleryPhoto]
+    parts: tuple[Part, ...]
+
+    def channel(self, number: int) -> ChannelExemplars | None:
+        """The exemplars of a channel; None where it was not among those that were searched."""
+        return next((one for one in self.found.channels if one.channel == number), None)
+
+    def pictures(self, channel: ChannelExemplars) -> dict[tuple[str, Box | None], bytes]:
+        """The pictures (WebP) of a channel's exemplars, by photo and box."""
+        wanted = {(one.photo, one.box) for one in (*channel.most, *channel.least)}
+        whole = {(name, box): self.photos[name].picture for name, box in wanted}
+        return whole | {
+            (part.photo, part.box): part.picture
+            for part in self.parts
+            if (part.photo, part.box) in wanted
+        }
+
+
+@dataclass(frozen=True)
+class ClassExemplar:
+    """A photo that the network takes for a class.
+
+    Attributes:
+        photo: its name, such as the file.
+        probability: of the class, 0 to 1.
+        truth: the true class; empty where it is not known.
+    """
+
+    photo: str
+    probability: float
+    truth: str
+
+
+@dataclass(frozen=True)
+class ClassExemplars:
+    """Photos that a network takes for a class, the first ones the clearest cases.
+
+    Attributes:
+        label: the class.
+        count: how many photos it takes for it.
+        confident: those of which it is surest.
+        doubtful: those of which it is least sure.
+        wrong: those of which it is surest though another class is known to be true.
+    """
+
+    label: str
+    count: int
+    confident: tuple[ClassExemplar, ...]
+    doubtful: tuple[ClassExemplar, ...]
+    wrong: tuple[ClassExemplar, ...]
 
 
 # What can be said of a map, and why nothing can.

@@ -12,7 +12,7 @@ variable                        meaning                                      def
 ``CNNVIZ_NETWORKS``             networks kept in memory by each worker       4
 ``CNNVIZ_THREADS``              threads that run a network in each worker    0 (all processors)
 ``CNNVIZ_CACHE``                folder with the networks as LiteRT runs      the user's own
-                                them, made from the models
+                                them, and exemplars of shipped models
 ``CNNVIZ_TENSORFLOW``           ``lazy``: TensorFlow starts with the first   ``lazy``
                                 question that needs it; ``eager``: with the
                                 server
@@ -52,7 +52,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnviz.errors import CnnvizError
+from cnnviz.errors import CnnvizError, StorageError
 
 PACKAGE = Path(__file__).resolve().parent
 # The folder of app.py, pages/, models/ and .streamlit/: a wheel has it inside the package.
@@ -116,6 +116,25 @@ def read_settings() -> Settings:
         untrusted_processes=_whole_number("CNNVIZ_UNTRUSTED_PROCESSES", default=2, least=1),
         untrusted_gb=_whole_number("CNNVIZ_UNTRUSTED_GB", default=4, least=2),
     )
+
+
+def cache_folder() -> Path:
+    """The folder of what is made once and kept: ``CNNVIZ_CACHE``, or the user's own.
+
+    Raises:
+        StorageError: the system does not know the user's home; ``CNNVIZ_CACHE`` is not set.
+    """
+    import platformdirs
+
+    try:
+        cache = read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
+    except RuntimeError as error:
+        raise StorageError(
+            "There is no folder for converted networks, since the user has no home. "
+            "Set CNNVIZ_CACHE to one."
+        ) from error
+    # What was found there is read again, when the current folder may be another one.
+    return cache.absolute()
 
 
 def check_tensorflow() -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import activations, channel_grids, one_channel
+from cnnviz.ui.page_parts import activations, channel_grids, exemplars, one_channel
 
 scene = shell.enter(
     "What does each layer answer?",
@@ -34,6 +34,7 @@ with grids:
     activations.name_dead(opened)
 with detail, st.container(key="beside the grid"):
     one_channel.draw(scene, opened.layer, opened.maps, channel, look)
+exemplars.show(scene, opened.layer.path, channel)
 below, _ = st.columns([2, 1])
 with below:
     one_channel.filter_of(scene, opened.layer, channel)

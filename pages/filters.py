@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import filters, one_filter
+from cnnviz.ui.page_parts import exemplars, filters, one_filter
 
 scene = shell.enter(
     "What does a layer look for?",
@@ -34,5 +34,6 @@ filters.outline(scene, weights, number, "all filters")
 with detail, st.container(key="beside the grid"):
     one_filter.draw(scene, weights, number, channel, scaling)
     one_filter.statistics(scene, weights, number, channel)
+exemplars.show(scene, exemplars.finished_layer(scene, layer), number)
 one_filter.downloads(weights)
 parts.about(scene)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnviz.cards import Preprocessing
-from cnnviz.geometry import photo_pixels, place_on_photo, seen_region
+from cnnviz.geometry import cell_pixels, photo_pixels, place_on_photo, seen_region
 from cnnviz.photos.preprocessing import picture_view
 from cnnviz.results import Box
 
@@ -72,3 +72,27 @@ def _numbers(picture: np.ndarray, how: Preprocessing) -> np.ndarray:
     image = Image.fromarray(picture)
     image.convert = lambda _: image  # type: ignore[method-assign,assignment]
     return picture_view(image, how)[..., 0]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(("height", "width"), [(40, 64), (61, 30), (8, 8)])
+def test_a_cell_is_where_the_middles_of_its_pixels_are(fit: str, height: int, width: int) -> None:
+    steps = Preprocessing(height=24, width=24, fit=fit, crop_fraction=0.875)
+    seen = seen_region(height, width, steps)
+    cells = (3, 4)
+    rows = np.floor((np.arange(height) + 0.5 - seen.top) / seen.height * cells[0])
+    columns = np.floor((np.arange(width) + 0.5 - seen.left) / seen.width * cells[1])
+    for cell in np.ndindex(*cells):
+        box = cell_pixels(cell, cells, height, width, steps)
+        inside = [
+            np.flatnonzero(side == at) for side, at in zip((rows, columns), cell, strict=True)
+        ]
+        if box is None:
+            assert not all(map(len, inside))
+            continue
+        for pixels, first, end in zip(
+            inside, (box.top, box.left), (box.bottom, box.right), strict=True
+        ):
+            # Pixels at an edge may have their middle in the next cell.
+            assert len(pixels) <= end - first <= len(pixels) + 2
+            assert set(pixels) <= set(range(first, end))

@@ -14,7 +14,6 @@ import cnnviz
 from cnnviz.cards import PRESETS
 from cnnviz.cli.terminal import say
 from cnnviz.errors import CardError, StorageError
-from cnnviz.storage import CONTRAST, OVERLAY
 
 if TYPE_CHECKING:
     from cnnviz.networks.network import Network
@@ -124,22 +123,12 @@ def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
 
 
 def _photos_at(path: Path) -> Iterator[Path]:
-    """A file itself; for a folder the photos in it and below, in order.
-
-    Hidden files and the pictures of an earlier run are left out of a folder.
-    """
+    """A file itself; for a folder the photos in it and below, in order."""
     if not path.is_dir():
-        yield path
-        return
-    from cnnviz.photos.decoding import EXTENSIONS
+        return iter([path])
+    from cnnviz.photos.sources import photos_in
 
-    endings = tuple(f".{extension}" for extension in EXTENSIONS)
-    for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            is_photo = name.lower().endswith(endings)
-            if is_photo and not name.startswith(".") and not name.endswith((OVERLAY, CONTRAST)):
-                yield Path(folder, name)
+    return photos_in(path)
 
 
 def check_folder(path: Path) -> None:

@@ -23,7 +23,7 @@ import typer
 
 import cnnviz
 from cnnviz.cards import card_path, card_text, changed
-from cnnviz.cli import compare, convert, explain, inspect, measure, trace, training
+from cnnviz.cli import compare, convert, exemplars, explain, inspect, measure, trace, training
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -140,6 +140,7 @@ def _predictions(
 app.command()(explain.explain)
 app.command()(measure.measure)
 app.command()(compare.compare)
+app.command()(exemplars.exemplars)
 app.command()(inspect.inspect)
 app.command()(trace.trace)
 app.command()(convert.convert)

@@ -16,33 +16,17 @@ from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
 from cnnviz.errors import DataError, LayerError
-from cnnviz.geometry import photo_pixels
+from cnnviz.features.merging import COUNT
+from cnnviz.geometry import cell_pixels, photo_pixels
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.networks.receptive_fields import receptive_field
 from cnnviz.photos.preprocessing import scale_pixels
+from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars
-
-# Photos that are kept of each channel, at either end.
-COUNT = 9
 
 # Is told how many photos are done.
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class SeenPhoto:
-    """A photo as a network sees it, with what is needed to find a part of it again.
-
-    Attributes:
-        name: of the photo, such as its file.
-        size: (H, W) in pixels.
-        pixels: (h, w, C) uint8, from ``preprocessing.network_view``.
-    """
-
-    name: str
-    size: tuple[int, int]
-    pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -92,18 +76,16 @@ def find_exemplars(
     """
     most: _Kept | None = None
     least: _Kept | None = None
-    seen: dict[int, SeenPhoto] = {}
+    # Names and sizes of the photos that are kept, by number.
+    seen: dict[int, tuple[str, tuple[int, int]]] = {}
     done = 0
-    for batch in _batches(photos, passes.facts(network).batch_size):
-        maps = _maps(network, batch, layer, channels)
+    size = passes.facts(network).batch_size
+    for batch in batches(photos, size):
+        maps = _maps(network, batch, size, layer, channels)
         found = _strongest(maps, done)
         most = _best(most, found, count, largest=True)
         least = _best(least, found, count, largest=False)
-        # Of the photos only those that are kept, without their pixels.
-        seen |= {
-            number: SeenPhoto(photo.name, photo.size, photo.pixels[:0])
-            for number, photo in enumerate(batch, done)
-        }
+        seen |= {number: (photo.name, photo.size) for number, photo in enumerate(batch, done)}
         kept = {*most.photos.flat, *least.photos.flat}
         seen = {number: photo for number, photo in seen.items() if number in kept}
         done += len(batch)
@@ -112,16 +94,15 @@ def find_exemplars(
     if most is None or least is None:
         raise DataError("There are no photos to choose from.")
     numbers = list(range(most.values.shape[1])) if channels is None else list(channels)
-    width = maps.shape[2]
-    place = _Places(network, layer, width)
+    places = _Places(network, layer, maps.shape[1:3])
     return Exemplars(
         layer,
         done,
         tuple(
             ChannelExemplars(
                 channel,
-                _listed(most, column, seen, place.box),
-                _listed(least, column, seen, place.box),
+                _listed(most, column, seen, places),
+                _listed(least, column, seen, places),
             )
             for column, channel in enumerate(numbers)
         ),
@@ -129,23 +110,28 @@ def find_exemplars(
 
 
 class _Places:
-    """The parts of photos that the cells of a layer depend on, each found once."""
+    """Where the cells of a layer are on photos, and what they depend on, each found once."""
 
-    def __init__(self, network: Network, layer: str, width: int) -> None:
+    def __init__(self, network: Network, layer: str, cells: tuple[int, int]) -> None:
         self._preprocessing = network.card.preprocessing
         self._topology = passes.facts(network).topology
         self._layer = layer
-        self._width = width
+        self._cells = cells
         self._fields: dict[int, Box | None] = {}
 
     def box(self, cell: int, size: tuple[int, int]) -> Box | None:
         """In pixels of a photo of (H, W); None where the cell depends on none of them."""
         if cell not in self._fields:
-            row, column = divmod(cell, self._width)
+            row, column = divmod(cell, self._cells[1])
             pixels, _ = receptive_field(self._topology, self._layer, row, column, None)
             self._fields[cell] = _around(pixels)
         field = self._fields[cell]
         return None if field is None else photo_pixels(field, *size, self._preprocessing)
+
+    def cell(self, cell: int, size: tuple[int, int]) -> Box | None:
+        """The cell itself, in pixels of a photo of (H, W)."""
+        place = divmod(cell, self._cells[1])
+        return cell_pixels(place, self._cells, *size, self._preprocessing)
 
 
 def _around(pixels: NDArray[np.bool_]) -> Box | None:
@@ -155,19 +141,32 @@ def _around(pixels: NDArray[np.bool_]) -> Box | None:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def _batches(photos: Iterable[SeenPhoto], size: int) -> Iterator[list[SeenPhoto]]:
+def batches(photos: Iterable[SeenPhoto], size: int) -> Iterator[list[SeenPhoto]]:
+    """The photos, so many at a time."""
     waiting = iter(photos)
     while batch := list(islice(waiting, size)):
         yield batch
 
 
-def _maps(
-    network: Network, batch: list[SeenPhoto], layer: str, channels: Sequence[int] | None
-) -> Floats:
-    """The chosen channels' maps (n, h, w, K)."""
+def batch_inputs(network: Network, batch: Sequence[SeenPhoto], size: int) -> Floats:
+    """The network's inputs (N, h, w, C) for a batch, whose last photo fills up the last one."""
     scaling = network.card.preprocessing.scaling
-    inputs = np.stack([scale_pixels(photo.pixels, scaling) for photo in batch])
-    maps = passes.forward(network, inputs, [layer]).layers[layer]
+    # TensorFlow traces the network again for another number of photos, LiteRT does not.
+    padding = size - len(batch) if network.compiled else 0
+    padded = [*batch, *[batch[-1]] * padding]
+    return np.stack([scale_pixels(photo.pixels, scaling) for photo in padded])
+
+
+def _maps(
+    network: Network,
+    batch: list[SeenPhoto],
+    size: int,
+    layer: str,
+    channels: Sequence[int] | None,
+) -> Floats:
+    """The chosen channels' maps (n, h, w, K); ``size`` is that of a whole batch."""
+    inputs = batch_inputs(network, batch, size)
+    maps = passes.forward(network, inputs, [layer]).layers[layer][: len(batch)]
     if maps.ndim != 4:
         raise LayerError(f"The layer {layer!r} gives no maps. Choose a layer before it.")
     if channels is None:
@@ -206,15 +205,13 @@ def _best(kept: _Kept | None, found: _Kept, count: int, *, largest: bool) -> _Ke
 
 
 def _listed(
-    kept: _Kept,
-    column: int,
-    seen: dict[int, SeenPhoto],
-    box: Callable[[int, tuple[int, int]], Box | None],
+    kept: _Kept, column: int, seen: dict[int, tuple[str, tuple[int, int]]], places: _Places
 ) -> tuple[Exemplar, ...]:
     exemplars = []
-    for value, number, cell in zip(
-        kept.values[:, column], kept.photos[:, column], kept.cells[:, column], strict=True
+    for value, mean, number, cell in zip(
+        *(part[:, column] for part in vars(kept).values()), strict=True
     ):
-        photo = seen[int(number)]
-        exemplars.append(Exemplar(photo.name, float(value), box(int(cell), photo.size)))
+        name, size = seen[int(number)]
+        box, place = places.box(int(cell), size), places.cell(int(cell), size)
+        exemplars.append(Exemplar(name, float(value), float(mean), box, place))
     return tuple(exemplars)

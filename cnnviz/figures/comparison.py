@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cnnviz.arrays import Bytes
 from cnnviz.colours import table
 from cnnviz.drawing import SIGNED, overlay
+from cnnviz.figures.lettering import (
+    BOLD,
+    GROUND,
+    LARGE,
+    NORMAL,
+    QUIET,
+    REGULAR,
+    SMALL,
+    TEXT,
+    font,
+    write,
+)
 from cnnviz.figures.shading import magnify
 from cnnviz.photos.encoding import shrink
 from cnnviz.results import ComparedAnswer, ComparedCell, ComparedMethod, Comparison, percent
@@ -21,9 +30,6 @@ from cnnviz.results import ComparedAnswer, ComparedCell, ComparedMethod, Compari
 _SIDE, _HEADINGS, _MARGIN, _GAP, _LINE = 300, 220, 24, 20, 20
 # The bar of colours below a method's name.
 _BAR, _BAR_HEIGHT = 120, 10
-_TEXT, _QUIET, _GROUND = "#14202b", "#566573", "#ffffff"
-_LARGE, _NORMAL, _SMALL = 24, 17, 14
-_REGULAR, _BOLD = 400, 600
 _EXPLANATION = (
     "Orange speaks for the class, blue against it. Each method has a scale of its own: methods "
     "measure different things. Rank correlation: with the map of the first method, across networks "
@@ -52,7 +58,7 @@ def comparison_picture(comparison: Comparison, photos: Sequence[Bytes]) -> Bytes
     columns = len(comparison.methods)
     width = max(_MARGIN + _HEADINGS + columns * (across + _GAP) + _MARGIN - _GAP, 900)
     height = head + sum(heights) + 2 * _LINE + _MARGIN
-    canvas = Image.new("RGB", (width, height), _GROUND)
+    canvas = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(canvas)
     for number, method in enumerate(comparison.methods):
         left = _MARGIN + _HEADINGS + number * (across + _GAP)
@@ -69,10 +75,10 @@ def comparison_picture(comparison: Comparison, photos: Sequence[Bytes]) -> Bytes
             below = top + photo.shape[0] + 4
             several = len(comparison.limits(number)) > 1
             for line, text in enumerate(score_lines(cell, several=several)):
-                _write(draw, (left, below + line * _LINE), text, across, colour=_QUIET)
+                write(draw, (left, below + line * _LINE), text, across, colour=QUIET)
         top += row_height
     for line, text in enumerate((_EXPLANATION, _settings(comparison))):
-        _write(draw, (_MARGIN, top + line * _LINE), text, width - 2 * _MARGIN, colour=_QUIET)
+        write(draw, (_MARGIN, top + line * _LINE), text, width - 2 * _MARGIN, colour=QUIET)
     return np.asarray(canvas)
 
 
@@ -119,21 +125,21 @@ def _draw_method(
 ) -> None:
     """A method's name, and its scale: what its first and its last colour mean."""
     draw = ImageDraw.Draw(canvas)
-    _write(draw, (left, _MARGIN), method.title, width, _NORMAL, _BOLD)
+    write(draw, (left, _MARGIN), method.title, width, NORMAL, BOLD)
     top = _MARGIN + _LINE + 4
     if not limits:
-        _write(draw, (left, top), "No map of it says anything.", width, colour=_QUIET)
+        write(draw, (left, top), "No map of it says anything.", width, colour=QUIET)
         return
     low, high = scale_ends(limits)
-    start = left + round(_font(_SMALL, _REGULAR).getlength(low)) + 6
+    start = left + round(font(SMALL, REGULAR).getlength(low)) + 6
     colours = table(SIGNED)[np.linspace(0, 255, _BAR).round().astype(int)]
     bar = Image.fromarray(np.repeat(colours[None], _BAR_HEIGHT, axis=0))
     canvas.paste(bar, (start, top + 5))
     middle = start + _BAR // 2
-    draw.line((middle, top + 2, middle, top + _BAR_HEIGHT + 7), _TEXT)
-    _write(draw, (left, top), low, width, colour=_QUIET)
-    _write(draw, (start + _BAR + 6, top), high, width, colour=_QUIET)
-    _write(draw, (left, top + _LINE), method.unit, width, colour=_QUIET)
+    draw.line((middle, top + 2, middle, top + _BAR_HEIGHT + 7), TEXT)
+    write(draw, (left, top), low, width, colour=QUIET)
+    write(draw, (start + _BAR + 6, top), high, width, colour=QUIET)
+    write(draw, (left, top + _LINE), method.unit, width, colour=QUIET)
 
 
 def scale_ends(limits: Sequence[float]) -> tuple[str, str]:
@@ -148,50 +154,7 @@ def _draw_heading(draw: ImageDraw.ImageDraw, answer: ComparedAnswer, target: str
     width = _HEADINGS - _GAP
     prediction = answer.prediction
     probability = float(prediction.probabilities[prediction.labels.index(target)])
-    _write(draw, (_MARGIN, top - 6), target, width, _LARGE, _BOLD)
-    _write(draw, (_MARGIN, top + _LINE + 6), percent(probability), width, _NORMAL)
+    write(draw, (_MARGIN, top - 6), target, width, LARGE, BOLD)
+    write(draw, (_MARGIN, top + _LINE + 6), percent(probability), width, NORMAL)
     for line, text in enumerate((answer.network, answer.photo), 2):
-        _write(draw, (_MARGIN, top + line * _LINE + 10), text, width, colour=_QUIET)
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    width: int,
-    size: int = _SMALL,
-    weight: int = _REGULAR,
-    colour: str = _TEXT,
-) -> None:
-    """Writes a line, cut off where there is no room for it."""
-    font = _font(size, weight)
-    # A line break, or a character that has no picture, would make it another line or a box.
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    if font.getlength(text) > width:
-        while text and font.getlength(f"{text} …") > width:
-            text = text[:-1].rstrip()
-        text = f"{text} …"
-    draw.text(place, text, fill=colour, font=font)
-
-
-@functools.cache
-def _font(size: int, weight: int) -> ImageFont.FreeTypeFont:
-    """The pages' font, which Streamlit brings along; else Pillow's own, which has fewer letters."""
-    path = _font_file()
-    if path is None:
-        # Pillow without FreeType has a font of one size; its letters are there all the same.
-        return ImageFont.load_default(size)  # type: ignore[return-value]
-    # The other layout sets letters of this font unevenly.
-    font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-    font.set_variation_by_axes([weight])
-    return font
-
-
-@functools.cache
-def _font_file() -> Path | None:
-    # Found without an import: this also runs where Streamlit must not.
-    package = importlib.util.find_spec("streamlit")
-    if package is None or package.origin is None:
-        return None
-    media = Path(package.origin).parent / "static" / "static" / "media"
-    return next(iter(sorted(media.glob("SourceSansVF-Upright*.woff2"))), None)
+        write(draw, (_MARGIN, top + line * _LINE + 10), text, width, colour=QUIET)

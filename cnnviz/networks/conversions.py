@@ -21,7 +21,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
 from pydantic import TypeAdapter
 
 from cnnviz.cards import ModelCard
@@ -30,7 +29,7 @@ from cnnviz.networks.structure import ModelStructure
 from cnnviz.networks.values import GraphFacts, View
 from cnnviz.networks.weight_files import StoredWeights
 from cnnviz.networks.weights import LayerWeights
-from cnnviz.settings import read_settings
+from cnnviz.settings import cache_folder
 from cnnviz.storage import (
     UNFINISHED,
     FileIdentity,
@@ -270,15 +269,7 @@ def folder() -> Path:
     Raises:
         StorageError: the system does not know the user's home; ``CNNVIZ_CACHE`` is not set.
     """
-    try:
-        cache = read_settings().cache or platformdirs.user_cache_path("cnnviz", appauthor=False)
-    except RuntimeError as error:
-        raise StorageError(
-            "There is no folder for converted networks, since the user has no home. "
-            "Set CNNVIZ_CACHE to one."
-        ) from error
-    # What was found there is read again, when the current folder may be another one.
-    return cache.absolute()
+    return cache_folder()
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Encodes arrays as PNG and JPEG files, and makes smaller copies for the screen."""
+"""Encodes arrays as PNG, JPEG and WebP files, and makes smaller copies for the screen."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from PIL import Image
 
 from cnnviz.photos.decoding import DecodedPhoto
 
+# The side of a picture that is magnified, so that every pixel counts.
+FEW_PIXELS = 32
+
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """A PNG file of (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) pixels."""
@@ -19,6 +22,14 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     """A JPEG file of (H, W, 3) pixels, for the screen."""
     return _encode(pixels, "JPEG", quality=88)
+
+
+def encode_webp(image: DecodedPhoto) -> bytes:
+    """A small WebP file of a Pillow image; without loss where there are few pixels."""
+    buffer = io.BytesIO()
+    lossless = max(image.size) <= FEW_PIXELS
+    image.save(buffer, "WEBP", lossless=lossless, quality=75, method=2)
+    return buffer.getvalue()
 
 
 def as_picture(pixels: NDArray[np.uint8]) -> DecodedPhoto:

@@ -5,6 +5,7 @@ Its users, such as the pages, rely on the shapes of arrays, and on names that an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from cnnviz.attribution.details import DETAILS
 from cnnviz.attribution.methods import METHODS
 from cnnviz.results import (
     Box,
+    Exemplar,
+    Exemplars,
     Explanation,
     Filters,
     LayerCall,
@@ -36,6 +39,7 @@ from cnnviz.traces import (
 )
 
 if TYPE_CHECKING:
+    from cnnviz.photos.sources import SeenPhoto
     from cnnviz.serving.worker_process import WorkerCall
 
 
@@ -62,6 +66,8 @@ def fits_together(result: Any) -> bool:
             return values.size > 0 and count > 0
         case PartSearch():
             return _search_fits(result)
+        case Exemplars():
+            return all(_exemplar_fits(one) for one in result.listed)
         case Filters():
             return _filters_fit(result)
         case Outline():
@@ -92,6 +98,9 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
             return _follows(question.args[1], question.options, result)
         case "filters":
             return bool(result.layer == question.args[0])
+        case "find_exemplars":
+            photos, layer, channels = question.args
+            return _chosen_from(photos, layer, channels, result)
         case "trace_value":
             cell = (result.layer, result.row, result.column, result.channel)
             return bool(result.target is None and cell == question.args[1:])
@@ -101,6 +110,35 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
             asked = target is None or target in {result.target, result.channel}
             return bool(is_map and asked and (row, column) == (result.row, result.column))
     return True
+
+
+def _chosen_from(
+    photos: Sequence[SeenPhoto], layer: str, channels: Sequence[int], result: Exemplars
+) -> bool:
+    """Whether exemplars are those of these channels, and parts of these photos."""
+    sizes = {photo.name: photo.size for photo in photos}
+    return (
+        (result.layer, result.photos) == (layer, len(photos))
+        and [one.channel for one in result.channels] == list(channels)
+        and all(one.most and one.least for one in result.channels)
+        and all(
+            one.photo in sizes and _is_on(box, sizes[one.photo])
+            for one in result.listed
+            for box in (one.box, one.cell)
+        )
+    )
+
+
+def _exemplar_fits(one: Exemplar) -> bool:
+    return math.isfinite(one.value) and math.isfinite(one.mean)
+
+
+def _is_on(box: Box | None, size: tuple[int, int]) -> bool:
+    """Whether a box, if there is one, is in a photo of (H, W)."""
+    if box is None:
+        return True
+    height, width = size
+    return 0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height
 
 
 def _is_filled(array: Floats, *axes: int) -> bool:

@@ -25,7 +25,15 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
-from cnnviz.results import Explanation, Filters, Outline, PartSearch, Prediction, SeriesPart
+from cnnviz.results import (
+    Exemplars,
+    Explanation,
+    Filters,
+    Outline,
+    PartSearch,
+    Prediction,
+    SeriesPart,
+)
 from cnnviz.serving.answer_checks import fits_together
 from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -36,6 +44,7 @@ RESULTS: dict[str, Any] = {
     "explain_stages": StagedExplanation,
     "explain_sum": Explanation,
     "filters": Filters,
+    "find_exemplars": Exemplars,
     "outline": Outline,
     "predict": Prediction,
     "prepare": type(None),

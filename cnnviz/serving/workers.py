@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
     from cnnviz.photos.preprocessing import PhotoInput
-    from cnnviz.results import Explanation, Filters, Outline, PartSearch, Prediction, SeriesPart
+    from cnnviz.photos.sources import SeenPhoto
+    from cnnviz.results import (
+        Exemplars,
+        Explanation,
+        Filters,
+        Outline,
+        PartSearch,
+        Prediction,
+        SeriesPart,
+    )
     from cnnviz.serving.model_files import ModelFile
     from cnnviz.traces import StagedExplanation, ValueTrace
 
@@ -167,6 +176,22 @@ def search_part(
     """
     options = {"target": target, "keep": keep, "side": side, "filling": filling}
     return call(WorkerCall("search_part", model, card, (photo, search), options))
+
+
+def find_exemplars(
+    model: ModelFile,
+    photos: Sequence[SeenPhoto],
+    layer: str,
+    channels: Sequence[int],
+    card: ModelCard | None = None,
+) -> Exemplars:
+    """``exemplars.find_exemplars`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``exemplars.find_exemplars``.
+    """
+    return call(WorkerCall("find_exemplars", model, card, (tuple(photos), layer, tuple(channels))))
 
 
 def explain_stages(

@@ -7,7 +7,7 @@ together hold at most ``CNNVIZ_CACHE_MB``; what was used longest ago is removed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
@@ -18,9 +18,12 @@ from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
+from cnnviz.features.merging import COUNT, merged
 from cnnviz.photos.preprocessing import NetworkView, picture_view
+from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import (
     ClassActivationMap,
+    Exemplars,
     Explanation,
     Filters,
     Outline,
@@ -36,6 +39,9 @@ from cnnviz.ui.text import plain
 Answer = TypeVar("Answer")
 # Runs of a series that a worker does at once: other questions pass in between.
 _RUNS = 16
+# Channels whose exemplars are searched at once, and searches that are kept, of 0.5 MB each.
+_CHANNELS = 64
+_SEARCHES = 16
 
 
 class _NotAskedError(Exception):
@@ -198,6 +204,34 @@ def trace_class_map(
     return _retried(
         lambda text: _trace_class_map(model, card, photo.seen_key, of, (row, column), photo, text),
         "Looking where the value comes from",
+    )
+
+
+def exemplars(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    photos: Callable[[], Sequence[SeenPhoto]],
+    layer: str,
+    channel: int,
+) -> Exemplars:
+    """What excites some channels of a layer most and least; one of them is the given one.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        key: identifies the photos.
+        photos: gives them as the network sees them.
+        layer: the layer's path.
+        channel: the channel, which the layer has.
+    """
+    # A run of the network gives those beside it, too.
+    count = next(one.output_shape[-1] for one in outline(model, card).layers if one.path == layer)
+    first = channel // _CHANNELS * _CHANNELS
+    channels = range(first, min(first + _CHANNELS, count or first + 1))
+    return _retried(
+        lambda text: _exemplars(model, card, key, layer, channels, photos, text),
+        "Looking through the photos",
     )
 
 
@@ -472,6 +506,25 @@ def _trace_class_map(
         return workers.trace_class_map(
             model, seen, *cell, target, method=method, layer=layer, against=against, card=card
         )
+
+
+@st.cache_resource(show_spinner=False, max_entries=_SEARCHES)
+def _exemplars(
+    model: ModelFile,
+    card: ModelCard | None,
+    key: str,
+    layer: str,
+    channels: Sequence[int],
+    _photos: Callable[[], Sequence[SeenPhoto]],
+    _text: str,
+) -> Exemplars:
+    with _waiting(_text):
+        photos = _photos()
+        parts = [
+            workers.find_exemplars(model, photos[start : start + _RUNS], layer, channels, card)
+            for start in range(0, len(photos), _RUNS)
+        ]
+        return merged(parts, COUNT)
 
 
 @st.cache_data(show_spinner=False)

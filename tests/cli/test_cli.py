@@ -35,10 +35,11 @@ from typer.testing import CliRunner, Result
 import cnnviz
 from cnnviz.attribution import methods
 from cnnviz.attribution.localization import find_box
-from cnnviz.batch import runs
+from cnnviz.batch import exemplar_search, runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
 from cnnviz.cli import explain, main, terminal
 from cnnviz.errors import PhotoError
+from cnnviz.features import kept_galleries
 from cnnviz.figures.boxes import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
@@ -133,6 +134,91 @@ def lines(result: Result) -> list[dict]:
 
 def names(result: Result) -> list[str]:
     return [Path(line["file"]).name for line in lines(result)]
+
+
+# --- exemplars --------------------------------------------------------------------------------
+
+
+def test_exemplars_are_kept_beside_the_model(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    model = shutil.copy(averaged, tmp_path / "copy.keras")
+    shutil.copy(averaged.with_suffix(".json"), tmp_path / "copy.json")
+    sheet = tmp_path / "sheet.png"
+    options = ("--layer", "conv", "--channels", "0,2-3", "--count", 2, *("--out", sheet), "--json")
+    result = run("exemplars", model, photos, *options)
+    assert result.exit_code == 0, result.stderr
+    rows = lines(result)
+    assert [row["channel"] for row in rows] == [0, 2, 3]
+    network = cnnviz.load_model(model)
+    names = ["a.PNG", "b.png", "inner/c.jpg"]
+    for row in rows:
+        peaks = {
+            name: float(
+                cnnviz.activations(network, cnnviz.open_photo(photos / name), ["conv"])["conv"][
+                    ..., row["channel"]
+                ].max()
+            )
+            for name in names
+        }
+        best = sorted(peaks.values(), reverse=True)[:2]
+        assert [one["value"] for one in row["most"]] == pytest.approx(best)
+        assert all(one["value"] == pytest.approx(peaks[one["photo"]]) for one in row["least"])
+    found = kept_galleries.find(tmp_path / "copy.keras", network.fingerprint, "conv")
+    (gallery,) = found.galleries
+    assert gallery.source == "3 photos in photos"
+    assert set(gallery.photos) <= set(names)
+    assert cnnviz.open_photo(sheet).shape[1] > 4 * 96
+
+
+def test_exemplars_say_what_is_missing(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ((photos, "--layer", "nothing"), "nothing"),
+        ((photos, "--layer", "conv", "--channels", "2-9"), "channels 0 to 3"),
+        ((photos, "--layer", "conv", "--channels", "9-2"), "such as 0-63"),
+        ((tmp_path / "nowhere", "--layer", "conv"), "There is no folder"),
+        ((tmp_path / "photos" / "inner", "--layer", "scores"), "no maps"),
+    ):
+        result = run("exemplars", averaged, *arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_exemplars_of_classes_with_their_errors(averaged: Path, tmp_path: Path) -> None:
+    for seed in range(6):
+        save_photo(tmp_path / "photos" / ("cat", "dog")[seed % 2] / f"{seed}.png", seed)
+    sheet = tmp_path / "sheet.png"
+    options = ("--class", "all", "--count", 4, "--out", sheet, "--json")
+    result = run("exemplars", averaged, tmp_path / "photos", *options)
+    assert result.exit_code == 0, result.stderr
+    network = cnnviz.load_model(averaged)
+    said = {
+        f"{label}/{seed}.png": cnnviz.predict(
+            network, cnnviz.open_photo(tmp_path / "photos" / label / f"{seed}.png")
+        ).label
+        for seed in range(6)
+        for label in [("cat", "dog")[seed % 2]]
+    }
+    for row in lines(result):
+        taken = {name for name, label in said.items() if label == row["label"]}
+        assert row["count"] == len(taken)
+        assert {one["photo"] for one in row["confident"]} <= taken
+        wrong = {name for name in taken if not name.startswith(row["label"])}
+        assert len(row["wrong"]) == min(4, len(wrong))
+        assert {one["photo"] for one in row["wrong"]} <= wrong
+    assert cnnviz.open_photo(sheet).shape[0] > 200
+    assert run("exemplars", averaged, tmp_path / "photos").exit_code == 2
+
+
+def test_exemplars_that_are_stopped_keep_nothing(
+    averaged: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exemplar_search.exemplars, "find_exemplars", stop)
+    before = sorted(averaged.parent.iterdir())
+    result = run("exemplars", averaged, photos, "--layer", "conv")
+    assert (result.exit_code, sorted(averaged.parent.iterdir())) == (130, before)
+    assert "nothing is kept" in result.stderr
 
 
 # --- compare ----------------------------------------------------------------------------------
@@ -895,7 +981,7 @@ def test_a_full_disk_ends_the_run_and_resuming_completes_it(
 # Each photo takes so long that a busy machine, too, sends the signal before the run ends.
 _SLOW_RUN = """
 import sys, time
-from cnnviz.batch import runs
+from cnnviz.batch import exemplar_search, runs
 from cnnviz.cli import main
 
 explain_part = runs.explain_part

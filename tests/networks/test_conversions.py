@@ -20,6 +20,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import platformdirs
 import pytest
 from corpus import builders, converted
 
@@ -149,7 +150,7 @@ def test_a_user_without_a_home_gets_an_answer(
         raise RuntimeError("could not determine the home directory")
 
     monkeypatch.delenv("CNNVIZ_CACHE")
-    monkeypatch.setattr(conversions.platformdirs, "user_cache_path", refuse)
+    monkeypatch.setattr(platformdirs, "user_cache_path", refuse)
     assert cnnviz.load_model(model, trusted=True).converted is None
     assert "Set CNNVIZ_CACHE to one" in caplog.text
     with pytest.raises(StorageError, match="the user has no home"):

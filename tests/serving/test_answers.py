@@ -28,6 +28,9 @@ from cnnviz.errors import (
     StorageError,
     WorkerError,
 )
+from cnnviz.features.exemplars import find_exemplars
+from cnnviz.photos.preprocessing import network_view
+from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import Box, ClassActivationMap, Explanation, Filters, Outline, Prediction
 from cnnviz.serving import answers
 from cnnviz.serving.answer_checks import answers_question
@@ -123,6 +126,33 @@ def test_every_result_is_read_unchanged(tiny: Any, photo: np.ndarray) -> None:
     same_search = through(search, RESULTS["search_part"])
     for name, value in vars(search).items():
         np.testing.assert_array_equal(getattr(same_search, name), value, err_msg=name)
+
+
+def test_exemplars_are_parts_of_the_photos_that_were_sent(tiny: Any, photo: np.ndarray) -> None:
+    network = tiny("flat")
+    pixels = network_view(photo, network.card.preprocessing)
+    photos = tuple(SeenPhoto(name, photo.shape[:2], pixels) for name in ("a", "b"))
+    found = find_exemplars(network, photos, "conv1", [1, 3])
+    assert through(found, RESULTS["find_exemplars"]) == found
+    model = ModelFile("a.keras", 0, 0, 0)
+    asked = WorkerCall("find_exemplars", model, None, (photos, "conv1", (1, 3)))
+    assert answers_question(asked, found)
+    first = found.channels[0]
+    elsewhere = Box(0, 0, photo.shape[1] + 1, 1)
+    for changes in ({"photo": "c"}, {"box": elsewhere}, {"cell": Box(-1, 0, 1, 1)}):
+        most = (replace(first.most[0], **changes), *first.most[1:])
+        channels = (replace(first, most=most), found.channels[1])
+        assert not answers_question(asked, replace(found, channels=channels))
+    for other in (
+        replace(found, channels=found.channels[:1]),
+        replace(found, layer="conv2"),
+        replace(found, photos=3),
+        replace(found, channels=(replace(first, most=()), found.channels[1])),
+    ):
+        assert not answers_question(asked, other)
+    nan = replace(first.most[0], value=math.nan)
+    with pytest.raises(AnswerError):
+        through(replace(found, channels=(replace(first, most=(nan,)),)), RESULTS["find_exemplars"])
 
 
 @pytest.mark.parametrize(
