@@ -7,8 +7,7 @@ from cnnviz.ui.page_parts.compare import board, files, maps, picks, subjects
 
 scene = shell.enter(
     "How do the maps differ?",
-    "Orange speaks for the class, blue against it. Point at a place to see its value in every map; "
-    "click a map to open it.",
+    "Point at a place to see its value in every map; click a map to open it.",
     runs_photo=True,
 )
 with st.container(horizontal=True, vertical_alignment="center", key="comparison choices"):
@@ -21,7 +20,9 @@ if not (classes and methods):
     parts.about(scene)
     st.stop()
 found = maps.comparison(compared, classes, methods)
-board.show(found, compared)
-board.notes()
-files.downloads(found, compared)
+if found is not None:
+    board.show(found, compared)
+    maps.judge_next(compared, found)
+    board.notes()
+    files.downloads(found, compared)
 parts.about(scene)
