@@ -14,15 +14,17 @@ with st.container(horizontal=True, vertical_alignment="center", key="comparison 
     compared = subjects.pick(scene)
     prediction = maps.prediction(compared[0])
     classes = picks.pick_classes(compared, prediction)
-    methods = picks.pick_methods(compared)
+    methods, score = picks.pick_methods(compared)
 if not (classes and methods):
     st.info("Choose at least one class and one method.")
     parts.about(scene)
     st.stop()
-found = maps.comparison(compared, classes, methods)
+found = maps.comparison(compared, classes, methods, score)
 if found is not None:
     board.show(found, compared)
     maps.judge_next(compared, found)
+    if score is not None:
+        maps.measure_next(compared, found, score)
     board.notes()
     files.downloads(found, compared)
 parts.about(scene)

@@ -154,6 +154,15 @@ def judged(comparison: Comparison, verdicts: Sequence[Verdict | None]) -> Compar
     return dataclasses.replace(comparison, cells=cells)
 
 
+def scored(comparison: Comparison, name: str, values: Sequence[float | str | None]) -> Comparison:
+    """A comparison with one more score of its maps, cell by cell; None where there is none."""
+    cells = tuple(
+        cell if value is None else dataclasses.replace(cell, scores={**cell.scores, name: value})
+        for cell, value in zip(comparison.cells, values, strict=True)
+    )
+    return dataclasses.replace(comparison, cells=cells)
+
+
 def _described(method: Method) -> ComparedMethod:
     without = "" if method.of_class else ", any class"
     return ComparedMethod(method.key, method.title, method.unit + without)

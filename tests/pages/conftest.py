@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from helpers import wait_until
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
@@ -63,6 +64,11 @@ class Visit:
         with _no_keras() as patch:
             patch.setattr(app_test, "PagesManager", _RunningServer)
             (self.app if widget is None else widget).run()
+        return self
+
+    def answered(self) -> Visit:
+        """Runs the app again until none of its long questions is open."""
+        assert wait_until(lambda: not self.run().app.get("progress"))
         return self
 
     def turn_to(self, page: str, **link: str | list[str]) -> Visit:

@@ -84,7 +84,7 @@ def show(scene: Scene, cam: ClassActivationMap) -> None:
 def _scores(scene: Scene, cam: ClassActivationMap, step: _Step) -> Scores:
     """The scores of a step that are there; if there are others, the button, or their progress."""
     tests = tests_of(step.measures)
-    questions = {test: _question(cam, test) for test in tests}
+    questions = {test: question(cam, test) for test in tests}
     sums = {test: long_questions.known(scene, questions[test]) for test in tests}
     missing = [test for test in tests if sums[test] is None]
     this = (scene.model, scene.card, scene.photo.seen_key, cells(cam), title(cam), step.label)
@@ -109,7 +109,8 @@ def _scores(scene: Scene, cam: ClassActivationMap, step: _Step) -> Scores:
     }
 
 
-def _question(cam: ClassActivationMap, test: str) -> SeriesQuestion:
+def question(cam: ClassActivationMap, test: str) -> SeriesQuestion:
+    """The runs of a test, by its key, of a map."""
     return SeriesQuestion(
         test, (cam.target,), cam.layer or None, cam.against, shown=cam.values, method=cam.method
     )

@@ -10,8 +10,10 @@ import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution import compared
+from cnnviz.attribution.faithfulness import Measure, applies, map_score
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.errors import ModelError
 from cnnviz.results import (
     ClassActivationMap,
     ComparedAnswer,
@@ -26,14 +28,18 @@ from cnnviz.serving.model_files import ModelFile
 from cnnviz.shipped_models import fingerprint_of
 from cnnviz.ui import long_questions, verdicts
 from cnnviz.ui.loaded_photo import LoadedPhoto
+from cnnviz.ui.page_parts.class_map import scores
 from cnnviz.ui.page_parts.compare.subjects import Subject
 from cnnviz.ui.scene import Scene
 
 
 def comparison(
-    subjects: Sequence[Subject], classes: Sequence[str], methods: Sequence[str]
+    subjects: Sequence[Subject],
+    classes: Sequence[str],
+    methods: Sequence[str],
+    score: Measure | None,
 ) -> Comparison | None:
-    """The maps of all subjects, classes and methods, side by side, with the verdicts so far.
+    """The maps of all subjects, classes and methods, with the verdicts and scores so far.
 
     A method of many runs is left out until it has been run; a line says how far it is.
 
@@ -49,7 +55,11 @@ def comparison(
         return None
     answers = [_answer(one, prediction(one)) for one in subjects]
     found = compared.build(answers, list(maps), list(zip(*maps.values(), strict=True)))
-    return compared.judged(found, [_verdict(subjects, found, cell) for cell in found.cells])
+    found = compared.judged(found, [_verdict(subjects, found, cell) for cell in found.cells])
+    if score is None:
+        return found
+    name = f"{score.title}, {score.better} is better"
+    return compared.scored(found, name, [_score(subjects, cell, score) for cell in found.cells])
 
 
 def judge_next(subjects: Sequence[Subject], found: Comparison) -> None:
@@ -63,6 +73,15 @@ def judge_next(subjects: Sequence[Subject], found: Comparison) -> None:
 
             of_photo = found.answers[cell.answer].prediction
             if verdicts.verdict(cell.cam, of_photo, ask) is None:
+                return
+
+
+def measure_next(subjects: Sequence[Subject], found: Comparison, score: Measure) -> None:
+    """Asks for what a score still needs; a line says how far it is."""
+    for number, cell in enumerate(found.cells):
+        if _has_score(cell, score):
+            scene, name = subjects[cell.answer].scene, f"{score.title}, map {number + 1}"
+            if long_questions.series(scene, scores.question(cell.cam, score.test), name) is None:
                 return
 
 
@@ -96,6 +115,25 @@ def _verdict(subjects: Sequence[Subject], found: Comparison, cell: ComparedCell)
     return verdicts.verdict(
         cell.cam, of_photo, lambda question: _values(long_questions.known(scene, question))
     )
+
+
+def _score(subjects: Sequence[Subject], cell: ComparedCell, score: Measure) -> float | str | None:
+    """A map's score if it was found before; None else, and where it has none."""
+    if not _has_score(cell, score):
+        return None
+    question = scores.question(cell.cam, score.test)
+    total = long_questions.known(subjects[cell.answer].scene, question)
+    if total is None:
+        return None
+    try:
+        value = map_score(score, total.values).value
+    except ModelError:
+        return "not a number"
+    return value if np.isfinite(value) else "not a number"
+
+
+def _has_score(cell: ComparedCell, score: Measure) -> bool:
+    return not cell.note and applies(score.test, cell.cam.method)
 
 
 def _values(total: SeriesPart | None) -> Floats | None:
