@@ -19,12 +19,12 @@ if not (classes and methods):
     st.info("Choose at least one class and one method.")
     parts.about(scene)
     st.stop()
+maps_place = st.container()
+# What takes long is asked for here, and its progress is below the maps.
 found = maps.comparison(compared, classes, methods, score)
 if found is not None:
-    board.show(found, compared)
-    maps.judge_next(compared, found)
-    if score is not None:
-        maps.measure_next(compared, found, score)
+    with maps_place:
+        board.show(found, compared)
     board.notes()
     files.downloads(found, compared)
 parts.about(scene)

@@ -109,6 +109,11 @@ def known(scene: Scene, question: SeriesQuestion) -> SeriesPart | None:
     return ask.known_series(scene.model, scene.card, scene.photo, question)
 
 
+def is_waiting() -> bool:
+    """Whether this run of the page has asked a question that is not answered yet."""
+    return _IN_THIS_RUN in st.session_state
+
+
 def start_run() -> None:
     """Begins a run of a page, which has not asked anything yet."""
     st.session_state.pop(_IN_THIS_RUN, None)

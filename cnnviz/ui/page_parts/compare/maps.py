@@ -41,7 +41,8 @@ def comparison(
 ) -> Comparison | None:
     """The maps of all subjects, classes and methods, with the verdicts and scores so far.
 
-    A method of many runs is left out until it has been run; a line says how far it is.
+    A method of many runs is left out until it has been run. What is still to be run is asked for,
+    and a line says how far it is.
 
     Returns:
         None while there is no map at all.
@@ -60,29 +61,6 @@ def comparison(
         return found
     name = f"{score.title}, {score.better} is better"
     return compared.scored(found, name, [_score(subjects, cell, score) for cell in found.cells])
-
-
-def judge_next(subjects: Sequence[Subject], found: Comparison) -> None:
-    """Asks for what the verdicts still need; a line says how far it is."""
-    for cell in found.cells:
-        if cell.verdict is None and not cell.note:
-            scene = subjects[cell.answer].scene
-
-            def ask(question: SeriesQuestion, scene: Scene = scene) -> Floats | None:
-                return _values(long_questions.series(scene, question, "Checking the maps"))
-
-            of_photo = found.answers[cell.answer].prediction
-            if verdicts.verdict(cell.cam, of_photo, ask) is None:
-                return
-
-
-def measure_next(subjects: Sequence[Subject], found: Comparison, score: Measure) -> None:
-    """Asks for what a score still needs; a line says how far it is."""
-    for number, cell in enumerate(found.cells):
-        if _has_score(cell, score):
-            scene, name = subjects[cell.answer].scene, f"{score.title}, map {number + 1}"
-            if long_questions.series(scene, scores.question(cell.cam, score.test), name) is None:
-                return
 
 
 def prediction(subject: Subject) -> Prediction:
@@ -108,21 +86,21 @@ def _maps(
 
 
 def _verdict(subjects: Sequence[Subject], found: Comparison, cell: ComparedCell) -> Verdict | None:
-    """The verdict on a map, as far as what it needs was found before."""
+    """The verdict on a map; None where it has none, or not yet."""
     if cell.note:
         return None
     scene, of_photo = subjects[cell.answer].scene, found.answers[cell.answer].prediction
     return verdicts.verdict(
-        cell.cam, of_photo, lambda question: _values(long_questions.known(scene, question))
+        cell.cam, of_photo, lambda question: _values(_series(scene, question, "Checking the maps"))
     )
 
 
 def _score(subjects: Sequence[Subject], cell: ComparedCell, score: Measure) -> float | str | None:
-    """A map's score if it was found before; None else, and where it has none."""
-    if not _has_score(cell, score):
+    """A map's score; None where it has none, or not yet."""
+    if cell.note or not applies(score.test, cell.cam.method):
         return None
-    question = scores.question(cell.cam, score.test)
-    total = long_questions.known(subjects[cell.answer].scene, question)
+    scene, question = subjects[cell.answer].scene, scores.question(cell.cam, score.test)
+    total = _series(scene, question, f"{score.title}, {METHODS[cell.cam.method].title}")
     if total is None:
         return None
     try:
@@ -132,8 +110,11 @@ def _score(subjects: Sequence[Subject], cell: ComparedCell, score: Measure) -> f
     return value if np.isfinite(value) else "not a number"
 
 
-def _has_score(cell: ComparedCell, score: Measure) -> bool:
-    return not cell.note and applies(score.test, cell.cam.method)
+def _series(scene: Scene, question: SeriesQuestion, name: str) -> SeriesPart | None:
+    """The sum over a series if it is there; asks for it if the page waits for nothing else yet."""
+    if long_questions.is_waiting():
+        return long_questions.known(scene, question)
+    return long_questions.series(scene, question, name)
 
 
 def _values(total: SeriesPart | None) -> Floats | None:

@@ -21,7 +21,7 @@ _MOST_CLASSES = 8
 _ANOTHER = "one more class"
 # Scores that need no copy of the network, whose runs would take minutes for all maps.
 _SCORES = tuple(key for key, one in MEASURES.items() if TESTS[one.test].needs != "weights")
-_LIST_WIDTH = 160
+_LIST_WIDTH = 120
 
 
 def pick_classes(subjects: Sequence[Subject], prediction: Prediction) -> list[str]:
@@ -99,7 +99,7 @@ def pick_methods(subjects: Sequence[Subject]) -> tuple[list[str], Measure | None
 
     The score is measured for each map; None if none is chosen.
     """
-    place = st.popover("Methods and scores", icon=":material/checklist:", width="content")
+    place = st.popover("Methods", icon=":material/checklist:", width="content")
     offered = compared.fitting_all([one.scene.outline.methods for one in subjects])
     with place:
         chosen = choices.choose_many(
