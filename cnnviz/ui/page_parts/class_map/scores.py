@@ -97,11 +97,13 @@ def _scores(scene: Scene, cam: ClassActivationMap, step: _Step) -> Scores:
             on_click=st.session_state.__setitem__,
             args=(_ASKED, this),
         )
-    elif missing:
-        test = missing[0]
-        first = next(one for one in step.measures if one.test == test)
-        name = f"{first.title} ({tests.index(test) + 1} of {len(tests)})"
-        sums[test] = long_questions.series(scene, questions[test], name)
+    else:
+        for test in missing:
+            first = next(one for one in step.measures if one.test == test)
+            name = f"{first.title} ({tests.index(test) + 1} of {len(tests)})"
+            sums[test] = long_questions.series(scene, questions[test], name)
+            if sums[test] is None:
+                break
     return {
         one.key: map_score(one, total.values)
         for one in step.measures
