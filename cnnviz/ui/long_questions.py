@@ -95,7 +95,8 @@ def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart
         raise job.error
     if job.is_finished:
         total = SeriesPart(cast(Floats, job.total), cast(int, job.count))
-        del st.session_state[_ASKED]
+        # Another one may be asked in this run.
+        del st.session_state[_ASKED], st.session_state[_IN_THIS_RUN]
         return ask.keep_series(scene.model, scene.card, scene.photo, question, total)
     # It is not queued any more if the person was on another page, or disconnected for a moment.
     if not asked.stopped and not _queue().status(job).is_queued:
