@@ -177,7 +177,9 @@ def _pick_layer(scene: Scene, method: Method) -> tuple[str | None, str | None]:
         return None, None
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
-    chosen = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
+    chosen = parts.pick_layer(
+        "Layer", layers, default, f"maps of {scene.model.name}", in_panel=True
+    )
     return chosen, default or layers[0].path
 
 
@@ -190,7 +192,7 @@ def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
         return None
     unless = "the nearest class" if method.against == "nearest" else "no other class"
     rival = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Against",
         "rival",
         ["", *others],
@@ -209,7 +211,7 @@ def _pick_runs(scene: Scene, method: Method) -> int | None:
     if method.series is None:
         return None
     chosen = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Runs of the network",
         "runs",
         ["", *map(str, _RUNS)],
@@ -226,7 +228,7 @@ def _pick_detail(scene: Scene, method: Method) -> str:
     """The choice of how fine the map is."""
     offered = details.fitting(method)
     chosen = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Detail",
         "detail",
         offered,
@@ -244,7 +246,7 @@ def _pick_detail(scene: Scene, method: Method) -> str:
 def _pick_signed() -> bool:
     """The choice to see the evidence against a class too."""
     return choices.choose(
-        lambda label, _, key: st.toggle(label, key=key),
+        choices.in_panel(lambda label, _, key: st.toggle(label, key=key)),
         "Show evidence against it",
         "against",
         [False, True],

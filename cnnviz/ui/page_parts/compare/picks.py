@@ -107,7 +107,7 @@ def pick_methods(subjects: Sequence[Subject]) -> tuple[list[str], Measure | None
             "methods",
             offered,
             compared.varied(offered),
-            widget=_chips,
+            widget=choices.in_panel(_chips),
             scope=" ".join(offered),
             format_func=lambda key: plain(METHODS[key].title),
         )
@@ -115,7 +115,7 @@ def pick_methods(subjects: Sequence[Subject]) -> tuple[list[str], Measure | None
             if key in chosen:
                 st.caption(plain(f"{METHODS[key].title}: {METHODS[key].summary}"))
         score = choices.choose(
-            st.selectbox,
+            choices.in_panel(st.selectbox),
             "A score below each map",
             "score",
             ["", *_SCORES],
