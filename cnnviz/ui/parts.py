@@ -130,7 +130,9 @@ def pick_layer(
     """
     shapes = {layer.path: f"{layer.path} · {shape_text(layer.output_shape)}" for layer in layers}
     default = default or layers[0].path
-    widget: Callable[..., Any] = choices.in_panel(st.selectbox) if in_panel else st.selectbox
+    widget: Callable[..., Any] = st.selectbox
+    if in_panel:
+        widget = choices.in_panel(widget)
     return choices.choose(
         widget,
         label,
