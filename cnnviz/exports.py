@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from cnnviz.arrays import Floats
-from cnnviz.results import ComparedAnswer, ComparedCell, Comparison, Filters
+from cnnviz.results import ComparedAnswer, ComparedCell, Comparison, Filters, Verdict
 
 # What runs a network, as far as it is installed; a result may depend on its version.
 _LIBRARIES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "ai-edge-litert")
+# The numbers of a verdict.
+_NUMBERS = ("skill", "bright", "anywhere", "best")
 
 
 def npy(array: Floats) -> bytes:
@@ -132,8 +134,15 @@ def _cell(cell: ComparedCell) -> dict[str, Any]:
         "note": cell.note,
         "box": None if cell.box is None else dataclasses.asdict(cell.box),
         "scores": dict(cell.scores),
+        "verdict": None if cell.verdict is None else _verdict(cell.verdict),
         "values": values,
     }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    numbers = {name: _number(getattr(verdict, name)) for name in _NUMBERS}
+    drops = [[_number(value) for value in row] for row in verdict.drops.tolist()]
+    return {"word": verdict.word, "reason": verdict.reason, **numbers, "drops": drops}
 
 
 def _number(value: Any) -> Any:

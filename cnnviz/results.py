@@ -419,6 +419,8 @@ class ComparedCell:
         box: of the class, as ``find_box`` finds it.
         scores: what is known about the map, a number or a word by name, in the order in which it is
             shown.
+        verdict: whether it can be believed; None where that was not asked, and for a map that says
+            nothing.
     """
 
     answer: int
@@ -427,6 +429,7 @@ class ComparedCell:
     note: str
     box: Box | None
     scores: Mapping[str, float | str]
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)

@@ -16,51 +16,43 @@ from cnnviz.ui.page_parts.class_map import (
 
 scene = shell.enter(
     "Where is the evidence for a class?",
-    "Orange speaks for the class, blue against it. Choose another class to ask the same photo "
-    "again.",
+    "Choose another class to ask the same photo again.",
     runs_photo=True,
 )
 answer = scene.staged()
-target, legend = picks.pick_class(scene, answer.explanation.prediction)
+prediction = answer.explanation.prediction
+target, legend = picks.pick_class(scene, prediction)
 over, alone, beside = pictures.places(scene)
 with beside:
-    said = st.container()
-    judged = st.container()
-    method, layer, rival = picks.pick_method(scene, target)
-    runs = picks.pick_runs(scene, method)
-    picks.method_note(method)
-    detail = picks.pick_detail(scene, method)
-    signed = picks.pick_signed()
+    said, judged = st.container(), st.container()
+    choice = picks.pick_map(scene, target)
 with alone:
-    of_class = maps.class_maps(scene, answer, target, method, layer, rival, runs, detail)
-    if of_class:
-        pictures.alone(of_class, target)
-with over:
-    if of_class:
-        pictures.over_photo(scene, of_class, target, signed)
-    else:
+    of_class = maps.class_maps(scene, answer, target, choice)
+cam = of_class.get(target)
+if cam is None:
+    with over:
         pictures.without_map(scene)
-if of_class:
+else:
+    with alone:
+        pictures.alone(of_class, target)
+    with over:
+        pictures.over_photo(scene, of_class, target, choice.signed)
     with said:
-        pictures.says(scene, of_class[target])
-        maps.detail_note(scene, answer, of_class[target])
+        pictures.says(scene, cam)
+        maps.detail_note(scene, answer, cam)
     with legend:
         pictures.colours(of_class, target)
-
-if of_class:
-    localization.where_exactly(scene, of_class[target])
-believed = st.container()
+    localization.where_exactly(scene, cam)
+    scores.show(scene, cam)
 st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
-class_terms.show(scene, answer, target, of_class.get(target))
-if of_class:
+class_terms.show(scene, answer, target, cam)
+if cam is not None:
     pictures.side_by_side(scene, of_class)
-    files.downloads(scene, of_class, target, signed)
+    files.downloads(scene, of_class, target, choice.signed)
 parts.about(scene)
 # Last: their runs must not hold up the page.
-if of_class:
+if cam is not None:
     with judged:
-        verdict.show(scene, of_class, target)
+        verdict.show(scene, prediction, cam)
     with alone:
-        verdict.steadiness(scene, of_class, target)
-    with believed:
-        scores.show(scene, of_class[target])
+        verdict.steadiness(scene, prediction, target)

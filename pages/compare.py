@@ -7,21 +7,24 @@ from cnnviz.ui.page_parts.compare import board, files, maps, picks, subjects
 
 scene = shell.enter(
     "How do the maps differ?",
-    "Orange speaks for the class, blue against it. Point at a place to see its value in every map; "
-    "click a map to open it.",
+    "Point at a place to see its value in every map; click a map to open it.",
     runs_photo=True,
 )
 with st.container(horizontal=True, vertical_alignment="center", key="comparison choices"):
     compared = subjects.pick(scene)
     prediction = maps.prediction(compared[0])
     classes = picks.pick_classes(compared, prediction)
-    methods = picks.pick_methods(compared)
+    methods, score = picks.pick_methods(compared)
 if not (classes and methods):
     st.info("Choose at least one class and one method.")
     parts.about(scene)
     st.stop()
-found = maps.comparison(compared, classes, methods)
-board.show(found, compared)
-board.notes()
-files.downloads(found, compared)
+maps_place = st.container()
+# What takes long is asked for here, and its progress is below the maps.
+found = maps.comparison(compared, classes, methods, score)
+if found is not None:
+    with maps_place:
+        board.show(found, compared)
+    board.notes()
+    files.downloads(found, compared)
 parts.about(scene)

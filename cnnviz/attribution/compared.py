@@ -5,6 +5,7 @@ It needs no network, so that a process without TensorFlow can put together what 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,6 +26,7 @@ from cnnviz.results import (
     ComparedMethod,
     Comparison,
     Prediction,
+    Verdict,
 )
 
 # The names of a cell's scores.
@@ -141,6 +143,24 @@ def build(
         for method in range(len(methods))
     )
     return Comparison(classes, records, tuple(answers), cells, layer, against, runs)
+
+
+def judged(comparison: Comparison, verdicts: Sequence[Verdict | None]) -> Comparison:
+    """A comparison with the verdicts on its maps, cell by cell; None where there is none."""
+    cells = tuple(
+        dataclasses.replace(cell, verdict=verdict)
+        for cell, verdict in zip(comparison.cells, verdicts, strict=True)
+    )
+    return dataclasses.replace(comparison, cells=cells)
+
+
+def scored(comparison: Comparison, name: str, values: Sequence[float | str | None]) -> Comparison:
+    """A comparison with one more score of its maps, cell by cell; None where there is none."""
+    cells = tuple(
+        cell if value is None else dataclasses.replace(cell, scores={**cell.scores, name: value})
+        for cell, value in zip(comparison.cells, values, strict=True)
+    )
+    return dataclasses.replace(comparison, cells=cells)
 
 
 def _described(method: Method) -> ComparedMethod:

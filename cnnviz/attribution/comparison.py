@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.attribution import compared, map_terms
+from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.explanations import explain
 from cnnviz.attribution.explanations import methods as methods_of
+from cnnviz.attribution.judging import judge_all
 from cnnviz.attribution.series_runs import Progress
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -21,6 +23,7 @@ from cnnviz.results import (
     Comparison,
     Explanation,
     Prediction,
+    Verdict,
 )
 
 
@@ -33,6 +36,7 @@ def compare(
     layer: str | None = None,
     against: str | None = None,
     runs: int | None = None,
+    judge: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """A map for each network, photo, class and method, with what can be said of each.
@@ -52,6 +56,8 @@ def compare(
             maps if None.
         against: a class whose score is subtracted, for the methods for which one can be chosen.
         runs: as in ``class_activation_map``.
+        judge: whether each map gets a verdict, as ``cnnviz.judge`` gives it: some 50 runs for each
+            network and photo, and as many for each class that a method sets others against.
         progress: is told how many runs of a method that takes many are done, and of how many.
 
     Returns:
@@ -92,11 +98,27 @@ def compare(
 
     answers: list[ComparedAnswer] = []
     maps: list[list[tuple[ClassActivationMap, ...]]] = []
+    verdicts: list[Verdict | None] = []
     for network, (name, photo) in itertools.product(chosen, named.items()):
         explanations = [explained(network, photo, key) for key in keys]
         answers.append(_answer(network, name, photo, explanations[0].prediction))
         maps.append([one.maps for one in explanations])
-    return compared.build(answers, keys, maps, layer=layer, against=against, runs=runs)
+        if judge:
+            verdicts += _verdicts(network, photo, maps[-1])
+    found = compared.build(answers, keys, maps, layer=layer, against=against, runs=runs)
+    return compared.judged(found, verdicts) if judge else found
+
+
+def _verdicts(
+    network: Network,
+    photo: NDArray[np.uint8],
+    maps: Sequence[Sequence[ClassActivationMap]],
+) -> list[Verdict | None]:
+    """A verdict for each class and method, in the order of a comparison's cells."""
+    in_order = [of_method[number] for number in range(len(maps[0])) for of_method in maps]
+    spoken = [cam for cam in in_order if not nothing_to_see(cam)]
+    found = iter(judge_all(network, photo, spoken))
+    return [None if nothing_to_see(cam) else next(found) for cam in in_order]
 
 
 def _answer(

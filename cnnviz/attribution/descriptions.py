@@ -141,6 +141,16 @@ def unit(cam: ClassActivationMap) -> str:
     return DETAILS[cam.detail].unit or METHODS[cam.method].unit
 
 
+def colours_mean(cam: ClassActivationMap) -> str:
+    """What the two colours of a signed map stand for."""
+    if METHODS[cam.method].shows == "sensitivity":
+        return "Orange: more light raises the score, blue: lowers it"
+    if not cam.of_class:
+        return "Orange: above zero, blue: below, whatever the class"
+    against = "against it" if cam.against is None else f"for “{cam.against}”"
+    return f"Orange speaks for “{cam.target}”, blue {against}"
+
+
 def at_twice_the_size(cam: ClassActivationMap, before: Prediction, after: Prediction) -> str:
     """A sentence on the answers to a photo at its own and at twice the size, and on a class."""
     index = before.labels.index(cam.target)

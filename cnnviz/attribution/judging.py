@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cnnviz.arrays import Floats
 from cnnviz.attribution import series_runs
 from cnnviz.attribution.series_runs import Subject
 from cnnviz.attribution.trust import judge_drops, needs_halves, read_consistency
@@ -32,10 +35,24 @@ def judge(network: Network, photo: PhotoInput, cam: ClassActivationMap) -> Verdi
         LayerError: the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
-    about = _subject(network, photo, cam.target, cam.against)
-    drops = series_runs.run(CELL_DROPS, about)[0][0]
-    halves = series_runs.run(HALF_DROPS, about)[0][0] if needs_halves(drops) else None
-    return judge_drops(cam.values, drops, halves)
+    return judge_all(network, photo, [cam])[0]
+
+
+def judge_all(
+    network: Network, photo: PhotoInput, maps: Sequence[ClassActivationMap]
+) -> list[Verdict]:
+    """``judge`` for several maps of a photo: those set against the same class share the runs."""
+    losses: dict[tuple[str, str | None], tuple[Floats, Floats | None]] = {}
+    for against in dict.fromkeys(cam.against for cam in maps):
+        targets = list(dict.fromkeys(cam.target for cam in maps if cam.against == against))
+        about = _subject(network, photo, targets, against)
+        drops = series_runs.run(CELL_DROPS, about)[0]
+        halves: Sequence[Floats | None] = [None] * len(targets)
+        if any(map(needs_halves, drops)):
+            halves = list(series_runs.run(HALF_DROPS, about)[0])
+        for target, of_cells, of_halves in zip(targets, drops, halves, strict=True):
+            losses[target, against] = of_cells, of_halves
+    return [judge_drops(cam.values, *losses[cam.target, cam.against]) for cam in maps]
 
 
 def consistency(
@@ -57,7 +74,7 @@ def consistency(
         LayerError: the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
-    about = _subject(network, photo, target)
+    about = _subject(network, photo, [] if target is None else [target])
     total, _ = series_runs.run(SHIFTED_COPIES, about)
     return read_consistency(network.card.labels[about.targets[0]], total[0])
 
@@ -65,10 +82,10 @@ def consistency(
 def _subject(
     network: Network,
     photo: PhotoInput,
-    target: str | int | None,
-    against: str | int | None = None,
+    targets: Sequence[str | int],
+    against: str | None = None,
 ) -> Subject:
     inputs = network_input(photo, network.card.preprocessing)
-    classes = [] if target is None else [class_index(network, target)]
+    classes = [class_index(network, target) for target in targets]
     other = None if against is None else class_index(network, against)
     return series_runs.subject(network, inputs, classes, against=other)

@@ -78,6 +78,13 @@ def compare(
             metavar="CLASS", help="A class whose score is subtracted, where the method can do that."
         ),
     ] = None,
+    judge: Annotated[
+        bool,
+        typer.Option(
+            "--judge",
+            help="Say whether each map can be believed; some 50 runs a photo.",
+        ),
+    ] = False,
     preset: Preset = None,
     as_json: Json = False,
     trust: Trust = False,
@@ -110,6 +117,7 @@ def compare(
             methods=methods or (),
             layer=layer,
             against=against,
+            judge=judge,
         )
         drawn = cnnviz.comparison_picture(found, [photos[one.photo] for one in found.answers])
         write_whole(out / _PICTURE, cnnviz.encode_png(drawn))
@@ -156,5 +164,6 @@ def _rows(found: Comparison, as_json: bool) -> Iterator[Row]:
                 "confidence": float(answer.prediction.probabilities[at]),
                 "method": method.key,
             }
-            said = {"limit": cell.limit, "note": cell.note, **cell.scores}
+            word = {} if cell.verdict is None else {"verdict": cell.verdict.word}
+            said = {"limit": cell.limit, "note": cell.note, **cell.scores, **word}
             yield row | (said if as_json else {"map": "; ".join(score_lines(cell))})

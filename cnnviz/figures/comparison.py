@@ -31,9 +31,9 @@ _SIDE, _HEADINGS, _MARGIN, _GAP, _LINE = 300, 220, 24, 20, 20
 # The bar of colours below a method's name.
 _BAR, _BAR_HEIGHT = 120, 10
 _EXPLANATION = (
-    "Orange speaks for the class, blue against it. Each method has a scale of its own: methods "
-    "measure different things. Rank correlation: with the map of the first method, across networks "
-    "with that of the first network."
+    "Orange is above zero, blue below: where a map is evidence, for the class and against it.",
+    "Each method has a scale of its own: methods measure different things. Rank correlation: with "
+    "the map of the first method, across networks with that of the first network.",
 )
 
 
@@ -57,7 +57,7 @@ def comparison_picture(comparison: Comparison, photos: Sequence[Bytes]) -> Bytes
     head = _MARGIN + 3 * _LINE + _GAP
     columns = len(comparison.methods)
     width = max(_MARGIN + _HEADINGS + columns * (across + _GAP) + _MARGIN - _GAP, 900)
-    height = head + sum(heights) + 2 * _LINE + _MARGIN
+    height = head + sum(heights) + 3 * _LINE + _MARGIN
     canvas = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(canvas)
     for number, method in enumerate(comparison.methods):
@@ -77,13 +77,13 @@ def comparison_picture(comparison: Comparison, photos: Sequence[Bytes]) -> Bytes
             for line, text in enumerate(score_lines(cell, several=several)):
                 write(draw, (left, below + line * _LINE), text, across, colour=QUIET)
         top += row_height
-    for line, text in enumerate((_EXPLANATION, _settings(comparison))):
+    for line, text in enumerate((*_EXPLANATION, _settings(comparison))):
         write(draw, (_MARGIN, top + line * _LINE), text, width - 2 * _MARGIN, colour=QUIET)
     return np.asarray(canvas)
 
 
 def score_lines(cell: ComparedCell, *, several: bool = False) -> list[str]:
-    """What is known about a map, a line each: its scores by name, or that it says nothing.
+    """What is known about a map, a line each: verdict and scores, or that it says nothing.
 
     Args:
         cell: of the comparison.
@@ -97,7 +97,8 @@ def score_lines(cell: ComparedCell, *, several: bool = False) -> list[str]:
     scale = [f"Colours to ±{cell.limit:.3g}"] if several else []
     named = {name.removesuffix(" with the first method"): one for name, one in scores.items()}
     others = [f"{name[:1].upper()}{name[1:]}: {_text(value)}" for name, value in named.items()]
-    return first + scale + others
+    verdict = [] if cell.verdict is None else [f"Verdict: {cell.verdict.word}"]
+    return verdict + first + scale + others
 
 
 def _text(value: float | str, digits: str = "+.2f") -> str:

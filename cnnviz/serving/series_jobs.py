@@ -173,7 +173,7 @@ class SeriesQueue:
         begun = self._clock()
         try:
             part = self._run_part(job.model, job.photo, job.question, start, start + runs, job.card)
-            total = part.values if job.total is None else job.total + part.values
+            total = added(job.total, part)
         except CnnvizError as error:
             self._fail(job, error)
             return
@@ -201,6 +201,19 @@ class SeriesQueue:
                 return
             job.error = error
             self._jobs = [one for one in self._jobs if one is not job]
+
+
+def added(total: Floats | None, part: SeriesPart) -> Floats:
+    """The sum over some runs and those of one more part; None for no runs.
+
+    Raises:
+        ModelError: the part is of another shape.
+    """
+    if total is None:
+        return part.values
+    if total.shape != part.values.shape:
+        raise ModelError("The network’s answers do not fit each other.")
+    return total + part.values
 
 
 def _lane(job: SeriesJob) -> str:

@@ -3,13 +3,17 @@
 A cache's key is the model's file, the card that replaces the file's own, the photo's key and the
 other arguments. Arguments that begin with an underscore are not part of it. The caches
 together hold at most ``CNNVIZ_CACHE_MB``; what was used longest ago is removed first.
+
+What takes many runs is a sum over them, and all sums are in one cache, whoever asked: a page that
+waits for less than a second (``series``), or the queue of long questions (``long_questions``).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import streamlit as st
 
@@ -32,13 +36,14 @@ from cnnviz.results import (
 )
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile
+from cnnviz.serving.series_jobs import PART_SECONDS, added
 from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
-# Runs of a series that a worker does at once: other questions pass in between.
-_RUNS = 16
+# Photos that a worker searches at once: other questions pass in between.
+_PHOTOS = 16
 # Channels whose exemplars are searched at once, and searches that are kept, of 0.5 MB each.
 _CHANNELS = 64
 _SEARCHES = 16
@@ -48,9 +53,7 @@ class _NotAskedError(Exception):
     """Nobody has had the answer yet; an error, since a cache keeps no errors."""
 
 
-# Runs of a series that are asked for at once: others' questions pass in between.
-_RUNS_OF_PART = 16
-
+_LOOKING = "Looking for the evidence in the photo"
 _also_of_photos: list[Callable[[], None]] = []
 
 
@@ -91,38 +94,14 @@ def explanation(
 
     In the detail ``double`` it is the prediction for the photo at twice the size.
     """
+    if DETAILS[detail].shifts > 1:
+        question = SeriesQuestion(detail, targets, layer, against, method=method)
+        total = series(model, card, photo, question, _LOOKING)
+        return series_explanation(model, card, photo, question, total)
     how = method, layer, against, detail
     return _retried(
-        lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text),
-        "Looking for the evidence in the photo",
+        lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text), _LOOKING
     )
-
-
-def explanation_in_parts(
-    model: ModelFile,
-    card: ModelCard | None,
-    photo: LoadedPhoto,
-    targets: tuple[str, ...],
-    method: str,
-    progress: Callable[[int, int], None],
-) -> Explanation:
-    """``explanation`` by a method that takes many runs, a part of them after the other.
-
-    Args:
-        model: the model.
-        card: takes the place of the model's own card.
-        photo: the photo.
-        targets: the classes.
-        method: a key of ``METHODS``, of one with a series.
-        progress: is told after each part but the last how many runs are done, and of how many.
-    """
-    question = SeriesQuestion(method, targets)
-    first = _part(model, card, photo.seen_key, question, 0, photo)
-    total, count = first.values, first.count
-    for start in range(_RUNS, count, _RUNS):
-        progress(start, count)
-        total = total + _part(model, card, photo.seen_key, question, start, photo).values
-    return _explanation_of_sum(model, card, photo.seen_key, question, total, count, photo)
 
 
 def staged(
@@ -143,35 +122,61 @@ def series_explanation(
     card: ModelCard | None,
     photo: LoadedPhoto,
     question: SeriesQuestion,
-    total: SeriesPart | None = None,
-) -> Explanation | None:
-    """The prediction for a photo and maps, from the sum over all runs of a series.
-
-    Without the sum the answer that was given before, to whomever; None if there was none.
-    """
-    try:
-        return _retried(
-            lambda text: _series_explanation(
-                model, card, photo.seen_key, question, total, photo, text
-            ),
-            "Looking for the evidence in the photo",
-        )
-    except _NotAskedError:
-        return None
+    total: SeriesPart,
+) -> Explanation:
+    """The prediction for a photo and maps, from the sum over all runs of a series."""
+    return _retried(
+        lambda text: _series_explanation(model, card, photo.seen_key, question, total, photo, text),
+        _LOOKING,
+    )
 
 
-def series_total(
+def series(
     model: ModelFile,
     card: ModelCard | None,
     photo: LoadedPhoto,
     question: SeriesQuestion,
-    total: SeriesPart | None = None,
+    doing: str,
+) -> SeriesPart:
+    """The sum over all runs of a series that take less than a second, asked for in parts.
+
+    Args:
+        model: the model.
+        card: takes the place of the model's own card.
+        photo: the photo.
+        question: which series, and what it is about.
+        doing: what the page says meanwhile.
+    """
+
+    def find(text: str) -> SeriesPart:
+        seen = view(photo, outline(model, card).card.preprocessing)
+        with _waiting(text):
+            return _run_parts(model, card, seen, question)
+
+    return _retried(
+        lambda text: _series(model, card, photo.seen_key, question, lambda: find(text)), doing
+    )
+
+
+def known_series(
+    model: ModelFile, card: ModelCard | None, photo: LoadedPhoto, question: SeriesQuestion
 ) -> SeriesPart | None:
-    """The sum over all runs of a series; as ``series_explanation``."""
+    """The sum over all runs of a series if it was found before, for whomever; else None."""
     try:
-        return _series_total(model, card, photo.seen_key, question, total)
+        return _series(model, card, photo.seen_key, question, _not_asked)
     except _NotAskedError:
         return None
+
+
+def keep_series(
+    model: ModelFile,
+    card: ModelCard | None,
+    photo: LoadedPhoto,
+    question: SeriesQuestion,
+    total: SeriesPart,
+) -> SeriesPart:
+    """Keeps the sum over all runs of a series, which the queue has found."""
+    return _series(model, card, photo.seen_key, question, lambda: total)
 
 
 def trace_value(
@@ -263,25 +268,6 @@ def search_part(
     )
 
 
-def series(
-    model: ModelFile,
-    card: ModelCard | None,
-    photo: LoadedPhoto,
-    question: SeriesQuestion,
-    doing: str,
-) -> Floats:
-    """The sum (T, ...) over all runs of a series, which are asked for in parts.
-
-    Args:
-        model: the model.
-        card: takes the place of the model's own card.
-        photo: the photo.
-        question: which series, and its classes.
-        doing: what the page says meanwhile.
-    """
-    return _retried(lambda text: _series(model, card, photo.seen_key, question, photo, text), doing)
-
-
 def view(photo: LoadedPhoto, preprocessing: Preprocessing) -> NetworkView:
     """A photo as a network with this preprocessing sees it."""
     return _view(photo.seen_key, preprocessing, photo)
@@ -293,9 +279,6 @@ def forget_photos() -> None:
         _activations,
         _explanation,
         _series_explanation,
-        _series_total,
-        _part,
-        _explanation_of_sum,
         _series,
         _staged,
         _trace_value,
@@ -384,24 +367,16 @@ def _explanation(
     steps = outline(model, card).card.preprocessing
     seen = view(_photo, steps.doubled() if detail == DOUBLE else steps)
     with _waiting(_text):
-        if DETAILS[detail].shifts == 1:
-            return workers.explain(
-                model,
-                seen,
-                targets,
-                method=method,
-                layer=layer,
-                against=against,
-                detail=detail,
-                card=card,
-            )
-        # Copy by copy: the questions of others come in between.
-        question = SeriesQuestion(detail, targets, layer, against, method=method)
-        part = workers.run_part(model, seen, question, 0, 1, card)
-        total = part.values
-        for copy in range(1, part.count):
-            total = total + workers.run_part(model, seen, question, copy, copy + 1, card).values
-        return workers.explain_sum(model, seen, question, total, part.count, card)
+        return workers.explain(
+            model,
+            seen,
+            targets,
+            method=method,
+            layer=layer,
+            against=against,
+            detail=detail,
+            card=card,
+        )
 
 
 @st.cache_data(show_spinner=False)
@@ -410,56 +385,43 @@ def _series_explanation(
     card: ModelCard | None,
     key: str,
     question: SeriesQuestion,
-    _total: SeriesPart | None,
+    _total: SeriesPart,
     _photo: LoadedPhoto,
     _text: str,
 ) -> Explanation:
-    if _total is None:
-        raise _NotAskedError
+    # The sum follows from the other arguments.
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.explain_sum(model, seen, question, _total.values, _total.count, card)
 
 
 @st.cache_data(show_spinner=False)
-def _series_total(
+def _series(
     model: ModelFile,
     card: ModelCard | None,
     key: str,
     question: SeriesQuestion,
-    _total: SeriesPart | None,
+    _find: Callable[[], SeriesPart],
 ) -> SeriesPart:
-    if _total is None:
-        raise _NotAskedError
-    return _total
+    return _find()
 
 
-@st.cache_data(show_spinner=False)
-def _part(
-    model: ModelFile,
-    card: ModelCard | None,
-    key: str,
-    question: SeriesQuestion,
-    start: int,
-    _photo: LoadedPhoto,
+def _not_asked() -> SeriesPart:
+    raise _NotAskedError
+
+
+def _run_parts(
+    model: ModelFile, card: ModelCard | None, seen: NetworkView, question: SeriesQuestion
 ) -> SeriesPart:
-    seen = view(_photo, outline(model, card).card.preprocessing)
-    return workers.run_part(model, seen, question, start, start + _RUNS, card)
-
-
-@st.cache_data(show_spinner=False)
-def _explanation_of_sum(
-    model: ModelFile,
-    card: ModelCard | None,
-    key: str,
-    question: SeriesQuestion,
-    _total: Floats,
-    count: int,
-    _photo: LoadedPhoto,
-) -> Explanation:
-    # The sum follows from the other arguments.
-    seen = view(_photo, outline(model, card).card.preprocessing)
-    return workers.explain_sum(model, seen, question, _total, count, card)
+    """Asks for one run, then for twice as many, as long as others do not wait for too long."""
+    total, done, count, runs = None, 0, 1, 1
+    while done < count:
+        begun = time.monotonic()
+        part = workers.run_part(model, seen, question, done, done + runs, card)
+        total, done, count = added(total, part), done + runs, part.count
+        if time.monotonic() - begun < PART_SECONDS / 2:
+            runs *= 2
+    return SeriesPart(cast(Floats, total), count)
 
 
 @st.cache_data(show_spinner=False)
@@ -521,31 +483,10 @@ def _exemplars(
     with _waiting(_text):
         photos = _photos()
         parts = [
-            workers.find_exemplars(model, photos[start : start + _RUNS], layer, channels, card)
-            for start in range(0, len(photos), _RUNS)
+            workers.find_exemplars(model, photos[start : start + _PHOTOS], layer, channels, card)
+            for start in range(0, len(photos), _PHOTOS)
         ]
         return merged(parts, COUNT)
-
-
-@st.cache_data(show_spinner=False)
-def _series(
-    model: ModelFile,
-    card: ModelCard | None,
-    key: str,
-    question: SeriesQuestion,
-    _photo: LoadedPhoto,
-    _text: str,
-) -> Floats:
-    seen = view(_photo, outline(model, card).card.preprocessing)
-
-    def part(start: int) -> SeriesPart:
-        return workers.run_part(model, seen, question, start, start + _RUNS_OF_PART, card)
-
-    with _waiting(_text):
-        first = part(0)
-        others = [part(start) for start in range(_RUNS_OF_PART, first.count, _RUNS_OF_PART)]
-    total: Floats = sum((one.values for one in others), first.values)
-    return total
 
 
 @st.cache_data(show_spinner=False)

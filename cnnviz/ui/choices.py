@@ -52,6 +52,19 @@ def choose(
     return chosen
 
 
+def in_panel(widget: Callable[..., Any]) -> Callable[..., Any]:
+    """A widget that is drawn inside a closed panel, where the browser does not have it yet.
+
+    It is told the choice in every run: the browser would have missed the one that told it.
+    """
+
+    def draw(label: str, options: Sequence[Any], *, key: str, **arguments: Any) -> Any:
+        st.session_state[key] = st.session_state[key]
+        return widget(label, options, key=key, **arguments)
+
+    return draw
+
+
 def choose_many(
     label: str,
     name: str,

@@ -18,7 +18,9 @@ _STYLE = """<style>
 </style>"""
 
 
-def legend_line(unit: str, look: Shading, ticks: tuple[str, str] | None = None) -> str:
+def legend_line(
+    unit: str, look: Shading, ticks: tuple[str, str] | None = None, note: str = ""
+) -> str:
     """The HTML of a bar of colours between its ends, with a line at zero.
 
     Args:
@@ -26,9 +28,11 @@ def legend_line(unit: str, look: Shading, ticks: tuple[str, str] | None = None) 
         look: the colours, those of the page's theme, and their limits; of a map that says nothing
             there is no bar.
         ticks: the texts at its ends; the limits if None.
+        note: a line below it.
     """
     low, high = look.limits
     signed = low < 0 < high
+    below = f'<div class="legend-line">{html.escape(note)}</div>' if note else ""
     first, last = ticks or (number(low), f"{'+' if signed else ''}{number(high)}")
     if look.colours == BLANK:
         return f'{_STYLE}<div class="legend-line">{html.escape(unit)}: none</div>'
@@ -37,5 +41,5 @@ def legend_line(unit: str, look: Shading, ticks: tuple[str, str] | None = None) 
     return (
         f'{_STYLE}<div class="legend-line">{html.escape(unit)} {first}'
         f'<span style="background:linear-gradient(90deg, {colours})">{zero}</span>'
-        f"{last}</div>"
+        f"{last}</div>{below}"
     )

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import streamlit as st
 from streamlit import runtime
@@ -23,10 +23,8 @@ from cnnviz.results import Explanation, SeriesPart
 from cnnviz.serving.series_jobs import SeriesJob, SeriesQueue
 from cnnviz.ui import ask
 from cnnviz.ui.scene import Scene
+from cnnviz.ui.text import plain
 
-Answer = TypeVar("Answer")
-# Finds an answer in the cache, or makes it of the sum over all runs.
-_Find = Callable[[SeriesPart | None], Answer | None]
 _Phase = Literal["waits long", "waits", "runs", "stopped", "ended"]
 
 # Seconds between two updates. Each costs the server about as much as a run of the network, so the
@@ -45,16 +43,31 @@ class _Asked:
     Attributes:
         key: what it is about; another one is another question.
         job: its runs.
+        name: what the line says that it finds; empty where the place says it.
         stopped: whether the person has stopped it.
     """
 
     key: tuple[Any, ...]
     job: SeriesJob
+    name: str
     stopped: bool = False
 
 
-def explanation(scene: Scene, question: SeriesQuestion) -> Explanation | None:
-    """The prediction for the photo, and the maps of a method of many runs.
+def explanation(scene: Scene, question: SeriesQuestion, name: str = "") -> Explanation | None:
+    """The prediction for the photo, and the maps of a method of many runs; as ``series``."""
+    total = series(scene, question, name)
+    if total is None:
+        return None
+    return ask.series_explanation(scene.model, scene.card, scene.photo, question, total)
+
+
+def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart | None:
+    """The sum over all runs of a series, and their number.
+
+    Args:
+        scene: model and photo.
+        question: which series, and what it is about.
+        name: what the line says that it finds, where the place does not say it.
 
     Returns:
         None while it is not there yet; a line that says so is drawn in its place.
@@ -62,20 +75,44 @@ def explanation(scene: Scene, question: SeriesQuestion) -> Explanation | None:
     Raises:
         CnnvizError: whatever the network's process raises.
     """
+    found = known(scene, question)
+    if found is not None:
+        return found
+    key = scene.model, scene.card, scene.photo.seen_key, *_compared(question)
+    if st.session_state.setdefault(_IN_THIS_RUN, key) != key:
+        what = f"{plain(name)} follows" if name else "This follows"
+        st.caption(f"{what} once the answer above is there.")
+        return None
+    asked = _asked()
+    if asked is None or asked.key != key:
+        job = SeriesJob(_session(), scene.model, scene.card, scene.view(), question)
+        asked = _Asked(key, job, name)
+        st.session_state[_ASKED] = asked
+    job = asked.job
+    if job.error is not None:
+        # Asked anew by the next run of the page.
+        del st.session_state[_ASKED]
+        raise job.error
+    if job.is_finished:
+        total = SeriesPart(cast(Floats, job.total), cast(int, job.count))
+        # Another one may be asked in this run.
+        del st.session_state[_ASKED], st.session_state[_IN_THIS_RUN]
+        return ask.keep_series(scene.model, scene.card, scene.photo, question, total)
+    # It is not queued any more if the person was on another page, or disconnected for a moment.
+    if not asked.stopped and not _queue().status(job).is_queued:
+        _queue().submit(job)
+    _follow(asked, lambda: known(scene, question) is not None)
+    return None
 
-    def find(total: SeriesPart | None) -> Explanation | None:
-        return ask.series_explanation(scene.model, scene.card, scene.photo, question, total)
 
-    return _answer(scene, question, find)
+def known(scene: Scene, question: SeriesQuestion) -> SeriesPart | None:
+    """The answer of ``series`` if it is there, without asking for it."""
+    return ask.known_series(scene.model, scene.card, scene.photo, question)
 
 
-def series_total(scene: Scene, question: SeriesQuestion) -> SeriesPart | None:
-    """The sum over all runs of a series, and their number; otherwise as ``explanation``."""
-
-    def find(total: SeriesPart | None) -> SeriesPart | None:
-        return ask.series_total(scene.model, scene.card, scene.photo, question, total)
-
-    return _answer(scene, question, find)
+def is_waiting() -> bool:
+    """Whether this run of the page has asked a question that is not answered yet."""
+    return _IN_THIS_RUN in st.session_state
 
 
 def start_run() -> None:
@@ -88,34 +125,6 @@ def end_run() -> None:
     asked = _asked()
     if asked is not None and st.session_state.get(_IN_THIS_RUN) != asked.key:
         _queue().stop(asked.job)
-
-
-def _answer(scene: Scene, question: SeriesQuestion, find: _Find[Answer]) -> Answer | None:
-    found = find(None)
-    if found is not None:
-        return found
-    key = scene.model, scene.card, scene.photo.seen_key, *_compared(question)
-    if st.session_state.setdefault(_IN_THIS_RUN, key) != key:
-        st.caption("This follows once the answer above is there.")
-        return None
-    asked = _asked()
-    if asked is None or asked.key != key:
-        asked = _Asked(key, SeriesJob(_session(), scene.model, scene.card, scene.view(), question))
-        st.session_state[_ASKED] = asked
-    job = asked.job
-    if job.error is not None:
-        # Asked anew by the next run of the page.
-        del st.session_state[_ASKED]
-        raise job.error
-    if job.is_finished:
-        found = find(SeriesPart(cast(Floats, job.total), cast(int, job.count)))
-        del st.session_state[_ASKED]
-        return found
-    # It is not queued any more if the person was on another page, or disconnected for a moment.
-    if not asked.stopped and not _queue().status(job).is_queued:
-        _queue().submit(job)
-    _follow(asked, lambda: find(None) is not None)
-    return None
 
 
 def _follow(asked: _Asked, is_answered: Callable[[], bool]) -> None:
@@ -132,7 +141,8 @@ def _update(asked: _Asked, drawn: _Phase, is_answered: Callable[[], bool]) -> No
     job = asked.job
     with st.container(horizontal=True, vertical_alignment="center", key="progress"):
         share = job.done / job.count if job.count else 0.0
-        st.progress(share, text=_text(asked))
+        name = f"{plain(asked.name)}: " if asked.name else ""
+        st.progress(share, text=name + _text(asked))
         if phase == "stopped":
             st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(asked,))
         else:

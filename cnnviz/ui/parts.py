@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -110,12 +111,30 @@ def pick_colours(*, diverging: bool = False) -> str:
     )
 
 
-def pick_layer(label: str, layers: list[LayerInfo], default: str | None, scope: str) -> str:
-    """The choice of one layer, by path; the default may be an operation that is no layer."""
+def pick_layer(
+    label: str,
+    layers: list[LayerInfo],
+    default: str | None,
+    scope: str,
+    *,
+    in_panel: bool = False,
+) -> str:
+    """The choice of one layer, by path; the default may be an operation that is no layer.
+
+    Args:
+        label: the widget's label.
+        layers: what can be chosen.
+        default: the choice of a person who has not chosen; the first layer if None.
+        scope: as in ``choices.choose``.
+        in_panel: whether it is drawn in a panel that may be closed.
+    """
     shapes = {layer.path: f"{layer.path} · {shape_text(layer.output_shape)}" for layer in layers}
     default = default or layers[0].path
+    widget: Callable[..., Any] = st.selectbox
+    if in_panel:
+        widget = choices.in_panel(widget)
     return choices.choose(
-        st.selectbox,
+        widget,
         label,
         _LAYER,
         list({**shapes, default: default}),

@@ -74,8 +74,15 @@ class Scene:
         return ask.staged(self.model, self.card, self.photo, targets)
 
     def series(self, question: SeriesQuestion, doing: str) -> Floats:
-        """The sum (T, ...) over all runs of a series; ``doing`` says what the page waits for."""
-        return ask.series(self.model, self.card, self.photo, question, doing)
+        """The sum (T, ...) over a series of runs that take less than a second.
+
+        Those that take longer are long questions: see ``long_questions``.
+
+        Args:
+            question: which series, and what it is about.
+            doing: what the page says meanwhile.
+        """
+        return ask.series(self.model, self.card, self.photo, question, doing).values
 
     def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
         """Where one value of a layer comes from."""

@@ -94,6 +94,24 @@ def test_each_cell_is_the_map_of_the_api(tiny: Tiny, photo: np.ndarray) -> None:
     )
 
 
+def test_each_map_is_judged_as_by_itself(tiny: Tiny, photo: np.ndarray) -> None:
+    """Maps of a photo share runs, but for those set against another class, each by its own."""
+    flat, keys = tiny("flat"), ["cam", "finer-cam", "random"]
+    photos = {"a": photo, "b": photo[::-1]}
+    found = cnnviz.compare(flat, photos, classes=["dog", "cat"], methods=keys, judge=True)
+    assert len({cell.cam.against for cell in found.cells}) > 1
+    for cell in found.cells:
+        expected = cnnviz.judge(flat, photos[found.answers[cell.answer].photo], cell.cam)
+        assert cell.verdict is not None
+        assert (cell.verdict.word, cell.verdict.reason) == (expected.word, expected.reason)
+        assert cell.verdict.skill == pytest.approx(expected.skill, abs=1e-4, nan_ok=True)
+        np.testing.assert_allclose(cell.verdict.drops, expected.drops, atol=1e-5)
+        assert score_lines(cell)[0] == f"Verdict: {expected.word}"
+    (first, *_) = json.loads(comparison_json(found))["cells"]
+    assert first["verdict"]["word"] == found.cells[0].verdict.word
+    assert cnnviz.compare(flat, photo, methods=["cam"]).cells[0].verdict is None
+
+
 def test_what_is_not_chosen_is_likely_and_varied(tiny: Tiny, photo: np.ndarray) -> None:
     found = cnnviz.compare(tiny("flat"), photo)
     best = cnnviz.predict(tiny("flat"), photo).top(2)

@@ -247,8 +247,10 @@ def test_compare_writes_one_picture_and_all_values(
     assert read["answers"][0]["network"]["sha256"] == network.fingerprint
     with Image.open(out / "comparison.png") as picture:
         assert picture.width > 2 * 280
-    table = run("compare", averaged, photos / "b.png", *chosen, "--out", out).stdout
+    assert read["cells"][0]["verdict"] is None
+    table = run("compare", averaged, photos / "b.png", *chosen, "--out", out, "--judge").stdout
     assert "Rank correlation: " in table
+    assert table.count("Verdict: ") == 4
 
 
 def test_compare_says_what_is_missing(averaged: Path, photos: Path, tmp_path: Path) -> None:

@@ -214,7 +214,12 @@ class Tab:
         with_label = self.page.get_by_test_id("stWidgetLabel").filter(
             has_text=re.compile(f"^{label}$")
         )
-        return self.page.get_by_test_id("stSelectbox").filter(has=with_label)
+        box = self.page.get_by_test_id("stSelectbox").filter(has=with_label)
+        # Rarely used choices are in a panel that opens.
+        more = self.page.get_by_role("button", name="More choices")
+        if not box.count() and more.count():
+            more.click()
+        return box
 
     def chosen(self, label: str) -> str:
         """The value of the select box of that label."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from helpers import wait_until
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
@@ -63,6 +64,18 @@ class Visit:
         with _no_keras() as patch:
             patch.setattr(app_test, "PagesManager", _RunningServer)
             (self.app if widget is None else widget).run()
+        return self
+
+    def answered(self) -> Visit:
+        """Runs the app again until none of its long questions is open."""
+
+        def is_answered() -> bool:
+            app = self.run().app
+            # A run that finds an answer ends there, and another one follows.
+            ended = "About this network" in [one.label for one in app.expander]
+            return bool(app.error) or (ended and not app.get("progress"))
+
+        assert wait_until(is_answered)
         return self
 
     def turn_to(self, page: str, **link: str | list[str]) -> Visit:

@@ -12,6 +12,7 @@ from helpers import chelsea
 from cnnviz.arrays import steps
 from cnnviz.attribution.faithfulness import MEASURES, map_score
 from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.attribution.trust import judge_drops
 from cnnviz.cards import card_path, read_card
 from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
@@ -333,7 +334,7 @@ def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "Grad-CAM" in seen.title("overlay")
     assert chosen in seen.title("map alone")
-    seen.choose("Method", "occlusion").fine()
+    seen.choose("Method", "occlusion").answered().fine()
     assert seen.chosen("Layer") == "the photo itself"
 
 
@@ -375,6 +376,9 @@ def test_a_map_s_scores_are_those_of_the_api_and_stay_when_one_comes_back(visit:
     seen = visit("class_activation_map", model="mnist_cnn").fine()
     assert "| Score |" not in seen.text
     seen.run(seen.widget("Measure this map").click()).fine()
+    (line,) = seen.app.get("progress")
+    assert line.proto.text.startswith("Deletion, blurred (1 of ")
+    seen.answered().fine()
     first, method = seen.text, seen.chosen("Method")
     cam = workers.explain(file_of("mnist_cnn"), first_photo("mnist_cnn")).maps[0]
     question = SeriesQuestion(
@@ -390,6 +394,8 @@ def test_a_map_s_scores_are_those_of_the_api_and_stay_when_one_comes_back(visit:
     assert "| Score |" not in seen.text
     seen.choose("Method", method).fine()
     assert row in seen.text
+    # Nobody waits for them again.
+    assert row in type(seen)("class_activation_map", model="mnist_cnn").fine().text
 
 
 def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
@@ -420,7 +426,7 @@ def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> 
     methods, classes = ["cam", "layer-cam", "random"], ["dog", "cat"]
     link = {"methods": methods, "classes": classes}
     seen = visit("compare", model="cat_dog", **link).fine()
-    board = seen.viewer("comparison")
+    board, maps = seen.viewer("comparison"), {}
     for column, method in enumerate(methods):
         answer = workers.explain(file_of("cat_dog"), first_photo("cat_dog"), classes, method=method)
         limit = max(np.abs(cam.values).max() for cam in answer.maps)
@@ -430,13 +436,33 @@ def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> 
             np.testing.assert_allclose(cell["values"], cam.values, atol=1e-4)
             assert cell["limit"] == pytest.approx(limit, rel=1e-4)
             largest = f"{cam.values.max():+.3g}".replace("-", "−")
-            assert cell["lines"][0].startswith(f"Largest {largest}, ")
+            # The verdict comes later, and nothing moves then.
+            assert cell["lines"][0] == "Verdict: …"
+            assert cell["lines"][1].startswith(f"Largest {largest}, ")
+            maps[row, column] = cam
     probabilities = answer.prediction.probabilities
     assert [(row["title"], row["share"]) for row in board["rows"]] == [
         ("dog", percent(probabilities[1])),
         ("cat", percent(probabilities[0])),
     ]
     assert dict(seen.app.query_params)["classes"] == classes
+    board = seen.answered().viewer("comparison")
+    drops, halves = (
+        workers.run_part(
+            file_of("cat_dog"), first_photo("cat_dog"), SeriesQuestion(key, tuple(classes)), 0, 99
+        ).values
+        for key in ("cell-drops", "half-drops")
+    )
+    for (row, column), cam in maps.items():
+        word = judge_drops(cam.values, drops[row], halves[row]).word
+        assert board["cells"][row][column]["lines"][0] == f"Verdict: {word}"
+    seen.choose("A score below each map", "average-drop").answered().fine()
+    cam = maps[0, 0]
+    question = SeriesQuestion("masked-photo", ("dog",), cam.layer, shown=cam.values, method="cam")
+    part = workers.run_part(file_of("cat_dog"), first_photo("cat_dog"), question, 0, 3)
+    score = map_score(MEASURES["average-drop"], part.values).value
+    lines = seen.viewer("comparison")["cells"][0][0]["lines"]
+    assert lines[-1] == f"Drop in confidence, lower is better: {score:+.2f}".replace("-", "−")
     seen.choose("Classes", []).fine()
     assert "at least one class" in seen.text
 
@@ -461,7 +487,10 @@ def test_two_networks_are_compared_by_their_classes_names(visit: Any) -> None:
 def test_two_photos_of_digits_and_a_method_of_many_runs(visit: Any) -> None:
     link = {"compare": "photos", "other photo": "digit-7", "methods": "occlusion", "classes": "7"}
     seen = visit("compare", model="mnist_cnn", **link).fine()
-    board = seen.viewer("comparison")
+    # There is no map yet, and the line says of what.
+    assert "comparison" not in [one.key for one in seen.app.get("bidi_component")]
+    assert seen.app.get("progress")[0].proto.text.startswith("Occlusion: ")
+    board = seen.answered().viewer("comparison")
     assert [row["lines"] for row in board["rows"]] == [["The digit zero"], ["The digit seven"]]
     photo = open_photo(next(one.path for one in samples() if one.name == "digit-7"))
     cam = workers.explain(file_of("mnist_cnn"), photo, ["7"], method="occlusion").maps[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import streamlit as st
 
 from cnnviz.attribution.descriptions import at_twice_the_size
@@ -12,65 +14,48 @@ from cnnviz.errors import TargetError
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import long_questions
+from cnnviz.ui.page_parts.class_map.picks import MapChoice
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
 
 def class_maps(
-    scene: Scene,
-    answer: StagedExplanation,
-    target: str,
-    method: str,
-    layer: str | None,
-    against: str | None,
-    runs: int | None,
-    detail: str,
+    scene: Scene, answer: StagedExplanation, target: str, choice: MapChoice
 ) -> dict[str, ClassActivationMap]:
     """The maps of the most probable classes, and of the chosen one, by class.
 
     A method of many runs has that of the chosen class alone, unless the others cost nothing. While
-    it runs there is none: a line says how far it is.
+    it runs there is none: a line says how far it is. Where the network cannot have them as fine as
+    is chosen, the page says why, and they have the layer's own cells.
 
     Args:
         scene: model and photo.
         answer: what the network says; its maps are not computed again.
         target: the chosen class.
-        method: the chosen method.
-        layer: the chosen layer, for methods that let it be chosen.
-        against: the class that they are set against, which has no map then; None if none is chosen.
-        runs: the chosen number, for a method of many runs; None for its usual one.
-        detail: how fine they are; where the network cannot have them so, the page says why, and
-            they have the layer's own cells.
+        choice: the chosen map.
     """
     try:
-        return _class_maps(scene, answer, target, method, layer, against, runs, detail)
+        return _class_maps(scene, answer, target, choice)
     except TargetError as error:
-        if detail == CELLS:
+        if choice.detail == CELLS:
             raise
         st.info(plain(str(error)))
-        return _class_maps(scene, answer, target, method, layer, against, runs, CELLS)
+        return _class_maps(scene, answer, target, dataclasses.replace(choice, detail=CELLS))
 
 
 def _class_maps(
-    scene: Scene,
-    answer: StagedExplanation,
-    target: str,
-    method: str,
-    layer: str | None,
-    against: str | None,
-    runs: int | None,
-    detail: str,
+    scene: Scene, answer: StagedExplanation, target: str, choice: MapChoice
 ) -> dict[str, ClassActivationMap]:
-    if detail == FUSED:
-        # It takes several layers.
-        layer = None
+    method, against, detail = choice.method, choice.against, choice.detail
+    # Fused maps take several layers.
+    layer = None if detail == FUSED else choice.layer
     series = METHODS[method].series
     first = answer.explanation.maps[0]
     likely = tuple(cam.target for cam in answer.explanation.maps if cam.target != against)
     missing = () if target in likely else (target,)
     if series is not None:
         targets = likely if series.all_classes and not missing else (target,)
-        question = SeriesQuestion(method, targets, layer, against, runs)
+        question = SeriesQuestion(method, targets, layer, against, choice.runs)
         explained = long_questions.explanation(scene, question)
         return {} if explained is None else {cam.target: cam for cam in explained.maps}
     usual = against is None and detail == CELLS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,27 @@ _ANOTHER = "another class"
 _LIST_WIDTH = 200
 # Runs that can be chosen: squares, for methods that lay a grid over the photo.
 _RUNS = 100, 400, 1600
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """Which map of the class is shown.
+
+    Attributes:
+        method: a key of ``METHODS``.
+        layer: the path of the layer; None for methods that let none be chosen.
+        against: the class whose score is subtracted; None if none is chosen.
+        runs: of the network, for a method of many runs; None for its usual number.
+        detail: how fine it is: a key of ``DETAILS``.
+        signed: whether the evidence against the class is shown, too.
+    """
+
+    method: str
+    layer: str | None
+    against: str | None
+    runs: int | None
+    detail: str
+    signed: bool
 
 
 def quoted(label: str) -> str:
@@ -110,13 +132,8 @@ def _pick_other(others: list[str], scope: str) -> None:
     )
 
 
-def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]:
-    """The choices of the method, the layer and the class to compare with.
-
-    Returns:
-        The layer is None where the method has no choice of it, and so is the class where none is
-        chosen.
-    """
+def pick_map(scene: Scene, target: str) -> MapChoice:
+    """The choice of the method, with what it computes; the others in a panel that opens."""
     offered = scene.outline.methods
     method = choices.choose(
         st.selectbox,
@@ -129,18 +146,41 @@ def pick_method(scene: Scene, target: str) -> tuple[str, str | None, str | None]
         help="\n".join(f"- {METHODS[key].title}: {METHODS[key].paper}" for key in offered),
         disabled=len(offered) == 1,
     )
-    needs = METHODS[method].needs
-    if needs != "layer":
+    record = METHODS[method]
+    st.caption(plain(record.summary))
+    with st.popover("More choices", icon=":material/tune:", width="stretch"):
+        layer, default = _pick_layer(scene, record)
+        against = _pick_rival(scene, target, record)
+        detail = _pick_detail(scene, record)
+        runs = _pick_runs(scene, record)
+        signed = _pick_signed()
+    made = [
+        f"layer {layer}" if layer != default else "",
+        f"against “{against}”" if against else "",
+        DETAILS[detail].title if detail != details.CELLS else "",
+        f"{runs:,} runs" if runs else "",
+        "" if signed else "without what is below zero",
+    ]
+    if any(made):
+        st.caption(plain(f"Chosen: {', '.join(filter(None, made))}."))
+    return MapChoice(method, layer, against, runs, detail, signed)
+
+
+def _pick_layer(scene: Scene, method: Method) -> tuple[str | None, str | None]:
+    """The choice of the layer, and the usual one; both None where there is none to choose."""
+    if method.needs != "layer":
         only, why = {
             "averaged maps": (scene.outline.features, "This method reads these maps."),
             "photo": ("the photo itself", "This method changes the photo and reads no layer."),
-        }[needs]
+        }[method.needs]
         st.selectbox("Layer", [only], disabled=True, help=why)
-        return method, None, _pick_rival(scene, target, METHODS[method])
+        return None, None
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     default = scene.outline.card.suggested_layers.cam or scene.outline.last_spatial
-    layer = parts.pick_layer("Layer", layers, default, f"maps of {scene.model.name}")
-    return method, layer, _pick_rival(scene, target, METHODS[method])
+    chosen = parts.pick_layer(
+        "Layer", layers, default, f"maps of {scene.model.name}", in_panel=True
+    )
+    return chosen, default or layers[0].path
 
 
 def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
@@ -152,7 +192,7 @@ def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
         return None
     unless = "the nearest class" if method.against == "nearest" else "no other class"
     rival = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Against",
         "rival",
         ["", *others],
@@ -166,17 +206,17 @@ def _pick_rival(scene: Scene, target: str, method: Method) -> str | None:
     return rival or None
 
 
-def pick_runs(scene: Scene, method: str) -> int | None:
+def _pick_runs(scene: Scene, method: Method) -> int | None:
     """The choice of the number of runs, for a method of many; None for its usual one."""
-    if METHODS[method].series is None:
+    if method.series is None:
         return None
     chosen = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Runs of the network",
         "runs",
         ["", *map(str, _RUNS)],
         "",
-        scope=f"{scene.model.name} {method}",
+        scope=f"{scene.model.name} {method.key}",
         format_func=lambda runs: f"{int(runs):,}" if runs else "the usual number",
         help="More runs take longer, and make the map finer or surer. Each takes some hundredths "
         "of a second with a network for photos.",
@@ -184,17 +224,17 @@ def pick_runs(scene: Scene, method: str) -> int | None:
     return int(chosen) if chosen else None
 
 
-def pick_detail(scene: Scene, method: str) -> str:
+def _pick_detail(scene: Scene, method: Method) -> str:
     """The choice of how fine the map is."""
-    offered = details.fitting(METHODS[method])
+    offered = details.fitting(method)
     chosen = choices.choose(
-        st.selectbox,
+        choices.in_panel(st.selectbox),
         "Detail",
         "detail",
         offered,
         details.CELLS,
         # Some methods have fewer: with another method the choice is a new one.
-        scope=f"{scene.model.name} {method}",
+        scope=f"{scene.model.name} {method.key}",
         format_func=lambda key: DETAILS[key].title,
         disabled=len(offered) == 1,
     )
@@ -203,17 +243,12 @@ def pick_detail(scene: Scene, method: str) -> str:
     return chosen
 
 
-def pick_signed() -> bool:
+def _pick_signed() -> bool:
     """The choice to see the evidence against a class too."""
     return choices.choose(
-        lambda label, _, key: st.toggle(label, key=key),
+        choices.in_panel(lambda label, _, key: st.toggle(label, key=key)),
         "Show evidence against it",
         "against",
         [False, True],
         default=True,
     )
-
-
-def method_note(method: str) -> None:
-    """What the method computes."""
-    st.caption(plain(f"{METHODS[method].title}: {METHODS[method].summary}"))

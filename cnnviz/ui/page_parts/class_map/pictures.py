@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import largest_magnitude
-from cnnviz.attribution.descriptions import cells, compared, title, where
+from cnnviz.attribution.descriptions import cells, colours_mean, compared, title, where
 from cnnviz.drawing import Shading, common_limit, finite, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure
@@ -82,7 +82,7 @@ def colours(maps: Mapping[str, ClassActivationMap], target: str) -> None:
     ticks = None
     if largest_magnitude(finite(cam.values)) > look.high:
         ticks = f"≤ {number(look.low)}", f"≥ +{number(look.high)}"
-    st.html(legend_line(parts.unit(cam), look, ticks))
+    st.html(legend_line(parts.unit(cam), look, ticks, colours_mean(cam)))
 
 
 def says(scene: Scene, cam: ClassActivationMap) -> None:
@@ -99,6 +99,7 @@ def side_by_side(scene: Scene, maps: Mapping[str, ClassActivationMap]) -> None:
     """The evidence for the likeliest classes, and the one that is shown, on one scale."""
     if len(maps) == 1:
         return
+    st.subheader("And the other classes?", anchor=False)
     shown = tuple(maps.values())
     figure = evidence_maps(
         scene.photo.shown,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from cnnviz.arrays import Floats
-from cnnviz.attribution.descriptions import nothing_to_see
+from cnnviz.attribution.descriptions import cells, nothing_to_see, title
 from cnnviz.attribution.faithfulness import (
     MEASURES,
     TESTS,
@@ -21,29 +18,31 @@ from cnnviz.attribution.faithfulness import (
     tests_of,
 )
 from cnnviz.attribution.series import SeriesQuestion
-from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.errors import CnnvizError
 from cnnviz.figures.deletion import step_curves
 from cnnviz.results import ClassActivationMap, MapScore, percent
-from cnnviz.serving import workers
-from cnnviz.ui import parts
+from cnnviz.ui import long_questions, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# Runs that are asked for at once: other people's questions pass in between.
-_AT_ONCE = 16
-# Maps whose scores a session keeps.
-_MOST_KEPT = 8
-_KEPT = "scores of maps"
+# The step that a person has asked for in this session, and of which map.
+_ASKED = "scores that are asked for"
 _ARROWS = {"higher": "higher ↑", "lower": "lower ↓"}
 # What is found of a map: its scores, by their keys.
 Scores = dict[str, MapScore]
 
 
-def show(scene: Scene, cam: ClassActivationMap) -> None:
-    """The section: a button, then a table and curves.
+@dataclass(frozen=True)
+class _Step:
+    """Scores that one click asks for, and the button for it."""
 
-    Called last, since it may take seconds, and no fragment: a click in one would wait for its end.
-    """
+    measures: tuple[Measure, ...]
+    label: str
+    help: str
+
+
+def show(scene: Scene, cam: ClassActivationMap) -> None:
+    """The section: a button, then the progress, then a table and curves."""
     st.subheader("Can it be believed?", anchor=False)
     if nothing_to_see(cam):
         st.caption("This map says nothing, so there is nothing to measure.")
@@ -59,109 +58,64 @@ def show(scene: Scene, cam: ClassActivationMap) -> None:
     )
     measures = chosen_measures(cam.method)
     quick = tuple(one for one in measures if TESTS[one.test].needs != "weights")
-    found = _kept(scene, cam)
-    _Step(quick, "Measure this map", "Some seconds.", "measure").show(scene, cam, found)
-    if all(one.key in found for one in quick):
-        step = _Step(
+    steps = [
+        _Step(quick, "Measure this map", "Some seconds."),
+        _Step(
             tuple(one for one in measures if one not in quick),
             "Also shuffle the network’s weights",
             "Takes longer: TensorFlow runs a copy of the network whose weights are shuffled.",
-            "measure weights",
-        )
-        step.show(scene, cam, found)
+        ),
+    ]
+    found: Scores = {}
+    try:
+        for step in steps:
+            found |= _scores(scene, cam, step)
+            if not all(one.key in found for one in step.measures):
+                break
+    except CnnvizError as error:
+        st.session_state.pop(_ASKED, None)
+        st.error(plain(str(error)), icon=":material/error:")
     if found:
         _table(measures, found)
         _curves(found)
         _explained(measures, found)
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Scores that one click asks for, and the button for it."""
-
-    measures: tuple[Measure, ...]
-    label: str
-    help: str
-    key: str
-
-    def show(self, scene: Scene, cam: ClassActivationMap, found: Scores) -> None:
-        """The button while a score is missing; after a click, the progress until all are found."""
-        missing = tuple(one for one in self.measures if one.key not in found)
-        if not missing:
-            return
-        place, running = st.empty(), st.empty()
-        label = self.label if missing == self.measures else "Go on measuring"
-        if not place.button(label, icon=":material/rule:", key=self.key, help=self.help):
-            return
-        place.empty()
-        with running.container():
-            bar = st.progress(0.0, "Measuring …")
-            st.button("Stop", icon=":material/stop_circle:", key=f"stop {self.key}")
-
-        def tell(share: float, text: str) -> None:
-            bar.progress(share, text)
-
-        try:
-            for measure, total in _sums(scene, cam, missing, tell):
-                found[measure.key] = map_score(measure, total)
-        except CnnvizError as error:
-            running.error(plain(str(error)), icon=":material/error:")
-            return
-        running.empty()
-
-
-def _sums(
-    scene: Scene,
-    cam: ClassActivationMap,
-    measures: tuple[Measure, ...],
-    tell: Callable[[float, str], None],
-) -> Iterator[tuple[Measure, Floats]]:
-    """The sums of the tests of some scores, one after the other, each with its scores.
-
-    The one place that decides how the parts of a test are asked for. A click on the page ends it
-    at the next part.
-    """
-    seen, tests = scene.view(), tests_of(measures)
-    for number, test in enumerate(tests):
-        of_test = [one for one in measures if one.test == test]
-        question = SeriesQuestion(
-            test,
-            (cam.target,),
-            cam.layer or None,
-            cam.against,
-            shown=cam.values,
-            method=cam.method,
+def _scores(scene: Scene, cam: ClassActivationMap, step: _Step) -> Scores:
+    """The scores of a step that are there; if there are others, the button, or their progress."""
+    tests = tests_of(step.measures)
+    questions = {test: question(cam, test) for test in tests}
+    sums = {test: long_questions.known(scene, questions[test]) for test in tests}
+    missing = [test for test in tests if sums[test] is None]
+    this = (scene.model, scene.card, scene.photo.seen_key, cells(cam), title(cam), step.label)
+    if missing and st.session_state.get(_ASKED) != this:
+        st.button(
+            step.label if missing == list(tests) else "Go on measuring",
+            icon=":material/rule:",
+            key=f"measure {step.label}",
+            help=step.help,
+            on_click=st.session_state.__setitem__,
+            args=(_ASKED, this),
         )
-        name = f"{of_test[0].title} ({number + 1} of {len(tests)})"
-        done, count, total = 0, 1, None
-        while done < count:
-            share = (number + done / count) / len(tests)
-            tell(share, name)
-            with workers.announcing_tensorflow(
-                functools.partial(tell, share, f"{name}: TensorFlow starts, for some seconds")
-            ):
-                part = workers.run_part(
-                    scene.model, seen, question, done, done + _AT_ONCE, scene.card
-                )
-            if total is not None and part.values.shape != total.shape:
-                raise ModelError("The network’s answers do not fit each other.")
-            total = part.values if total is None else total + part.values
-            count, done = part.count, done + _AT_ONCE
-        for one in of_test:
-            yield one, np.asarray(total)
+    else:
+        for test in missing:
+            first = next(one for one in step.measures if one.test == test)
+            name = f"{first.title} ({tests.index(test) + 1} of {len(tests)})"
+            sums[test] = long_questions.series(scene, questions[test], name)
+            if sums[test] is None:
+                break
+    return {
+        one.key: map_score(one, total.values)
+        for one in step.measures
+        if (total := sums[one.test]) is not None
+    }
 
 
-def _kept(scene: Scene, cam: ClassActivationMap) -> Scores:
-    """What this session has found of a map; changed in place."""
-    kept: dict[object, Scores] = st.session_state.setdefault(_KEPT, {})
-    card = None if scene.card is None else scene.card.model_dump_json()
-    key = (scene.model, card, scene.photo.seen_key, cam.method, cam.layer, cam.target, cam.against)
-    found = kept.pop(key, {})
-    while len(kept) >= _MOST_KEPT:
-        del kept[next(iter(kept))]
-    # Last in the order of use.
-    kept[key] = found
-    return found
+def question(cam: ClassActivationMap, test: str) -> SeriesQuestion:
+    """The runs of a test, by its key, of a map."""
+    return SeriesQuestion(
+        test, (cam.target,), cam.layer or None, cam.against, shown=cam.values, method=cam.method
+    )
 
 
 def _table(measures: tuple[Measure, ...], found: Scores) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -14,16 +13,14 @@ from cnnviz.attribution.trust import (
     HOLDS,
     WEAK,
     consistency_sentence,
-    judge_drops,
-    needs_halves,
     read_consistency,
     verdict_numbers,
     verdict_sentence,
 )
 from cnnviz.colours import on_page
 from cnnviz.figures.maps import heatmap
-from cnnviz.results import ClassActivationMap, Verdict, VerdictWord
-from cnnviz.ui import parts
+from cnnviz.results import ClassActivationMap, Prediction, Verdict, VerdictWord
+from cnnviz.ui import parts, verdicts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
@@ -43,13 +40,16 @@ _LIMITS = (
 _GRID, _HEIGHT = 280, 8
 
 
-def show(scene: Scene, maps: Mapping[str, ClassActivationMap], target: str) -> None:
-    """The verdict on the chosen map, and how it is judged."""
-    cam = maps[target]
+def show(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
+    """The verdict on a map, and how it is judged."""
     # The choices below stay where they are when the verdict comes.
     st.html(f"<style>.st-key-verdict {{min-height: {_HEIGHT}rem}}</style>")
     with st.container(key="verdict", gap="small"):
-        verdict = _judge(scene, tuple(maps), cam)
+        verdict = verdicts.verdict(
+            cam, prediction, lambda question: scene.series(question, "Checking the map")
+        )
+        if verdict is None:
+            return
         text, icon, colour = _BADGES[verdict.word]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge(text, icon=icon, color=colour)
@@ -58,22 +58,12 @@ def show(scene: Scene, maps: Mapping[str, ClassActivationMap], target: str) -> N
         st.caption(plain(verdict_sentence(verdict, cam)))
 
 
-def steadiness(scene: Scene, maps: Mapping[str, ClassActivationMap], target: str) -> None:
+def steadiness(scene: Scene, prediction: Prediction, target: str) -> None:
     """How steady the prediction is: a line on the class in shifted and mirrored copies."""
-    question = SeriesQuestion("shifted-copies", tuple(maps))
-    values = scene.series(question, "Checking the prediction")
-    found = read_consistency(target, values[list(maps).index(target)])
+    classes = verdicts.shared_classes(prediction, target)
+    values = scene.series(SeriesQuestion("shifted-copies", classes), "Checking the prediction")
+    found = read_consistency(target, values[classes.index(target)])
     st.caption(plain(consistency_sentence(found)))
-
-
-def _judge(scene: Scene, classes: tuple[str, ...], cam: ClassActivationMap) -> Verdict:
-    number, doing = classes.index(cam.target), "Checking the map"
-    drops = scene.series(SeriesQuestion("cell-drops", classes, against=cam.against), doing)[number]
-    halves = None
-    if needs_halves(drops):
-        of_halves = SeriesQuestion("half-drops", classes, against=cam.against)
-        halves = scene.series(of_halves, doing)[number]
-    return judge_drops(cam.values, drops, halves)
 
 
 def _explain(verdict: Verdict) -> None:

@@ -44,12 +44,15 @@ def show(found: Comparison, subjects: Sequence[Subject]) -> None:
 def notes() -> None:
     """What the scales and the scores mean."""
     st.caption(
+        "Orange is above zero, blue below: where a map is evidence, for the class and against it. "
         "Each method has a scale of its own, since methods measure different things; along it all "
         "maps of the method can be compared. Where the cells of a map add up to the score, more "
         "cells have smaller values: a network with more of them then has a scale of its own, too. "
         "Rank correlation, with the map of the first method, or across networks with that of the "
         "first one: whether both rank the places alike. 1 is the same order, 0 none, −1 the "
-        "opposite one. It does not say which map is right."
+        "opposite one. It does not say which map is right. The verdict asks the network: parts of "
+        "the photo are covered, and a map holds if its class then loses clearly more where the map "
+        "is bright. The page of the map says more, and what this cannot tell."
     )
 
 
@@ -115,6 +118,9 @@ def _seen(answer: ComparedAnswer) -> tuple[float, float, float, float]:
 
 def _cell(found: Comparison, number: int, cell: ComparedCell) -> MapCell:
     lines = score_lines(cell, several=len(found.limits(number)) > 1)
+    if cell.verdict is None and not cell.note:
+        # Its place, so that nothing moves when it comes.
+        lines.insert(0, "Verdict: …")
     of = ", ".join([cell.cam.target, *_names(found, found.answers[cell.answer])])
     said = cell.note or ". ".join(lines)
     label = f"{found.methods[number].title} for {of}: {said}"

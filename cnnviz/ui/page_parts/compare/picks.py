@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cnnviz.attribution import compared
+from cnnviz.attribution.faithfulness import MEASURES, TESTS, Measure
 from cnnviz.attribution.methods import METHODS
 from cnnviz.results import Prediction
 from cnnviz.ui import choices
@@ -18,7 +19,9 @@ from cnnviz.ui.text import plain
 # A link may name any number: more of them would not fit on any screen.
 _MOST_CLASSES = 8
 _ANOTHER = "one more class"
-_LIST_WIDTH = 160
+# Scores that need no copy of the network, whose runs would take minutes for all maps.
+_SCORES = tuple(key for key, one in MEASURES.items() if TESTS[one.test].needs != "weights")
+_LIST_WIDTH = 120
 
 
 def pick_classes(subjects: Sequence[Subject], prediction: Prediction) -> list[str]:
@@ -91,21 +94,34 @@ def _pick_another(rest: Sequence[str], chosen: Sequence[str], scope: str) -> Non
     )
 
 
-def pick_methods(subjects: Sequence[Subject]) -> list[str]:
-    """The choice of methods, of those that fit all networks, in the order of the list."""
-    offered = compared.fitting_all([one.scene.outline.methods for one in subjects])
+def pick_methods(subjects: Sequence[Subject]) -> tuple[list[str], Measure | None]:
+    """The choice of methods, of those that fit all networks, in the order of the list; and a score.
+
+    The score is measured for each map; None if none is chosen.
+    """
     place = st.popover("Methods", icon=":material/checklist:", width="content")
+    offered = compared.fitting_all([one.scene.outline.methods for one in subjects])
     with place:
         chosen = choices.choose_many(
             "Methods",
             "methods",
             offered,
             compared.varied(offered),
-            widget=_chips,
+            widget=choices.in_panel(_chips),
             scope=" ".join(offered),
             format_func=lambda key: plain(METHODS[key].title),
         )
         for key in offered:
             if key in chosen:
                 st.caption(plain(f"{METHODS[key].title}: {METHODS[key].summary}"))
-    return [key for key in offered if key in chosen]
+        score = choices.choose(
+            choices.in_panel(st.selectbox),
+            "A score below each map",
+            "score",
+            ["", *_SCORES],
+            "",
+            format_func=lambda key: plain(MEASURES[key].title) if key else "none",
+            help="Takes many runs of the network for each map. The page of a map has all of its "
+            "scores, and says what fools them.",
+        )
+    return [key for key in offered if key in chosen], MEASURES.get(score)
