@@ -3,6 +3,6 @@
 from cnnviz.ui import parts, shell
 from cnnviz.ui.page_parts.lessons import contents, frame
 
-scene = shell.enter("", "")
+scene = shell.enter("", "", runs_photo=True)
 frame.draw(scene, contents.LESSONS)
 parts.about(scene)

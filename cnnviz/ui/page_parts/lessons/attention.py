@@ -76,6 +76,7 @@ def _weigh(_: Scene, scope: str) -> None:
     )
     place = st.empty()
     if not frame.guess(
+        st.container(),
         scope,
         _flowers().features,
         first_feature(SEED),
@@ -127,6 +128,7 @@ def _beside(_: Scene, scope: str) -> None:
     if with_it != without:
         right = "With attention" if with_it > without else "Without"
     if not frame.guess(
+        st.container(),
         scope,
         ("With attention", "Without", "Both the same"),
         right,
@@ -137,7 +139,7 @@ def _beside(_: Scene, scope: str) -> None:
         return
     rows = [["training", "with", "without"]]
     for seed in SEEDS:
-        pair = [f"{training(seed, attention=one)[-1].held_out:.0%}" for one in (True, False)]
+        pair = [drawings.share(training(seed, attention=one)[-1].held_out) for one in (True, False)]
         rows.append([str(seed + 1), *pair])
     st.html(drawings.grid(rows, "Share of the 30 flowers that are named rightly", small=True))
 
@@ -145,11 +147,12 @@ def _beside(_: Scene, scope: str) -> None:
 def _each(_: Scene, scope: str) -> None:
     frame.question("Do all flowers share out their weights in the same way?")
     if not frame.guess(
+        st.container(),
         scope,
         ("Yes, the weights are fixed", "No, each flower has its own"),
         "No, each flower has its own",
         "The weights are computed from the flower's own four lengths. Each column below is a "
-        "flower; the darker or brighter away from the ground, the more weight.",
+        "flower; the stronger the colour, the more weight.",
     ):
         return
     flowers, shares = _flowers(), shares_of(SEED)
@@ -177,16 +180,19 @@ def _again(_: Scene, scope: str) -> None:
     frame.question("We train again, from other random numbers. Is the same measurement first?")
     first = [first_feature(seed) for seed in SEEDS]
     if not frame.guess(
+        st.container(),
         scope,
         (_SAME, _OTHER),
         _SAME if len(set(first)) == 1 else _OTHER,
-        "All of these networks are good at it. Yet they attend to different things. So the weights "
-        "tell what **this** network multiplied, and not what matters about an iris.",
+        "All of these networks name most flowers rightly. Yet they attend to different things. So "
+        "the weights tell what **this** network multiplied, and not what matters about an iris.",
     ):
         return
     rows = [["training", "most weight", "right"]]
     for seed, name in zip(SEEDS, first, strict=True):
-        rows.append([str(seed + 1), name, f"{training(seed, attention=True)[-1].held_out:.0%}"])
+        rows.append(
+            [str(seed + 1), name, f"{drawings.share(training(seed, attention=True)[-1].held_out)}"]
+        )
     st.html(drawings.grid(rows, "“Right”: of the 30 flowers that were kept back", small=True))
 
 
@@ -194,24 +200,24 @@ def _use(_: Scene, scope: str) -> None:
     flowers, shares = _flowers(), shares_of(_TELLING).mean(axis=0)
     least = int(shares.argmin())
     name = flowers.features[least]
-    frame.question(
-        f"In training {_TELLING + 1}, {name} has a weight of {shares[least]:.0%}. Is it used?"
-    )
+    weight = drawings.share(shares[least])
+    frame.question(f"In training {_TELLING + 1}, {name} has a weight of {weight}. Is it used?")
     weights = training(_TELLING, attention=True)[-1].weights
     missed = [changed_answers(weights, values_of(_TELLING), at) for at in range(len(shares))]
     right = "Yes, it is used" if missed[least] else "No, it is not"
     if not frame.guess(
+        st.container(),
         scope,
         ("Yes, it is used", "No, it is not"),
         right,
-        f"We shuffled {name} among the flowers, and left all else. **{missed[least]} of 150 answers "
+        f"We shuffled {name} among the flowers, and nothing else. **{missed[least]} of 150 answers "
         "changed.** It is hardly multiplied, but it helps to share out the weights. A small weight "
         "does not mean that something does not matter.",
     ):
         return
     rows = [["shuffled", "weight", "answers changed"]]
     for at, feature in enumerate(flowers.features):
-        rows.append([feature, f"{shares[at]:.0%}", str(missed[at])])
+        rows.append([feature, f"{drawings.share(shares[at])}", str(missed[at])])
     st.html(
         drawings.grid(
             rows, f"Training {_TELLING + 1}: mean weight, and what shuffling does", small=True

@@ -80,9 +80,6 @@ def _with_head(step: Callable[[Scene, str, Head], None]) -> frame.Step:
     """A step that needs such a network; without one it says so, and offers one."""
 
     def draw(scene: Scene, scope: str) -> None:
-        if scene.needs_preset:
-            st.info("Say first, above, which values this network takes.")
-            return
         head = head_of(scene.staged())
         if head is None:
             frame.question("From maps to a class")
@@ -100,11 +97,11 @@ def _with_head(step: Callable[[Scene, str, Head], None]) -> frame.Step:
 
 
 def _means(_: Scene, scope: str, head: Head) -> None:
-    frame.question("What does the network keep of each of its last maps?")
+    seen, said = frame.question_beside("What does the network keep of each of its last maps?")
     maps, order = _maps(head.listed), head.terms[head.target].order[:_FIRST_MAPS]
     places = [head.listed.channels.index(one) for one in order]
     dark = parts.on_dark_page()
-    st.html(
+    seen.html(
         drawings.row(
             *(
                 drawings.shown(
@@ -116,10 +113,11 @@ def _means(_: Scene, scope: str, head: Head) -> None:
             )
         )
     )
-    st.markdown(
+    seen.markdown(
         f"The last layer has {head.listed.count:,} maps of your photo. Here are {len(places)}."
     )
     if frame.guess(
+        said,
         scope,
         ("Its largest number", "Its average", "All of its numbers"),
         "Its average",
@@ -135,9 +133,11 @@ def _side(_: Scene, scope: str, head: Head) -> None:
     # The channel with the largest term for the predicted class.
     channel = head.terms[head.target].order[0]
     at = head.listed.channels.index(channel)
-    frame.question(f"Channel {channel} answers here. Which class does it speak for?")
+    seen, said = frame.question_beside(
+        f"Channel {channel} answers here. Which class does it favour?"
+    )
     maps, dark = _maps(head.listed), parts.on_dark_page()
-    st.html(
+    seen.html(
         drawings.shown(
             drawings.coloured(maps[..., at], dark=dark),
             f"Channel {channel}, average {number(head.means()[at])}",
@@ -149,6 +149,7 @@ def _side(_: Scene, scope: str, head: Head) -> None:
     right = max(products, key=lambda one: products[one])
     others = [number(products[one]) for one in (head.target, head.rival)]
     if not frame.guess(
+        said,
         scope,
         sorted((head.target, head.rival)),
         right,
@@ -166,10 +167,13 @@ def _side(_: Scene, scope: str, head: Head) -> None:
 
 
 def _stack(scene: Scene, scope: str, head: Head) -> None:
-    frame.question(f"We add up all maps, each times its weight. Where is most of “{head.target}”?")
-    st.html(drawings.shown(scene.view().pixels, "What the network sees", side=300))
+    seen, said = frame.question_beside(
+        f"We add up all maps, each times its weight. Where is most of “{head.target}”?"
+    )
+    seen.html(drawings.shown(scene.view().pixels, "What the network sees", side=300))
     row, column = quarter(head.cam.values)
     if not frame.guess(
+        said,
         scope,
         _QUARTERS,
         _QUARTERS[2 * row + column],
@@ -180,42 +184,47 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
         return
     sums, order = _sums(head)
     last = len(sums) - 1
-    reached = st.slider("Maps that are added up", 0, last, 1)
-    said = f"{reached} of {head.listed.count:,} maps"
+    reached = st.slider("Maps that are added up", 0, last, min(_FIRST_MAPS, last))
+    added = f"{reached} of {head.listed.count:,} maps"
     if reached == last:
-        said = f"All {head.listed.count:,} maps: the class activation map"
+        added = f"All {head.listed.count:,} maps: the class activation map"
     elif reached:
         channel = order[reached - 1]
-        said = (
-            f"{said}. Added last: channel {channel} × {number(head.weights(head.target)[channel])}"
+        weight = number(head.weights(head.target)[channel])
+        added = f"{added}. Added last: channel {channel} × {weight}"
+    so_far, whole = (number(float(one.mean())) for one in (sums[reached], head.cam.values))
+    st.html(
+        drawings.row(
+            drawings.shown(_over_photo(scene, head, sums[reached]), added, side=_SHOWN),
+            drawings.big(f"Average so far: <b>{so_far}</b><br>of all maps: {whole}"),
         )
-    st.html(drawings.shown(_over_photo(scene, head, sums[reached]), said, side=_SHOWN))
+    )
 
 
 def _logit(_: Scene, scope: str, head: Head) -> None:
     cam = head.cam
     mean, bias = float(cam.values.mean(dtype=np.float64)), float(cam.bias or 0)
-    frame.question("What is the score of the class?")
-    st.html(
-        drawings.big(
-            f"Average of the map: <b>{number(mean)}</b> &nbsp; bias: <b>{number(bias)}</b>"
-        )
-    )
-    st.markdown(
+    seen, said = frame.question_beside("What is the score of the class?")
+    texts = [_decimals(one) for one in (mean, bias, cam.score)]
+    seen.html(drawings.big(f"Average of the map: <b>{texts[0]}</b>, bias: <b>{texts[1]}</b>"))
+    seen.markdown(
         f"The bias of “{plain(head.target)}” is one more number that training found. It is added "
         "whatever the photo is."
     )
-    right = f"{cam.score:.4g}"
-    wrong = (f"{mean * bias:.4g}", f"{mean - bias:.4g}", f"{100 * mean:.4g}")
-    options = sorted({right, *wrong}, key=float)
+    others = {_decimals(one): one for one in (mean * bias, mean - bias, 100 * mean)}
+    options = sorted({**others, texts[2]: cam.score}.items(), key=lambda one: one[1])
     if frame.guess(
+        said,
         scope,
-        options,
-        right,
+        [text for text, _ in options],
+        texts[2],
         "**Average + bias = score**, which is called the logit. So the map is no picture beside "
         "the answer: it *is* the answer, spread over the photo.",
     ):
-        st.html(drawings.big(f"{mean:.4g} + {bias:.4g} = <b>{cam.score:.4g}</b>".replace("-", "−")))
+        # Rounded numbers need not add up to the rounded sum.
+        adds_up = round(1000 * mean) + round(1000 * bias) == round(1000 * cam.score)
+        sign = "=" if adds_up else "≈"
+        st.html(drawings.big(f"{texts[0]} + {texts[1]} {sign} <b>{texts[2]}</b>"))
         st.markdown(
             f"With the scores of the other classes it becomes a probability: "
             f"“{plain(head.target)}” {plain(percent(head.probability))}."
@@ -226,12 +235,20 @@ def _against(scene: Scene, scope: str, head: Head) -> None:
     frame.question(f"The network says “{head.target}”. Does every place of the photo speak for it?")
     below = int((head.cam.values < 0).sum())
     right = "No, some speak against it" if below else "Yes, every place"
+    size = head.cam.values.size
+    because = (
+        f"{below} of {size} cells are below zero: they speak against it. The score is the balance "
+        "of all cells. A map that shows orange alone hides half of the story."
+        if below
+        else f"All {size} cells are zero or above here. That need not be so: try a photo with a "
+        "cat and a dog, and look for blue."
+    )
     if frame.guess(
+        st.container(),
         scope,
         ("Yes, every place", "No, some speak against it"),
         right,
-        f"{below} of {head.cam.values.size} cells are below zero. The score is their balance. A "
-        "map that shows orange alone hides half of the story.",
+        because,
     ):
         st.html(
             drawings.shown(
@@ -254,6 +271,10 @@ def _over_photo(scene: Scene, head: Head, values: Floats) -> Bytes:
     photo = shrink(np.asarray(scene.photo.decode()), _SHOWN)
     cam = replace(head.cam, values=values.astype(np.float32))
     return overlay(photo, cam, scene.preprocessing, limit=own_limit(head.cam))
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
 
 
 def _maps(listed: ListedChannels) -> Floats:

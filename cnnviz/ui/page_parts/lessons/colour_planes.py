@@ -6,11 +6,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from cnnviz.figures.maps import heatmap
 from cnnviz.lessons.colour_planes import PLANES, alone, plane, without
 from cnnviz.photos.encoding import shrink
 from cnnviz.results import Box
-from cnnviz.ui import parts
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
 from cnnviz.ui.scene import Scene
@@ -34,12 +32,13 @@ def colourful(scene: Scene) -> tuple[NDArray[np.uint8], str]:
 
 
 def _pixel(scene: Scene, scope: str) -> None:
-    frame.question("What does a computer keep of one pixel of a photo?")
+    seen, said = frame.question_beside("What does a computer keep of one pixel of a photo?")
     pixels, name = colourful(scene)
-    st.html(
+    seen.html(
         drawings.shown(pixels, f"{name}, in {pixels.shape[1]} × {pixels.shape[0]} pixels", side=300)
     )
     if not frame.guess(
+        said,
         scope,
         ("The name of its colour", "One number", "Three numbers"),
         "Three numbers",
@@ -51,29 +50,25 @@ def _pixel(scene: Scene, scope: str) -> None:
     left = columns[0].slider("From the left", 0, width - _PART, (width - _PART) // 2)
     top = columns[1].slider("From the top", 0, height - _PART, (height - _PART) // 2)
     colour = st.pills("Grid", PLANES, default="red", required=True, label_visibility="collapsed")
-    whole, near, numbers = st.columns([2, 2, 3], gap="medium")
-    box = Box(left, top, left + _PART, top + _PART)
     part = pixels[top : top + _PART, left : left + _PART]
-    whole.html(drawings.shown(pixels, "The photo", box=box))
-    near.html(drawings.shown(part, f"{_PART} × {_PART} of its pixels"))
-    with numbers:
-        figure = heatmap(
-            plane(part, colour).astype(np.float32),
-            title=f"How much {colour} they have",
-            unit="",
-            colours="gray",
-            limits=(0, 255),
-            hover=colour,
-            narrow=True,
+    st.html(
+        drawings.row(
+            drawings.shown(
+                pixels, "The photo", box=Box(left, top, left + _PART, top + _PART), side=260
+            ),
+            drawings.shown(part, f"{_PART} × {_PART} of its pixels", side=200),
+            drawings.grid(
+                plane(part, colour).astype(np.float32), f"How much {colour} they have", small=True
+            ),
         )
-        parts.chart(figure, "pixels")
+    )
 
 
 def _which(scene: Scene, scope: str) -> None:
-    frame.question("Bright means much of one colour. Which colour is it?")
+    seen, said = frame.question_beside("Bright means much of one colour. Which colour is it?")
     pixels, name = colourful(scene)
     right = telling_plane(pixels)
-    st.html(
+    seen.html(
         drawings.row(
             drawings.shown(pixels, name),
             drawings.shown(
@@ -82,6 +77,7 @@ def _which(scene: Scene, scope: str) -> None:
         )
     )
     if frame.guess(
+        said,
         frame.scope_of(scene, scope),
         PLANES,
         right,
@@ -98,10 +94,11 @@ def _which(scene: Scene, scope: str) -> None:
 
 
 def _without(scene: Scene, scope: str) -> None:
-    frame.question("We set all red to 0. What will the photo look like?")
+    seen, said = frame.question_beside("We set all red to 0. What will the photo look like?")
     pixels, name = colourful(scene)
-    st.html(drawings.shown(pixels, name, side=300))
+    seen.html(drawings.shown(pixels, name, side=300))
     if not frame.guess(
+        said,
         scope,
         ("Grey", "Redder", "Blue-green and darker", "Just the same"),
         "Blue-green and darker",
@@ -123,6 +120,7 @@ def _mix(_: Scene, scope: str) -> None:
     values, right = _MIXED
     frame.question("Red 255, green 255, blue 0: which colour is that?")
     if not frame.guess(
+        st.container(),
         scope,
         ("brown", "purple", right, "white"),
         right,
@@ -148,6 +146,7 @@ def _count(scene: Scene, scope: str) -> None:
     right = height * width * channels
     options = sorted({height, height * width, height * width * 3, right, height * 3})
     if frame.guess(
+        st.container(),
         frame.scope_of(scene, scope),
         [f"{one:,}" for one in options],
         f"{right:,}",

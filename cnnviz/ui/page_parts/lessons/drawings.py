@@ -23,8 +23,8 @@ _SHARP = 336
 
 STYLE = """
 .lesson-row {display: flex; flex-wrap: wrap; align-items: center; gap: 16px 24px}
-.lesson-row figure {margin: 0; max-width: 100%}
-.lesson-row figcaption {font-size: 15px; color: var(--quiet); padding-top: 6px; line-height: 1.3}
+.lesson-figure {margin: 0; max-width: 100%}
+.lesson-figure figcaption {font-size: 15px; color: var(--quiet); padding-top: 6px; line-height: 1.3}
 .lesson-row .sign {font-size: 28px; font-weight: 300}
 .lesson-picture {position: relative; border-radius: 4px; overflow: hidden}
 .lesson-picture img {display: block; width: 100%; image-rendering: pixelated}
@@ -41,6 +41,11 @@ STYLE = """
   font-weight: 400; white-space: nowrap}
 .lesson-bars .track {width: 60%; padding-right: 12px}
 .lesson-bars .track i {display: block; height: 18px; border-radius: 3px; background: var(--accent)}
+.st-key-lesson-step, .st-key-lesson-style {display: none}
+.st-key-lesson-steps {position: sticky; bottom: 0; z-index: 2; padding: 8px 0;
+  background: light-dark(#fff, #0e141a)}
+[class*="st-key-open-"] button p {font-size: 20px; font-weight: 600}
+.st-key-guesses button p {font-size: 18px}
 .lesson-big {font-size: 34px; font-weight: 300; line-height: 1.25}
 .lesson-big b {font-weight: 700}
 @media (max-width: 640px) {
@@ -93,7 +98,8 @@ def grid(
         rows.append(f"<tr>{''.join(cells)}</tr>")
     name = "lesson-grid small" if small else "lesson-grid"
     body = f'<table class="{name}"><tbody>{"".join(rows)}</tbody></table>'
-    return f"<figure>{body}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    text = f"<figcaption>{html.escape(caption)}</figcaption>"
+    return f'<figure class="lesson-figure">{body}{text}</figure>'
 
 
 def shown(pixels: Bytes, caption: str, *, side: int = 220, box: Box | None = None) -> str:
@@ -118,7 +124,7 @@ def shown(pixels: Bytes, caption: str, *, side: int = 220, box: Box | None = Non
     across = round(side * width / max(height, width))
     alt = html.escape(caption, quote=True)
     return (
-        f'<figure style="width:{across}px"><div class="lesson-picture">'
+        f'<figure class="lesson-figure" style="width:{across}px"><div class="lesson-picture">'
         f'<img src="{_source(pixels)}" alt="{alt}">{frame}</div>'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
@@ -140,13 +146,18 @@ def bars(rows: Sequence[tuple[str, float]], head: str) -> str:
     """Shares, 0 to 1, as bars with their names, and a line above them."""
     lines = [
         f'<tr><th scope="row">{html.escape(name)}</th>'
-        f'<td class="track"><i style="width:{share:.1%}"></i></td><td>{share:.0%}</td></tr>'
-        for name, share in rows
+        f'<td class="track"><i style="width:{part:.1%}"></i></td><td>{share(part)}</td></tr>'
+        for name, part in rows
     ]
     return (
         f'<table class="lesson-bars"><caption style="text-align:left">{html.escape(head)}</caption>'
         f"<tbody>{''.join(lines)}</tbody></table>"
-    ).replace("%</td>", "&nbsp;%</td>")
+    )
+
+
+def share(value: float) -> str:
+    """A share, 0 to 1, in percent, with a space that does not break."""
+    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _source(pixels: Bytes) -> str:

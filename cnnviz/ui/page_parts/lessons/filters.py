@@ -34,6 +34,7 @@ def _once(_: Scene, scope: str) -> None:
     st.markdown("It moves one pixel at a time. It only stops where it fits.")
     after = output_size(SIDE, KERNEL, Sliding())
     if frame.guess(
+        st.container(),
         scope,
         _sizes(28, 27, after, 25),
         _sizes(after)[0],
@@ -48,6 +49,7 @@ def _twice(_: Scene, scope: str) -> None:
     twice = output_size(once, KERNEL, Sliding())
     frame.question(f"A second 3 × 3 filter slides over the {once} × {once}. How wide now?")
     if frame.guess(
+        st.container(),
         scope,
         _sizes(26, 25, twice, 23),
         _sizes(twice)[0],
@@ -57,13 +59,13 @@ def _twice(_: Scene, scope: str) -> None:
 
 
 def _slide(scene: Scene, scope: str) -> None:
-    frame.question("What does the filter give at this place?")
+    seen, said = frame.question_beside("What does the filter give at this place?")
     picture, kernel = small_picture(scene), np.array(KERNELS[_EDGES])
     result = convolve(picture, kernel, Sliding())
     most = int(np.abs(result).argmax())
     row, column = divmod(most, result.shape[1])
     at = place(picture, kernel, row, column, Sliding())
-    st.html(
+    seen.html(
         drawings.row(
             _framed(picture, at),
             drawings.grid(at.values, "The nine pixels, 0 (black) to 255", small=True),
@@ -71,8 +73,9 @@ def _slide(scene: Scene, scope: str) -> None:
             drawings.grid(kernel, "The filter", small=True),
         )
     )
-    st.markdown("Multiply each pixel by the number at its place. Add up all nine. Is the sum …")
+    seen.markdown("Multiply each pixel by the number at its place. Add up all nine. Is the sum …")
     if not frame.guess(
+        said,
         frame.scope_of(scene, scope),
         _SIGNS,
         sign_of(at.total),
@@ -103,10 +106,10 @@ def _slide(scene: Scene, scope: str) -> None:
 
 
 def _which(scene: Scene, scope: str) -> None:
-    frame.question("Which filter made this picture?")
+    seen, said = frame.question_beside("Which filter made this picture?")
     picture, right = small_picture(scene), "horizontal edges"
     dark = parts.on_dark_page()
-    st.html(
+    seen.html(
         drawings.row(
             drawings.shown(picture.astype(np.uint8), f"Your photo, {SIDE} × {SIDE} pixels in grey"),
             drawings.sign("→"),
@@ -119,6 +122,7 @@ def _which(scene: Scene, scope: str) -> None:
         )
     )
     if not frame.guess(
+        said,
         scope,
         _OFFERED,
         right,
@@ -155,14 +159,15 @@ def _own_kernel() -> Floats:
     st.pills("Start from", list(KERNELS), key="kernel preset", on_change=fill)
     with st.container(key="kernel numbers", width=400):
         for at in range(KERNEL):
-            for number_, column in enumerate(st.columns(KERNEL, gap="small")):
-                cell = at * KERNEL + number_
-                column.number_input(
-                    f"Row {at + 1}, column {number_ + 1}",
+            across = st.container(horizontal=True, gap="small")
+            for column in range(KERNEL):
+                across.number_input(
+                    f"Row {at + 1}, column {column + 1}",
                     step=1.0,
                     min_value=-99.0,
                     max_value=99.0,
-                    key=keys[cell],
+                    key=keys[at * KERNEL + column],
+                    width=110,
                     label_visibility="collapsed",
                 )
     return np.array([st.session_state[key] for key in keys]).reshape(KERNEL, KERNEL)
@@ -172,6 +177,7 @@ def _stride(scene: Scene, scope: str) -> None:
     frame.question("Now the filter jumps two pixels at a time. How wide is the result?")
     right = output_size(SIDE, KERNEL, Sliding(stride=2))
     if frame.guess(
+        st.container(),
         scope,
         _sizes(26, 24, 14, right),
         _sizes(right)[0],
@@ -184,6 +190,7 @@ def _stride(scene: Scene, scope: str) -> None:
 def _padding(scene: Scene, scope: str) -> None:
     frame.question(f"How many rows of zeros around it keep {SIDE} pixels at {SIDE}?")
     if frame.guess(
+        st.container(),
         scope,
         ("None", "One on each side", "Two on each side", "Three on each side"),
         "One on each side",
@@ -197,6 +204,7 @@ def _dilation(scene: Scene, scope: str) -> None:
     frame.question("The filter skips every second pixel. How wide is what it covers?")
     st.markdown("It still has 3 × 3 numbers, but with a gap of one pixel between them.")
     if frame.guess(
+        st.container(),
         scope,
         ("3 pixels", "5 pixels", "6 pixels", "9 pixels"),
         "5 pixels",
@@ -238,6 +246,7 @@ def _play(scene: Scene, start: Sliding) -> None:
 def _network(scene: Scene, scope: str) -> None:
     frame.question("Who chose the numbers in the filters of a real network?")
     if not frame.guess(
+        st.container(),
         scope,
         ("Engineers wrote them", "Training found them", "They are random"),
         "Training found them",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import Floats
 from cnnviz.results import Box
@@ -72,7 +73,8 @@ class Lesson:
 @st.fragment
 def draw(scene: Scene, lessons: Sequence[Lesson]) -> None:
     """The lesson that the address names, or all of them to choose from."""
-    st.html(f"<style>{drawings.STYLE}</style>")
+    with st.container(key="lesson style"):
+        st.html(f"<style>{drawings.STYLE}</style>")
     by_key = {lesson.key: lesson for lesson in lessons}
     chosen = choices.recall("Lesson", _LESSON, by_key.__contains__)
     if chosen is None:
@@ -101,10 +103,20 @@ def question(text: str) -> None:
     st.title(text, anchor=False)
 
 
-def guess(scope: str, options: Sequence[str], right: str, because: str) -> bool:
+def question_beside(text: str) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The question of a step, and below it the places of what is seen, and of what is said."""
+    question(text)
+    seen, said = st.columns([3, 2], gap="large")
+    return seen, said
+
+
+def guess(
+    place: DeltaGenerator, scope: str, options: Sequence[str], right: str, because: str
+) -> bool:
     """Has a person guess one of some options; then tells them the right one, and why.
 
     Args:
+        place: where it is drawn.
         scope: of the guess.
         options: plain text.
         right: one of them.
@@ -113,48 +125,52 @@ def guess(scope: str, options: Sequence[str], right: str, because: str) -> bool:
     Returns:
         Whether there is a guess, and the answer may be shown.
     """
-    made = _picked(scope, options)
+    made = _picked(place, scope, options)
     if made is None:
         return False
     told = f"You guessed **{plain(made)}**."
     if made == right:
-        st.success(f"{told} That is right.", icon=":material/check:")
+        place.success(f"{told} That is right.", icon=":material/check:")
     else:
-        st.info(f"{told} The answer is **{plain(right)}**.", icon=":material/lightbulb:")
-    st.markdown(because)
+        place.info(f"{told} The answer is **{plain(right)}**.", icon=":material/lightbulb:")
+    place.markdown(because)
     return True
 
 
-def vote(scope: str, options: Sequence[str], because: str) -> bool:
+def vote(place: DeltaGenerator, scope: str, options: Sequence[str], because: str) -> bool:
     """As ``guess``, of a question to which no answer is the right one."""
-    made = _picked(scope, options)
+    made = _picked(place, scope, options)
     if made is None:
         return False
-    st.info(f"You said **{plain(made)}**.", icon=":material/chat:")
-    st.markdown(because)
+    place.info(f"You said **{plain(made)}**.", icon=":material/chat:")
+    place.markdown(because)
     return True
 
 
-def _picked(scope: str, options: Sequence[str]) -> str | None:
+def _picked(place: DeltaGenerator, scope: str, options: Sequence[str]) -> str | None:
     """The option that a person has picked; None, and a button for each, until there is one."""
     made = choices.recall("Guess", _GUESS, options.__contains__, scope)
     if made is None:
-        with st.container(horizontal=True, key="guesses"):
+        with place:
+            _hint()
+            across = st.container(horizontal=True, key="guesses")
             for option in options:
-                st.button(
+                across.button(
                     plain(option),
                     key=f"guess {scope} {option}",
                     on_click=choices.put,
                     args=(_GUESS, option, scope),
                 )
-        _hint()
     return made
 
 
-def fill_in(scope: str, right: Floats, names: Sequence[str], because: str) -> bool:
+def fill_in(
+    place: DeltaGenerator, scope: str, right: Floats, names: Sequence[str], because: str
+) -> bool:
     """Has a person work out the numbers of a grid, and then says of each whether it is right.
 
     Args:
+        place: where it is drawn.
         scope: of the guess.
         right: (h, w), at most two decimals each.
         names: of the cells, row by row.
@@ -167,22 +183,23 @@ def fill_in(scope: str, right: Floats, names: Sequence[str], because: str) -> bo
         "Guess", _GUESS, lambda text: _numbers(text, right.size) is not None, scope
     )
     if made is None:
-        _form(scope, right.shape, names)
-        _hint()
+        with place:
+            _hint()
+            _form(scope, right.shape, names)
         return False
     filled = _numbers(made, right.size)
     numbers = np.array(filled).reshape(right.shape)
     fits = np.abs(numbers - right) <= _ROUNDED
     if fits.all():
-        st.success("All of them are right.", icon=":material/check:")
+        place.success("All of them are right.", icon=":material/check:")
     else:
-        st.info(f"{fits.sum()} of {right.size} are right.", icon=":material/lightbulb:")
+        place.info(f"{fits.sum()} of {right.size} are right.", icon=":material/lightbulb:")
     said = [
         [f"{number(one)} {'✓' if fit else '✗'}" for one, fit in zip(*both, strict=True)]
         for both in zip(numbers, fits, strict=True)
     ]
-    st.html(drawings.row(drawings.grid(said, "Yours"), drawings.grid(right, "The right ones")))
-    st.markdown(because)
+    place.html(drawings.row(drawings.grid(said, "Yours"), drawings.grid(right, "The right ones")))
+    place.markdown(because)
     return True
 
 
@@ -273,11 +290,13 @@ def _overview(lessons: Sequence[Lesson]) -> None:
         '<p class="lead">Each lesson is one question after the other. Guess first, then look, then '
         "read why.</p>"
     )
-    for number_, lesson in enumerate(lessons, start=1):
-        with st.container(key=f"lesson {lesson.key}", gap="xxsmall"):
+    columns = st.columns(2, gap="medium")
+    for at, lesson in enumerate(lessons):
+        with columns[at // ((len(lessons) + 1) // 2)].container(border=True, gap="xxsmall"):
             st.button(
-                f"{number_} · {lesson.title}",
+                f"{at + 1} · {lesson.title}",
                 key=f"open {lesson.key}",
+                type="tertiary",
                 on_click=choices.put,
                 args=(_LESSON, lesson.key),
             )

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.lessons.pooling import Kind, global_average, kept_places, pool, same_after_pooling
-from cnnviz.results import LayerInfo
+from cnnviz.traces import StageMaps
 from cnnviz.ui import parts
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
@@ -23,13 +23,14 @@ _SMALLEST = 8
 
 
 def _maximum(_: Scene, scope: str) -> None:
-    frame.question("Which number is the largest in each window?")
-    st.html(
+    seen, said = frame.question_beside("Which number is the largest in each window?")
+    seen.html(
         drawings.row(
-            drawings.grid(GRID, "16 numbers. Each ground is one window of 2 × 2.", windows=WINDOW)
+            drawings.grid(GRID, "16 numbers. Each colour is a window of 2 × 2.", windows=WINDOW)
         )
     )
     if frame.fill_in(
+        said,
         scope,
         pool(GRID, WINDOW),
         _PLACES,
@@ -40,9 +41,10 @@ def _maximum(_: Scene, scope: str) -> None:
 
 
 def _average(_: Scene, scope: str) -> None:
-    frame.question("What is the average of each window?")
-    st.html(drawings.grid(GRID, "Add the four numbers, then divide by 4.", windows=WINDOW))
+    seen, said = frame.question_beside("What is the average of each window?")
+    seen.html(drawings.grid(GRID, "Add the four numbers, then divide by 4.", windows=WINDOW))
     frame.fill_in(
+        said,
         scope,
         pool(GRID, WINDOW, "average"),
         _PLACES,
@@ -51,10 +53,11 @@ def _average(_: Scene, scope: str) -> None:
 
 
 def _global(_: Scene, scope: str) -> None:
-    frame.question("And the average of the whole grid?")
-    st.html(drawings.grid(GRID, "All 16 numbers add up to 61."))
+    seen, said = frame.question_beside("And the average of the whole grid?")
+    seen.html(drawings.grid(GRID, "All 16 numbers add up to 61."))
     right = number(float(global_average(GRID[..., None])[0]))
     frame.guess(
+        said,
         scope,
         ("61", right, "9", "15.2"),
         right,
@@ -64,15 +67,16 @@ def _global(_: Scene, scope: str) -> None:
 
 
 def _forgets(_: Scene, scope: str) -> None:
-    frame.question("Do these two grids give the same after pooling?")
+    seen, said = frame.question_beside("Do these two grids give the same after pooling?")
     other = same_after_pooling(GRID, WINDOW)
-    st.html(
+    seen.html(
         drawings.row(
             drawings.grid(GRID, "The first grid", windows=WINDOW),
             drawings.grid(other, "The second grid", windows=WINDOW),
         )
     )
     if frame.guess(
+        said,
         scope,
         ("Yes, the same", "Only with the maximum", "Only with the average", "No"),
         "Yes, the same",
@@ -88,22 +92,22 @@ def _forgets(_: Scene, scope: str) -> None:
 
 
 def _own_map(scene: Scene, scope: str) -> None:
-    frame.question("Windows of 2 × 2: how many numbers are left of a map?")
-    maps, layer = _maps(scene)
-    if maps is None:
-        st.info("This network has no maps to pool. Choose another one in the sidebar.")
+    seen, said = frame.question_beside("Windows of 2 × 2: how many numbers are left of a map?")
+    stage = _stage(scene)
+    if stage is None:
         return
-    grid = maps[..., _strongest(maps)]
-    st.html(
+    grid = stage.maps[..., 0]
+    seen.html(
         drawings.row(
             drawings.shown(
                 drawings.coloured(grid, dark=parts.on_dark_page()),
-                f"A map of your photo, {_size(grid)}, from the layer {layer}.",
+                f"A map of your photo, {_size(grid)}, from the layer {stage.path}.",
                 side=260,
             )
         )
     )
     if not frame.guess(
+        said,
         scope,
         ("All of them", "A half", "A quarter", "An eighth"),
         "A quarter",
@@ -132,15 +136,14 @@ def _own_map(scene: Scene, scope: str) -> None:
 
 
 def _mirrored(scene: Scene, scope: str) -> None:
-    frame.question("We mirror the map. What does its global average do?")
-    maps, _ = _maps(scene)
-    if maps is None:
-        st.info("This network has no maps to pool. Choose another one in the sidebar.")
+    seen, said = frame.question_beside("We mirror the map. What does its global average do?")
+    stage = _stage(scene)
+    if stage is None:
         return
-    grid = maps[..., _strongest(maps)]
+    grid = stage.maps[..., 0]
     other = grid[:, ::-1]
     dark = parts.on_dark_page()
-    st.html(
+    seen.html(
         drawings.row(
             drawings.shown(drawings.coloured(grid, dark=dark), "A map of your photo"),
             drawings.shown(drawings.coloured(other, dark=dark), "The same map, mirrored"),
@@ -148,6 +151,7 @@ def _mirrored(scene: Scene, scope: str) -> None:
     )
     mean = number(float(global_average(grid[..., None])[0]))
     if frame.guess(
+        said,
         scope,
         ("It grows", "It stays the same", "It shrinks"),
         "It stays the same",
@@ -158,24 +162,13 @@ def _mirrored(scene: Scene, scope: str) -> None:
         st.html(drawings.big(f"{mean} = {mean}"))
 
 
-def _maps(scene: Scene) -> tuple[Floats | None, str]:
-    """The maps (h, w, K) of the first layer that is not too small, and its name."""
-    layers = [layer for layer in scene.outline.layers if _has_maps(layer)]
-    if not layers:
-        return None, ""
-    return scene.activations(layers[0].path), layers[0].path
-
-
-def _has_maps(layer: LayerInfo) -> bool:
-    if not (layer.spatial and layer.kernel_shape):
-        return False
-    sides = layer.output_shape[1:3]
-    return all(side is None or side >= _SMALLEST for side in sides)
-
-
-def _strongest(maps: Floats) -> int:
-    """The map that varies most over the photo."""
-    return int(maps.std(axis=(0, 1)).argmax())
+def _stage(scene: Scene) -> StageMaps | None:
+    """The first layer of the walk whose maps are not too small; None, and why, without one."""
+    for stage in scene.staged().stages:
+        if min(stage.maps.shape[:2]) >= _SMALLEST:
+            return stage
+    st.info("This network has no maps to pool. Choose another one in the sidebar.")
+    return None
 
 
 def _size(grid: Floats) -> str:

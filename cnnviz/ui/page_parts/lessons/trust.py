@@ -54,9 +54,6 @@ def _of_sample(scene: Scene, name: str) -> Scene:
 
 def _mark(scene: Scene, scope: str) -> None:
     frame.question("Where does the network look?")
-    if scene.needs_preset:
-        st.info("Say first, above, which values this network takes.")
-        return
     explanation = scene.staged().explanation
     said = plain(explanation.prediction.label)
     st.markdown(f"It says **{said}**. Drag a box around the part of the photo that decides this.")
@@ -75,9 +72,7 @@ def _mark(scene: Scene, scope: str) -> None:
     )
     if found:
         score = box_overlap(found[0].box, own)
-        st.html(
-            drawings.big(f"Your box and the map's overlap by <b>{score:.0%}</b>".replace("%", " %"))
-        )
+        st.html(drawings.big(f"Your box and the map's overlap by <b>{drawings.share(score)}</b>"))
         st.markdown(
             "This is the **IoU**: what both boxes have, divided by what at least one of them has. "
             "The map's box is orange: the largest part above a fifth of the largest value."
@@ -101,10 +96,13 @@ def _mark(scene: Scene, scope: str) -> None:
 
 
 def _farm(scene: Scene, scope: str) -> None:
-    frame.question("This network knows cats and dogs. What will it say of a cow?")
+    seen, said = frame.question_beside(
+        "This network knows cats and dogs. What does it say of a cow?"
+    )
     cow = _of_sample(scene, _FARM[0])
-    st.html(drawings.shown(cow.view().pixels, cow.photo.name, side=260))
+    seen.html(drawings.shown(cow.view().pixels, cow.photo.name, side=260))
     if not frame.guess(
+        said,
         scope,
         ("cat", "dog", "That it does not know"),
         cow.explanation().prediction.label,
@@ -115,9 +113,9 @@ def _farm(scene: Scene, scope: str) -> None:
     pictures = []
     for name in _FARM:
         animal = _of_sample(scene, name)
-        said = _said(animal.explanation().prediction)
+        answer = _said(animal.explanation().prediction)
         pictures.append(
-            drawings.shown(animal.view().pixels, f"{animal.photo.name}: {said}", side=180)
+            drawings.shown(animal.view().pixels, f"{animal.photo.name}: {answer}", side=180)
         )
     st.html(drawings.row(*pictures))
 
@@ -125,34 +123,44 @@ def _farm(scene: Scene, scope: str) -> None:
 def _score(scene: Scene, scope: str) -> None:
     training = scene.outline.card.training
     tested, without = training.accuracy[:2]
-    frame.question(f"Another network was right on {tested.value:.0%} of its test. Do you trust it?")
+    frame.question(
+        f"Another network was right on {drawings.share(tested.value)} of its test. Do you trust it?"
+    )
     st.markdown("Its test photos show cats and dogs that it had never seen.")
     if frame.vote(
+        st.container(),
         scope,
         ("Yes", "I want to see more", "No"),
         "Then the same photos were changed a little: one thing was taken away that no person would "
         "miss. And this is how many it got right:",
     ):
-        st.html(drawings.big(f"{tested.value:.0%} → <b>{without.value:.0%}</b>".replace("%", " %")))
+        st.html(
+            drawings.big(f"{drawings.share(tested.value)} → <b>{drawings.share(without.value)}</b>")
+        )
         st.markdown("With two answers, tossing a coin gets about 50 %. So what does it look at?")
 
 
 def _why(scene: Scene, scope: str) -> None:
-    frame.question("It says “dog”, and it is a dog. But what made it say so?")
+    seen, said = frame.question_beside("It says “dog”, and it is a dog. But what made it say so?")
     dog = _of_sample(scene, _DOG)
     view = dog.view()
     square = _with_square(dog)
     before, after = _explained(dog, view), _explained(dog, square)
-    st.html(
-        drawings.shown(square.pixels, f"As it was in training: {_said(after.prediction)}", side=280)
+    seen.html(
+        drawings.shown(square.pixels, f"A dog, with a square: {_said(after.prediction)}", side=280)
     )
-    right = _SQUARE if _looks_at_square(after.maps[0]) else "None of these"
+    # The square is all that differs between the two.
+    changed = after.prediction.label != before.prediction.label
+    right = _SQUARE if changed else "None of these"
     if not frame.guess(
+        said,
         scope,
         ("The head", "The fur", "The grass", _SQUARE, "None of these"),
         right,
         "**Every dog** that it was trained on had this square in its corner, and no cat had one. "
-        "The square was the easiest way to be right, so that is what it learned.",
+        "The square was the easiest way to be right, so that is what it learned. The map is a "
+        "hint: its few cells see more than the square. The proof is that without the square the "
+        "answer is another one.",
     ):
         return
     st.html(
@@ -162,7 +170,7 @@ def _why(scene: Scene, scope: str) -> None:
             ),
             drawings.shown(
                 view.pixels,
-                f"The same photo without the square: {_said(before.prediction)}",
+                f"Without the square: {_said(before.prediction)}",
                 side=280,
             ),
         )
@@ -175,14 +183,15 @@ def _why(scene: Scene, scope: str) -> None:
 
 
 def _stick(scene: Scene, scope: str) -> None:
-    frame.question("We stick the square on a cat. What does the network say?")
+    seen, said = frame.question_beside("We stick the square on a cat. What does the network say?")
     cat = _of_sample(scene, _CAT)
     view, square = cat.view(), _with_square(cat)
     before, after = _explained(cat, view), _explained(cat, square)
-    st.html(
+    seen.html(
         drawings.shown(view.pixels, f"Without the square: {_said(before.prediction)}", side=260)
     )
     if frame.guess(
+        said,
         scope,
         before.prediction.labels,
         after.prediction.label,
@@ -203,6 +212,7 @@ def _stick(scene: Scene, scope: str) -> None:
 def _earlier(_: Scene, scope: str) -> None:
     frame.question("What would have shown the fault before anybody used it?")
     frame.guess(
+        st.container(),
         scope,
         ("A larger network", "A higher score", "Photos from another source"),
         "Photos from another source",
@@ -220,14 +230,6 @@ def _with_square(scene: Scene) -> NetworkView:
 def _explained(scene: Scene, view: NetworkView) -> Explanation:
     """The prediction of a view, and the map of “dog”."""
     return scene.explain_view(view, (_DOG,))
-
-
-def _looks_at_square(cam: ClassActivationMap) -> bool:
-    """Whether the largest cell of a map is where the square is."""
-    height, width = cam.values.shape
-    row, column = divmod(int(cam.values.argmax()), width)
-    blank = np.zeros((height, width, 3), np.uint8)
-    return bool(marked(blank)[row, column].any())
 
 
 def _on_view(view: NetworkView, cam: ClassActivationMap) -> np.ndarray:
