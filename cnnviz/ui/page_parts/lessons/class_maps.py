@@ -182,7 +182,7 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
         "activation map**.",
     ):
         return
-    sums, order = _sums(head)
+    sums, order = sums_of(head)
     last = len(sums) - 1
     reached = st.slider("Maps that are added up", 0, last, min(_FIRST_MAPS, last))
     added = f"{reached} of {head.listed.count:,} maps"
@@ -257,7 +257,7 @@ def _against(scene: Scene, scope: str, head: Head) -> None:
         )
 
 
-def _sums(head: Head) -> tuple[Floats, list[int]]:
+def sums_of(head: Head) -> tuple[Floats, list[int]]:
     """The sums of the maps so far, the last one that of all channels; and the listed channels."""
     weights = head.weights(head.target)
     order = list(weights)

@@ -26,6 +26,7 @@ STYLE = """
 .lesson-figure {margin: 0; max-width: 100%}
 .lesson-figure figcaption {font-size: 15px; color: var(--quiet); padding-top: 6px; line-height: 1.3}
 .lesson-row .sign {font-size: 28px; font-weight: 300}
+.lesson-figure.of-grid {width: min-content}
 .lesson-picture {position: relative; border-radius: 4px; overflow: hidden}
 .lesson-picture img {display: block; width: 100%; image-rendering: pixelated}
 .lesson-picture i {position: absolute; outline: 3px solid #fff; box-shadow: 0 0 0 5px #14202b}
@@ -99,7 +100,7 @@ def grid(
     name = "lesson-grid small" if small else "lesson-grid"
     body = f'<table class="{name}"><tbody>{"".join(rows)}</tbody></table>'
     text = f"<figcaption>{html.escape(caption)}</figcaption>"
-    return f'<figure class="lesson-figure">{body}{text}</figure>'
+    return f'<figure class="lesson-figure of-grid">{body}{text}</figure>'
 
 
 def shown(pixels: Bytes, caption: str, *, side: int = 220, box: Box | None = None) -> str:

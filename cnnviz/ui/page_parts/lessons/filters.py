@@ -16,7 +16,7 @@ from cnnviz.ui import parts
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # The picture on which filters slide, in pixels, and the filter's side.
 SIDE, KERNEL = 28, 3
@@ -79,7 +79,7 @@ def _slide(scene: Scene, scope: str) -> None:
         frame.scope_of(scene, scope),
         _SIGNS,
         sign_of(at.total),
-        f"The nine products add up to **{plain(number(at.total))}**. The left column counts "
+        f"The nine products add up to **{plain(_whole(at.total))}**. The left column counts "
         "below zero, the right one above. So this filter gives much where it is brighter on the "
         "right, and less than zero where it is brighter on the left: it finds **vertical edges**.",
     ):
@@ -94,7 +94,7 @@ def _slide(scene: Scene, scope: str) -> None:
     st.html(
         drawings.row(
             _framed(picture, at),
-            drawings.grid(at.products, f"Nine products. Their sum: {number(at.total)}", small=True),
+            drawings.grid(at.products, f"Nine products. Their sum: {_whole(at.total)}", small=True),
             drawings.sign("→"),
             drawings.shown(
                 drawings.coloured(so_far, dark=parts.on_dark_page(), limits_of=result),
@@ -167,7 +167,8 @@ def _own_kernel() -> Floats:
                     min_value=-99.0,
                     max_value=99.0,
                     key=keys[at * KERNEL + column],
-                    width=110,
+                    width=100,
+                    format="%.3g",
                     label_visibility="collapsed",
                 )
     return np.array([st.session_state[key] for key in keys]).reshape(KERNEL, KERNEL)
@@ -300,6 +301,11 @@ def sign_of(total: float) -> str:
     if total == 0:
         return _SIGNS[1]
     return _SIGNS[0] if total > 0 else _SIGNS[2]
+
+
+def _whole(total: float) -> str:
+    """A sum of whole numbers."""
+    return f"{total:,.0f}".replace("-", "−")
 
 
 def _framed(picture: Floats, at: Place) -> str:

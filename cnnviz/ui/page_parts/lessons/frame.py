@@ -29,6 +29,12 @@ _LESSON, _STEP, _GUESS = "lesson", "step", "guess"
 # What a person may be off by who rounds to two decimals.
 _ROUNDED = 0.0051
 
+_NINTHS = (
+    ("Top left", "Top", "Top right"),
+    ("Left", "Middle", "Right"),
+    ("Bottom left", "Bottom", "Bottom right"),
+)
+
 # A step draws its question and, once there is a guess, its answer. It is given the model and the
 # photo, and the scope of its guess.
 Step = Callable[[Scene, str], None]
@@ -215,15 +221,15 @@ def mark(scope: str, photo: LoadedPhoto) -> Box | None:
         _hint()
     with in_words:
         st.markdown("Or choose a ninth of it:")
-        for row, down in enumerate(("Top", "Middle", "Bottom")):
+        for row, names in enumerate(_NINTHS):
             across = st.container(horizontal=True, gap="small")
-            for column, side in enumerate(("left", "centre", "right")):
+            for column, name in enumerate(names):
                 across.button(
-                    f"{down} {side}",
+                    name,
                     key=f"ninth {scope} {row} {column}",
                     on_click=put_box,
                     args=(scope, _ninth(photo, row, column)),
-                    width=120,
+                    width=104,
                 )
     return None
 
