@@ -43,7 +43,7 @@ STYLE = """
 .lesson-bars .track {width: 60%; padding-right: 12px}
 .lesson-bars .track i {display: block; height: 18px; border-radius: 3px; background: var(--accent)}
 .st-key-lesson-step, .st-key-lesson-style {display: none}
-.st-key-lesson-steps {position: sticky; bottom: 0; z-index: 2; padding: 8px 0;
+:has(> .st-key-lesson-steps) {position: sticky; bottom: 0; z-index: 2; padding: 8px 0;
   background: light-dark(#fff, #0e141a)}
 [class*="st-key-open-"] button p {font-size: 20px; font-weight: 600}
 .st-key-guesses button p {font-size: 18px}
