@@ -19,7 +19,7 @@ from cnnviz.ui.page_parts import class_terms
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.sidebar import network_choice
+from cnnviz.ui.sidebar import library, network_choice
 from cnnviz.ui.text import number, plain
 
 # A network of the folder whose head averages, for those whose own does not.
@@ -85,9 +85,10 @@ def _with_head(step: Callable[[Scene, str, Head], None]) -> frame.Step:
             frame.question("From maps to a class")
             st.info(
                 "The network that you chose does not average its last maps, so its score is no "
-                "sum that could be followed here. The cat-or-dog network does."
+                "sum that could be followed here."
             )
-            if st.button("Use the cat-or-dog network", type="primary"):
+            offered = any(model.name == _OFFERED for model in library.models())
+            if offered and st.button("Use the cat-or-dog network", type="primary"):
                 network_choice.put(_OFFERED)
                 st.rerun()
             return

@@ -100,8 +100,11 @@ def draw(scene: Scene, lessons: Sequence[Lesson]) -> None:
 
 
 def scope_of(scene: Scene, scope: str) -> str:
-    """The scope of a guess whose answer depends on the network and the photo."""
-    return f"{scope} {scene.model.path} {scene.photo.seen_key}"
+    """The scope of a guess whose answer depends on the network and the photo.
+
+    It is part of names in the browser, so it does not expose a path of the server.
+    """
+    return f"{scope} {scene.model.name} {scene.model.modified} {scene.photo.seen_key}"
 
 
 def question(text: str) -> None:
