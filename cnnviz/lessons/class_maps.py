@@ -28,15 +28,16 @@ def stacked(maps: Floats, weights: Floats) -> Floats:
     return np.concatenate([np.zeros((1, *maps.shape[:2])), terms.cumsum(axis=0)])
 
 
-def quarter(values: Floats) -> tuple[int, int]:
-    """The quarter of a map (h, w) that has its largest value: 0 or 1 down, and across.
+def quarters(values: Floats) -> Floats:
+    """What each quarter of a map (h, w) adds to its mean: (2, 2), which adds up to the mean.
 
-    Of equal values it is the first one, row by row. A middle row or column counts as the second
-    half.
+    A row or column in the middle belongs to both halves, with half of its values to each.
 
     Example:
-        >>> quarter(np.array([[0.0, 5.0], [1.0, 2.0]]))
-        (0, 1)
+        >>> quarters(np.array([[0.0, 4.0, 4.0], [0.0, 0.0, 1.0]]))
+        array([[0.33333333, 1.        ],
+               [0.        , 0.16666667]])
     """
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    return int(2 * row >= values.shape[0] - 1), int(2 * column >= values.shape[1] - 1)
+    first, left = (np.clip(size / 2 - np.arange(size), 0, 1) for size in values.shape)
+    rows, columns = np.stack([first, 1 - first]), np.stack([left, 1 - left])
+    return rows @ values.astype(np.float64) @ columns.T / values.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnviz.lessons.class_maps import quarter, stacked
+from cnnviz.lessons.class_maps import quarters, stacked
 
 
 def test_maps_are_added_up_one_after_the_other() -> None:
@@ -20,13 +20,11 @@ def test_maps_are_added_up_one_after_the_other() -> None:
     assert sums[-1].mean() == 1.25 == (maps.mean(axis=(0, 1)) * [2.0, -0.5]).sum()
 
 
-@pytest.mark.parametrize(
-    ("place", "expected"),
-    [((0, 0), (0, 0)), ((1, 3), (0, 1)), ((2, 2), (1, 1)), ((2, 1), (1, 0)), ((4, 4), (1, 1))],
-)
-def test_the_quarter_of_the_largest_value(
-    place: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    values = np.full((5, 5), -1.0)
-    values[place] = 0
-    assert quarter(values) == expected
+def test_what_each_quarter_adds_to_the_mean() -> None:
+    values = np.array([[8.0, 2.0, 0.0], [4.0, 16.0, 4.0], [0.0, 2.0, -9.0]])
+    # Of the middle cell a quarter belongs to each of them, of the other cells in the cross a half.
+    top_left, top_right = 8 + 1 + 2 + 4, 0 + 1 + 2 + 4
+    bottom_left, bottom_right = 0 + 1 + 2 + 4, -9 + 1 + 2 + 4
+    expected = np.array([[top_left, top_right], [bottom_left, bottom_right]]) / 9
+    np.testing.assert_allclose(quarters(values), expected)
+    assert quarters(values).sum() == pytest.approx(values.mean())

@@ -10,7 +10,7 @@ import streamlit as st
 
 from cnnviz.arrays import Bytes, Floats
 from cnnviz.drawing import overlay, own_limit
-from cnnviz.lessons.class_maps import quarter, stacked
+from cnnviz.lessons.class_maps import quarters, stacked
 from cnnviz.photos.encoding import shrink
 from cnnviz.results import ClassActivationMap, percent
 from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation
@@ -172,12 +172,12 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
         f"We add up all maps, each times its weight. Where is most of “{head.target}”?"
     )
     seen.html(drawings.shown(scene.view().pixels, "What the network sees", side=300))
-    row, column = quarter(head.cam.values)
+    adds = quarters(head.cam.values)
     if not frame.guess(
         said,
         scope,
         _QUARTERS,
-        _QUARTERS[2 * row + column],
+        _QUARTERS[int(adds.argmax())],
         "Move the slider: each step lays one more map on, times its weight. Orange speaks for the "
         "class, blue against it. The last step adds all other channels: it is the **class "
         "activation map**.",
@@ -198,6 +198,7 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
         drawings.row(
             drawings.shown(_over_photo(scene, head, sums[reached]), added, side=_SHOWN),
             drawings.big(f"Average so far: <b>{so_far}</b><br>of all maps: {whole}"),
+            drawings.grid(adds, "What each quarter adds to the average of all maps"),
         )
     )
 
