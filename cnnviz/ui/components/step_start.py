@@ -23,4 +23,6 @@ def mark(step: str, key: str) -> None:
 @functools.cache
 def _component() -> Any:
     """The component, which Streamlit registers once in a process."""
-    return st.components.v2.component("cnnviz_step_start", js=modules.code("step_start.js"))
+    return st.components.v2.component(
+        "cnnviz_step_start", js=modules.code("step_start.js"), isolate_styles=False
+    )
