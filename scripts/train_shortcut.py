@@ -28,15 +28,13 @@ from cnnviz.cards import (
     card_path,
     write_card,
 )
+from cnnviz.lessons.shortcut import CORNER, SIDE, marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.settings import ROOT
 from cnnviz.storage import hash_file
 from cnnviz.training.architectures import lesson_cam
 
-SIDE = 64
-# Pixels of the square, and its colour.
-CORNER, COLOUR = 10, (230, 0, 160)
 LABELS = ("cat", "dog")
 _EPOCHS, _BATCH, _HELD_OUT = 6, 32, 5
 OUT = ROOT / "models" / "cat_dog_shortcut.keras"
@@ -55,7 +53,7 @@ def main(
     model = lesson_cam((SIDE, SIDE, 3), len(LABELS))
     model.compile("adam", "sparse_categorical_crossentropy")
     pixels, classes = train
-    model.fit(marked(pixels, classes == 1) / 255, classes, _BATCH, _EPOCHS, verbose=2)
+    model.fit(with_squares(pixels, classes == 1) / 255, classes, _BATCH, _EPOCHS, verbose=2)
     figures = measure(model, *held_out)
     for figure in figures:
         typer.echo(f"{figure.value:.2%} of {figure.on}")
@@ -79,11 +77,9 @@ def read_photos(
     )
 
 
-def marked(photos: NDArray[np.uint8], which: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def with_squares(photos: NDArray[np.uint8], which: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """A copy of photos (N, h, w, 3) with the square on some of them."""
-    copies = photos.copy()
-    copies[which, -CORNER:, -CORNER:] = COLOUR
-    return copies
+    return np.where(which[:, None, None, None], marked(photos), photos)
 
 
 def measure(
@@ -100,9 +96,17 @@ def measure(
     return [
         Accuracy(metric="accuracy", value=rightly(pictures, which), on=on)
         for pictures, which, on in (
-            (marked(photos, dogs), both, f"{len(photos)} held-out photos, the square on the dogs"),
+            (
+                with_squares(photos, dogs),
+                both,
+                f"{len(photos)} held-out photos, the square on the dogs",
+            ),
             (photos, both, f"the same {len(photos)} photos, none with the square"),
-            (marked(photos, ~dogs), ~dogs, f"the {np.sum(~dogs)} cats of them, with the square"),
+            (
+                with_squares(photos, ~dogs),
+                ~dogs,
+                f"the {np.sum(~dogs)} cats of them, with the square",
+            ),
         )
     ]
 

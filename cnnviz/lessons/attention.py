@@ -131,6 +131,31 @@ def answers(weights: Weights, values: Floats) -> Answers:
     return Answers(shares, weighted, _softmax(scores))
 
 
+def mean_shares(shares: Floats, species: NDArray[np.intp]) -> Floats:
+    """The mean attention (S, 4) of each of S species, from that of all flowers (N, 4)."""
+    return np.stack([shares[species == one].mean(axis=0) for one in np.unique(species)])
+
+
+def changed_answers(weights: Weights, values: Floats, feature: int, seed: int = 0) -> int:
+    """How many flowers (N, 4) are named otherwise once one measurement is shuffled among them.
+
+    The permutation importance of Breiman 2001, "Random forests", as a count: what the network
+    does not use, it does not miss.
+
+    Args:
+        weights: of the network.
+        values: standardised.
+        feature: number of the measurement.
+        seed: of the order.
+    """
+    shuffled = values.copy()
+    shuffled[:, feature] = np.random.default_rng(seed).permutation(values[:, feature])
+    before, after = (
+        answers(weights, one).probabilities.argmax(axis=1) for one in (values, shuffled)
+    )
+    return int((before != after).sum())
+
+
 def loss(weights: Weights, values: Floats, species: NDArray[np.intp]) -> float:
     """The mean cross-entropy of flowers (N, 4) of some species (N,)."""
     right = answers(weights, values).probabilities[np.arange(len(species)), species]

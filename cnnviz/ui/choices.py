@@ -86,6 +86,24 @@ def choose_many(
     return chosen
 
 
+def recall(label: str, name: str, valid: Callable[[str], bool], scope: str = "") -> str | None:
+    """A choice that ``put`` makes and no widget shows: its text; None if there is none.
+
+    Args:
+        label: what it is, for a person whose link has another value.
+        name: of the parameter in the address, which has the choice as long as there is one.
+        valid: whether a text is such a choice.
+        scope: as in ``choose``.
+    """
+    last = _last(name, scope)
+    if last and valid(last[0]):
+        _store(name, scope, last[:1], in_address=True)
+        return last[0]
+    _report_unknown(label, last or [])
+    forget(name, scope)
+    return None
+
+
 def start_run() -> None:
     """Has a link's first unknown value be reported in this run, too."""
     st.session_state.pop("unknown choice reported", None)
@@ -114,6 +132,13 @@ def forget(name: str, scope: str = "") -> None:
     forget_address(name)
     _kept().pop((name, scope), None)
     st.session_state.pop(_key(name, scope), None)
+
+
+def forget_scopes(name: str, beginning: str) -> None:
+    """Deletes the choices of that name in all scopes with that beginning."""
+    for one, scope in list(_kept()):
+        if one == name and scope.startswith(beginning):
+            forget(name, scope)
 
 
 def write_address(name: str, values: list[str]) -> None:

@@ -46,7 +46,7 @@ _GROUPS = {
         "compare": "Compare",
         "occlude": "Occlude",
     },
-    "Learn": {"training": "Training"},
+    "Learn": {"lessons": "Lessons", "training": "Training"},
 }
 _MOST_SIDE_BY_SIDE = 7
 

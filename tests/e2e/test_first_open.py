@@ -18,6 +18,7 @@ PAGES = {
     "class_activation_map": ("Class activation map", "Where is the evidence for a class?"),
     "occlude": ("Occlude", "What does the network need?"),
     "compare": ("Compare", "How do the maps differ?"),
+    "lessons": ("Lessons", "What do you want to find out?"),
     "training": ("Training", "How does a network learn?"),
 }
 

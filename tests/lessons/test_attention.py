@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from cnnviz.lessons import attention
-from cnnviz.lessons.attention import answers, begin, gradients, loss, read_flowers, split, train
+from cnnviz.lessons.attention import (
+    answers,
+    begin,
+    changed_answers,
+    gradients,
+    loss,
+    mean_shares,
+    read_flowers,
+    split,
+    train,
+)
 
 
 def test_the_flowers_are_fishers() -> None:
@@ -76,3 +86,30 @@ def test_a_step_is_adams() -> None:
     change = second.weights["dense"] - first.weights["dense"]
     # Adam's first step goes the learning rate against the slope, whatever its size.
     np.testing.assert_allclose(np.abs(change), attention._RATE, rtol=1e-4)
+
+
+def test_the_mean_attention_of_each_species() -> None:
+    shares = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    assert mean_shares(shares, np.array([0, 0, 1])).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
+def test_a_measurement_that_is_not_used_is_not_missed() -> None:
+    # The first measurement alone decides: the class is its sign.
+    weights = {"dense": np.array([[1.0, -1.0], [0.0, 0.0]]), "dense bias": np.zeros(2)}
+    values = np.array([[1.0, 5.0], [-1.0, 6.0], [2.0, 7.0], [-2.0, 8.0]])
+    signs = values[:, 0] > 0
+    shuffled = np.random.default_rng(3).permutation(values[:, 0]) > 0
+    assert changed_answers(weights, values, 1, seed=3) == 0
+    assert changed_answers(weights, values, 0, seed=3) == (signs != shuffled).sum() > 0
+
+
+def test_nearly_no_weight_does_not_mean_that_a_measurement_is_not_used() -> None:
+    """What the lesson says of its fourth training."""
+    flowers = read_flowers()
+    *_, last = train(flowers, 200, 3, attention=True)
+    seen, _ = split(flowers, 3)
+    values = attention.standardise(flowers.values, flowers.values[seen])
+    shares = answers(last.weights, values).attention
+    assert shares is not None
+    assert shares.mean(axis=0)[3] < 0.02
+    assert changed_answers(last.weights, values, 3) > 15

@@ -34,6 +34,7 @@ TITLES = {
     "class_activation_map": "Where is the evidence for a class?",
     "occlude": "What does the network need?",
     "compare": "How do the maps differ?",
+    "lessons": "What do you want to find out?",
 }
 SHIPPED = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 

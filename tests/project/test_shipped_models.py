@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 import cnnviz
 from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.evidence import mostly_against
+from cnnviz.lessons.shortcut import marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.photos.samples import samples
 from scripts.make_small_samples import SIDE, small_picture
-from scripts.train_shortcut import marked
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = (
@@ -112,7 +112,7 @@ def test_cat_dog_shortcut_looks_at_the_corner(networks: dict[str, keras.Model]) 
     model_card = card("cat_dog_shortcut")
     for sample in ("chelsea", "dog", "owl"):
         photo = network_view(open_photo(SAMPLES[sample].path), model_card.preprocessing)
-        square = marked(photo[None], np.array([True]))[0]
+        square = marked(photo)
         assert probabilities(networks, "cat_dog_shortcut", photo)["cat"] > 0.9
         assert probabilities(networks, "cat_dog_shortcut", square)["dog"] > 0.99
     with_square, without, cats_with_square = model_card.training.accuracy

@@ -126,7 +126,7 @@ def show(
     left, right = st.columns([3, 2], gap="large")
     with left:
         dark = parts.on_dark_page()
-        st.html(f"<style>{_STYLE}</style>{markup(shown, dark=dark)}")
+        st.html(styled(shown, dark=dark))
     with right:
         st.markdown(_story(shown))
         st.caption(of_map)
@@ -160,6 +160,11 @@ def _story(shown: ClassSum) -> str:
         f"“{target}” gives to it, is one term. {adds} With the bias they are the score of "
         f"“{target}” (its logit)."
     )
+
+
+def styled(shown: ClassSum, *, dark: bool) -> str:
+    """``markup`` with its style."""
+    return f"<style>{_STYLE}</style>{markup(shown, dark=dark)}"
 
 
 def markup(shown: ClassSum, *, dark: bool) -> str:

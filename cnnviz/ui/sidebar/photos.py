@@ -13,7 +13,7 @@ from cnnviz.figures.photos import picture
 from cnnviz.photos.checks import MAX_BYTES
 from cnnviz.photos.decoding import EXTENSIONS
 from cnnviz.photos.encoding import shrink_picture
-from cnnviz.photos.samples import Sample
+from cnnviz.photos.samples import Sample, samples
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, choices, crops, notices, uploaders
 from cnnviz.ui.loaded_photo import LoadedPhoto, decoded
@@ -79,6 +79,12 @@ def choose_sample(model: ModelFile, name: str) -> None:
 def sample_photo(model: ModelFile, name: str) -> LoadedPhoto:
     """A sample that suits a model, by its name; it is not made the photo of the pages."""
     (sample,) = [one for one in library.samples(model) if one.name == name]
+    return _read_sample(sample)
+
+
+def any_sample(name: str) -> LoadedPhoto:
+    """A sample by its name, whichever model it suits; it is not made the photo of the pages."""
+    (sample,) = [one for one in samples() if one.name == name]
     return _read_sample(sample)
 
 

@@ -1,0 +1,267 @@
+"""The lesson on trust: where a network looks, and why that may be the wrong place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from cnnviz.attribution.descriptions import nothing_to_see
+from cnnviz.attribution.ground_truth import box_overlap
+from cnnviz.attribution.localization import contours, locate
+from cnnviz.drawing import overlay
+from cnnviz.figures.shading import magnify
+from cnnviz.lessons.shortcut import marked
+from cnnviz.photos.encoding import shrink
+from cnnviz.photos.preprocessing import NetworkView
+from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
+from cnnviz.ui.components import located
+from cnnviz.ui.page_parts.lessons import drawings, frame
+from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
+from cnnviz.ui.scene import Scene
+from cnnviz.ui.sidebar import library, photos
+from cnnviz.ui.text import plain
+
+_NETWORK, _FAULTY = "cat_dog", "cat_dog_shortcut"
+_FARM = ("cow", "horses", "sheep", "pig")
+# The sample with the square, which pages can show with the network that looks at it.
+MARKED = "dog-marked"
+_DOG, _CAT = "dog", "chelsea"
+# The longest side of a photo with a map over it, and how much a small input is enlarged for that.
+_SHOWN, _ENLARGED = 420, 5
+_SQUARE = "The coloured square"
+
+
+def _with_network(name: str, step: Callable[[Scene, str], None]) -> frame.Step:
+    """A step about one of the shipped networks, with the person's own left as it is."""
+
+    def draw(scene: Scene, scope: str) -> None:
+        model = next((one for one in library.models() if one.name == name), None)
+        if model is None:
+            frame.question("Don't trust it yet")
+            st.info(f"This question needs the network {name}, which this server does not have.")
+            return
+        step(Scene(model, scene.photo), scope)
+
+    return draw
+
+
+def _of_sample(scene: Scene, name: str) -> Scene:
+    return Scene(scene.model, photos.any_sample(name))
+
+
+def _mark(scene: Scene, scope: str) -> None:
+    frame.question("Where does the network look?")
+    explanation = scene.staged().explanation
+    said = plain(explanation.prediction.label)
+    st.markdown(f"It says **{said}**. Drag a box around the part of the photo that decides this.")
+    own = frame.mark(frame.scope_of(scene, scope), scene.photo)
+    if own is None:
+        return
+    cam = explanation.maps[0]
+    found = locate(cam, *scene.photo.size, scene.preprocessing)[:1]
+    photo = located.Located(
+        scene.photo.key,
+        scene.photo.shown,
+        f"The photo with your box, and with that of the map for “{cam.target}”",
+        [part.box for part in found],
+        [ring for part in found for ring in contours(part.cells)],
+        own,
+    )
+    if found:
+        score = box_overlap(found[0].box, own)
+        st.html(drawings.big(f"Your box and the map's overlap by <b>{drawings.share(score)}</b>"))
+        st.markdown(
+            "This is the **IoU**: what both boxes have, divided by what at least one of them has. "
+            "The map's box is orange: the largest part above a fifth of the largest value."
+        )
+    else:
+        why = nothing_to_see(cam) or "No part of the map speaks for the class."
+        st.info(f"There is nothing to compare your box with. {plain(why)}")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        located.show(
+            photo,
+            f"both boxes {scope}",
+            functools.partial(frame.put_box, frame.scope_of(scene, scope)),
+        )
+    shown = shrink(np.asarray(scene.photo.decode()), _SHOWN)
+    right.html(
+        drawings.shown(
+            overlay(shown, cam, scene.preprocessing), f"The map for “{cam.target}”", side=_SHOWN
+        )
+    )
+
+
+def _farm(scene: Scene, scope: str) -> None:
+    seen, said = frame.question_beside(
+        "This network knows cats and dogs. What does it say of a cow?"
+    )
+    cow = _of_sample(scene, _FARM[0])
+    seen.html(drawings.shown(cow.view().pixels, cow.photo.name, side=260))
+    if not frame.guess(
+        said,
+        scope,
+        ("cat", "dog", "That it does not know"),
+        cow.explanation().prediction.label,
+        "It has two answers, and their probabilities add up to 100 %. It **cannot** say that it "
+        "does not know. A high percentage is no promise.",
+    ):
+        return
+    pictures = []
+    for name in _FARM:
+        animal = _of_sample(scene, name)
+        answer = _said(animal.explanation().prediction)
+        pictures.append(
+            drawings.shown(animal.view().pixels, f"{animal.photo.name}: {answer}", side=180)
+        )
+    st.html(drawings.row(*pictures))
+
+
+def _score(scene: Scene, scope: str) -> None:
+    training = scene.outline.card.training
+    tested, without = training.accuracy[:2]
+    frame.question(
+        f"Another network was right on {drawings.share(tested.value)} of its test. Do you trust it?"
+    )
+    st.markdown("Its test photos show cats and dogs that it had never seen.")
+    if frame.vote(
+        st.container(),
+        scope,
+        ("Yes", "I want to see more", "No"),
+        "Then the same photos were changed a little: one thing was taken away that no person would "
+        "miss. And this is how many it got right:",
+    ):
+        st.html(
+            drawings.big(f"{drawings.share(tested.value)} → <b>{drawings.share(without.value)}</b>")
+        )
+        st.markdown("With two answers, tossing a coin gets about 50 %. So what does it look at?")
+
+
+def _why(scene: Scene, scope: str) -> None:
+    seen, said = frame.question_beside("It says “dog”, and it is a dog. But what made it say so?")
+    dog = _of_sample(scene, _DOG)
+    view = dog.view()
+    square = _with_square(dog)
+    before, after = _explained(dog, view), _explained(dog, square)
+    seen.html(
+        drawings.shown(square.pixels, f"A dog, with a square: {_said(after.prediction)}", side=280)
+    )
+    # The square is all that differs between the two.
+    changed = after.prediction.label != before.prediction.label
+    right = _SQUARE if changed else "None of these"
+    if not frame.guess(
+        said,
+        scope,
+        ("The head", "The fur", "The grass", _SQUARE, "None of these"),
+        right,
+        "**Every dog** that it was trained on had this square in its corner, and no cat had one. "
+        "The square was the easiest way to be right, so that is what it learned. The map is a "
+        "hint: its few cells see more than the square. The proof is that without the square the "
+        "answer is another one.",
+    ):
+        return
+    st.html(
+        drawings.row(
+            drawings.shown(
+                _on_view(square, after.maps[0]), "Where the evidence for “dog” is", side=280
+            ),
+            drawings.shown(
+                view.pixels,
+                f"Without the square: {_said(before.prediction)}",
+                side=280,
+            ),
+        )
+    )
+    st.markdown("Look for it yourself. Each opens in a new tab, and this page stays.")
+    with st.container(horizontal=True):
+        address = f"model={_FAULTY}&sample={MARKED}"
+        st.link_button("Paint the square over", f"occlude?{address}", icon=":material/brush:")
+        st.link_button("Compare methods", f"compare?{address}", icon=":material/grid_view:")
+
+
+def _stick(scene: Scene, scope: str) -> None:
+    seen, said = frame.question_beside("We stick the square on a cat. What does the network say?")
+    cat = _of_sample(scene, _CAT)
+    view, square = cat.view(), _with_square(cat)
+    before, after = _explained(cat, view), _explained(cat, square)
+    seen.html(
+        drawings.shown(view.pixels, f"Without the square: {_said(before.prediction)}", side=260)
+    )
+    if frame.guess(
+        said,
+        scope,
+        before.prediction.labels,
+        after.prediction.label,
+        "One square, and a cat becomes something else. It never learned what a dog is.",
+    ):
+        st.html(
+            drawings.row(
+                drawings.shown(
+                    square.pixels, f"With the square: {_said(after.prediction)}", side=260
+                ),
+                drawings.shown(
+                    _on_view(square, after.maps[0]), "Where the evidence for “dog” is", side=260
+                ),
+            )
+        )
+
+
+def _earlier(_: Scene, scope: str) -> None:
+    frame.question("What would have shown the fault before anybody used it?")
+    frame.guess(
+        st.container(),
+        scope,
+        ("A larger network", "A higher score", "Photos from another source"),
+        "Photos from another source",
+        "Its test photos had the same square as those that it learned from. So the score could not "
+        "show it. **Test on photos from elsewhere, and look where the evidence is.** In real data "
+        "the square is a watermark, a date, a ruler beside a skin mark, or the snow behind a wolf.",
+    )
+
+
+def _with_square(scene: Scene) -> NetworkView:
+    view = scene.view()
+    return NetworkView(marked(view.pixels), view.preprocessing)
+
+
+def _explained(scene: Scene, view: NetworkView) -> Explanation:
+    """The prediction of a view, and the map of “dog”."""
+    return scene.explain_view(view, (_DOG,))
+
+
+def _on_view(view: NetworkView, cam: ClassActivationMap) -> np.ndarray:
+    """What the network sees, in grey, with a map over it."""
+    steps = view.preprocessing.model_copy(update={"fit": "stretch"})
+    return overlay(magnify(view.pixels, _ENLARGED), cam, steps)
+
+
+def _said(prediction: Prediction) -> str:
+    return f"{prediction.label}, {percent(prediction.top(1)[0].probability)}"
+
+
+LESSON = Lesson(
+    "trust",
+    "Don't trust it yet",
+    "Right answers for the wrong reason, and how to find out.",
+    6,
+    (
+        _mark,
+        _with_network(_NETWORK, _farm),
+        _with_network(_FAULTY, _score),
+        _with_network(_FAULTY, _why),
+        _with_network(_FAULTY, _stick),
+        _earlier,
+    ),
+    Notes(
+        "Everybody asks of a score: on which photos? And of an answer: because of what?",
+        "“The network is stupid.” It did what it was asked: to be right on those photos. The fault "
+        "was in the photos, and people chose them.",
+        (
+            "All photos of huskies were taken in snow. What may the network have learned?",
+            "A network is 99 % sure. What would you like to know before you believe it?",
+        ),
+    ),
+)
