@@ -1,30 +1,59 @@
 """The picture that excites a channel or a class most, by gradient ascent on its pixels.
 
 Erhan et al. 2009, "Visualizing higher-layer features of a deep network"; Olah et al. 2017, "Feature
-visualization", https://distill.pub/2017/feature-visualization. The steps are taken in a Fourier
-basis with decorrelated colours, on copies that are shifted, turned and scaled at random.
+visualization", https://distill.pub/2017/feature-visualization. The steps are taken on the
+parameters of pictures (``forms``), and the network sees copies that are shifted, turned and scaled
+at random.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from cnnviz.errors import LayerError
-from cnnviz.features.objectives import OF_CHANNELS, OF_CLASSES, Ascent, AscentState, Objective
+from cnnviz.arrays import Floats
+from cnnviz.errors import LayerError, ModelError, TargetError
+from cnnviz.features.forms import DIGIT_SIDE, FORMS
+from cnnviz.features.objectives import (
+    MOST_AT_ONCE,
+    MOST_COPIES,
+    MOST_SIDE,
+    MOST_STEPS,
+    OF_CHANNELS,
+    OF_CLASSES,
+    OF_CLASSES_ROUGH,
+    OF_DIGITS,
+    Ascent,
+    AscentQuestion,
+    AscentState,
+    Maximised,
+    Objective,
+    PictureCheck,
+)
 from cnnviz.networks import passes
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import Network
-from cnnviz.networks.predictions import class_index
-from cnnviz.networks.topology import Topology
+from cnnviz.networks.predictions import class_index, class_probabilities
+from cnnviz.networks.topology import Node, Topology
+from cnnviz.photos.preprocessing import scale_pixels
 
 # Adam (Kingma and Ba 2015, arXiv 1412.6980).
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
-# Steps of one part, where the caller does not say how many.
-_AT_ONCE = 10
+# Steps between two reports.
+_AT_ONCE = 5
+# What the network must say of a picture after other crops and JPEG, for it to be kept.
+LASTING = 0.99
+# Other crops of a picture: how many, and their sides as shares of the picture's.
+CROPS, _SHARES, _QUALITY = 8, (0.85, 0.97), 75
+# A smaller picture has no room for a pattern.
+_LEAST_SIDE = 8
+# Layers after which a network may depend on the size of its input.
+_DEPEND_ON_SIZE = {"Flatten", "Reshape"}
 
 # Is told the number of steps done, and of all.
 Progress = Callable[[int, int], None]
@@ -36,84 +65,252 @@ def maximise(
     ascent: Ascent | None = None,
     *,
     start: NDArray[np.uint8] | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
-) -> AscentState:
+) -> Maximised:
     """The pictures that excite each of some channels of one layer most, or each of some classes.
+
+    Without an ascent the usual ones are tried: of a class a second, where the network no longer
+    says the class after another crop and JPEG compression; the better picture is kept.
 
     Args:
         network: the network.
-        objectives: all of one layer, or all classes: one picture each, in one batch.
-        ascent: how they are searched for; the usual way for channels, or for classes, if None.
-        start: (side, side, C) uint8 to start from; grey noise if None.
+        objectives: all of one layer, or all classes. A picture is the same, up to rounding,
+            whatever else is asked for with it.
+        ascent: how they are searched for; the usual ways, ``usual``, if None.
+        start: (side, side, C) uint8 to start from; random parameters if None.
+        seed: of all that is random, where no ascent is given.
         progress: is told after some steps how many are done; what it raises ends the search.
 
     Raises:
         LayerError: the layer does not exist, is never run, gives no maps, or lacks the channel.
-        TargetError: there is no such class.
+        TargetError: there is no such class, or no objective.
         ModelError: TensorFlow cannot run the network on a picture of this size.
     """
-    chosen = usual(network, objectives[0]) if ascent is None else ascent
-    state = begin(network, len(objectives), chosen, start)
-    while state.step < chosen.steps:
-        state = ascend(network, objectives, chosen, state, _AT_ONCE)
+    if not objectives:
+        raise TargetError("Name at least one channel or class.")
+    ways = [ascent] if ascent else usual(network, objectives[0], seed)
+    batches = [
+        tuple(objectives[first : first + MOST_AT_ONCE])
+        for first in range(0, len(objectives), MOST_AT_ONCE)
+    ]
+    total, done = len(batches) * ways[0].steps, 0
+
+    def report(step: int, _: int) -> None:
         if progress is not None:
-            progress(state.step, chosen.steps)
-    return state
+            progress(done + step, total)
+
+    found = []
+    for batch in batches:
+        best = _search(network, AscentQuestion(batch, ways[0], start), report)
+        done += ways[0].steps
+        for way in ways[1:]:
+            doubtful = tuple(
+                objective
+                for objective, values in zip(batch, best.check.values, strict=True)
+                if objective.layer is None and values.min() < LASTING
+            )
+            if doubtful:
+                total += way.steps
+                best = better(best, _search(network, AscentQuestion(doubtful, way, start), report))
+                done += way.steps
+        found.append(best)
+    return joined(found)
 
 
-def usual(network: Network, objective: Objective) -> Ascent:
-    """The usual ascent for a channel, or for a class at the size of the network's input."""
+def usual(network: Network, objective: Objective, seed: int = 0) -> list[Ascent]:
+    """The usual ascents for a channel, or for a class at the size of the network's input.
+
+    Raises:
+        ModelError: the network takes only pictures that are not square.
+    """
+    steps = network.card.preprocessing
+    side = min(steps.height, steps.width, MOST_SIDE)
+    depends = depends_on_size(passes.facts(network).topology)
+    if depends and steps.height != steps.width:
+        raise ModelError(
+            f"This network takes only pictures of {steps.height} × {steps.width} pixels, and the "
+            "pictures that are made here are square."
+        )
     if objective.layer is not None:
-        return OF_CHANNELS
-    return dataclasses.replace(OF_CLASSES, side=network.card.preprocessing.height)
+        ways = [OF_CHANNELS]
+        side = side if depends else min(side, OF_CHANNELS.side)
+    elif _knows_digits(network):
+        ways = [OF_DIGITS]
+    else:
+        ways = [OF_CLASSES, OF_CLASSES_ROUGH]
+    return [dataclasses.replace(way, side=side, seed=seed) for way in ways]
+
+
+def depends_on_size(topology: Topology) -> bool:
+    """Whether maps are flattened or cut up anew, so that another size may not fit."""
+    return any(
+        node.kind in _DEPEND_ON_SIZE and any(map(_has_places, topology.inputs(node)))
+        for node in topology.nodes.values()
+    )
+
+
+def _has_places(node: Node) -> bool:
+    """Whether a call gives maps of more than one cell."""
+    return node.shape is not None and len(node.shape) == 3 and node.shape[:2] != (1, 1)
+
+
+def _knows_digits(network: Network) -> bool:
+    """Whether the classes are the ten digits, on pictures of the size of handwritten ones."""
+    steps = network.card.preprocessing
+    shape = steps.height, steps.width, steps.channels
+    digits = sorted(network.card.labels) == list("0123456789")
+    return digits and shape == (DIGIT_SIDE, DIGIT_SIDE, 1)
+
+
+def _search(network: Network, question: AscentQuestion, progress: Progress) -> Maximised:
+    state: AscentState | None = None
+    while state is None or state.step < question.ascent.steps:
+        state = ascend(network, question, state, _AT_ONCE)
+        progress(state.step, question.ascent.steps)
+    check = check_pictures(network, question.objectives, state.pictures, question.ascent.seed)
+    return result(question, state, check)
+
+
+def result(question: AscentQuestion, state: AscentState, check: PictureCheck) -> Maximised:
+    """What a search has found."""
+    count = len(question.objectives)
+    return Maximised(
+        question.objectives,
+        (question.ascent,) * count,
+        tuple(state.pictures),
+        tuple(state.values),
+        check,
+    )
+
+
+def joined(parts: Sequence[Maximised]) -> Maximised:
+    """The results of several searches, one after the other."""
+    fields = ("objectives", "ascents", "pictures", "values")
+    merged = {name: tuple(one for part in parts for one in getattr(part, name)) for name in fields}
+    check = PictureCheck(
+        np.concatenate([part.check.values for part in parts]),
+        tuple(label for part in parts for label in part.check.labels),
+    )
+    return Maximised(**merged, check=check)
+
+
+def better(first: Maximised, second: Maximised) -> Maximised:
+    """The first search, with those pictures of the second that last better."""
+    chosen = []
+    for number, objective in enumerate(first.objectives):
+        place = first, number
+        if objective in second.objectives:
+            other = second.objectives.index(objective)
+            if second.check.values[other].min() > first.check.values[number].min():
+                place = second, other
+        chosen.append(_only(*place))
+    return joined(chosen)
+
+
+def _only(found: Maximised, number: int) -> Maximised:
+    """One of the pictures that were found."""
+    one = slice(number, number + 1)
+    check = PictureCheck(found.check.values[one], found.check.labels[one])
+    parts = found.objectives[one], found.ascents[one], found.pictures[one], found.values[one]
+    return Maximised(*parts, check)
 
 
 def begin(
-    network: Network, count: int, ascent: Ascent, start: NDArray[np.uint8] | None = None
-) -> AscentState:
-    """The state of ``count`` pictures before the first step."""
-    from cnnviz.features import fourier
-
-    channels = min(network.card.preprocessing.channels, 3)
-    if start is None:
-        random = np.random.default_rng(ascent.seed)
-        spectrum = fourier.noise(random, count, ascent.side, channels)
-    else:
-        spectrum = np.repeat(fourier.spectrum_of(start)[None], count, axis=0)
-    zeros = np.zeros_like(spectrum)
-    pictures = np.full((count, ascent.side, ascent.side, channels), 128, np.uint8)
-    return AscentState(0, spectrum, zeros, zeros, np.zeros((count, 0), np.float32), pictures)
-
-
-def ascend(
     network: Network,
     objectives: Sequence[Objective],
     ascent: Ascent,
-    state: AscentState,
-    steps: int,
+    start: NDArray[np.uint8] | None = None,
 ) -> AscentState:
-    """Some steps more, at most to the ascent's last one; see ``maximise``."""
+    """The state of pictures before the first step; they are grey until that is done."""
+    channels = min(network.card.preprocessing.channels, 3)
+    form, side, count = FORMS[ascent.form], ascent.side, len(objectives)
+    if start is None:
+        # One picture does not depend on those beside it.
+        drawn = [
+            form.draw(np.random.default_rng([ascent.seed, one.index]), side, channels)
+            for one in objectives
+        ]
+        parameters = np.stack(drawn)
+    else:
+        if start.shape != (side, side, channels):
+            raise ValueError(
+                f"Expected a start of {(side, side, channels)}. Received: {start.shape}"
+            )
+        parameters = np.repeat(form.of_picture(start)[None], count, axis=0)
+    zeros = np.zeros_like(parameters)
+    pictures = np.full((count, side, side, channels), 128, np.uint8)
+    return AscentState(0, parameters, zeros, zeros, np.zeros((count, 0), np.float32), pictures)
+
+
+def control(network: Network, objectives: Sequence[Objective], ascent: Ascent) -> AscentState:
+    """What the form of the pictures draws alone: the random ones that the ascent starts from."""
+    question = AscentQuestion(tuple(objectives), dataclasses.replace(ascent, steps=1))
+    return ascend(network, question, None, 1)
+
+
+def ascend(
+    network: Network, question: AscentQuestion, state: AscentState | None, steps: int
+) -> AscentState:
+    """Some steps more, at most to the ascent's last one; see ``maximise``.
+
+    The same state follows, however the steps are cut into parts.
+
+    Args:
+        network: the network.
+        question: what is searched for.
+        state: where the search is; None begins it.
+        steps: how many.
+    """
+    objectives, ascent = question.objectives, question.ascent
+    _check_limits(question)
+    layer, numbers, rivals = _read_from(network, objectives)
+    if state is None:
+        state = begin(network, objectives, ascent, question.start)
     start_keras()
     from cnnviz.features import ascents
 
-    layer, numbers, rivals = _compiled_for(network, objectives)
-    take_step = ascents.compiled(network, layer, len(objectives), ascent)
-    spectrum, mean, square = state.spectrum, state.mean, state.square
+    try:
+        take_step = ascents.compiled(network, layer, len(objectives), ascent)
+    except ModelError as error:
+        size = network.card.preprocessing
+        if (size.height, size.width) == (ascent.side, ascent.side):
+            raise
+        raise ModelError(
+            f"This network cannot be run on a picture of {ascent.side} × {ascent.side} pixels: "
+            f"some of its layers need the {size.height} × {size.width} that it was built for."
+        ) from error
+    parameters, mean, square = state.parameters, state.mean, state.square
     values, pictures = [state.values], state.pictures
     last = min(state.step + steps, ascent.steps)
     for number in range(state.step + 1, last + 1):
-        value, slope, shown = take_step(spectrum, numbers, rivals, number)
+        value, slope, shown = take_step(parameters, numbers, rivals, number)
         mean = _MOMENTUM * mean + (1 - _MOMENTUM) * slope
         square = _SQUARES * square + (1 - _SQUARES) * slope**2
         unbiased = mean / (1 - _MOMENTUM**number)
         scale = np.sqrt(square / (1 - _SQUARES**number)) + _TINY
-        spectrum = (spectrum + ascent.rate * unbiased / scale).astype(np.float32)
+        parameters = (parameters + ascent.rate * unbiased / scale).astype(np.float32)
         values.append(value[:, None])
         pictures = shown
-    return AscentState(last, spectrum, mean, square, np.concatenate(values, axis=1), pictures)
+    return AscentState(last, parameters, mean, square, np.concatenate(values, axis=1), pictures)
 
 
-def _compiled_for(
+def _check_limits(question: AscentQuestion) -> None:
+    ascent, count = question.ascent, len(question.objectives)
+    within = (
+        0 < count <= MOST_AT_ONCE
+        and _LEAST_SIDE <= ascent.side <= MOST_SIDE
+        and 0 < ascent.steps <= MOST_STEPS
+        and 0 < ascent.copies <= MOST_COPIES
+    )
+    if not within:
+        raise ValueError(
+            f"Expected 1 to {MOST_AT_ONCE} objectives, a side of {_LEAST_SIDE} to {MOST_SIDE}, at "
+            f"most {MOST_STEPS} steps and {MOST_COPIES} copies. Received: {count} and {ascent}"
+        )
+
+
+def _read_from(
     network: Network, objectives: Sequence[Objective]
 ) -> tuple[str | None, NDArray[np.int32], NDArray[np.int32]]:
     """The layer to read, and of each objective its index and that of its rival, -1 for none."""
@@ -126,11 +323,14 @@ def _compiled_for(
             class_index(network, one.index)
             if one.against is not None:
                 class_index(network, one.against)
-    path = None if layer is None else before_activation(passes.facts(network).topology, layer)
+            if one.against == one.index:
+                raise TargetError("A class is not set against itself. Choose another one.")
+    topology = passes.facts(network).topology
+    path = None if layer is None else before_activation(topology, layer)
     numbers = np.array([one.index for one in objectives], np.int32)
     rivals = np.array([-1 if one.against is None else one.against for one in objectives], np.int32)
     if path is not None:
-        shape = passes.facts(network).topology.nodes[path].shape
+        shape = topology.nodes[path].shape
         if shape is None or len(shape) != 3:
             raise LayerError(f"The layer {layer!r} gives no maps. Choose a layer before it.")
         if numbers.min() < 0 or numbers.max() >= shape[2]:
@@ -144,7 +344,9 @@ def _compiled_for(
 def before_activation(topology: Topology, layer: str) -> str:
     """The path of what an activation such as ReLU takes; of another layer its own.
 
-    Behind a ReLU a channel that is silent everywhere has no gradient that would wake it.
+    Behind a ReLU a channel that is silent everywhere has no gradient that would wake it. That of
+    a convolution with an activation of its own cannot be read without it: there, such a channel
+    stays silent (``objectives.stays_silent``).
 
     Raises:
         LayerError: the layer does not exist or is never run.
@@ -155,3 +357,82 @@ def before_activation(topology: Topology, layer: str) -> str:
     if node.kind in {"ReLU", "Activation", "LeakyReLU", "ELU"} and len(node.inputs) == 1:
         return node.inputs[0]
     return layer
+
+
+def check_pictures(
+    network: Network,
+    objectives: Sequence[Objective],
+    pictures: NDArray[np.uint8],
+    seed: int = 0,
+) -> PictureCheck:
+    """What the network says of pictures (N, side, side, C) after other crops and JPEG compression.
+
+    A picture may excite a network by details that no photo has, and that are lost at once. Crops
+    of a class's picture are enlarged to the network's input; those of a channel's keep their scale
+    and are continued by reflection.
+
+    Args:
+        network: the network.
+        objectives: what each picture was made for.
+        pictures: the pictures.
+        seed: of the crops.
+
+    Raises:
+        LayerError: as ``ascend``.
+        TargetError: as ``ascend``.
+        ModelError: TensorFlow cannot run the network on a picture of the card's size.
+    """
+    layer, numbers, _ = _read_from(network, objectives)
+    values, labels = [], []
+    for picture, number in zip(pictures, numbers, strict=True):
+        random = np.random.default_rng([seed, int(number)])
+        crops = [_other_crop(picture, random) for _ in range(CROPS)]
+        views = np.stack([_fitted(crop, network, enlarge=layer is None) for crop in crops])
+        inputs = scale_pixels(views, network.card.preprocessing.scaling)
+        answers = passes.forward(network, inputs, [] if layer is None else [layer])
+        if layer is not None:
+            values.append(answers.layers[layer][..., number].mean(axis=(1, 2)))
+            continue
+        probabilities = class_probabilities(passes.facts(network).head, answers.output)
+        values.append(probabilities[:, number])
+        labels.append(network.card.labels[int(probabilities.mean(axis=0).argmax())])
+    return PictureCheck(np.stack(values).astype(np.float32), tuple(labels))
+
+
+def _other_crop(picture: NDArray[np.uint8], random: np.random.Generator) -> Image.Image:
+    """A part of a picture, which was a JPEG file."""
+    side = len(picture)
+    edge = max(1, round(side * random.uniform(*_SHARES)))
+    top, left = random.integers(0, side - edge + 1, 2)
+    crop = picture[top : top + edge, left : left + edge]
+    return _as_jpeg(crop)
+
+
+def _as_jpeg(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Pixels (h, w, C) as a JPEG file has them."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(file, "JPEG", quality=_QUALITY)
+    with Image.open(file) as stored:
+        stored.load()
+        return stored
+
+
+def _fitted(image: Image.Image, network: Network, *, enlarge: bool) -> NDArray[np.uint8]:
+    """A crop as the network takes it: (h, w, C)."""
+    size = network.card.preprocessing
+    if enlarge:
+        image = image.resize((size.width, size.height), Image.Resampling.BICUBIC)
+    view = np.asarray(image)
+    view = view if view.ndim == 3 else view[..., None]
+    view = view[: size.height, : size.width]
+    missing = size.height - view.shape[0], size.width - view.shape[1]
+    view = np.pad(view, ((0, missing[0]), (0, missing[1]), (0, 0)), "reflect")
+    if size.channels == 4:
+        view = np.dstack([view, np.full(view.shape[:2], 255, np.uint8)])
+    return view
+
+
+def lasting(values: Floats) -> bool:
+    """Whether a class's probabilities (K,) after other crops and JPEG are high in all of them."""
+    return bool(values.min() > LASTING)

@@ -23,8 +23,12 @@ from cnnviz.serving.worker_process import Function, WorkerCall
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
+    from cnnviz.features.objectives import AscentQuestion, AscentState, Objective, PictureCheck
     from cnnviz.photos.preprocessing import PhotoInput
     from cnnviz.results import Explanation, Filters, Outline, PartSearch, Prediction, SeriesPart
     from cnnviz.serving.model_files import ModelFile
@@ -165,6 +169,39 @@ def search_part(
     """
     options = {"target": target, "keep": keep, "side": side, "filling": filling}
     return call(WorkerCall("search_part", model, card, (photo, search), options))
+
+
+def ascend(
+    model: ModelFile,
+    question: AscentQuestion,
+    state: AscentState | None,
+    steps: int,
+    card: ModelCard | None = None,
+) -> AscentState:
+    """``maximization.ascend`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``maximization.ascend``.
+    """
+    return call(WorkerCall("ascend", model, card, (question, state, steps)))
+
+
+def check_pictures(
+    model: ModelFile,
+    objectives: Sequence[Objective],
+    pictures: NDArray[np.uint8],
+    seed: int,
+    card: ModelCard | None = None,
+) -> PictureCheck:
+    """``maximization.check_pictures`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``maximization.check_pictures``.
+    """
+    args = tuple(objectives), pictures, seed
+    return call(WorkerCall("check_pictures", model, card, args))
 
 
 def explain_stages(
