@@ -23,7 +23,7 @@ from PIL import Image
 
 from cnnviz.arrays import Floats
 from cnnviz.features import fourier
-from cnnviz.features.objectives import FormName
+from cnnviz.features.objectives import DIGIT_SIDE, FormName
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.samples import samples
 from cnnviz.settings import PACKAGE
@@ -31,7 +31,6 @@ from cnnviz.settings import PACKAGE
 # Of 784 components, those that draw strokes and no noise; and the slope of the sigmoid that makes
 # ink and paper of their sum.
 COMPONENTS, SLOPE = 40, 6.0
-DIGIT_SIDE = 28
 # Magnitudes of photos as they are give hatched pictures.
 _MAGNITUDE_SHARE = 0.6
 

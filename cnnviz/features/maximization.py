@@ -16,18 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnviz.arrays import Floats
 from cnnviz.errors import LayerError, ModelError, TargetError
-from cnnviz.features.forms import DIGIT_SIDE, FORMS
+from cnnviz.features.forms import FORMS
+from cnnviz.features.found import better, joined, lasts, result
 from cnnviz.features.objectives import (
     MOST_AT_ONCE,
     MOST_COPIES,
     MOST_SIDE,
     MOST_STEPS,
-    OF_CHANNELS,
-    OF_CLASSES,
-    OF_CLASSES_ROUGH,
-    OF_DIGITS,
     Ascent,
     AscentQuestion,
     AscentState,
@@ -35,25 +31,22 @@ from cnnviz.features.objectives import (
     Objective,
     PictureCheck,
 )
+from cnnviz.features.ways import usual
 from cnnviz.networks import passes
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, class_probabilities
-from cnnviz.networks.topology import Node, Topology
+from cnnviz.networks.topology import Topology
 from cnnviz.photos.preprocessing import scale_pixels
 
 # Adam (Kingma and Ba 2015, arXiv 1412.6980).
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
 # Steps between two reports.
 _AT_ONCE = 5
-# What the network must say of a picture after other crops and JPEG, for it to be kept.
-LASTING = 0.99
 # Other crops of a picture: how many, and their sides as shares of the picture's.
 CROPS, _SHARES, _QUALITY = 8, (0.85, 0.97), 75
 # A smaller picture has no room for a pattern.
 _LEAST_SIDE = 8
-# Layers after which a network may depend on the size of its input.
-_DEPEND_ON_SIZE = {"Flatten", "Reshape"}
 
 # Is told the number of steps done, and of all.
 Progress = Callable[[int, int], None]
@@ -77,7 +70,7 @@ def maximise(
         network: the network.
         objectives: all of one layer, or all classes. A picture is the same, up to rounding,
             whatever else is asked for with it.
-        ascent: how they are searched for; the usual ways, ``usual``, if None.
+        ascent: how they are searched for; the usual ways, ``ways.usual``, if None.
         start: (side, side, C) uint8 to start from; random parameters if None.
         seed: of all that is random, where no ascent is given.
         progress: is told after some steps how many are done; what it raises ends the search.
@@ -89,7 +82,7 @@ def maximise(
     """
     if not objectives:
         raise TargetError("Name at least one channel or class.")
-    ways = [ascent] if ascent else usual(network, objectives[0], seed)
+    ways = [ascent] if ascent else _usual(network, objectives[0], seed)
     batches = [
         tuple(objectives[first : first + MOST_AT_ONCE])
         for first in range(0, len(objectives), MOST_AT_ONCE)
@@ -108,7 +101,7 @@ def maximise(
             doubtful = tuple(
                 objective
                 for objective, values in zip(batch, best.check.values, strict=True)
-                if objective.layer is None and values.min() < LASTING
+                if objective.layer is None and not lasts(values)
             )
             if doubtful:
                 total += way.steps
@@ -118,49 +111,9 @@ def maximise(
     return joined(found)
 
 
-def usual(network: Network, objective: Objective, seed: int = 0) -> list[Ascent]:
-    """The usual ascents for a channel, or for a class at the size of the network's input.
-
-    Raises:
-        ModelError: the network takes only pictures that are not square.
-    """
-    steps = network.card.preprocessing
-    side = min(steps.height, steps.width, MOST_SIDE)
-    depends = depends_on_size(passes.facts(network).topology)
-    if depends and steps.height != steps.width:
-        raise ModelError(
-            f"This network takes only pictures of {steps.height} × {steps.width} pixels, and the "
-            "pictures that are made here are square."
-        )
-    if objective.layer is not None:
-        ways = [OF_CHANNELS]
-        side = side if depends else min(side, OF_CHANNELS.side)
-    elif _knows_digits(network):
-        ways = [OF_DIGITS]
-    else:
-        ways = [OF_CLASSES, OF_CLASSES_ROUGH]
-    return [dataclasses.replace(way, side=side, seed=seed) for way in ways]
-
-
-def depends_on_size(topology: Topology) -> bool:
-    """Whether maps are flattened or cut up anew, so that another size may not fit."""
-    return any(
-        node.kind in _DEPEND_ON_SIZE and any(map(_has_places, topology.inputs(node)))
-        for node in topology.nodes.values()
-    )
-
-
-def _has_places(node: Node) -> bool:
-    """Whether a call gives maps of more than one cell."""
-    return node.shape is not None and len(node.shape) == 3 and node.shape[:2] != (1, 1)
-
-
-def _knows_digits(network: Network) -> bool:
-    """Whether the classes are the ten digits, on pictures of the size of handwritten ones."""
-    steps = network.card.preprocessing
-    shape = steps.height, steps.width, steps.channels
-    digits = sorted(network.card.labels) == list("0123456789")
-    return digits and shape == (DIGIT_SIDE, DIGIT_SIDE, 1)
+def _usual(network: Network, objective: Objective, seed: int) -> list[Ascent]:
+    nodes = passes.facts(network).topology.nodes
+    return usual(network.card, nodes, of_class=objective.layer is None, seed=seed)
 
 
 def _search(network: Network, question: AscentQuestion, progress: Progress) -> Maximised:
@@ -170,50 +123,6 @@ def _search(network: Network, question: AscentQuestion, progress: Progress) -> M
         progress(state.step, question.ascent.steps)
     check = check_pictures(network, question.objectives, state.pictures, question.ascent.seed)
     return result(question, state, check)
-
-
-def result(question: AscentQuestion, state: AscentState, check: PictureCheck) -> Maximised:
-    """What a search has found."""
-    count = len(question.objectives)
-    return Maximised(
-        question.objectives,
-        (question.ascent,) * count,
-        tuple(state.pictures),
-        tuple(state.values),
-        check,
-    )
-
-
-def joined(parts: Sequence[Maximised]) -> Maximised:
-    """The results of several searches, one after the other."""
-    fields = ("objectives", "ascents", "pictures", "values")
-    merged = {name: tuple(one for part in parts for one in getattr(part, name)) for name in fields}
-    check = PictureCheck(
-        np.concatenate([part.check.values for part in parts]),
-        tuple(label for part in parts for label in part.check.labels),
-    )
-    return Maximised(**merged, check=check)
-
-
-def better(first: Maximised, second: Maximised) -> Maximised:
-    """The first search, with those pictures of the second that last better."""
-    chosen = []
-    for number, objective in enumerate(first.objectives):
-        place = first, number
-        if objective in second.objectives:
-            other = second.objectives.index(objective)
-            if second.check.values[other].min() > first.check.values[number].min():
-                place = second, other
-        chosen.append(_only(*place))
-    return joined(chosen)
-
-
-def _only(found: Maximised, number: int) -> Maximised:
-    """One of the pictures that were found."""
-    one = slice(number, number + 1)
-    check = PictureCheck(found.check.values[one], found.check.labels[one])
-    parts = found.objectives[one], found.ascents[one], found.pictures[one], found.values[one]
-    return Maximised(*parts, check)
 
 
 def begin(
@@ -346,7 +255,7 @@ def before_activation(topology: Topology, layer: str) -> str:
 
     Behind a ReLU a channel that is silent everywhere has no gradient that would wake it. That of
     a convolution with an activation of its own cannot be read without it: there, such a channel
-    stays silent (``objectives.stays_silent``).
+    stays silent (``found.stays_silent``).
 
     Raises:
         LayerError: the layer does not exist or is never run.
@@ -431,8 +340,3 @@ def _fitted(image: Image.Image, network: Network, *, enlarge: bool) -> NDArray[n
     if size.channels == 4:
         view = np.dstack([view, np.full(view.shape[:2], 255, np.uint8)])
     return view
-
-
-def lasting(values: Floats) -> bool:
-    """Whether a class's probabilities (K,) after other crops and JPEG are high in all of them."""
-    return bool(values.min() > LASTING)

@@ -17,6 +17,8 @@ FormName = Literal["spectrum", "phase", "digits"]
 MOST_AT_ONCE = 8
 # Limits on what a worker computes: the longest side, all steps, and copies of a picture.
 MOST_SIDE, MOST_STEPS, MOST_COPIES = 512, 2000, 16
+# The side of pictures of handwritten digits.
+DIGIT_SIDE = 28
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ OF_CLASSES_ROUGH = Ascent(224, 200, 0.005, 0.2, (0.85, 1.8), 8, 0.1, 0.02)
 # Phases alone, in the magnitudes of photos, which take the place of the total variation.
 OF_CLASSES_PHASE = Ascent(224, 200, 0.1, 0.0, (0.85, 1.8), 8, 0.1, 0.05, "phase")
 # For networks of handwritten digits.
-OF_DIGITS = Ascent(28, 120, 0.1, 0.0, (0.85, 1.15), 12, 0.04, 0.0, "digits", 8, 0.1)
+OF_DIGITS = Ascent(DIGIT_SIDE, 120, 0.1, 0.0, (0.85, 1.15), 12, 0.04, 0.0, "digits", 8, 0.1)
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,3 @@ class Maximised:
     pictures: tuple[NDArray[np.uint8], ...]
     values: tuple[Floats, ...]
     check: PictureCheck
-
-
-def stays_silent(values: Floats) -> bool:
-    """Whether no picture changed an objective (steps,): such as that of a channel that is dead."""
-    return len(values) > 1 and bool(np.ptp(values) == 0)

@@ -12,6 +12,7 @@ from PIL import Image
 from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.features import forms, fourier
 from cnnviz.features import maximization as maximisation
+from cnnviz.features.found import better, stays_silent
 from cnnviz.features.objectives import (
     OF_CHANNELS,
     OF_CLASSES,
@@ -23,7 +24,6 @@ from cnnviz.features.objectives import (
     Maximised,
     Objective,
     PictureCheck,
-    stays_silent,
 )
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
@@ -224,7 +224,7 @@ def test_what_lasts_is_measured_on_other_crops(tiny: Tiny) -> None:
 
 def test_a_second_way_is_tried_where_the_first_does_not_last(tiny: Tiny) -> None:
     network = tiny("flat")
-    usual = maximisation.usual(network, Objective(None, 0), 5)
+    usual = maximisation._usual(network, Objective(None, 0), 5)
     assert [(one.side, one.seed) for one in usual] == [(network.card.preprocessing.height, 5)] * 2
     objectives = (Objective(None, 0), Objective(None, 1))
 
@@ -238,10 +238,10 @@ def test_a_second_way_is_tried_where_the_first_does_not_last(tiny: Tiny) -> None
         )
 
     first, second = (dataclasses.replace(CLASSES, seed=seed) for seed in (1, 2))
-    best = maximisation.better(found(first, 0.995, 0.4), found(second, 0.7))
+    best = better(found(first, 0.995, 0.4), found(second, 0.7))
     assert [one.seed for one in best.ascents] == [1, 2]
     assert best.check.values.min(axis=1) == pytest.approx([0.995, 0.7])
-    best = maximisation.better(found(first, 0.995, 0.8), found(second, 0.7))
+    best = better(found(first, 0.995, 0.8), found(second, 0.7))
     assert [one.seed for one in best.ascents] == [1, 1]
 
 
@@ -266,7 +266,7 @@ def test_a_network_of_one_size_says_so(tiny: Tiny) -> None:
     network = tiny("dense_after_flatten")
     size = network.card.preprocessing
     layer = next(one.path for one in network.layers if one.kernel_shape)
-    (way,) = maximisation.usual(network, Objective(layer, 0))
+    (way,) = maximisation._usual(network, Objective(layer, 0), 0)
     assert way.side == size.height
     question = AscentQuestion((Objective(layer, 0),), dataclasses.replace(way, side=24))
     with pytest.raises(ModelError, match=f"need the {size.height} × {size.width} that it was"):
@@ -300,4 +300,4 @@ def test_wrong_questions_are_refused(tiny: Tiny) -> None:
         )
     with pytest.raises(ValueError, match="Expected a start"):
         maximisation.begin(network, [Objective(None, 0)], CLASSES, np.zeros((3, 3, 3), np.uint8))
-    assert OF_DIGITS.side == forms.DIGIT_SIDE
+    assert OF_DIGITS.side == 28
