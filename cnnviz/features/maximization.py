@@ -20,6 +20,7 @@ from cnnviz.errors import LayerError, ModelError, TargetError
 from cnnviz.features.forms import FORMS
 from cnnviz.features.found import better, joined, lasts, result
 from cnnviz.features.objectives import (
+    CROPS,
     MOST_AT_ONCE,
     MOST_COPIES,
     MOST_SIDE,
@@ -31,20 +32,19 @@ from cnnviz.features.objectives import (
     Objective,
     PictureCheck,
 )
-from cnnviz.features.ways import usual
+from cnnviz.features.ways import before_activation, usual
 from cnnviz.networks import passes
 from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, class_probabilities
-from cnnviz.networks.topology import Topology
 from cnnviz.photos.preprocessing import scale_pixels
 
 # Adam (Kingma and Ba 2015, arXiv 1412.6980).
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
 # Steps between two reports.
 _AT_ONCE = 5
-# Other crops of a picture: how many, and their sides as shares of the picture's.
-CROPS, _SHARES, _QUALITY = 8, (0.85, 0.97), 75
+# The sides of other crops as shares of the picture's, and the quality of their JPEG files.
+_SHARES, _QUALITY = (0.85, 0.97), 75
 # A smaller picture has no room for a pattern.
 _LEAST_SIDE = 8
 
@@ -55,7 +55,7 @@ Progress = Callable[[int, int], None]
 def maximise(
     network: Network,
     objectives: Sequence[Objective],
-    ascent: Ascent | None = None,
+    ascents: Sequence[Ascent] = (),
     *,
     start: NDArray[np.uint8] | None = None,
     seed: int = 0,
@@ -63,16 +63,16 @@ def maximise(
 ) -> Maximised:
     """The pictures that excite each of some channels of one layer most, or each of some classes.
 
-    Without an ascent the usual ones are tried: of a class a second, where the network no longer
-    says the class after another crop and JPEG compression; the better picture is kept.
+    Where the network no longer says a class after another crop and JPEG compression, the next way
+    is tried, and the better picture is kept.
 
     Args:
         network: the network.
         objectives: all of one layer, or all classes. A picture is the same, up to rounding,
             whatever else is asked for with it.
-        ascent: how they are searched for; the usual ways, ``ways.usual``, if None.
+        ascents: ways to search for them, of one size; the usual ones, if none.
         start: (side, side, C) uint8 to start from; random parameters if None.
-        seed: of all that is random, where no ascent is given.
+        seed: of all that is random in the usual ways.
         progress: is told after some steps how many are done; what it raises ends the search.
 
     Raises:
@@ -82,7 +82,7 @@ def maximise(
     """
     if not objectives:
         raise TargetError("Name at least one channel or class.")
-    ways = [ascent] if ascent else _usual(network, objectives[0], seed)
+    ways = ascents or usual_ascents(network, objectives[0], seed)
     batches = [
         tuple(objectives[first : first + MOST_AT_ONCE])
         for first in range(0, len(objectives), MOST_AT_ONCE)
@@ -111,7 +111,12 @@ def maximise(
     return joined(found)
 
 
-def _usual(network: Network, objective: Objective, seed: int) -> list[Ascent]:
+def usual_ascents(network: Network, objective: Objective, seed: int = 0) -> list[Ascent]:
+    """The usual ways to search for a picture, the first one first.
+
+    Raises:
+        ModelError: the network takes only pictures that are not square.
+    """
     nodes = passes.facts(network).topology.nodes
     return usual(network.card, nodes, of_class=objective.layer is None, seed=seed)
 
@@ -235,7 +240,9 @@ def _read_from(
             if one.against == one.index:
                 raise TargetError("A class is not set against itself. Choose another one.")
     topology = passes.facts(network).topology
-    path = None if layer is None else before_activation(topology, layer)
+    if layer is not None and layer not in topology.nodes:
+        raise LayerError(f"This network has no layer {layer!r} that is run.")
+    path = None if layer is None else before_activation(topology.nodes, layer)
     numbers = np.array([one.index for one in objectives], np.int32)
     rivals = np.array([-1 if one.against is None else one.against for one in objectives], np.int32)
     if path is not None:
@@ -250,29 +257,12 @@ def _read_from(
     return path, numbers, rivals
 
 
-def before_activation(topology: Topology, layer: str) -> str:
-    """The path of what an activation such as ReLU takes; of another layer its own.
-
-    Behind a ReLU a channel that is silent everywhere has no gradient that would wake it. That of
-    a convolution with an activation of its own cannot be read without it: there, such a channel
-    stays silent (``found.stays_silent``).
-
-    Raises:
-        LayerError: the layer does not exist or is never run.
-    """
-    if layer not in topology.nodes:
-        raise LayerError(f"This network has no layer {layer!r} that is run.")
-    node = topology.nodes[layer]
-    if node.kind in {"ReLU", "Activation", "LeakyReLU", "ELU"} and len(node.inputs) == 1:
-        return node.inputs[0]
-    return layer
-
-
 def check_pictures(
     network: Network,
     objectives: Sequence[Objective],
     pictures: NDArray[np.uint8],
     seed: int = 0,
+    crops: int = CROPS,
 ) -> PictureCheck:
     """What the network says of pictures (N, side, side, C) after other crops and JPEG compression.
 
@@ -285,6 +275,7 @@ def check_pictures(
         objectives: what each picture was made for.
         pictures: the pictures.
         seed: of the crops.
+        crops: how many of each picture.
 
     Raises:
         LayerError: as ``ascend``.
@@ -295,8 +286,8 @@ def check_pictures(
     values, labels = [], []
     for picture, number in zip(pictures, numbers, strict=True):
         random = np.random.default_rng([seed, int(number)])
-        crops = [_other_crop(picture, random) for _ in range(CROPS)]
-        views = np.stack([_fitted(crop, network, enlarge=layer is None) for crop in crops])
+        others = [_other_crop(picture, random) for _ in range(crops)]
+        views = np.stack([_fitted(crop, network, enlarge=layer is None) for crop in others])
         inputs = scale_pixels(views, network.card.preprocessing.scaling)
         answers = passes.forward(network, inputs, [] if layer is None else [layer])
         if layer is not None:

@@ -17,6 +17,8 @@ FormName = Literal["spectrum", "phase", "digits"]
 MOST_AT_ONCE = 8
 # Limits on what a worker computes: the longest side, all steps, and copies of a picture.
 MOST_SIDE, MOST_STEPS, MOST_COPIES = 512, 2000, 16
+# Other crops of a picture on which the network is asked again.
+CROPS = 8
 # The side of pictures of handwritten digits.
 DIGIT_SIDE = 28
 

@@ -20,6 +20,7 @@ from cnnviz.features.objectives import (
 
 # Layers after which a network may depend on the size of its input.
 _DEPEND_ON_SIZE = {"Flatten", "Reshape"}
+_ACTIVATIONS = {"Activation", "ELU", "LeakyReLU", "ReLU"}
 
 
 class Call(Protocol):
@@ -81,6 +82,21 @@ def depends_on_size(calls: Mapping[str, Call]) -> bool:
 def _has_places(call: Call) -> bool:
     """Whether a call gives maps of more than one cell."""
     return call.shape is not None and len(call.shape) == 3 and call.shape[:2] != (1, 1)
+
+
+def before_activation(calls: Mapping[str, Call], layer: str) -> str:
+    """The path of what an activation such as ReLU takes; of another layer its own.
+
+    Behind a ReLU a channel that is silent everywhere has no gradient that would wake it. That of
+    a convolution with an activation of its own cannot be read without it: there, such a channel
+    stays silent (``found.stays_silent``).
+
+    Args:
+        calls: the calls of the network's layers, by path.
+        layer: the path of one of them.
+    """
+    call = calls[layer]
+    return call.inputs[0] if call.kind in _ACTIVATIONS and len(call.inputs) == 1 else layer
 
 
 def knows_digits(card: ModelCard) -> bool:

@@ -99,7 +99,8 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
         case "check_pictures":
             objectives = question.args[0]
             labels = len(objectives) if objectives[0].layer is None else 0
-            return len(result.values) == len(objectives) and len(result.labels) == labels
+            shape = len(objectives), question.args[3]
+            return bool(result.values.shape == shape) and len(result.labels) == labels
         case "filters":
             return bool(result.layer == question.args[0])
         case "trace_value":

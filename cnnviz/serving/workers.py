@@ -192,6 +192,7 @@ def check_pictures(
     objectives: Sequence[Objective],
     pictures: NDArray[np.uint8],
     seed: int,
+    crops: int,
     card: ModelCard | None = None,
 ) -> PictureCheck:
     """``maximization.check_pictures`` in a worker process.
@@ -200,7 +201,7 @@ def check_pictures(
         WorkerError: the process died, or gave no answer in time.
         CnnvizError: as ``maximization.check_pictures``.
     """
-    args = tuple(objectives), pictures, seed
+    args = tuple(objectives), pictures, seed, crops
     return call(WorkerCall("check_pictures", model, card, args))
 
 
@@ -313,6 +314,17 @@ def start(models: Sequence[ModelFile]) -> None:
             if isinstance(pool, WorkerPool) and not pool.is_prepared:
                 pool.is_prepared = True
                 _submit_next(pool, steps, first=True)
+
+
+def start_tensorflow(model: ModelFile) -> None:
+    """Starts the process with TensorFlow that a question will need, and has it load a model.
+
+    Returns at once; an untrusted model's own process has TensorFlow anyway.
+    """
+    pool = worker_pools.open_pool(model, tensorflow=True)
+    if isinstance(pool, WorkerPool) and not pool.is_prepared:
+        pool.is_prepared = True
+        _submit_next(pool, [WorkerCall("outline", model)])
 
 
 def shutdown() -> None:

@@ -14,6 +14,7 @@ from cnnviz.features import forms, fourier
 from cnnviz.features import maximization as maximisation
 from cnnviz.features.found import better, stays_silent
 from cnnviz.features.objectives import (
+    CROPS,
     OF_CHANNELS,
     OF_CLASSES,
     OF_CLASSES_PHASE,
@@ -25,6 +26,7 @@ from cnnviz.features.objectives import (
     Objective,
     PictureCheck,
 )
+from cnnviz.features.ways import before_activation
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.photos.preprocessing import scale_pixels
@@ -139,9 +141,9 @@ def test_a_channel_is_read_before_its_activation(tiny: Tiny) -> None:
     topology = passes.facts(network).topology
     rectified = [path for path, node in topology.nodes.items() if node.kind == "ReLU"]
     for path in rectified:
-        assert maximisation.before_activation(topology, path) == topology.nodes[path].inputs[0]
+        assert before_activation(topology.nodes, path) == topology.nodes[path].inputs[0]
     first = next(layer.path for layer in network.layers if layer.kernel_shape)
-    assert maximisation.before_activation(topology, first) == first
+    assert before_activation(topology.nodes, first) == first
     side = network.card.preprocessing.height
     ascent = dataclasses.replace(STILL, side=side, steps=3)
     state = search(network, AscentQuestion((Objective(first, 1),), ascent), 3)
@@ -201,7 +203,7 @@ def test_what_lasts_is_measured_on_other_crops(tiny: Tiny) -> None:
     pictures = random.integers(0, 256, (2, 24, 24, 3), np.uint8)
     objectives = [Objective(None, 1), Objective(None, 1)]
     check = maximisation.check_pictures(network, objectives, pictures, 4)
-    assert check.values.shape == (2, maximisation.CROPS)
+    assert check.values.shape == (2, CROPS)
     # The first crop by hand.
     crops = np.random.default_rng([4, 1])
     edge = round(24 * crops.uniform(0.85, 0.97))
@@ -224,7 +226,7 @@ def test_what_lasts_is_measured_on_other_crops(tiny: Tiny) -> None:
 
 def test_a_second_way_is_tried_where_the_first_does_not_last(tiny: Tiny) -> None:
     network = tiny("flat")
-    usual = maximisation._usual(network, Objective(None, 0), 5)
+    usual = maximisation.usual_ascents(network, Objective(None, 0), 5)
     assert [(one.side, one.seed) for one in usual] == [(network.card.preprocessing.height, 5)] * 2
     objectives = (Objective(None, 0), Objective(None, 1))
 
@@ -253,12 +255,12 @@ def test_more_than_a_batch_is_searched_for_in_order(tiny: Tiny) -> None:
     told: list[tuple[int, int]] = []
     objectives = [Objective(layer, number % 3) for number in range(count)]
     found = maximisation.maximise(
-        network, objectives, ascent, progress=lambda done, total: told.append((done, total))
+        network, objectives, [ascent], progress=lambda done, total: told.append((done, total))
     )
     assert (found.objectives, len(found.pictures)) == (tuple(objectives), count)
     assert told == [(2, 4), (4, 4)]
     np.testing.assert_array_equal(found.pictures[0], found.pictures[3])
-    alone = maximisation.maximise(network, objectives[-1:], ascent)
+    alone = maximisation.maximise(network, objectives[-1:], [ascent])
     np.testing.assert_allclose(alone.pictures[0], found.pictures[-1], atol=1)
 
 
@@ -266,7 +268,7 @@ def test_a_network_of_one_size_says_so(tiny: Tiny) -> None:
     network = tiny("dense_after_flatten")
     size = network.card.preprocessing
     layer = next(one.path for one in network.layers if one.kernel_shape)
-    (way,) = maximisation._usual(network, Objective(layer, 0), 0)
+    (way,) = maximisation.usual_ascents(network, Objective(layer, 0), 0)
     assert way.side == size.height
     question = AscentQuestion((Objective(layer, 0),), dataclasses.replace(way, side=24))
     with pytest.raises(ModelError, match=f"need the {size.height} × {size.width} that it was"):
@@ -293,7 +295,7 @@ def test_wrong_questions_are_refused(tiny: Tiny) -> None:
     ]
     for objectives, error, text in wrong:
         with pytest.raises(error, match=text):
-            maximisation.maximise(network, objectives, CHANNELS)
+            maximisation.maximise(network, objectives, [CHANNELS])
     with pytest.raises(ValueError, match="a side of 8 to 512"):
         maximisation.ascend(
             network, of_classes(dataclasses.replace(CLASSES, side=9999), 0), None, 1

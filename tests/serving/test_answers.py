@@ -202,10 +202,11 @@ def test_an_ascent_goes_on_with_what_was_asked() -> None:
     larger = replace(ASCENT, ascent=replace(ASCENT.ascent, side=5))
     assert not answers_question(replace(first, args=(larger, None, 3)), state)
     assert answers_question(replace(first, args=(ASCENT, ascent_state(1), 2)), state)
-    check = WorkerCall("check_pictures", model, None, (ASCENT.objectives, state.pictures, 0))
+    check = WorkerCall("check_pictures", model, None, (ASCENT.objectives, state.pictures, 0, 8))
     said = PictureCheck(np.ones((2, 8), np.float32), ("a", "b"))
     assert answers_question(check, said)
     assert not answers_question(check, replace(said, labels=()))
+    assert not answers_question(check, replace(said, values=said.values[:, 1:]))
 
 
 def test_odd_arrays_are_read_unchanged() -> None:

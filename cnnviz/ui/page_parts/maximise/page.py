@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from cnnviz.errors import CnnvizError
 from cnnviz.features.found import only
-from cnnviz.features.objectives import Maximised
+from cnnviz.features.objectives import Maximised, Objective
+from cnnviz.features.ways import before_activation
 from cnnviz.figures.curves import ascent_curve
 from cnnviz.figures.shading import data_uri
 from cnnviz.photos.encoding import encode_jpeg, encode_png
+from cnnviz.serving import workers
 from cnnviz.ui import long_questions, parts
 from cnnviz.ui.page_parts.maximise import picks, runs, words
 from cnnviz.ui.page_parts.maximise.picks import Choice
@@ -24,11 +26,13 @@ from cnnviz.ui.text import plain
 
 # Seconds between two pictures of a search.
 _PAUSE = 0.5
+# What the session has until the next run: whether to begin without being asked again.
+_AT_ONCE = "search at once"
 # A picture with fewer pixels is enlarged with sharp edges.
 _TINY = 64
 _STYLE = """<style>
 .drawn {display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 8px}
-.drawn.one {grid-template-columns: minmax(0, 448px)}
+.drawn.one {grid-template-columns: minmax(0, 380px)}
 .drawn figure {margin: 0} .drawn img {width: 100%; aspect-ratio: 1; border-radius: 4px}
 .drawn.tiny img {image-rendering: pixelated}
 .drawn figcaption {font-size: 14px; line-height: 1.3}
@@ -37,7 +41,10 @@ _STYLE = """<style>
 
 def draw(scene: Scene) -> None:
     """Draws the choices, and the search or what it has found."""
+    workers.start_tensorflow(scene.model)
     choice = picks.pick(scene)
+    if st.session_state.pop(_AT_ONCE, False) and runs.result(scene, choice) is None:
+        runs.start(scene, choice)
     search = runs.current(scene, choice)
     goes_on = search is not None and not search.stopped
     st.fragment(_draw, run_every=_PAUSE if goes_on else None)(scene, choice, goes_on=goes_on)
@@ -64,20 +71,33 @@ def _draw(scene: Scene, choice: Choice, *, goes_on: bool) -> None:
         _while_searching(choice, search)
         return
     result = runs.result(scene, choice)
-    st.button(
-        "Start" if result is None else "Start again",
-        icon=":material/play_arrow:",
-        type="primary" if result is None else "secondary",
-        on_click=runs.start,
-        args=(scene, choice),
-        key="start the search",
-        disabled=result is not None,
-        help=None if result is None else "The same choices and seed give the same picture.",
-    )
+    with st.container(horizontal=True):
+        if result is None:
+            st.button(
+                "Start",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=runs.start,
+                args=(scene, choice),
+            )
+        else:
+            st.button(
+                "Another seed",
+                icon=":material/casino:",
+                on_click=_start_anew,
+                args=(choice.ways[0].seed,),
+                help="Begins with other random numbers: what both pictures have is no accident.",
+            )
     if result is None:
         _explain()
     else:
         _found(scene, choice, result)
+
+
+def _start_anew(seed: int) -> None:
+    """Has the next run of the page begin with the next seed."""
+    picks.put_seed(seed + 1)
+    st.session_state[_AT_ONCE] = True
 
 
 def _explain() -> None:
@@ -112,7 +132,7 @@ def _progress(scene: Scene, choice: Choice, search: Search, before: int) -> None
 
 def _while_searching(choice: Choice, search: Search) -> None:
     """The pictures so far, in the order of the choice."""
-    names = dict(zip(choice.objectives, choice.names, strict=True))
+    names = _names(choice)
     drawn: dict[str, NDArray[np.uint8]] = {}
     for batch in search.finished:
         drawn |= {
@@ -128,24 +148,44 @@ def _while_searching(choice: Choice, search: Search) -> None:
 
 
 def _found(scene: Scene, choice: Choice, result: Maximised) -> None:
-    names = runs.objective_names(choice)
+    names = _names(choice)
     labels = scene.outline.card.labels
     if len(result.objectives) > 1:
         said = [_short(only(result, at), names[one]) for at, one in enumerate(result.objectives)]
         _pictures(list(result.pictures), said, final=True)
-        st.caption(words.way(result))
+        st.caption(f"{words.way(result)} Each number is the mean of the channel over its picture.")
         _download(scene, choice, _mosaic(result.pictures))
         return
-    shown, told = st.columns([1, 1], gap="large")
+    shown, told = st.columns([2, 3], gap="large")
     one, name = result, choice.names[0]
     with shown:
         _pictures(list(one.pictures), [name], final=True)
         _download(scene, choice, one.pictures[0])
     with told:
-        st.markdown(plain(words.verdict(one, name, words.label_of(one.objectives[0], labels))))
+        st.markdown(
+            plain(
+                words.verdict(
+                    one,
+                    name,
+                    words.label_of(one.objectives[0], labels),
+                    rectified=_is_rectified(scene, one),
+                )
+            )
+        )
         st.caption(plain(words.way(one)))
         what = "score of the class" if one.objectives[0].layer is None else "mean of the channel"
         parts.chart(ascent_curve(one.values[0], what), "ascent")
+
+
+def _is_rectified(scene: Scene, one: Maximised) -> bool:
+    """Whether the channel is read before its activation function."""
+    layer = one.objectives[0].layer
+    calls = {call.path: call for call in scene.outline.calls}
+    return layer is not None and before_activation(calls, layer) != layer
+
+
+def _names(choice: Choice) -> dict[Objective, str]:
+    return dict(zip(choice.objectives, choice.names, strict=True))
 
 
 def _short(one: Maximised, name: str) -> str:

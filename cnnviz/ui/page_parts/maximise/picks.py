@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.features.objectives import OF_CLASSES_PHASE, Ascent, Objective
 from cnnviz.features.ways import knows_digits, usual
@@ -19,6 +20,8 @@ from cnnviz.ui.scene import Scene
 _KINDS = {"class": "A class", "channel": "A channel", "layer": "Many channels"}
 _STARTS = {"noise": "Random noise", "photo": "Your photo"}
 _WAYS = {"usual": "As usual", "phase": "Phases alone (MACO)"}
+# What is to be excited, and what it is called.
+_Named = tuple[tuple[Objective, ...], tuple[str, ...]]
 # Channels that are searched for side by side.
 GRID = 32
 _NOTHING = "nothing else"
@@ -87,13 +90,13 @@ def pick(scene: Scene) -> Choice:
     return Choice(objectives, names, tuple(ways), pixels, key)
 
 
-def _pick_class(scene: Scene, place: object) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+def _pick_class(scene: Scene, place: DeltaGenerator) -> _Named:
     labels = scene.outline.card.labels
     predicted = scene.explanation().prediction.label
     target = choices.choose(
         st.selectbox, "Class", "class", labels, predicted, scope=f"maximise {scene.model.name}"
     )
-    with place:  # type: ignore[attr-defined]
+    with place:
         rival = choices.choose(
             st.selectbox,
             "Minus",
@@ -108,9 +111,7 @@ def _pick_class(scene: Scene, place: object) -> tuple[tuple[Objective, ...], tup
     return (Objective(None, labels.index(target), against),), (name,)
 
 
-def _pick_channels(
-    scene: Scene, place: object, *, whole: bool
-) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+def _pick_channels(scene: Scene, place: DeltaGenerator, *, whole: bool) -> _Named:
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     layers = [layer for layer in layers if layer.kind != "InputLayer"]
     if not layers:
@@ -122,7 +123,7 @@ def _pick_channels(
     counts = {layer.path: layer.output_shape[-1] or 1 for layer in layers}
     count = counts[path]
     scope = f"maximise {scene.model.name} {path}"
-    with place:  # type: ignore[attr-defined]
+    with place:
         if whole:
             first = choices.choose(
                 st.selectbox,
@@ -146,8 +147,9 @@ def _pick_channels(
 
 def _default_layer(layers: list[LayerInfo]) -> LayerInfo:
     """A layer in the middle, whose channels' pictures are neither plain nor tangled."""
-    convolutions = [layer for layer in layers if layer.kernel_shape] or layers
-    return convolutions[len(convolutions) // 2]
+    activations = [layer for layer in layers if layer.kind == "ReLU"]
+    some = activations or [layer for layer in layers if layer.kernel_shape] or layers
+    return some[len(some) // 2]
 
 
 def _pick_seed() -> int:
@@ -165,6 +167,11 @@ def _pick_seed() -> int:
         range(_MOST_SEED + 1),
         0,
     )
+
+
+def put_seed(seed: int) -> None:
+    """Chooses a seed for the person, before the choice is drawn."""
+    choices.put("seed", str(seed % (_MOST_SEED + 1)))
 
 
 def _pick_ways(scene: Scene, seed: int, *, of_class: bool) -> list[Ascent]:

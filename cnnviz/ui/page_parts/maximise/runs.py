@@ -9,11 +9,11 @@ import streamlit as st
 
 from cnnviz.features import found
 from cnnviz.features.objectives import (
+    CROPS,
     MOST_AT_ONCE,
     AscentQuestion,
     AscentState,
     Maximised,
-    Objective,
 )
 from cnnviz.serving import workers
 from cnnviz.serving.series_jobs import JobStatus, SeriesJob
@@ -37,6 +37,7 @@ class Search:
         job: what is searched for now.
         finished: what was found of each batch so far.
         total: steps of all batches.
+        is_of_one: whether it is for one picture.
         stopped: whether the person has stopped it.
     """
 
@@ -44,6 +45,7 @@ class Search:
     waiting: list[AscentQuestion]
     job: SeriesJob
     total: int
+    is_of_one: bool
     finished: list[Maximised] = field(default_factory=list)
     stopped: bool = False
 
@@ -83,7 +85,9 @@ def start(scene: Scene, choice: Choice) -> None:
     questions = [AscentQuestion(batch, way, choice.start) for batch in batches]
     job = _job(scene, questions[0])
     total = sum(one.ascent.steps for one in questions)
-    st.session_state[_SEARCH] = Search(key_of(scene, choice), questions[1:], job, total)
+    is_of_one = len(choice.objectives) == 1
+    key = key_of(scene, choice)
+    st.session_state[_SEARCH] = Search(key, questions[1:], job, total, is_of_one)
 
 
 def current(scene: Scene, choice: Choice) -> Search | None:
@@ -149,10 +153,16 @@ def _checked(scene: Scene, search: Search) -> Maximised:
     """What a finished job has found, with what the network says of each picture."""
     state = cast(AscentState, search.job.total)
     question = search.question
+    crops = CROPS if search.is_of_one else 1
     # One picture after the other: other people's questions pass in between.
     checks = [
         workers.check_pictures(
-            scene.model, [objective], state.pictures[at : at + 1], question.ascent.seed, scene.card
+            scene.model,
+            [objective],
+            state.pictures[at : at + 1],
+            question.ascent.seed,
+            crops,
+            scene.card,
         )
         for at, objective in enumerate(question.objectives)
     ]
@@ -166,8 +176,3 @@ def _job(scene: Scene, question: AscentQuestion) -> SeriesJob:
 def _results() -> dict[tuple[object, ...], Maximised]:
     results: dict[tuple[object, ...], Maximised] = st.session_state.setdefault(_RESULTS, {})
     return results
-
-
-def objective_names(choice: Choice) -> dict[Objective, str]:
-    """What is searched for, by its name."""
-    return dict(zip(choice.objectives, choice.names, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnviz.arrays import Floats
 from cnnviz.features import found
 from cnnviz.features.objectives import OF_CLASSES, Maximised, Objective
 from cnnviz.results import percent
@@ -11,13 +12,14 @@ from cnnviz.results import percent
 _AFTER = "other crops of the picture, each saved as a JPEG file"
 
 
-def verdict(one: Maximised, name: str, label: str) -> str:
+def verdict(one: Maximised, name: str, label: str, *, rectified: bool) -> str:
     """What the network says of the picture of one objective afterwards.
 
     Args:
         one: the result, of one objective.
         name: what was to be excited.
         label: of the class; "" for a channel.
+        rectified: whether an activation function follows on what was excited.
     """
     values, objective = one.values[0], one.objectives[0]
     if found.stays_silent(values):
@@ -27,7 +29,7 @@ def verdict(one: Maximised, name: str, label: str) -> str:
         )
     checked = one.check.values[0]
     if objective.layer is not None:
-        return channel_verdict(values, checked)
+        return channel_verdict(values, checked, rectified=rectified)
     lowest, typical = float(checked.min()), float(np.median(checked))
     said = one.check.labels[0]
     count = len(checked)
@@ -46,15 +48,16 @@ def verdict(one: Maximised, name: str, label: str) -> str:
     return text
 
 
-def channel_verdict(values: np.ndarray, checked: np.ndarray) -> str:
-    """What became of a channel's activation, from that of the start to that of other crops."""
+def channel_verdict(values: Floats, checked: Floats, *, rectified: bool) -> str:
+    """What became of a channel, from the first picture (steps,) to the last one's crops (K,)."""
     first, last, after = float(values[0]), float(values[-1]), float(checked.mean())
+    where = ", before its activation function," if rectified else ""
     text = (
-        f"The channel's mean before its activation function went from {number(first)} at the start "
-        f"to {number(last)}; in {len(checked)} {_AFTER}, it is {number(after)}."
+        f"The mean of the channel{where} went from {number(first)} at the start to {number(last)}; "
+        f"in {len(checked)} {_AFTER}, it is {number(after)}."
     )
-    if last <= 0:
-        text += " That is not positive: behind a ReLU most of it is zero."
+    if rectified and last <= 0:
+        text += " That is not positive: the activation function may leave nothing of it."
     return text
 
 
