@@ -49,7 +49,7 @@ CLASSES = (
 # Of EfficientNet-Lite0: 14 × 14 cells at 224², 8 × 8 at 128².
 LAYER, GRID = "block4a_project_bn", 32
 # Steps that are timed, how often.
-STEPS, ROUNDS = 10, 3
+STEPS, ROUNDS = 5, 3
 ENLARGED = 3
 
 
@@ -171,10 +171,10 @@ def speed(network: cnnviz.Network, seed: int) -> None:
         print("\ntf-keras-vis is not installed, so no steps are compared.")
         return
     print(
-        f"\nOne step, in ms, the median of {ROUNDS} times {STEPS} steps: processor time, which "
-        "other programs on the machine change less than the time on the clock. Both tools move "
-        "the picture at random in each step and weigh its total variation; tf-keras-vis with its "
-        "defaults."
+        f"\nOne step, in ms, the median of {ROUNDS} times {STEPS} steps: processor time, and time "
+        f"on the clock with a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores. Other "
+        "programs change the second more. Both tools move the picture at random in each step and "
+        "weigh its total variation; tf-keras-vis with its defaults."
     )
     rows = []
     for layer, side in ((LAYER, 128), ("block3a_project_bn", 128), (LAYER, 224), (None, 224)):
@@ -182,23 +182,20 @@ def speed(network: cnnviz.Network, seed: int) -> None:
             ours, theirs = _ours(network, layer, side, count, seed), _theirs(layer, side, count)
             pairs = [(_per_step(ours), _per_step(theirs)) for _ in range(ROUNDS)]
             mine, other = np.median(np.array(pairs), axis=0)
-            what = f"{layer or 'logits'}, {side}²"
-            rows.append(
-                [
-                    what,
-                    str(count),
-                    f"{1000 * mine:.0f}",
-                    f"{1000 * other:.0f}",
-                    f"{other / mine:.1f}",
-                ]
-            )
-    print_table(("layer", "pictures", "cnnviz", "tf-keras-vis", "times"), rows)
+            row = [f"{layer or 'logits'}, {side}²", str(count)]
+            for kind in (0, 1):
+                times = 1000 * mine[kind], 1000 * other[kind]
+                row += [f"{times[0]:.0f}", f"{times[1]:.0f}", f"{times[1] / times[0]:.1f}"]
+            rows.append(row)
+    clock = ("cnnviz, clock", "tf-keras-vis, clock", "ratio")
+    print_table(("layer", "pictures", "cnnviz", "tf-keras-vis", "ratio", *clock), rows)
 
 
-def _per_step(run: Callable[[], object]) -> float:
-    start = time.process_time()
+def _per_step(run: Callable[[], object]) -> tuple[float, float]:
+    """The seconds of a step: of the processor, and on the clock."""
+    used, wall = time.process_time(), time.perf_counter()
     run()
-    return (time.process_time() - start) / STEPS
+    return (time.process_time() - used) / STEPS, (time.perf_counter() - wall) / STEPS
 
 
 def _ours(
