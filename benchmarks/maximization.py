@@ -1,8 +1,8 @@
 """Pictures that excite channels and classes: whether they last and transfer, and their time.
 
-    python -m benchmarks.maximization [--seed NUMBER] > docs/tables/maximization.md
+    python -m benchmarks.maximization [SECTION ...] [--seed NUMBER] > docs/tables/maximization.md
 
-It trains three networks of digits, which takes a minute or two, and writes the pictures of
+It trains three networks of digits, which takes some minutes, and writes the pictures of
 ``docs/features.md`` into ``docs/images``. Steps are compared with those of tf-keras-vis where that
 is installed (``benchmarks/requirements.txt``).
 """
@@ -40,7 +40,8 @@ pictures in [features.md](../features.md).
 """
 
 MODELS, IMAGES = ROOT / "models", ROOT / "docs" / "images"
-SEEDS = (1, 2, 3)
+# Of the networks that are trained; their accuracy is in the table.
+SEEDS, EPOCHS = (1, 2, 3), 4
 CLASSES = (
     *("pineapple", "strawberry", "espresso", "school bus", "daisy", "monarch butterfly"),
     *("German Shepherd Dog", "flamingo", "zebra", "jellyfish", "pizza", "tabby cat"),
@@ -54,16 +55,20 @@ ENLARGED = 3
 
 
 def main() -> None:
-    """Prints all tables, and writes the pictures."""
+    """Prints the tables, and writes the pictures."""
+    sections = {"digits": digits, "classes": classes, "grid": grid, "speed": speed}
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", help=f"some of {', '.join(sections)}; else all")
     parser.add_argument("--seed", type=int, default=0, help="of all pictures")
-    seed = parser.parse_args().seed
+    chosen = parser.parse_args()
     print(INTRODUCTION)
-    digits(seed)
-    imagenet = cnnviz.load_model(MODELS / "imagenet_efficientnet_lite0.keras", trusted=True)
-    classes(imagenet, seed)
-    grid(imagenet, seed)
-    speed(imagenet, seed)
+    for name in chosen.sections or sections:
+        sections[name](chosen.seed)
+
+
+def imagenet() -> cnnviz.Network:
+    """The network of 1,000 classes."""
+    return cnnviz.load_model(MODELS / "imagenet_efficientnet_lite0.keras", trusted=True)
 
 
 # --- Digits -------------------------------------------------------------------------------------
@@ -108,7 +113,7 @@ def trained() -> dict[str, cnnviz.Network]:
         prepared = cnnviz.prepare_pixels(source, Path(folder) / "digits")
         for seed in SEEDS:
             path = Path(folder) / f"{seed}.keras"
-            card = cnnviz.train(prepared, path, "lesson-mnist", seed=seed)
+            card = cnnviz.train(prepared, path, "lesson-mnist", epochs=EPOCHS, seed=seed)
             (accuracy, *_) = card.training.accuracy
             name = f"lesson-mnist, seed {seed} ({accuracy.value:.1%} on {accuracy.on})"
             networks[name] = cnnviz.load_model(path, trusted=True)
@@ -120,7 +125,7 @@ def trained() -> dict[str, cnnviz.Network]:
 # --- Classes ------------------------------------------------------------------------------------
 
 
-def classes(imagenet: cnnviz.Network, seed: int) -> None:
+def classes(seed: int) -> None:
     """What a network says of its classes' pictures after other crops and JPEG compression."""
     cat_dog = cnnviz.load_model(MODELS / "cat_dog.keras", trusted=True)
     print("\n## Classes")
@@ -131,13 +136,13 @@ def classes(imagenet: cnnviz.Network, seed: int) -> None:
     )
     rows, good = [], 0
     pictures: list[NDArray[np.uint8]] = []
-    for network, names in ((cat_dog, cat_dog.card.labels), (imagenet, CLASSES)):
+    for network, names in ((cat_dog, cat_dog.card.labels), (imagenet(), CLASSES)):
         objectives = [Objective(None, network.card.labels.index(name)) for name in names]
         found = cnnviz.maximise(network, objectives, seed=seed)
         pictures += found.pictures
         for at, name in enumerate(names):
             values = found.check.values[at]
-            good += network is imagenet and lasts(values)
+            good += names is CLASSES and lasts(values)
             way = "first" if found.ascents[at].variation == OF_CLASSES.variation else "second"
             lowest, middle = percent(float(values.min())), percent(float(np.median(values)))
             rows.append([name, found.check.labels[at], lowest, middle, way])
@@ -149,9 +154,10 @@ def classes(imagenet: cnnviz.Network, seed: int) -> None:
 # --- Time ---------------------------------------------------------------------------------------
 
 
-def grid(network: cnnviz.Network, seed: int) -> None:
+def grid(seed: int) -> None:
     """The time of a grid of channels."""
-    print("\n## Time")
+    network = imagenet()
+    print("\n## Grid")
     objectives = [Objective(LAYER, channel) for channel in range(GRID)]
     wall, used = time.perf_counter(), time.process_time()
     found = cnnviz.maximise(network, objectives, seed=seed)
@@ -165,8 +171,9 @@ def grid(network: cnnviz.Network, seed: int) -> None:
     save(mosaic(found.pictures, 8, gap=4), "maximised_channels")
 
 
-def speed(network: cnnviz.Network, seed: int) -> None:
+def speed(seed: int) -> None:
     """Steps of cnnviz beside those of tf-keras-vis, on the same layer and size."""
+    print("\n## Steps")
     if importlib.util.find_spec("tf_keras_vis") is None:
         print("\ntf-keras-vis is not installed, so no steps are compared.")
         return
@@ -176,7 +183,7 @@ def speed(network: cnnviz.Network, seed: int) -> None:
         "programs change the second more. Both tools move the picture at random in each step and "
         "weigh its total variation; tf-keras-vis with its defaults."
     )
-    rows = []
+    network, rows = imagenet(), []
     for layer, side in ((LAYER, 128), ("block3a_project_bn", 128), (LAYER, 224), (None, 224)):
         for count in (1, 8):
             ours, theirs = _ours(network, layer, side, count, seed), _theirs(layer, side, count)
