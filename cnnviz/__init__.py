@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     from cnnviz.exports import comparison_json as comparison_json
     from cnnviz.features.class_exemplars import find_class_exemplars as find_class_exemplars
     from cnnviz.features.exemplars import find_exemplars as find_exemplars
+    from cnnviz.features.maximization import maximise as maximise
+    from cnnviz.features.maximization import usual_ascents as usual_ascents
+    from cnnviz.features.objectives import Ascent as Ascent
+    from cnnviz.features.objectives import Maximised as Maximised
+    from cnnviz.features.objectives import Objective as Objective
+    from cnnviz.features.objectives import PictureCheck as PictureCheck
     from cnnviz.figures.comparison import comparison_picture as comparison_picture
     from cnnviz.networks.arithmetic import trace_value as trace_value
     from cnnviz.networks.channels import ChannelRanking as ChannelRanking
@@ -122,6 +128,7 @@ __version__ = "0.2.0"
 # The module of each public name.
 _MODULES = {
     "Accuracy": "cards",
+    "Ascent": "features.objectives",
     "Box": "results",
     "CardError": "errors",
     "CellFields": "traces",
@@ -151,15 +158,18 @@ _MODULES = {
     "LayerInfo": "results",
     "MapScore": "results",
     "ListedChannels": "traces",
+    "Maximised": "features.objectives",
     "ModelCard": "cards",
     "ModelError": "errors",
     "ModelStructure": "networks.structure",
     "Network": "networks.network",
     "NetworkView": "photos.preprocessing",
+    "Objective": "features.objectives",
     "Outline": "results",
     "PartSearch": "results",
     "PhotoError": "errors",
     "PhotoResult": "results",
+    "PictureCheck": "features.objectives",
     "Prediction": "results",
     "Prepared": "training.data.manifest",
     "Preprocessing": "cards",
@@ -205,6 +215,7 @@ _MODULES = {
     "find_parts": "attribution.localization",
     "judge": "attribution.judging",
     "load_model": "networks.loading",
+    "maximise": "features.maximization",
     "measure": "attribution.measuring",
     "methods": "attribution.explanations",
     "network": "networks.loading",
@@ -223,6 +234,7 @@ _MODULES = {
     "trace_class_map": "attribution.map_traces",
     "trace_value": "networks.arithmetic",
     "train": "training.loop",
+    "usual_ascents": "features.maximization",
 }
 
 __all__ = sorted(_MODULES)

@@ -2,8 +2,8 @@
 
 Results go to stdout, everything else to stderr. The exit code is 0 if all went well, 1 if
 some photos failed, ``inspect`` refuses a file or ``convert`` leaves one to TensorFlow, 2 if the
-command itself, the model, a layer or a class was wrong, or the disk full, 130 if ``explain`` was
-stopped by Ctrl-C.
+command itself, the model, a layer or a class was wrong, or the disk full, 130 if a long command
+was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ import typer
 
 import cnnviz
 from cnnviz.cards import card_path, card_text, changed
-from cnnviz.cli import compare, convert, exemplars, explain, inspect, measure, trace, training
+from cnnviz.cli import (
+    compare,
+    convert,
+    exemplars,
+    explain,
+    inspect,
+    maximise,
+    measure,
+    trace,
+    training,
+)
 from cnnviz.cli.inputs import (
     Json,
     Layer,
@@ -141,6 +151,7 @@ app.command()(explain.explain)
 app.command()(measure.measure)
 app.command()(compare.compare)
 app.command()(exemplars.exemplars)
+app.command()(maximise.maximise)
 app.command()(inspect.inspect)
 app.command()(trace.trace)
 app.command()(convert.convert)

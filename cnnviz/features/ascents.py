@@ -13,14 +13,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
-from cnnviz.features import fourier
+from cnnviz.features import forms, fourier
 from cnnviz.features.objectives import Ascent
+from cnnviz.networks import passes
 from cnnviz.networks.engines.frozen import freeze
 from cnnviz.networks.network import Network
 from cnnviz.photos.preprocessing import scale_pixels
 
-# From spectra, indices, rivals' indices and the number of the step to values (N,), gradients of the
-# spectra, and pictures (N, side, side, C) uint8.
+# From parameters, indices, rivals' indices and the number of the step to values (N,), gradients of
+# the parameters, and pictures (N, side, side, C) uint8.
 Step = Callable[
     [Floats, NDArray[np.int32], NDArray[np.int32], int], tuple[Floats, Floats, NDArray[np.uint8]]
 ]
@@ -44,7 +45,7 @@ def compiled(network: Network, layer: str | None, count: int, ascent: Ascent) ->
         LayerError: the layer is never run, or the network is a subclassed model.
         ModelError: TensorFlow cannot run the network on a picture of this size.
     """
-    key = layer, count, ascent.side, ascent.variation, ascent.noise, network.view
+    key = layer, count, _compiled_part(ascent), network.view, network.card.preprocessing.scaling
     with _lock:
         kept = network.ascents
         if key not in kept:
@@ -56,23 +57,32 @@ def compiled(network: Network, layer: str | None, count: int, ascent: Ascent) ->
     return functools.partial(_take, function, ascent)
 
 
+def _compiled_part(ascent: Ascent) -> tuple[Any, ...]:
+    """What of an ascent is compiled into its step."""
+    how = ascent.form, ascent.side, ascent.copies
+    return *how, ascent.variation, ascent.noise, ascent.penalty
+
+
 def _take(
     function: Callable[..., list[Any]],
     ascent: Ascent,
-    spectrum: Floats,
+    parameters: Floats,
     numbers: NDArray[np.int32],
     rivals: NDArray[np.int32],
     step: int,
 ) -> tuple[Floats, Floats, NDArray[np.uint8]]:
-    # The same for a step, whatever was asked for before it.
-    random = np.random.default_rng([ascent.seed, step])
-    transforms = random_transforms(random, len(numbers), ascent)
+    # The same for a step and an objective, whatever was asked for before it or beside it.
+    transforms, seeds = [], []
+    for number in numbers:
+        random = np.random.default_rng([ascent.seed, step, number])
+        transforms.append(random_transforms(random, ascent.copies, ascent))
+        seeds.append(random.integers(0, 2**31, (ascent.copies, 2), np.int32))
     results = function(
-        tf.constant(spectrum),
-        tf.constant(transforms),
+        tf.constant(parameters),
+        tf.constant(np.concatenate(transforms)),
         tf.constant(numbers),
         tf.constant(rivals),
-        tf.constant([ascent.seed, step], tf.int32),
+        tf.constant(np.concatenate(seeds)),
     )
     values, slope, pictures = (result.numpy() for result in results)
     return values, slope, pictures
@@ -100,21 +110,23 @@ def random_transforms(random: np.random.Generator, count: int, ascent: Ascent) -
 def _compile(
     network: Network, layer: str | None, count: int, ascent: Ascent
 ) -> Callable[..., list[Any]]:
-    side = ascent.side
+    side, copies = ascent.side, ascent.copies
     channels = min(network.card.preprocessing.channels, 3)
     layers = frozenset() if layer is None else frozenset({layer})
+    first = layer is not None and passes.facts(network).topology.nodes[layer].channels_first
+    places = (2, 3) if first else (1, 2)
 
     def graph(
         run: Callable[..., Any],
-        spectrum: Any,
+        parameters: Any,
         transforms: Any,
         numbers: Any,
         rivals: Any,
-        seed: Any,
+        seeds: Any,
     ) -> list[Any]:
-        pictures = _pictures(spectrum, side)
+        pictures = _PICTURES[ascent.form](parameters, side)
         moved = tf.raw_ops.ImageProjectiveTransformV3(
-            images=pictures,
+            images=tf.repeat(pictures, copies, axis=0),
             transforms=transforms,
             output_shape=[side, side],
             fill_value=0.5,
@@ -122,33 +134,67 @@ def _compile(
             fill_mode="REFLECT",
         )
         if ascent.noise:
-            moved += ascent.noise * tf.random.stateless_normal(moved.shape, seed)
-        values = _values(run(_network_input(network, moved)), layer, numbers, rivals)
+            noise = [
+                tf.random.stateless_normal((side, side, channels), seeds[number])
+                for number in range(count * copies)
+            ]
+            moved += ascent.noise * tf.stack(noise)
+        answers = run(_network_input(network, moved))
+        of_copies = _values(
+            answers, layer, places, tf.repeat(numbers, copies), tf.repeat(rivals, copies)
+        )
+        values = tf.reduce_mean(tf.reshape(of_copies, (count, copies)), axis=1)
         # A picture with less variation is worth as much as one that excites more.
-        aim = values - ascent.variation * tf.reduce_mean(_variation(pictures))
-        slope = tf.gradients(tf.reduce_sum(aim), spectrum)[0]
+        aim = tf.reduce_sum(values) - ascent.variation * tf.reduce_sum(_variation(pictures))
+        aim -= ascent.penalty * tf.reduce_sum(parameters**2)
+        slope = tf.gradients(aim, parameters)[0]
         shown = tf.cast(tf.round(pictures * 255), tf.uint8)
         return [values, slope, shown]
 
+    random = np.random.default_rng()
+    shape = forms.FORMS[ascent.form].draw(random, side, channels).shape
     specs = [
-        tf.TensorSpec((count, channels, side, side // 2 + 1, 2), tf.float32),
-        tf.TensorSpec((count, 8), tf.float32),
+        tf.TensorSpec((count, *shape), tf.float32),
+        tf.TensorSpec((count * copies, 8), tf.float32),
         tf.TensorSpec((count,), tf.int32),
         tf.TensorSpec((count,), tf.int32),
-        tf.TensorSpec((2,), tf.int32),
+        tf.TensorSpec((count * copies, 2), tf.int32),
     ]
     return freeze(network, layers, graph, specs)
 
 
-def _pictures(spectrum: Any, side: int) -> Any:
-    """Pictures (N, side, side, C) of 0 to 1."""
-    scaled = spectrum * fourier.frequency_scale(side)[..., None]
-    planes = tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), [side, side])
-    pictures = tf.transpose(planes, (0, 2, 3, 1))
-    if pictures.shape[-1] == 3:
-        pictures = tf.tensordot(pictures, fourier.COLOURS, 1)
+def _of_spectrum(parameters: Any, side: int) -> Any:
+    scaled = parameters * fourier.frequency_scale(side)[..., None]
+    pictures = _inverse(tf.complex(scaled[..., 0], scaled[..., 1]), side)
     deviation = tf.math.reduce_std(pictures, axis=(1, 2, 3), keepdims=True)
     return tf.sigmoid(pictures * (fourier.CONTRAST / (deviation + 1e-6)))
+
+
+def _of_phase(parameters: Any, side: int) -> Any:
+    lengths = forms.magnitudes(side, parameters.shape[1])
+    waves = tf.complex(lengths * tf.cos(parameters), lengths * tf.sin(parameters))
+    return tf.sigmoid(_inverse(waves, side))
+
+
+def _inverse(spectra: Any, side: int) -> Any:
+    """The pictures (N, side, side, C) of spectra (N, C, side, side // 2 + 1), before a sigmoid."""
+    planes = tf.signal.irfft2d(spectra, [side, side])
+    pictures = tf.transpose(planes, (0, 2, 3, 1))
+    return tf.tensordot(pictures, fourier.COLOURS, 1) if pictures.shape[-1] == 3 else pictures
+
+
+def _of_digits(parameters: Any, side: int) -> Any:
+    mean, components = forms.digit_components()
+    ink = tf.sigmoid(forms.SLOPE * (mean + tf.matmul(parameters, components) - 0.5))
+    return tf.reshape(ink, (-1, side, side, 1))
+
+
+# From the parameters of N pictures to pictures (N, side, side, C) of 0 to 1.
+_PICTURES: dict[str, Callable[[Any, int], Any]] = {
+    "spectrum": _of_spectrum,
+    "phase": _of_phase,
+    "digits": _of_digits,
+}
 
 
 def _network_input(network: Network, pictures: Any) -> Any:
@@ -166,12 +212,18 @@ def _network_input(network: Network, pictures: Any) -> Any:
     return scaled
 
 
-def _values(values: dict[str, Any], layer: str | None, numbers: Any, rivals: Any) -> Any:
-    """What each picture excites: (N,)."""
+def _values(
+    values: dict[str, Any],
+    layer: str | None,
+    places: tuple[int, int],
+    numbers: Any,
+    rivals: Any,
+) -> Any:
+    """What each picture excites: (N,); ``places`` are the axes of the layer's rows and columns."""
     if layer is not None:
-        averages = tf.reduce_mean(values["layers"][layer], axis=(1, 2))
+        averages = tf.reduce_mean(tf.cast(values["layers"][layer], tf.float32), places)
         return tf.gather(averages, numbers, axis=1, batch_dims=1)
-    scores = values.get("logits", values["output"])
+    scores = tf.cast(values.get("logits", values["output"]), tf.float32)
     if scores.shape[1] == 1:
         # One unit stands for two classes.
         scores = tf.concat([-scores, scores], axis=1)

@@ -38,11 +38,16 @@ def noise(random: np.random.Generator, count: int, side: int, channels: int) -> 
 
 def spectrum_of(picture: NDArray[np.uint8]) -> Floats:
     """The spectrum (C, side, side // 2 + 1, 2) of a square picture (side, side, C)."""
-    side = picture.shape[0]
+    planes = np.fft.rfft2(unsqueezed(picture), axes=(0, 1)).transpose(2, 0, 1)
+    spectrum = planes / frequency_scale(picture.shape[0])
+    return np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
+
+
+def unsqueezed(picture: NDArray[np.uint8]) -> Floats:
+    """A picture (h, w, C) before the sigmoid, in colours that are not correlated."""
     # Black and white have no logarithm.
     shares = np.clip(picture.astype(np.float64) / 255, 0.02, 0.98)
-    squeezed = np.log(shares / (1 - shares))
+    values: Floats = np.log(shares / (1 - shares))
     if picture.shape[-1] == 3:
-        squeezed = squeezed @ np.linalg.inv(COLOURS.astype(np.float64))
-    spectrum = np.fft.rfft2(squeezed, axes=(0, 1)).transpose(2, 0, 1) / frequency_scale(side)
-    return np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
+        values = values @ np.linalg.inv(COLOURS.astype(np.float64))
+    return values

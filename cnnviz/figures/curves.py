@@ -1,4 +1,4 @@
-"""Loss and accuracy of a training over its epochs."""
+"""Curves: loss and accuracy over the epochs of a training, a value over the steps of a search."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from cnnviz.arrays import Floats
 from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing
 
 _HEIGHT = 200
@@ -70,5 +71,30 @@ def learning_curve(
     drawing.set(
         "yaxis", tickfont=TEXT, fixedrange=True, gridcolor="rgba(128,140,152,0.25)", **limits
     )
+    drawing.set("margin", l=52, r=12)
+    return drawing.figure()
+
+
+def ascent_curve(values: Floats, what: str) -> go.Figure:
+    """How a value rises over the steps of a search, counted from 1.
+
+    Args:
+        values: (steps,).
+        what: the value's name, plain text.
+    """
+    drawing = empty_drawing(
+        f"{what[:1].upper()}{what[1:]}, step by step", _HEIGHT, above=30, below=44
+    )
+    drawing.add(
+        "scatter",
+        x=list(range(1, len(values) + 1)),
+        y=values.tolist(),
+        mode="lines",
+        line={"color": ACCENT, "width": 2},
+        hovertemplate=f"step %{{x}}<br>{what} %{{y:.3g}}<extra></extra>",
+    )
+    axis = {"tickfont": TEXT, "fixedrange": True, "zeroline": False}
+    drawing.set("xaxis", title={"text": "step", "font": TEXT}, nticks=8, showgrid=False, **axis)
+    drawing.set("yaxis", nticks=5, gridcolor="rgba(128,140,152,0.25)", **axis)
     drawing.set("margin", l=52, r=12)
     return drawing.figure()

@@ -14,6 +14,7 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.attribution.details import DETAILS
 from cnnviz.attribution.methods import METHODS
+from cnnviz.features.objectives import AscentQuestion, AscentState, PictureCheck
 from cnnviz.results import (
     Box,
     Exemplar,
@@ -68,6 +69,10 @@ def fits_together(result: Any) -> bool:
             return _search_fits(result)
         case Exemplars():
             return all(_exemplar_fits(one) for one in result.listed)
+        case AscentState():
+            return _ascent_fits(result)
+        case PictureCheck(values):
+            return _is_filled(values, 2) and bool(np.isfinite(values).all())
         case Filters():
             return _filters_fit(result)
         case Outline():
@@ -96,6 +101,13 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
             return len(result.values) == max(1, len(question.args[1].targets))
         case "search_part":
             return _follows(question.args[1], question.options, result)
+        case "ascend":
+            return _continues(question.args[0], question.args[1], question.args[2], result)
+        case "check_pictures":
+            objectives = question.args[0]
+            labels = len(objectives) if objectives[0].layer is None else 0
+            shape = len(objectives), question.args[3]
+            return bool(result.values.shape == shape) and len(result.labels) == labels
         case "filters":
             return bool(result.layer == question.args[0])
         case "find_exemplars":
@@ -228,6 +240,37 @@ def _follows(earlier: PartSearch | None, asked: dict[str, Any], search: PartSear
     return (
         all(getattr(earlier, name) == getattr(search, name) for name in names)
         and earlier.cells.shape == search.cells.shape
+    )
+
+
+def _ascent_fits(state: AscentState) -> bool:
+    shape = state.parameters.shape
+    return (
+        state.mean.shape == state.square.shape == shape
+        and state.pictures.dtype == np.uint8
+        and state.pictures.ndim == 4
+        and state.pictures.size > 0
+        and state.values.shape == (len(state.pictures), state.step)
+        and len(state.pictures) == len(state.parameters)
+        and all(
+            one.dtype == np.float32 and bool(np.isfinite(one).all())
+            for one in (state.parameters, state.mean, state.square, state.values)
+        )
+    )
+
+
+def _continues(
+    question: AscentQuestion, earlier: AscentState | None, steps: int, state: AscentState
+) -> bool:
+    """Whether a state of an ascent is the one that was asked for."""
+    done = 0 if earlier is None else earlier.step
+    side = question.ascent.side
+    count = len(question.objectives)
+    return (
+        state.step == min(done + steps, question.ascent.steps)
+        and state.pictures.shape[:3] == (count, side, side)
+        and state.pictures.shape[3] in (1, 3)
+        and (earlier is None or earlier.parameters.shape == state.parameters.shape)
     )
 
 

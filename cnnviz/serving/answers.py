@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from cnnviz import errors
 from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
+from cnnviz.features.objectives import AscentState, PictureCheck
 from cnnviz.results import (
     Exemplars,
     Explanation,
@@ -40,6 +41,8 @@ from cnnviz.traces import StagedExplanation, ValueTrace
 # What each function that can be called returns.
 RESULTS: dict[str, Any] = {
     "activations": dict[str, Floats],
+    "ascend": AscentState,
+    "check_pictures": PictureCheck,
     "explain": Explanation,
     "explain_stages": StagedExplanation,
     "explain_sum": Explanation,
@@ -64,7 +67,7 @@ _MOST_AXES = 5
 _MOST_INTEGER = 1 << 53
 
 _LENGTH = struct.Struct(">Q")
-_TYPES = {"float16", "float32", "float64"}
+_TYPES = {"float16", "float32", "float64", "uint8"}
 
 # The errors that functions raise for people, by name; the attributes of some, with their types.
 _INTERNAL = (errors.TensorFlowNeededError, errors.WorkerError)
@@ -234,6 +237,9 @@ def _built(value: Any, kind: Any, arrays: list[Floats]) -> Any:
             (other,) = (one for one in arguments if one is not type(None))
             return _built(value, other, arrays)
         case np.ndarray, {"array": int(index)} if 0 <= index < len(arrays):
+            expected = typing.get_args(arguments[1])[0]
+            if not np.issubdtype(arrays[index].dtype, expected):
+                raise AnswerError(f"An answer holds {arrays[index].dtype} in place of {kind}.")
             # Without axes: a number of NumPy's.
             return arrays[index][()]
         case origin, list() if origin is tuple:

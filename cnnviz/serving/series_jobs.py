@@ -1,6 +1,7 @@
 """Series of runs that take seconds: the jobs of all sessions, and who is served next.
 
-A job is asked for in parts of about a tenth of a second, and the arrays of its parts are added up.
+A job is asked for in parts of about a tenth of a second. The arrays of a series' parts are added
+up; an ascent's part goes on from the state that the one before it gave.
 A worker answers in the order in which it is asked, so everybody else's question waits for one part
 at most. The jobs of trusted models are run one at a time, and those of each untrusted model by
 themselves: it has a process of its own, and may be slow or stuck.
@@ -18,9 +19,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
+from cnnviz.features.objectives import AscentQuestion, AscentState
 from cnnviz.serving import workers
 
 if TYPE_CHECKING:
@@ -48,15 +50,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SeriesJob:
-    """A series that a session has asked for, and how far it is.
+    """A series, or an ascent, that a session has asked for, and how far it is.
 
     Attributes:
         session: the session's id.
         model: the model.
         card: takes the place of the model's own card; None for that one.
-        photo: the photo, or what the network sees of it.
-        question: which series, about what.
-        total: the sum over the runs that are done; None before the first.
+        photo: the photo, or what the network sees of it; None for an ascent.
+        question: which series, about what; or which ascent, whose steps are its runs.
+        total: the sum over the runs that are done, or an ascent's state; None before the first.
         done: how many those are.
         count: how many there are in all; None before the first part.
         error: why it ended; None unless it failed.
@@ -65,9 +67,9 @@ class SeriesJob:
     session: str
     model: ModelFile
     card: ModelCard | None
-    photo: PhotoInput
-    question: SeriesQuestion
-    total: Floats | None = None
+    photo: PhotoInput | None
+    question: SeriesQuestion | AscentQuestion
+    total: Floats | AscentState | None = None
     done: int = 0
     count: int | None = None
     error: CnnvizError | None = None
@@ -112,6 +114,7 @@ class SeriesQueue:
         is_open: Callable[[str], bool],
         run_part: Callable[..., SeriesPart] = workers.run_part,
         clock: Callable[[], float] = time.monotonic,
+        ascend: Callable[..., AscentState] = workers.ascend,
     ) -> None:
         """An empty queue.
 
@@ -119,9 +122,11 @@ class SeriesQueue:
             is_open: whether somebody still has the session of that id; the jobs of others end.
             run_part: runs a part, as ``workers.run_part``.
             clock: the time in seconds.
+            ascend: goes on with an ascent, as ``workers.ascend``.
         """
         self._is_open = is_open
         self._run_part = run_part
+        self._ascend = ascend
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: list[SeriesJob] = []
@@ -172,19 +177,18 @@ class SeriesQueue:
         start, runs = job.done, job._at_once
         begun = self._clock()
         try:
-            part = self._run_part(job.model, job.photo, job.question, start, start + runs, job.card)
-            total = added(job.total, part)
+            total, count = self._advance(job, runs)
         except CnnvizError as error:
             self._fail(job, error)
             return
         # Whatever it is, the other jobs go on.
         except Exception:  # noqa: BLE001
-            _log.exception("A part of the series %s failed", job.question.series)
+            _log.exception("A part of %s failed", type(job.question).__name__)
             self._fail(job, ModelError("The network could not be run. The server's log says more."))
             return
         seconds = self._clock() - begun
         with self._lock:
-            job.total, job.count = total, job.count or part.count
+            job.total, job.count = total, job.count or count
             job.done, job._asked_again = min(start + runs, job.count), False
             job._pace.append(seconds / max(1, job.done - start))
             pace = statistics.median(job._pace)
@@ -192,6 +196,16 @@ class SeriesQueue:
             job._at_once = max(1, min(fitting, runs * _GROWTH, _MOST))
             if job.is_finished:
                 self._jobs = [one for one in self._jobs if one is not job]
+
+    def _advance(self, job: SeriesJob, runs: int) -> tuple[Floats | AscentState, int]:
+        """What a job has after some runs more, and how many there are in all."""
+        if isinstance(job.question, AscentQuestion):
+            state = cast(AscentState | None, job.total)
+            state = self._ascend(job.model, job.question, state, runs, job.card)
+            return state, job.question.ascent.steps
+        end = job.done + runs
+        part = self._run_part(job.model, job.photo, job.question, job.done, end, job.card)
+        return added(cast("Floats | None", job.total), part), part.count
 
     def _fail(self, job: SeriesJob, error: CnnvizError) -> None:
         """Ends a job; if its process stopped, the part is first asked for once more."""

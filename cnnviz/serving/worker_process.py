@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Function = Literal[
     "activations",
+    "ascend",
+    "check_pictures",
     "explain",
     "explain_stages",
     "explain_sum",
@@ -50,6 +52,8 @@ Function = Literal[
 # The functions that can be called in a worker, and the module of each.
 _FUNCTIONS: dict[Function, str] = {
     "activations": "networks.feature_maps",
+    "ascend": "features.maximization",
+    "check_pictures": "features.maximization",
     "explain": "attribution.explanations",
     "explain_stages": "attribution.stages",
     "explain_sum": "attribution.series_runs",

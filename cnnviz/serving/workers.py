@@ -24,8 +24,12 @@ from cnnviz.serving.worker_process import Function, WorkerCall
 from cnnviz.settings import read_settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
+    from cnnviz.features.objectives import AscentQuestion, AscentState, Objective, PictureCheck
     from cnnviz.photos.preprocessing import PhotoInput
     from cnnviz.photos.sources import SeenPhoto
     from cnnviz.results import (
@@ -194,6 +198,40 @@ def find_exemplars(
     return call(WorkerCall("find_exemplars", model, card, (tuple(photos), layer, tuple(channels))))
 
 
+def ascend(
+    model: ModelFile,
+    question: AscentQuestion,
+    state: AscentState | None,
+    steps: int,
+    card: ModelCard | None = None,
+) -> AscentState:
+    """``maximization.ascend`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``maximization.ascend``.
+    """
+    return call(WorkerCall("ascend", model, card, (question, state, steps)))
+
+
+def check_pictures(
+    model: ModelFile,
+    objectives: Sequence[Objective],
+    pictures: NDArray[np.uint8],
+    seed: int,
+    crops: int,
+    card: ModelCard | None = None,
+) -> PictureCheck:
+    """``maximization.check_pictures`` in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``maximization.check_pictures``.
+    """
+    args = tuple(objectives), pictures, seed, crops
+    return call(WorkerCall("check_pictures", model, card, args))
+
+
 def explain_stages(
     model: ModelFile,
     photo: PhotoInput,
@@ -303,6 +341,17 @@ def start(models: Sequence[ModelFile]) -> None:
             if isinstance(pool, WorkerPool) and not pool.is_prepared:
                 pool.is_prepared = True
                 _submit_next(pool, steps, first=True)
+
+
+def start_tensorflow(model: ModelFile) -> None:
+    """Starts the process with TensorFlow that a question will need, and has it load a model.
+
+    Returns at once; an untrusted model's own process has TensorFlow anyway.
+    """
+    pool = worker_pools.open_pool(model, tensorflow=True)
+    if isinstance(pool, WorkerPool) and not pool.is_prepared:
+        pool.is_prepared = True
+        _submit_next(pool, [WorkerCall("outline", model)])
 
 
 def shutdown() -> None:

@@ -20,7 +20,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from cnnviz.arrays import Floats
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.results import Explanation, SeriesPart
-from cnnviz.serving.series_jobs import SeriesJob, SeriesQueue
+from cnnviz.serving.series_jobs import JobStatus, SeriesJob, SeriesQueue
 from cnnviz.ui import ask
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -115,6 +115,38 @@ def is_waiting() -> bool:
     return _IN_THIS_RUN in st.session_state
 
 
+def go_on(key: tuple[Any, ...], job: SeriesJob) -> JobStatus:
+    """Has a job of a page run, in place of the session's other one.
+
+    A page that draws the progress itself calls this in each run, and in each one of its fragment,
+    until the job is finished or the person stops it. Another page stops it, too.
+
+    Args:
+        key: what the job is about.
+        job: the job, which is submitted unless it is queued already.
+    """
+    st.session_state[_IN_THIS_RUN] = key
+    st.session_state[_ASKED] = _Asked(key, job)
+    if not job.is_finished and job.error is None and not _queue().status(job).is_queued:
+        _queue().submit(job)
+    return _queue().status(job)
+
+
+def stop(job: SeriesJob) -> None:
+    """Has a job end after the part that runs; ``go_on`` goes on with it."""
+    _queue().stop(job)
+
+
+def session() -> str:
+    """The id of the session, for its jobs."""
+    return _session()
+
+
+def before_you(count: int) -> str:
+    """How many people come first."""
+    return "1 person is before you" if count == 1 else f"{count:,} people are before you"
+
+
 def start_run() -> None:
     """Begins a run of a page, which has not asked anything yet."""
     st.session_state.pop(_IN_THIS_RUN, None)
@@ -155,7 +187,7 @@ def _text(asked: _Asked) -> str:
         return f"Stopped at {job.done:,} of {job.count:,} runs" if job.count else "Stopped"
     before = _queue().status(job).before
     if before:
-        return "1 person is before you" if before == 1 else f"{before:,} people are before you"
+        return before_you(before)
     if job.count is None:
         return "Starting …"
     seconds = job.seconds_left

@@ -40,6 +40,7 @@ _GROUPS = {
         "network": "Network",
         "filters": "Filters",
         "activations": "Activations",
+        "maximise": "Maximise",
     },
     "Ask": {
         "class_activation_map": "Class activation map",

@@ -19,7 +19,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -259,6 +259,36 @@ def test_compare_says_what_is_missing(averaged: Path, photos: Path, tmp_path: Pa
     wrong = run("compare", averaged, photos / "b.png", "--method", "best", "--out", tmp_path)
     assert (wrong.exit_code, list(tmp_path.glob("comparison.*"))) == (2, [])
     assert "There is no method 'best'" in wrong.stderr
+
+
+# --- maximise ---------------------------------------------------------------------------------
+
+
+def test_maximise_writes_the_pictures_of_the_api(
+    averaged: Path, photos: Path, tmp_path: Path
+) -> None:
+    how = ("--out", tmp_path, "--steps", "2", "--seed", "3")
+    result = run("maximise", averaged, "--class", "dog", "--against", "cat", *how, "--json")
+    assert result.exit_code == 0
+    network = cnnviz.load_model(averaged)
+    objective = cnnviz.Objective(None, 1, 0)
+    ways = [replace(way, steps=2) for way in cnnviz.usual_ascents(network, objective, 3)]
+    found = cnnviz.maximise(network, [objective], ways)
+    (row,) = lines(result)
+    assert row["picture"] == "dog-minus-cat.png"
+    np.testing.assert_allclose(row["values"], found.values[0], rtol=1e-5)
+    picture = cnnviz.open_photo(tmp_path / row["picture"])
+    np.testing.assert_array_equal(picture, found.pictures[0])
+    table = run("maximise", averaged, "--layer", "conv", "--from", photos / "b.png", *how).stdout
+    assert [f"conv-{channel}.png" in table for channel in range(5)] == [True] * 4 + [False]
+    for wrong, says in (
+        (("--layer", "conv", "--class", "dog"), "either --layer or --class"),
+        (("--class", "dog", "--channel", "1"), "needs its --layer"),
+        (("--layer", "con"), "no layer 'con'"),
+        (("--layer", "conv", "--channel", "4"), "channels 0 to 3"),
+    ):
+        refused = run("maximise", averaged, *wrong, *how)
+        assert (refused.exit_code, says in refused.stderr) == (2, True)
 
 
 # --- predict ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ PAGES = {
     "network": ("Network", "How is the network built?"),
     "filters": ("Filters", "What does a layer look for?"),
     "activations": ("Activations", "What does each layer answer?"),
+    "maximise": ("Maximise", "What excites it most?"),
     "class_activation_map": ("Class activation map", "Where is the evidence for a class?"),
     "occlude": ("Occlude", "What does the network need?"),
     "compare": ("Compare", "How do the maps differ?"),

@@ -31,6 +31,7 @@ TITLES = {
     "network": "How is the network built?",
     "filters": "What does a layer look for?",
     "activations": "What does each layer answer?",
+    "maximise": "What excites it most?",
     "class_activation_map": "Where is the evidence for a class?",
     "occlude": "What does the network need?",
     "compare": "How do the maps differ?",

@@ -29,6 +29,13 @@ from cnnviz.errors import (
     WorkerError,
 )
 from cnnviz.features.exemplars import find_exemplars
+from cnnviz.features.objectives import (
+    OF_CLASSES,
+    AscentQuestion,
+    AscentState,
+    Objective,
+    PictureCheck,
+)
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import Box, ClassActivationMap, Explanation, Filters, Outline, Prediction
@@ -185,6 +192,51 @@ def test_a_search_goes_on_with_what_was_asked(tiny: Any, photo: np.ndarray) -> N
     later = replace(first, args=(photo, search))
     assert answers_question(later, search)
     assert not answers_question(later, replace(search, target="dog" + search.target))
+
+
+ASCENT = AscentQuestion((Objective(None, 0), Objective(None, 2)), replace(OF_CLASSES, side=4))
+
+
+def ascent_state(step: int = 3) -> AscentState:
+    values = np.random.default_rng(2).random((2, 3, 4, 3, 2), np.float32)
+    pictures = np.full((2, 4, 4, 3), 200, np.uint8)
+    return AscentState(step, values, values, values, np.ones((2, step), np.float32), pictures)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": np.zeros((2, 3), np.float32)},
+        {"values": np.ones((2, 4), np.float32)},
+        {"values": np.full((2, 3), np.nan, np.float32)},
+        {"pictures": np.zeros((2, 4, 4, 3), np.float32)},
+        {"parameters": np.zeros((2, 3, 4, 3, 2), np.uint8)},
+        {"pictures": np.zeros((3, 4, 4, 3), np.uint8)},
+        {"step": 4},
+    ],
+)
+def test_an_ascent_whose_parts_do_not_fit_is_refused(change: dict[str, Any]) -> None:
+    state = ascent_state()
+    same = through(state, RESULTS["ascend"])
+    np.testing.assert_array_equal(same.pictures, state.pictures)
+    assert same.pictures.dtype == np.uint8
+    with pytest.raises(AnswerError):
+        through(replace(state, **change), RESULTS["ascend"])
+
+
+def test_an_ascent_goes_on_with_what_was_asked() -> None:
+    model, state = ModelFile("a.keras", 0, 0, 0), ascent_state()
+    first = WorkerCall("ascend", model, None, (ASCENT, None, 3))
+    assert answers_question(first, state)
+    assert not answers_question(first, ascent_state(2))
+    larger = replace(ASCENT, ascent=replace(ASCENT.ascent, side=5))
+    assert not answers_question(replace(first, args=(larger, None, 3)), state)
+    assert answers_question(replace(first, args=(ASCENT, ascent_state(1), 2)), state)
+    check = WorkerCall("check_pictures", model, None, (ASCENT.objectives, state.pictures, 0, 8))
+    said = PictureCheck(np.ones((2, 8), np.float32), ("a", "b"))
+    assert answers_question(check, said)
+    assert not answers_question(check, replace(said, labels=()))
+    assert not answers_question(check, replace(said, values=said.values[:, 1:]))
 
 
 def test_odd_arrays_are_read_unchanged() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from helpers import wait_until
 
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.errors import ModelError, TargetError, WorkerError
+from cnnviz.features.objectives import OF_CLASSES, AscentQuestion, AscentState, Objective
 from cnnviz.results import SeriesPart
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.series_jobs import PART_SECONDS, SeriesJob, SeriesQueue
@@ -335,3 +336,24 @@ def test_a_thread_runs_only_while_there_are_jobs(worker: Worker, queue: SeriesQu
     again = job("again")
     queue.submit(again)
     finish(again)
+
+
+def test_an_ascent_goes_on_from_its_state(worker: Worker) -> None:
+    parts: list[tuple[int, int]] = []
+
+    def ascend(_: Any, question: AscentQuestion, state: Any, steps: int, _card: Any) -> AscentState:
+        done = 0 if state is None else state.step
+        parts.append((done, steps))
+        worker.now += 0.01 * steps
+        last = min(done + steps, question.ascent.steps)
+        empty = np.zeros((1, 1), np.float32)
+        return AscentState(last, empty, empty, empty, empty, empty.astype(np.uint8))
+
+    queue = SeriesQueue(lambda _: True, clock=lambda: worker.now, ascend=ascend)
+    question = AscentQuestion((Objective(None, 0),), replace(OF_CLASSES, steps=20))
+    job = SeriesJob("a", TRUSTED, None, None, question)
+    queue.submit(job)
+    until(lambda: job.is_finished)
+    assert isinstance(job.total, AscentState)
+    assert (job.total.step, job.done, job.count) == (20, 20, 20)
+    assert [done for done, _ in parts] == [0, 1, 3, 7, 15]
