@@ -580,7 +580,7 @@ class Exemplars:
 # What can be said of a map, and why nothing can.
 VerdictWord = Literal["holds", "weak", "says nothing", "cannot tell"]
 VerdictReason = Literal[
-    "no evidence", "not numbers", "several places", "absence", "unmoved", "scattered"
+    "no evidence", "not numbers", "several places", "absence", "unmoved", "alike"
 ]
 
 
@@ -602,7 +602,7 @@ class Verdict:
         best: the mean loss of a map of the losses themselves.
         shares: (rows, columns) the positive part of the map in the cells of the grid, adding up to
             1; all zero where there is none.
-        drops: (rows, columns) the loss where each cell is covered, signed.
+        drops: (rows, columns) the mean loss where squares around each cell are covered, signed.
     """
 
     word: VerdictWord

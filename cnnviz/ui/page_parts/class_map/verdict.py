@@ -79,10 +79,11 @@ def _judge(scene: Scene, classes: tuple[str, ...], cam: ClassActivationMap) -> V
 def _explain(verdict: Verdict) -> None:
     rows, columns = verdict.drops.shape
     st.markdown(
-        f"One part of the photo after the other, on a grid of {rows} × {columns}, is covered with "
-        "a blurred copy, and each time the network is asked again. A loss of 1 takes the odds of "
-        "the class to 37 %. A map is right where its class loses most where the map is bright: the "
-        "percentage compares it with a map that is the same everywhere (0 %) and a map of the "
+        "One square of the photo after the other is covered with a blurred copy, in steps of one "
+        f"cell of a grid of {rows} × {columns}, and each time the network is asked again. A square "
+        "is two cells wide, and the loss of a cell is the mean over the squares that cover it. A "
+        "loss of 1 takes the odds of the class to 37 %. A map is right where its class loses most "
+        "where the map is bright: the percentage compares it with a map that is the same everywhere (0 %) and a map of the "
         f"losses themselves (100 %). From {round(100 * HOLDS)} % on the map holds, from "
         f"{round(100 * WEAK)} % on it is weak."
     )
