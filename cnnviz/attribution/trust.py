@@ -39,7 +39,8 @@ _WIDER = 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0
 LEAST_DROP = 0.5
 # Nor does one that is less than a quarter of what the class gains where another part is covered.
 _LEAST_SHARE = 0.25
-# And the losses as a map have to find so much more than an even map, else all parts lose alike.
+# The losses as a map have to find so much more of log-odds than an even map: else all parts lose
+# alike.
 _LEAST_BEYOND = 0.3
 # A loss without half of the photo that shows that the evidence is there, in several places.
 _SEVERAL = 0.5

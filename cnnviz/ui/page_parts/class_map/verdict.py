@@ -83,7 +83,8 @@ def _explain(verdict: Verdict) -> None:
         f"cell of a grid of {rows} × {columns}, and each time the network is asked again. A square "
         "is two cells wide, and the loss of a cell is the mean over the squares that cover it. A "
         "loss of 1 takes the odds of the class to 37 %. A map is right where its class loses most "
-        "where the map is bright: the percentage compares it with a map that is the same everywhere (0 %) and a map of the "
+        "where the map is bright: the percentage compares it with a map that is the same "
+        "everywhere (0 %) and a map of the "
         f"losses themselves (100 %). From {round(100 * HOLDS)} % on the map holds, from "
         f"{round(100 * WEAK)} % on it is weak."
     )
