@@ -11,6 +11,7 @@ are samples, too. It takes five to ten minutes.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import os
 from collections import Counter, defaultdict
@@ -84,7 +85,7 @@ looked at: other photos of the folder, and the same sample animals and digits at
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A photo and a class of a network, where the evidence is, the losses, and the maps.
 
@@ -116,9 +117,12 @@ class Trial:
 
     def inside(self, values: Floats) -> float:
         """The share of a map's positive values in cells that the evidence touches."""
-        rows, columns = values.shape
-        touched = covered_cells(self.truth, rows, columns, self.preprocessing) > 0
-        return energy_inside(values, touched)
+        return energy_inside(values, self.touched(*values.shape))
+
+    @functools.cache  # noqa: B019 (as long as the trials are needed, these are, too)
+    def touched(self, rows: int, columns: int) -> Mask:
+        """The cells (rows, columns) of a map that the evidence touches."""
+        return covered_cells(self.truth, rows, columns, self.preprocessing) > 0
 
     def verdict(self, values: Floats) -> Verdict:
         return judge_drops(values, self.drops, self.halves)

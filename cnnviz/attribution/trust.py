@@ -177,7 +177,7 @@ def verdict_sentence(verdict: Verdict, cam: ClassActivationMap) -> str:
         return f"{bright} clearly more than elsewhere: {found}"
     if verdict.word == "weak":
         return f"{bright} somewhat more than elsewhere: {found}"
-    return f"{bright} hardly more than elsewhere: {found}"
+    return f"{bright} little more than elsewhere: {found}"
 
 
 def verdict_numbers(verdict: Verdict) -> str:

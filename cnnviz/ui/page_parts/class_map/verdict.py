@@ -35,7 +35,7 @@ _BADGES: dict[VerdictWord, tuple[str, str, Literal["green", "orange", "red", "gr
     "cannot tell": ("Cannot tell", ":material/question_mark:", "gray"),
 }
 _LIMITS = (
-    "What this cannot tell: a map in the right place that is too wide by up to a cell holds as "
+    "What this cannot tell: a map in the right place that is too wide by a cell often holds as "
     "well. Evidence that is there twice, or is something that is missing, is not found by covering "
     "one part, and then there is no verdict. Some maps in a hundred are judged wrongly, either way."
 )
