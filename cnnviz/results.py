@@ -592,7 +592,7 @@ class Verdict:
 
     Attributes:
         word: ``holds`` where the class loses clearly more where the map is bright, ``weak`` where
-            a little more, ``says nothing`` where hardly more; ``cannot tell`` where covering one
+            somewhat more, ``says nothing`` where little more; ``cannot tell`` where covering one
             part at a time shows nothing, and so nothing about the map.
         reason: why it cannot tell; None where it can.
         skill: how much of the losses the map finds: 0 for an even map, 1 for a map of the losses
