@@ -79,10 +79,11 @@ left out.
 
 The thresholds of the package were set by the rule below on every other kind of planted networks and
 on photos of `cat_dog` whose hash is even: on more cases of these than this run has. The first table
-has what this run alone would set. The next two show other cases: the other kinds, made with another seed than while
-the rule was tried, photos of `cat_dog` whose hash is odd, from the other end of the folder, and
-the other networks. While the rule was tried, some photos of all these but `cat_dog_lesson` were
-looked at: other photos of the folder, and the same sample animals and digits at other places.
+has what this run alone would set. The next two show other cases: the other kinds, made with another
+seed than while the rule was tried, photos of `cat_dog` whose hash is odd, from the other end of the
+folder, and the other networks. While the rule was tried, some photos of all these but
+`cat_dog_lesson` were looked at: other photos of the folder, and the same sample animals and digits
+at other places.
 """
 
 
