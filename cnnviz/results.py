@@ -678,7 +678,7 @@ class ClassExemplars:
 # What can be said of a map, and why nothing can.
 VerdictWord = Literal["holds", "weak", "says nothing", "cannot tell"]
 VerdictReason = Literal[
-    "no evidence", "not numbers", "several places", "absence", "unmoved", "scattered"
+    "no evidence", "not numbers", "several places", "absence", "unmoved", "alike"
 ]
 
 
@@ -690,7 +690,7 @@ class Verdict:
 
     Attributes:
         word: ``holds`` where the class loses clearly more where the map is bright, ``weak`` where
-            a little more, ``says nothing`` where hardly more; ``cannot tell`` where covering one
+            somewhat more, ``says nothing`` where little more; ``cannot tell`` where covering one
             part at a time shows nothing, and so nothing about the map.
         reason: why it cannot tell; None where it can.
         skill: how much of the losses the map finds: 0 for an even map, 1 for a map of the losses
@@ -700,7 +700,7 @@ class Verdict:
         best: the mean loss of a map of the losses themselves.
         shares: (rows, columns) the positive part of the map in the cells of the grid, adding up to
             1; all zero where there is none.
-        drops: (rows, columns) the loss where each cell is covered, signed.
+        drops: (rows, columns) the mean loss where squares around each cell are covered, signed.
     """
 
     word: VerdictWord

@@ -18,8 +18,8 @@ from cnnviz.results import ClassActivationMap, Consistency, Verdict
 def judge(network: Network, photo: PhotoInput, cam: ClassActivationMap) -> Verdict:
     """Whether a map of a photo (H, W, 3) can be believed, by what covering parts of it costs.
 
-    The photo is run 49 times with one cell of a grid covered by a blurred copy, and 40 times with
-    half of the cells covered where that shows nothing. ``trust`` has the rule.
+    The photo is run 64 times with a square of 2 × 2 cells of a grid covered by a blurred copy, and
+    40 times with half of the cells covered where that shows nothing. ``trust`` has the rule.
 
     Args:
         network: the network.

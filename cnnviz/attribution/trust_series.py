@@ -1,23 +1,29 @@
 """The runs of a network that test a map, and those that test a prediction.
 
 None of them depends on the map: what a class loses where a part of the photo is covered is found
-once, and judges every map of the same photo and class (``trust``). NumPy is imported inside
-functions, as in ``formulas``.
+once, and judges every map of the same photo and class (``trust``). What is covered is a square of
+2 × 2 cells: one cell is often too small for a network to miss it, and the mean over the squares
+around a cell is less noisy than one run. NumPy is imported inside functions, as in ``formulas``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnviz.attribution.occlusion import cell_edges, occluded
+from cnnviz.attribution.occlusion import cell_edges
 from cnnviz.attribution.series import Series
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cnnviz.arrays import Floats
     from cnnviz.attribution.series_runs import Subject
 
 # Cells along each side of the grid; a network's input with fewer pixels has one a pixel.
 SIDE = 7
+# Squares that cover a cell.
+_TIMES = 4
 # Times that a random half of the cells is covered. With two places of which either suffices, both
 # are covered in a quarter of the runs, and with four in a sixteenth: all 40 miss these in 8 %.
 HALVES = 40
@@ -84,11 +90,28 @@ def _in_place(values: Floats, numbers: range, count: int) -> Floats:
     return whole
 
 
-def _cover_cells(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, side, side): how far the log-odds fall where one cell is covered."""
+def _cover_squares(subject: Subject, numbers: range, count: int) -> Floats:
+    """(T, side, side): a quarter of each fall of the log-odds, in the cells that were covered."""
+    import numpy as np
+
     side = _cells(subject)
-    falls = _falls(subject, occluded(subject.inputs, subject.blurred, numbers, side))
-    return _in_place(falls, numbers, count).reshape(-1, side, side)
+    rows, columns = (cell_edges(length, side) for length in subject.inputs.shape[:2])
+    where = squares(side)[numbers.start : numbers.stop]
+    covered = where.repeat(np.diff(rows), 1).repeat(np.diff(columns), 2)[..., None]
+    falls = _falls(subject, np.where(covered, subject.blurred, subject.inputs))
+    return np.tensordot(falls, where / _TIMES, 1)
+
+
+def squares(side: int) -> NDArray[np.bool_]:
+    """((side + 1)², side, side): squares of 2 × 2 cells of a grid, in steps of one cell.
+
+    Those at the edges stand out by one cell, so that each cell is in four squares.
+    """
+    import numpy as np
+
+    first, cell = np.arange(side + 1)[:, None] - 1, np.arange(side)
+    along = (cell == first) | (cell == first + 1)
+    return (along[:, None, :, None] & along[None, :, None, :]).reshape(-1, side, side)
 
 
 def _cover_halves(subject: Subject, numbers: range, count: int) -> Floats:
@@ -144,8 +167,8 @@ def shifted(inputs: Floats, numbers: range) -> Floats:
     return np.stack(copies)
 
 
-# The fall of the log-odds, cell by cell.
-CELL_DROPS = Series(lambda subject, _: _cells(subject) ** 2, _cover_cells)
+# The mean fall of the log-odds, cell by cell, over the squares that cover it.
+CELL_DROPS = Series(lambda subject, _: (_cells(subject) + 1) ** 2, _cover_squares)
 # The fall of the log-odds without a random half of the cells.
 HALF_DROPS = Series(lambda subject, _: HALVES, _cover_halves)
 # The prediction for shifted and mirrored copies.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cnnviz.attribution.details import CELLS
+from cnnviz.attribution.judging import judge
 from cnnviz.attribution.localization import THRESHOLD, contours, localization_record
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series_runs import Progress
@@ -48,6 +50,9 @@ COLUMNS = pa.schema(
         ("against", pa.string()),
         ("detail", pa.string()),
         ("threshold", pa.float64()),
+        ("verdict", pa.string()),
+        ("verdict_reason", pa.string()),
+        ("skill", pa.float64()),
         ("error", pa.string()),
     ]
 )
@@ -75,6 +80,7 @@ class BatchRun:
         detail: as in ``explain``.
         threshold: as in ``find_box``.
         boxes: whether each photo gets what was found as JSON and, with ``pictures``, as a picture.
+        judge: whether each map gets a verdict.
     """
 
     out: Path
@@ -87,6 +93,7 @@ class BatchRun:
     detail: str = CELLS
     threshold: float = THRESHOLD
     boxes: bool = False
+    judge: bool = False
 
     @property
     def writes_files(self) -> bool:
@@ -157,7 +164,7 @@ def explain_part(
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
     ``top``, ``method``, ``layer``, ``target``, ``against``, ``detail``, ``size`` (H, W), ``box``,
-    ``threshold``, and its files.
+    ``threshold``, its files and, if asked for, ``verdict``, ``verdict_reason`` and ``skill``.
 
     Args:
         network: the network.
@@ -175,9 +182,10 @@ def explain_part(
             return {"file": str(result.path), "error": str(result.error)}
         row = _row(result, result.explanation) | {"threshold": run.threshold}
         try:
-            return row | _write_files(network, run, result, stems[result.path])
-        except StorageError as error:
-            if error.full:
+            verdict = _verdict(network, result) if run.judge else {}
+            return row | verdict | _write_files(network, run, result, stems[result.path])
+        except CnnvizError as error:
+            if isinstance(error, StorageError) and error.full:
                 raise
             return {"file": str(result.path), "error": str(error)}
 
@@ -192,7 +200,7 @@ def explain_part(
         progress=progress,
         threshold=run.threshold,
         detail=run.detail,
-        keep_photos=run.pictures,
+        keep_photos=run.pictures or run.judge,
     )
     cells = []
     with threads("draw") as pool:
@@ -233,6 +241,7 @@ def describe(run: BatchRun, network: Network, parts: list[Part]) -> dict[str, An
         "runs": run.runs,
         "threshold": run.threshold,
         "boxes": run.boxes,
+        "judge": run.judge,
         "detail": run.detail,
     }
 
@@ -287,6 +296,15 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
     }
 
 
+def _verdict(network: Network, result: PhotoResult) -> Row:
+    """Whether the map of a photo can be believed: the part of its row that says so."""
+    if result.explanation is None or result.photo is None:
+        raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
+    verdict = judge(network, result.photo, result.explanation.maps[0])
+    skill = None if math.isnan(verdict.skill) else verdict.skill
+    return {"verdict": verdict.word, "verdict_reason": verdict.reason, "skill": skill}
+
+
 def _write_files(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> dict[str, str]:
     """Writes the files of a photo that the run asks for; returns their paths by kind."""
     files: dict[str, tuple[str, bytes]] = {}
@@ -328,7 +346,7 @@ def _boxes(
     record = localization_record(cam, *result.size, steps, run.threshold, result.parts)
     text = json.dumps({"file": str(result.path), **record})
     files = {"boxes": (stem + ".boxes.json", text.encode())}
-    if result.photo is not None:
+    if run.pictures and result.photo is not None:
         boxes = [part.box for part in result.parts]
         rings = [ring for part in result.parts for ring in contours(part.cells)]
         drawn = boxes_on_photo(result.photo, boxes, rings)

@@ -124,6 +124,9 @@ def explain(
             "a fifth unless another one is given.",
         ),
     ] = None,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Also say whether each map can be believed.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -156,6 +159,9 @@ def explain(
     map above the threshold, the largest part first, in pixels of the photo, and NAME.boxes.png,
     which has them on the photo: the largest part's box is the bold one. With --no-pictures there
     is the JSON alone.
+
+    With --judge each row also has a verdict on its map: holds, weak, says nothing or cannot tell,
+    with the reason why it cannot, and the skill that it rests on. That takes 64 runs more, or 104.
 
     --detail makes a finer map than the layer has cells: of 4 or 16 shifted copies of the photo
     (shifts-2, shifts-4), of the photo at twice the size (double; class and confidence are then the
@@ -194,6 +200,7 @@ def explain(
             detail=detail,
             threshold=THRESHOLD if threshold is None else threshold,
             boxes=boxes,
+            judge=judge,
         )
         stems = _free_stems(paths, out) if run.writes_files else dict.fromkeys(paths, "")
         parts = batch_runs.split(paths, list(stems.values()), batch_runs.PART)
@@ -269,7 +276,8 @@ def _explain_here(
             has_picture = run.method is not None and METHODS[run.method].picture is not None
             files += " contrast" * (run.pictures and has_picture)
             files += " boxes" * run.boxes + " boxed" * (run.boxes and run.pictures)
-            columns = (files, "class", "confidence", "target", "method", "layer")
+            verdict = ("verdict",) if run.judge else ()
+            columns = (files, "class", "confidence", "target", "method", "layer", *verdict)
             show_rows(explained, columns, as_json)
         else:
             _say_explained(sum(1 for _ in explained), run)

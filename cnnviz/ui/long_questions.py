@@ -49,7 +49,7 @@ class _Asked:
 
     key: tuple[Any, ...]
     job: SeriesJob
-    name: str
+    name: str = ""
     stopped: bool = False
 
 

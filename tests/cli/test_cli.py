@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -650,6 +651,19 @@ def test_explain_writes_boxes_without_pictures(
     # Another threshold is another run.
     result = run("explain", averaged, photos / "b.png", *options, "--threshold", 0.3, "--resume")
     assert "not the same threshold" in result.stderr
+
+
+def test_explain_judges_maps(averaged: Path, photos: Path, tmp_path: Path) -> None:
+    options = ("--no-pictures", "--judge", "--boxes", "--out", tmp_path, "--json")
+    (answer,) = lines(run("explain", averaged, photos / "b.png", *options))
+    network, photo = cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png")
+    expected = cnnviz.judge(network, photo, cnnviz.class_activation_map(network, photo))
+    (row,) = rows_in(tmp_path)
+    for found in (answer, row):
+        assert (found["verdict"], found["verdict_reason"]) == (expected.word, expected.reason)
+        skill = math.nan if found["skill"] is None else found["skill"]
+        assert skill == pytest.approx(expected.skill, nan_ok=True)
+    assert "boxed" not in answer
 
 
 @pytest.mark.parametrize("threshold", ["1", "-0.1", "nan"])

@@ -32,7 +32,7 @@ _BADGES: dict[VerdictWord, tuple[str, str, Literal["green", "orange", "red", "gr
     "cannot tell": ("Cannot tell", ":material/question_mark:", "gray"),
 }
 _LIMITS = (
-    "What this cannot tell: a map in the right place that is too wide by up to a cell holds as "
+    "What this cannot tell: a map in the right place that is too wide by a cell often holds as "
     "well. Evidence that is there twice, or is something that is missing, is not found by covering "
     "one part, and then there is no verdict. Some maps in a hundred are judged wrongly, either way."
 )
@@ -69,10 +69,12 @@ def steadiness(scene: Scene, prediction: Prediction, target: str) -> None:
 def _explain(verdict: Verdict) -> None:
     rows, columns = verdict.drops.shape
     st.markdown(
-        f"One part of the photo after the other, on a grid of {rows} × {columns}, is covered with "
-        "a blurred copy, and each time the network is asked again. A loss of 1 takes the odds of "
-        "the class to 37 %. A map is right where its class loses most where the map is bright: the "
-        "percentage compares it with a map that is the same everywhere (0 %) and a map of the "
+        "One square of the photo after the other is covered with a blurred copy, in steps of one "
+        f"cell of a grid of {rows} × {columns}, and each time the network is asked again. A square "
+        "is two cells wide, and the loss of a cell is the mean over the squares that cover it. A "
+        "loss of 1 takes the odds of the class to 37 %. A map is right where its class loses most "
+        "where the map is bright: the percentage compares it with a map that is the same "
+        "everywhere (0 %) and a map of the "
         f"losses themselves (100 %). From {round(100 * HOLDS)} % on the map holds, from "
         f"{round(100 * WEAK)} % on it is weak."
     )
