@@ -379,7 +379,7 @@ def test_a_map_s_scores_are_those_of_the_api_and_stay_when_one_comes_back(visit:
     assert "| Score |" not in seen.text
     seen.run(seen.widget("Measure this map").click()).fine()
     (line,) = seen.app.get("progress")
-    assert line.proto.text.startswith("Deletion, blurred (1 of ")
+    assert line.proto.text.startswith("Deletion, blurred \\(1 of ")
     seen.answered().fine()
     first, method = seen.text, seen.chosen("Method")
     cam = workers.explain(file_of("mnist_cnn"), first_photo("mnist_cnn")).maps[0]
