@@ -34,13 +34,13 @@ from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.trust import HOLDS, LEAST_DROP, WEAK, judge_drops
 from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SIDE
 from cnnviz.cards import Preprocessing
+from cnnviz.lessons.shortcut import COLOUR, CORNER
 from cnnviz.networks.predictions import class_index
 from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.photos.samples import samples
 from cnnviz.results import Verdict
 from cnnviz.settings import ROOT
 from cnnviz.storage import hash_file
-from scripts.train_shortcut import COLOUR, CORNER
 from tests.corpus.planted import KINDS, planted_cases
 from tests.corpus.planted_case import mistakes
 
@@ -187,7 +187,8 @@ def _maps(
     """The maps of two classes by each method, also by those that take many runs if ``many``."""
     maps: tuple[dict[str, Floats], dict[str, Floats]] = ({}, {})
     for key in cnnviz.methods(network):
-        if key == "random" or (key not in _LEFT_OUT and (many or METHODS[key].passes != "many")):
+        passes = METHODS[key].passes
+        if passes == "none" or (key not in _LEFT_OUT and (many or passes != "many")):
             found = cnnviz.explain(network, photo, classes, method=key).maps
             for of_class, cam in zip(maps, found, strict=True):
                 of_class[key] = cam.values.astype(np.float64)
