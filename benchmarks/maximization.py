@@ -166,7 +166,7 @@ def grid(seed: int) -> None:
     print(
         f"\n{GRID} channels of `{LAYER}` of EfficientNet-Lite0 at {side} × {side} pixels, {steps} "
         f"steps each, compilation and check included: {wall:.0f} s, {used:.0f} s of processor time "
-        f"on {os.cpu_count()} cores."
+        f"on {os.cpu_count()} cores, with a load of {os.getloadavg()[0]:.0f} from all programs."
     )
     save(mosaic(found.pictures, 8, gap=4), "maximised_channels")
 

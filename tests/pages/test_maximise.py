@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import wait_until
 
+from cnnviz.errors import ModelError
 from cnnviz.features.objectives import (
     OF_CHANNELS,
     OF_CLASSES,
@@ -37,10 +38,13 @@ class Server:
         self.parts = threading.Semaphore(0)
         self.begun = 0
         self.states: list[AscentState] = []
+        self.error: ModelError | None = None
 
     def ascend(self, *question: Any) -> AscentState:
         self.begun += 1
         assert self.parts.acquire(timeout=60)
+        if self.error is not None:
+            raise self.error
         self.states.append(workers.ascend(*question))
         return self.states[-1]
 
@@ -102,6 +106,14 @@ def test_a_picture_appears_as_it_comes(visit: Any, server: Server) -> None:
     np.testing.assert_array_equal(kept, picture)
     seen.run(seen.widget("Another seed").click()).fine()
     assert seen.app.query_params["seed"] == "3"
+    assert progress(seen).startswith("Starting TensorFlow")
+    # An error is said once, and the search can be asked for again.
+    server.error = ModelError("There is no such file.")
+    server.run(1)
+    seen.run()
+    assert [one.value for one in seen.app.error] == ["There is no such file\\."]
+    server.error = None
+    seen.run(seen.widget("Start").click()).fine()
     assert progress(seen).startswith("Starting TensorFlow")
     # Another page stops it.
     seen.turn_to("filters").fine()

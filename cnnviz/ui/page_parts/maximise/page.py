@@ -28,6 +28,8 @@ from cnnviz.ui.text import plain
 _PAUSE = 0.5
 # What the session has until the next run: whether to begin without being asked again.
 _AT_ONCE = "search at once"
+# And why a search has ended.
+_PROBLEM = "problem of the search for pictures"
 # A picture with fewer pixels is enlarged with sharp edges.
 _TINY = 64
 _STYLE = """<style>
@@ -60,12 +62,15 @@ def _draw(scene: Scene, choice: Choice, *, goes_on: bool) -> None:
         else:
             before = 0
     except CnnvizError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        search = None
-    search = runs.current(scene, choice) if search is not None else None
+        runs.forget()
+        st.session_state[_PROBLEM] = str(error)
+        before = 0
+    search = runs.current(scene, choice)
     if goes_on != (search is not None and not search.stopped):
         # The whole page runs again, with another pause or none.
         st.rerun()
+    if _PROBLEM in st.session_state:
+        st.error(plain(st.session_state.pop(_PROBLEM)), icon=":material/error:")
     if search is not None:
         _progress(scene, choice, search, before)
         _while_searching(choice, search)
@@ -86,7 +91,7 @@ def _draw(scene: Scene, choice: Choice, *, goes_on: bool) -> None:
                 icon=":material/casino:",
                 on_click=_start_anew,
                 args=(choice.ways[0].seed,),
-                help="Begins with other random numbers: what both pictures have is no accident.",
+                help="Begins with other random numbers: compare both pictures.",
             )
     if result is None:
         _explain()

@@ -96,6 +96,11 @@ def current(scene: Scene, choice: Choice) -> Search | None:
     return search if search is not None and search.key == key_of(scene, choice) else None
 
 
+def forget() -> None:
+    """Drops the session's search, such as after an error."""
+    st.session_state.pop(_SEARCH, None)
+
+
 def stop(search: Search) -> None:
     """Stops a search; ``go_on`` goes on with it."""
     search.stopped = True
@@ -119,7 +124,6 @@ def advance(scene: Scene, choice: Choice, search: Search) -> JobStatus:
         CnnvizError: whatever the network's process raises.
     """
     if search.job.error is not None:
-        del st.session_state[_SEARCH]
         raise search.job.error
     if search.job.is_finished:
         _take(scene, choice, search)
