@@ -188,7 +188,7 @@ class Tab:
     @property
     def chips(self) -> Locator:
         """The chips of classes."""
-        return self.page.get_by_test_id("stButtonGroup").get_by_role("radio")
+        return self.page.locator(".st-key-classes").get_by_role("radio")
 
     def chosen_class(self) -> str:
         """The class of the chip that is selected, with its percentage."""
