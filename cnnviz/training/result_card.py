@@ -58,11 +58,16 @@ def calibration_error(confidences: Floats, correct: NDArray[np.bool_]) -> float:
         confidences: (N,) the probability of the predicted class; N is at least 1.
         correct: (N,) whether it is the true one.
 
+    Returns:
+        0 to 1; NaN where a probability is not a number.
+
     Example:
         >>> error = calibration_error(np.array([0.9, 0.9, 0.6]), np.array([True, False, True]))
         >>> round(error, 6)
         0.4
     """
+    if np.isnan(confidences).any():
+        return float("nan")
     bins = np.clip(np.ceil(confidences * _BINS).astype(int) - 1, 0, _BINS - 1)
     # In each bin the sum of what the confidence has too much.
     excess = np.bincount(bins, confidences - correct, minlength=_BINS)
