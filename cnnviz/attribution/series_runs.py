@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pickle
+import pickle  # nosec B403
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast

@@ -74,9 +74,9 @@ def _take(
     # The same for a step and an objective, whatever was asked for before it or beside it.
     transforms, seeds = [], []
     for number in numbers:
-        random = np.random.default_rng([ascent.seed, step, number])
-        transforms.append(random_transforms(random, ascent.copies, ascent))
-        seeds.append(random.integers(0, 2**31, (ascent.copies, 2), np.int32))
+        generator = np.random.default_rng([ascent.seed, step, number])
+        transforms.append(random_transforms(generator, ascent.copies, ascent))
+        seeds.append(generator.integers(0, 2**31, (ascent.copies, 2), np.int32))
     results = function(
         tf.constant(parameters),
         tf.constant(np.concatenate(transforms)),
@@ -88,15 +88,15 @@ def _take(
     return values, slope, pictures
 
 
-def random_transforms(random: np.random.Generator, count: int, ascent: Ascent) -> Floats:
+def random_transforms(generator: np.random.Generator, count: int, ascent: Ascent) -> Floats:
     """Random scaling, rotation and shift of each picture: (count, 8) float32.
 
     The numbers are those of TensorFlow's projective transform: a pixel (x, y) of the result is
     read at (a x + b y + c, d x + e y + f) of the picture.
     """
-    angle = np.radians(random.uniform(-ascent.turn, ascent.turn, count))
-    zoom = np.exp(random.uniform(math.log(ascent.zoom[0]), math.log(ascent.zoom[1]), count))
-    shift = random.uniform(-ascent.shift, ascent.shift, (2, count)) * ascent.side
+    angle = np.radians(generator.uniform(-ascent.turn, ascent.turn, count))
+    zoom = np.exp(generator.uniform(math.log(ascent.zoom[0]), math.log(ascent.zoom[1]), count))
+    shift = generator.uniform(-ascent.shift, ascent.shift, (2, count)) * ascent.side
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     middle = (ascent.side - 1) / 2
     transforms = np.zeros((count, 8), np.float32)
@@ -151,8 +151,8 @@ def _compile(
         shown = tf.cast(tf.round(pictures * 255), tf.uint8)
         return [values, slope, shown]
 
-    random = np.random.default_rng()
-    shape = forms.FORMS[ascent.form].draw(random, side, channels).shape
+    generator = np.random.default_rng()
+    shape = forms.FORMS[ascent.form].draw(generator, side, channels).shape
     specs = [
         tf.TensorSpec((count, *shape), tf.float32),
         tf.TensorSpec((count * copies, 8), tf.float32),

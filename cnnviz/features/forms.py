@@ -91,13 +91,13 @@ def digit_components() -> tuple[Floats, Floats]:
     return mean.astype(np.float32), components.astype(np.float32)
 
 
-def _draw_spectrum(random: np.random.Generator, side: int, channels: int) -> Floats:
-    return fourier.noise(random, 1, side, channels)[0]
+def _draw_spectrum(generator: np.random.Generator, side: int, channels: int) -> Floats:
+    return fourier.noise(generator, 1, side, channels)[0]
 
 
-def _draw_phase(random: np.random.Generator, side: int, channels: int) -> Floats:
+def _draw_phase(generator: np.random.Generator, side: int, channels: int) -> Floats:
     shape = channels, side, side // 2 + 1
-    return random.uniform(-np.pi, np.pi, shape).astype(np.float32)
+    return generator.uniform(-np.pi, np.pi, shape).astype(np.float32)
 
 
 def _phase_of(picture: NDArray[np.uint8]) -> Floats:
@@ -105,8 +105,8 @@ def _phase_of(picture: NDArray[np.uint8]) -> Floats:
     return np.angle(spectrum).transpose(2, 0, 1).astype(np.float32)
 
 
-def _draw_digit(random: np.random.Generator, _side: int, _channels: int) -> Floats:
-    return random.standard_normal(COMPONENTS).astype(np.float32)
+def _draw_digit(generator: np.random.Generator, _side: int, _channels: int) -> Floats:
+    return generator.standard_normal(COMPONENTS).astype(np.float32)
 
 
 def _digit_of(picture: NDArray[np.uint8]) -> Floats:

@@ -30,10 +30,10 @@ def frequency_scale(side: int) -> Floats:
     return (side / np.maximum(frequency, 1 / side)).astype(np.float32)
 
 
-def noise(random: np.random.Generator, count: int, side: int, channels: int) -> Floats:
+def noise(generator: np.random.Generator, count: int, side: int, channels: int) -> Floats:
     """Spectra of grey noise: (count, channels, side, side // 2 + 1, 2) float32."""
     shape = count, channels, side, side // 2 + 1, 2
-    return (_START * random.standard_normal(shape)).astype(np.float32)
+    return (_START * generator.standard_normal(shape)).astype(np.float32)
 
 
 def spectrum_of(picture: NDArray[np.uint8]) -> Floats:

@@ -285,8 +285,8 @@ def check_pictures(
     layer, numbers, _ = _read_from(network, objectives)
     values, labels = [], []
     for picture, number in zip(pictures, numbers, strict=True):
-        random = np.random.default_rng([seed, int(number)])
-        others = [_other_crop(picture, random) for _ in range(crops)]
+        generator = np.random.default_rng([seed, int(number)])
+        others = [_other_crop(picture, generator) for _ in range(crops)]
         views = np.stack([_fitted(crop, network, enlarge=layer is None) for crop in others])
         inputs = scale_pixels(views, network.card.preprocessing.scaling)
         answers = passes.forward(network, inputs, [] if layer is None else [layer])
@@ -299,11 +299,11 @@ def check_pictures(
     return PictureCheck(np.stack(values).astype(np.float32), tuple(labels))
 
 
-def _other_crop(picture: NDArray[np.uint8], random: np.random.Generator) -> Image.Image:
+def _other_crop(picture: NDArray[np.uint8], generator: np.random.Generator) -> Image.Image:
     """A part of a picture, which was a JPEG file."""
     side = len(picture)
-    edge = max(1, round(side * random.uniform(*_SHARES)))
-    top, left = random.integers(0, side - edge + 1, 2)
+    edge = max(1, round(side * generator.uniform(*_SHARES)))
+    top, left = generator.integers(0, side - edge + 1, 2)
     crop = picture[top : top + edge, left : left + edge]
     return _as_jpeg(crop)
 
