@@ -91,7 +91,7 @@ def drop(pairs: Floats) -> list[float]:
 
     Example:
         >>> import numpy as np
-        >>> drop(np.array([[0.8, 0.2], [0.5, 0.6]]))
+        >>> drop(np.array([[0.5, 0.125], [0.5, 0.6]]))
         [0.75, 0.0]
     """
     return [float(max(before - after, 0) / before) if before else 0.0 for before, after in pairs]

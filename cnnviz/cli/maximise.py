@@ -15,8 +15,6 @@ from cnnviz.cli.explain import class_index
 from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_folder, load_for_photos
 from cnnviz.cli.terminal import clear_errors, counting, say, show_rows, stoppable
 from cnnviz.errors import LayerError
-from cnnviz.features.found import stays_silent
-from cnnviz.features.objectives import MOST_STEPS, OF_CLASSES_PHASE, Maximised, Objective
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnviz.batch.runs import Row
-    from cnnviz.features.objectives import Ascent
+    from cnnviz.features.objectives import Ascent, Maximised, Objective
     from cnnviz.networks.network import Network
 
 
@@ -63,7 +61,7 @@ def maximise(
         int, typer.Option(min=0, help="Of all that is random: the same one, the same picture.")
     ] = 0,
     steps: Annotated[
-        int | None, typer.Option(min=1, max=MOST_STEPS, help="How many; else the usual number.")
+        int | None, typer.Option(min=1, help="How many; else the usual number.")
     ] = None,
     start: Annotated[
         Path | None,
@@ -88,6 +86,10 @@ def maximise(
         raise typer.BadParameter("Give either --layer or --class.", param_hint="'--layer'")
     if channels and layer is None:
         raise typer.BadParameter("A channel needs its --layer.", param_hint="'--channel'")
+    from cnnviz.features.objectives import MOST_STEPS, OF_CLASSES_PHASE
+
+    if steps is not None and steps > MOST_STEPS:
+        raise typer.BadParameter(f"At most {MOST_STEPS:,} are taken.", param_hint="'--steps'")
     with clear_errors(), stoppable("Stopped: nothing was written."):
         check_folder(out)
         photo = None if start is None else cnnviz.open_photo(start)
@@ -121,6 +123,8 @@ def _objectives(
     classes: list[str] | tuple[str, ...],
     against: str | None,
 ) -> list[Objective]:
+    from cnnviz.features.objectives import Objective
+
     if layer is None:
         rival = None if against is None else class_index(network, against)
         return [Objective(None, class_index(network, one), rival) for one in dict.fromkeys(classes)]
@@ -163,6 +167,8 @@ def _name(network: Network, objective: Objective) -> str:
 
 
 def _rows(found: Maximised, names: list[str], as_json: bool) -> Iterator[Row]:
+    from cnnviz.features.found import stays_silent
+
     for at, name in enumerate(names):
         objective, ascent, values = found.objectives[at], found.ascents[at], found.values[at]
         checked = found.check.values[at]

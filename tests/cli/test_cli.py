@@ -851,9 +851,10 @@ def test_the_table_has_the_same_values_as_the_lines(
     first, bad, last = rows_in(tmp_path)
     for row, line in zip((first, last), lines(result), strict=True):
         box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
+        judged = dict.fromkeys(("verdict", "verdict_reason", "skill"))
         shared = ("file", "class", "confidence", "target", "method", "layer", "against")
         shared += ("detail", "threshold")
-        assert row == {**{name: line[name] for name in shared}, **box}
+        assert row == {**{name: line[name] for name in shared}, **box, **judged}
     assert bad.pop("file") == str(photos / "b.png")
     assert "cannot be read as a photo" in bad.pop("error")
     assert set(bad.values()) == {None}

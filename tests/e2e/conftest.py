@@ -178,8 +178,11 @@ class Tab:
         """Chooses an option, by its beginning, in the select box of that label."""
         if label in ("Network", "Sample picture"):
             self.sidebar.wait_for()
+        field = self.select(label).locator("input")
+        # Scrolling, as typing at the edge of the window does, closes the list.
+        field.evaluate("field => field.scrollIntoView({block: 'center'})")
         # A long list holds only what is in sight: typing narrows it down.
-        self.select(label).locator("input").fill(option)
+        field.fill(option)
         options = self.page.get_by_role("option")
         with self.run():
             options.filter(has_text=re.compile(f"^{re.escape(option)}")).first.click()

@@ -82,7 +82,8 @@ def not_painted(tab: Any, title: str, *, dark: bool) -> list[str]:
     painted = {key: tab.painted(key) for key in _CHARTS.get(title, [])}
     if title == "Compare":
         first = tab.page.locator(".comparison .picture").first
-        painted["comparison"] = pixels(first.screenshot())
+        # The element itself may be another one once the verdicts are there.
+        painted["comparison"] = pixels(tab.page.screenshot(clip=first.bounding_box()))
     if title == "Explore":
         painted |= {of: tab.picture(of) for of in ("photo", "map")}
         # Far in its corner the wall has the page's own colour.

@@ -259,7 +259,7 @@ def test_neither_a_card_that_broke_nor_another_current_folder_matters(
             actual.values, expected.values, rtol=0, atol=1e-5 * np.abs(expected.values).max()
         )
     # TensorFlow was asked for the gradients at the first layer alone.
-    assert [key[:2] for key in network.compiled] == [(True, frozenset({"conv1"}))]
+    assert [key[:2] for key in network.compiled] == [("backward", frozenset({"conv1"}))]
 
 
 @pytest.mark.parametrize("question", [{"layer": "conv1"}, {}])

@@ -178,7 +178,7 @@ def test_an_unknown_layer_is_named_as_tensorflow_does(lite: Lite) -> None:
 def test_gradients_before_the_end_are_tensorflow_s(lite: Lite, photo: np.ndarray) -> None:
     network = replace(lite("flat"), compiled={})
     cnnviz.class_activation_map(network, photo, "cat", layer="conv1")
-    assert [key[:2] for key in network.compiled] == [(True, frozenset({"conv1"}))]
+    assert [key[:2] for key in network.compiled] == [("backward", frozenset({"conv1"}))]
 
 
 def test_another_output_or_size_than_the_converted_one_is_tensorflow_s(

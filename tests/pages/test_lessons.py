@@ -22,7 +22,7 @@ from cnnviz.ui.page_parts.lessons.colour_planes import telling_plane
 from cnnviz.ui.page_parts.lessons.contents import LESSONS
 from scripts import teaching_notes
 
-_ANSWER = re.compile(r"You guessed|You said|are right|This is the IoU")
+_ANSWER = re.compile(r"You guessed|You said|(\d|of them) are right|This is the IoU")
 
 
 @pytest.fixture(autouse=True)

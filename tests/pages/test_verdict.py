@@ -11,7 +11,7 @@ def test_a_map_of_a_digit_holds_with_its_numbers(visit: Any) -> None:
     assert ":green-badge[:material/check_circle: The map holds]" in texts
     assert any("covering the photo costs “3” clearly more than elsewhere" in one for one in texts)
     assert any(one.startswith("“3” comes first in all 8 slightly shifted") for one in texts)
-    assert any(one.startswith("Mean loss of log\\-odds where one part is covered") for one in texts)
+    assert any(one.startswith("One square of the photo after the other") for one in texts)
     assert seen.title("Loss where covered") == "Loss where covered"
     # A map of chance on the same photo does not.
     seen.choose("Method", "random").fine()

@@ -58,7 +58,7 @@ LIBRARIES = {
     "cnnviz/cards.py": {"pydantic"},
     "cnnviz/cli": {"PIL", "rich", "typer"},
     "cnnviz/colours.py": {"plotly"},
-    "cnnviz/features": {"tensorflow"},
+    "cnnviz/features": {"PIL", "tensorflow"},
     "cnnviz/features/kept_galleries.py": {"pydantic"},
     "cnnviz/figures": {"PIL", "plotly"},
     "cnnviz/inspection": {"h5py"},

@@ -64,7 +64,7 @@ def test_the_wheel_holds_the_app_inside_the_package(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or "secrets" in name]
     assert wheel.stat().st_size < 40e6
     licences = [ROOT / "LICENSE", *(ROOT / "models").glob("LICENSE*"), *PACKAGE.rglob("LICENSE*")]
-    assert len(licences) == 4
+    assert len(licences) == 5
     assert set(metadata.license_files or ()) == {str(path.relative_to(ROOT)) for path in licences}
     assert str(metadata.license_expression).startswith("MIT AND Apache-2.0 AND BSD-3-Clause AND ")
     assert str(metadata.version) == cnnviz.__version__

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
+from cnnviz.cards import Preprocessing
 from cnnviz.features.objectives import OF_CLASSES_PHASE, Ascent, Objective
 from cnnviz.features.ways import knows_digits, usual
+from cnnviz.photos.preprocessing import network_view
 from cnnviz.results import LayerInfo
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
@@ -197,9 +198,8 @@ def _pick_ways(scene: Scene, seed: int, *, of_class: bool) -> list[Ascent]:
 def _of_photo(scene: Scene, side: int) -> NDArray[np.uint8]:
     """The middle of the photo as the network sees it: (side, side, C)."""
     pixels = scene.view().pixels[..., :3]
-    edge = min(pixels.shape[:2])
-    top, left = ((length - edge) // 2 for length in pixels.shape[:2])
-    square = pixels[top : top + edge, left : left + edge]
-    image = Image.fromarray(square[..., 0] if square.shape[2] == 1 else square)
-    resized = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
-    return resized.reshape(side, side, -1)
+    channels = pixels.shape[2]
+    size = Preprocessing(
+        height=side, width=side, channels=channels, fit="crop", interpolation="bicubic"
+    )
+    return network_view(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), size)
