@@ -25,7 +25,7 @@ def test_a_lesson_is_completed_on_a_telephone(tab: Any) -> None:
     ]
     for step, answer in enumerate(answers, start=1):
         page.get_by_text(f"Pooling · {step} of 6").wait_for()
-        assert page.get_by_text("are right.").count() == 0
+        assert page.get_by_text("All of them are right.").count() == 0
         if isinstance(answer, tuple):
             for place, number in zip(
                 ("Top left", "Top right", "Bottom left", "Bottom right"), answer, strict=True
