@@ -44,10 +44,10 @@ class Server:
         return workers.run_part(*question)
 
     def run(self, parts: int) -> None:
-        """Lets parts run; one more has begun afterwards, or all runs are done."""
+        """Lets parts run; one more has begun afterwards, or none is left that runs."""
         done = self.begun + parts
         self.parts.release(parts)
-        assert wait_until(lambda: self.begun >= done or not self.queue._jobs)
+        assert wait_until(lambda: self.begun >= done or not self.queue._lanes)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Server:
         """Lets parts run; one more has begun afterwards, or all steps are done."""
         done = self.begun + parts
         self.parts.release(parts)
-        assert wait_until(lambda: self.begun >= done or not self.queue._jobs)
+        assert wait_until(lambda: self.begun >= done or not self.queue._lanes)
 
 
 @pytest.fixture
