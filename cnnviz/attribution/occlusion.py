@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cnnviz.attribution.series import Series
+from cnnviz.attribution.series import Series, in_place
 
 if TYPE_CHECKING:
     from cnnviz.arrays import Floats
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 # Cells along each side of the grid, unless another number of runs is asked for.
 SIDE = 7
-
-
-def cell_edges(length: int, cells: int) -> list[int]:
-    """The first pixel of each of ``cells`` along a side of ``length`` pixels, and its end.
-
-    Example:
-        >>> cell_edges(10, 4)
-        [0, 2, 5, 8, 10]
-    """
-    return [round(length * number / cells) for number in range(cells + 1)]
 
 
 def cell_means(values: Floats, rows: int, columns: int) -> Floats:
@@ -41,11 +31,13 @@ def cell_means(values: Floats, rows: int, columns: int) -> Floats:
     """
     import numpy as np
 
+    from cnnviz.photos.masking import edges
+
     means = np.asarray(values, np.float64)
     for axis, cells in enumerate((rows, columns)):
-        edges = cell_edges(means.shape[axis], cells)
-        sums = np.add.reduceat(means, edges[:-1], axis=axis)
-        means = sums / np.expand_dims(np.diff(edges), 1 - axis)
+        starts = edges(means.shape[axis], cells)
+        sums = np.add.reduceat(means, starts[:-1], axis=axis)
+        means = sums / np.expand_dims(np.diff(starts), 1 - axis)
     return means
 
 
@@ -56,13 +48,9 @@ def _count(subject: Subject, passes: int | None) -> int:
 
 def _part(subject: Subject, numbers: range, count: int) -> Floats:
     """(T, side, side): the fall of the scores, in the cells of these runs."""
-    import numpy as np
-
     side = math.isqrt(count)
     scores = subject.scores(occluded(subject.inputs, subject.blurred, numbers, side))
-    falls = np.zeros((len(subject.base), count))
-    falls[:, numbers.start : numbers.stop] = (subject.base - scores).T
-    return falls.reshape(-1, side, side)
+    return in_place((subject.base - scores).T, numbers, count).reshape(-1, side, side)
 
 
 def occluded(inputs: Floats, filling: Floats, numbers: range, side: int) -> Floats:
@@ -76,7 +64,9 @@ def occluded(inputs: Floats, filling: Floats, numbers: range, side: int) -> Floa
     """
     import numpy as np
 
-    rows, columns = (cell_edges(length, side) for length in inputs.shape[:2])
+    from cnnviz.photos.masking import edges
+
+    rows, columns = (edges(length, side) for length in inputs.shape[:2])
     copies = np.repeat(inputs[None], len(numbers), axis=0)
     for copy, number in zip(copies, numbers, strict=True):
         row, column = divmod(number, side)

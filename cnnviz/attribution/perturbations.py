@@ -13,8 +13,8 @@ import math
 import zlib
 from typing import TYPE_CHECKING, Literal, cast
 
-from cnnviz.attribution.occlusion import OCCLUSION, SIDE, cell_edges
-from cnnviz.attribution.series import Series
+from cnnviz.attribution.occlusion import OCCLUSION, SIDE
+from cnnviz.attribution.series import Series, in_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,13 +88,11 @@ def pixels_of(cells: NDArray[np.intp], shape: tuple[int, ...], height: int, widt
     """
     import numpy as np
 
+    from cnnviz.photos.masking import enlarged
+
     taken = np.zeros(shape, bool)
     taken.ravel()[cells] = True
-    rows, columns = (
-        np.repeat(np.arange(count), np.diff(cell_edges(length, count)))
-        for length, count in zip((height, width), shape, strict=True)
-    )
-    return taken[rows[:, None], columns]
+    return enlarged(taken, height, width)
 
 
 def _step_count(subject: Subject, runs: int | None) -> int:
@@ -124,8 +122,7 @@ def _curves(
         mask = pixels_of(cells, maps[which].shape, *inputs.shape[:2])[..., None]
         removed = mask if kind == "deletion" else ~mask
         pictures.append(np.where(removed, filler, inputs))
-    curves = np.zeros((len(subject.targets), count))
-    curves[:, numbers.start : numbers.stop] = subject.probabilities(np.stack(pictures)).T
+    curves = in_place(subject.probabilities(np.stack(pictures)).T, numbers, count)
     return curves.reshape(-1, MAPS, steps + 1)
 
 

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from cnnviz.attribution.series_runs import Subject
 
 
+def in_place(values: Floats, numbers: range, count: int) -> Floats:
+    """(T, count, ...): the values (T, n, ...) of some runs, and zero for all others."""
+    import numpy as np
+
+    whole = np.zeros((len(values), count, *values.shape[2:]))
+    whole[:, numbers.start : numbers.stop] = values
+    return whole
+
+
 @dataclass(frozen=True)
 class Series:
     """A series of runs of a network on one photo, for T classes.

@@ -29,13 +29,12 @@ from cnnviz.networks.predictions import (
     read_prediction,
 )
 from cnnviz.networks.values import PassValues
+from cnnviz.photos.masking import BLUR
 from cnnviz.photos.preprocessing import PhotoInput, network_input
 from cnnviz.results import ClassActivationMap, Explanation, Prediction, SeriesPart
 
 # Runs of one part, where the caller does not say how many.
 _AT_ONCE = 16
-# The deviation of the blurred copy, as a share of the photo's shorter side.
-_BLUR = 0.1
 
 # All series, by key: those of methods and of finer maps, and the tests of maps and predictions.
 SERIES = {
@@ -96,7 +95,7 @@ class Subject:
     @functools.cached_property
     def blurred(self) -> Floats:
         """A blurred copy (h, w, C) of the network's input, in place of what is taken away."""
-        return blur(self.inputs, _BLUR * min(self.inputs.shape[:2]))
+        return blur(self.inputs, BLUR * min(self.inputs.shape[:2]))
 
     @functools.cached_property
     def base_probabilities(self) -> Floats:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnviz.attribution.occlusion import cell_edges
-from cnnviz.attribution.series import Series
+from cnnviz.attribution.series import Series, in_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,25 +80,23 @@ def _falls(subject: Subject, inputs: Floats) -> Floats:
     return (base - log_odds(subject, subject.all_scores(inputs))).T
 
 
-def _in_place(values: Floats, numbers: range, count: int) -> Floats:
-    """(T, count, ...): the values (T, n, ...) of some runs, and zero for all others."""
+def _covered(subject: Subject, where: NDArray[np.bool_]) -> Floats:
+    """Copies (n, h, w, C) of the network's input, with the cells (n, side, side) blurred."""
     import numpy as np
 
-    whole = np.zeros((len(values), count, *values.shape[2:]))
-    whole[:, numbers.start : numbers.stop] = values
-    return whole
+    from cnnviz.photos.masking import enlarged
+
+    size = subject.inputs.shape[:2]
+    masks = np.stack([enlarged(cells, *size) for cells in where])[..., None]
+    return np.where(masks, subject.blurred, subject.inputs)
 
 
 def _cover_squares(subject: Subject, numbers: range, count: int) -> Floats:
     """(T, side, side): a quarter of each fall of the log-odds, in the cells that were covered."""
     import numpy as np
 
-    side = _cells(subject)
-    rows, columns = (cell_edges(length, side) for length in subject.inputs.shape[:2])
-    where = squares(side)[numbers.start : numbers.stop]
-    covered = where.repeat(np.diff(rows), 1).repeat(np.diff(columns), 2)[..., None]
-    falls = _falls(subject, np.where(covered, subject.blurred, subject.inputs))
-    return np.tensordot(falls, where / _TIMES, 1)
+    where = squares(_cells(subject))[numbers.start : numbers.stop]
+    return np.tensordot(_falls(subject, _covered(subject, where)), where / _TIMES, 1)
 
 
 def squares(side: int) -> NDArray[np.bool_]:
@@ -119,16 +116,12 @@ def _cover_halves(subject: Subject, numbers: range, count: int) -> Floats:
     import numpy as np
 
     side = _cells(subject)
-    rows, columns = (cell_edges(length, side) for length in subject.inputs.shape[:2])
-    covered = np.zeros((len(numbers), *subject.inputs.shape[:2], 1), bool)
-    for one, number in zip(covered, numbers, strict=True):
+    where = np.zeros((len(numbers), side, side), bool)
+    for cells, number in zip(where, numbers, strict=True):
         # The same half for a run, whichever part it is in.
         rng = np.random.default_rng([side, number])
-        half = rng.permutation(side * side)[: side * side // 2]
-        cells = np.isin(np.arange(side * side), half).reshape(side, side)
-        one[..., 0] = cells.repeat(np.diff(rows), 0).repeat(np.diff(columns), 1)
-    inputs = np.where(covered, subject.blurred, subject.inputs)
-    return _in_place(_falls(subject, inputs), numbers, count)
+        cells.flat[rng.permutation(side * side)[: side * side // 2]] = True
+    return in_place(_falls(subject, _covered(subject, where)), numbers, count)
 
 
 def _shift_copies(subject: Subject, numbers: range, count: int) -> Floats:
@@ -143,7 +136,7 @@ def _shift_copies(subject: Subject, numbers: range, count: int) -> Floats:
         ]
         for answer in answers
     ]
-    return _in_place(np.array(found).swapaxes(0, 1), numbers, count)
+    return in_place(np.array(found).swapaxes(0, 1), numbers, count)
 
 
 def shifted(inputs: Floats, numbers: range) -> Floats:

@@ -93,24 +93,22 @@ def progress_bar(
     count: int, as_json: bool, title: str = "Photos"
 ) -> Iterator[Callable[[float], None]]:
     """A progress bar on a terminal: a function that is told how many of ``count`` are done."""
-    console = Console(stderr=True)
-    # On a terminal that shows the JSON lines, a bar would be between them.
-    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
-    with Progress(console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(title, total=count)
-        yield lambda done: bar.update(task, completed=done)
+    with counting(title, as_json) as tell:
+        tell(0, count)
+        yield lambda done: tell(done, count)
 
 
 @contextmanager
-def counting(title: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+def counting(title: str, as_json: bool) -> Iterator[Callable[[float, int], None]]:
     """A function that is told how much is done, of how much; on a terminal a bar shows it."""
     console = Console(stderr=True)
+    # On a terminal that shows the JSON lines, a bar would be between them.
     hidden = not console.is_terminal or (as_json and sys.stdout.isatty())
     with Progress(console=console, transient=True, disable=hidden) as bars:
         # Without a number the bar would say that it is waiting, also where nothing has to.
         bar = bars.add_task(title, visible=False)
 
-        def tell(done: int, count: int) -> None:
+        def tell(done: float, count: int) -> None:
             bars.update(bar, completed=done, total=count, visible=True)
 
         yield tell

@@ -17,8 +17,8 @@ from cnnviz.photos.preprocessing import NetworkView, PhotoInput, network_view
 # What takes the place of hidden pixels.
 FILLINGS = ("blur", "grey", "black")
 
-# The deviation of the blurred copy, as a share of the view's shorter side.
-_BLUR = 0.1
+# The deviation of a blurred copy, as a share of the shorter side.
+BLUR = 0.1
 # The middle of 0 to 255; black is 0.
 _GREY = 128
 # A fourth channel is an alpha, which stays opaque.
@@ -73,7 +73,7 @@ def filled(pixels: NDArray[np.uint8], filling: str) -> NDArray[np.uint8]:
     result = pixels.copy()
     colours = result[..., :_COLOURS]
     if filling == "blur":
-        colours[:] = np.rint(blur(colours.astype(np.float32), _BLUR * min(pixels.shape[:2])))
+        colours[:] = np.rint(blur(colours.astype(np.float32), BLUR * min(pixels.shape[:2])))
     else:
         colours[:] = _GREY if filling == "grey" else 0
     return result

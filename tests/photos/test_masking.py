@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cnnviz.arrays import blur
-from cnnviz.attribution.occlusion import cell_edges
 from cnnviz.cards import Preprocessing
 from cnnviz.errors import PhotoError
 from cnnviz.photos.masking import edges, enlarged, filled, occlude
@@ -46,7 +45,9 @@ def test_cells_have_the_pixels_of_the_occlusion_grid() -> None:
     np.testing.assert_array_equal(mask[:2], [[True, True, False, False, False]] * 2)
     np.testing.assert_array_equal(mask[2], [False, False, True, True, True])
     for length, count in ((10, 4), (224, 7), (28, 7), (299, 7), (5, 5)):
-        assert edges(length, count).tolist() == cell_edges(length, count)
+        assert edges(length, count).tolist() == [
+            round(length * number / count) for number in range(count + 1)
+        ]
 
 
 @pytest.mark.parametrize(
