@@ -100,7 +100,7 @@ def run(page: StreamlitPage) -> None:
             scene, title = _sidebar()
         bar = st.container(key="topbar")
         with bar:
-            _draw_topbar(scene, title)
+            _draw_topbar(page, scene, title)
         scene = model_banner.complete(scene)
         # Who comes back to the first page, the only one without a path, finds the camera off.
         if page.url_path:
@@ -173,7 +173,7 @@ def enter(title: str, lead: str, *, runs_photo: bool = False) -> Scene:
     return scene
 
 
-def _draw_topbar(scene: Scene, title: str) -> None:
+def _draw_topbar(page: StreamlitPage, scene: Scene, title: str) -> None:
     """The bar over the header, and the dialog that it opens."""
     if choices.link_names(_PRESENT):
         st.session_state["presenting"] = st.query_params[_PRESENT] == "1"
@@ -184,7 +184,7 @@ def _draw_topbar(scene: Scene, title: str) -> None:
         choices.forget_address(_PRESENT)
     topbar.show(
         title,
-        choice=f"{title} {scene.photo.key}",
+        choice=f"{page.url_path} {title} {scene.photo.key}",
         may_open=own_models.allowed(),
         presenting=presenting,
         on_action=_act,

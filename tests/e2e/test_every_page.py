@@ -136,6 +136,10 @@ def test_on_a_telephone_a_choice_closes_the_sidebar(tab: Any) -> None:
     tab.choose("Sample picture", "A cow")
     tab.page.locator(".stSidebar[data-collapsed=true]").wait_for(state="attached")
     assert "sample=cow" in tab.page.url
+    # So does another page.
+    tab.sidebar.get_by_test_id("stSidebarNavLink").get_by_text("Filters", exact=True).click()
+    tab.page.wait_for_function("document.title === 'Filters'")
+    tab.page.locator(".stSidebar[data-collapsed=true]").wait_for(state="attached")
 
 
 def test_a_page_is_presented_and_turned_by_the_keyboard(tab: Any) -> None:

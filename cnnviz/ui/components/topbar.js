@@ -22,6 +22,8 @@ const ICONS = {
 };
 
 let bar;
+// The page, the network and the photo on the screen.
+let shown;
 // What is known of the networks, by title: the server finds it out after the bar is drawn.
 const facts = new Map();
 
@@ -88,8 +90,8 @@ class Bar {
     this.part("open").hidden = !mayOpen;
     this.showFacts();
     mark(presenting);
-    if (this.choice !== undefined && this.choice !== choice && PHONE.matches) closeSidebar();
-    this.choice = choice;
+    if (shown !== undefined && shown !== choice && PHONE.matches) closeSidebar();
+    shown = choice;
   }
 
   showFacts() {

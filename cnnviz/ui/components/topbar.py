@@ -31,7 +31,8 @@ def show(
 
     Args:
         title: of the model.
-        choice: identifies the model and the photo; a change of it closes the sidebar of a phone.
+        choice: identifies the page, the model and the photo; a change of it closes the sidebar of
+            a phone.
         may_open: whether people may open models of their own.
         presenting: whether the page is presented.
         on_action: called before the next run with ``"share"``, ``"present"``, ``"leave"``,
