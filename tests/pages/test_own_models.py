@@ -56,7 +56,8 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     best = cnnviz.predict(network, chelsea()).top(1)[0]
     assert seen.answer == best.label
     # It is the network of every page.
-    for page in ("network", "filters", "activations", "class_activation_map"):
+    looking = ("network", "filters", "activations", "maximise")
+    for page in (*looking, "class_activation_map", "compare", "occlude", "lessons"):
         seen.turn_to(page).fine()
         assert seen.chosen("Network") == "mine.keras"
     # Other sessions do not have it.

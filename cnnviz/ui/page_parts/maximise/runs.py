@@ -71,8 +71,9 @@ class Search:
 
 
 def key_of(scene: Scene, choice: Choice) -> tuple[object, ...]:
-    """What a search is about."""
-    return scene.model, scene.card, choice.key
+    """What a search is about; can be the key of a dictionary, which a card cannot."""
+    card = None if scene.card is None else scene.card.model_dump_json()
+    return scene.model, card, choice.key
 
 
 def start(scene: Scene, choice: Choice) -> None:
