@@ -45,7 +45,7 @@ def rank_channels(maps: Floats) -> ChannelRanking:
     cells = maps.reshape(-1, maps.shape[-1])
     active = np.count_nonzero(cells, axis=0) / len(cells)
     dead = tuple(int(channel) for channel in np.flatnonzero(active == 0))
-    # Of a channel with a value that is infinite nothing can be said.
-    with np.errstate(invalid="ignore"):
+    # Of a channel with a value that is infinite, or almost, nothing can be said.
+    with np.errstate(invalid="ignore", over="ignore"):
         deviation, peak, mean = cells.std(axis=0), cells.max(axis=0), cells.mean(axis=0)
     return ChannelRanking(deviation, peak, mean, active, dead)

@@ -64,3 +64,11 @@ def test_a_vector_has_channels_too() -> None:
     np.testing.assert_allclose(ranking.peak, [0, 2, -1])
     assert ranking.dead == (0,)
     assert ranking.order("mean").tolist() == [1, 0, 2]
+
+
+def test_values_at_the_limit_of_float32_rank_the_other_channels_as_ever() -> None:
+    largest = np.finfo(np.float32).max
+    maps = np.array([[[0, largest, 1], [2, largest, 1], [0, largest, 2]]], np.float32)
+    ranking = rank_channels(maps)
+    np.testing.assert_allclose(ranking.mean[[0, 2]], [2 / 3, 4 / 3], rtol=1e-6)
+    assert [channel for channel in ranking.order("deviation") if channel != 1] == [0, 2]
