@@ -8,7 +8,7 @@ PYTEST :=
 # Options for `make mutants`, such as MUTANTS="--each 2 cnnviz/arrays.py".
 MUTANTS :=
 # Two processes; which tests stay together, and their order, is in tests/conftest.py.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --no-loadscope-reorder
 # What `make test-fast` collects; without the tests in there that are marked as slow.
 FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/features tests/figures tests/inspection \
     tests/lessons tests/networks tests/photos

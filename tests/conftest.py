@@ -18,6 +18,7 @@ import pytest
 from corpus import builders, oracles, photos
 from filelock import FileLock
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from cnnviz.settings import ROOT
 
@@ -69,14 +70,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CNNVIZ_CACHE"] = str(Path(folder.name) / "cache")
 
 
+class OneProcessPerFile(LoadScopeScheduling):
+    """One process runs all tests of a file, and one all browser tests.
+
+    So that each fixture of a module, and the server of the browser tests, is made once. The marker
+    ``xdist_group`` cannot say it: pytest 9.2 ignores how pytest-xdist 3.8 passes it on
+    (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser tests" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessPerFile:
+    """How several processes share the tests."""
+    return OneProcessPerFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, one process runs all tests of a file, and one all browser tests."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        browser = "e2e" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
-    items.sort(key=lambda item: _rank(item.path))
+    """With several processes, the tests that take longest come first."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: _rank(item.path))
 
 
 def _rank(path: Path) -> int:
