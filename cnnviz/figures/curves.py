@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from cnnviz.arrays import Floats
-from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing
+from cnnviz.figures.frame import ACCENT, FAINT, TEXT, Drawing, empty_drawing
 
 _HEIGHT = 200
+_BATCHES_HEIGHT = 180
 _TRAINING = "#8a94a0"
 
 
 def learning_curve(
-    training: Sequence[float],
+    training: Sequence[float | None],
     validation: Sequence[float],
     *,
     numbers: Sequence[int],
@@ -26,12 +28,12 @@ def learning_curve(
     """Two curves over the epochs, one of the training photos and one of those for validation.
 
     Args:
-        training: a number for each epoch that is finished.
-        validation: likewise.
-        numbers: of these epochs, counted from 1.
+        training: a number for each epoch that is finished; None for the untrained network.
+        validation: likewise, without None.
+        numbers: of these epochs, counted from 1; 0 is the untrained network.
         title: plain text.
         epochs: how far the axis reaches.
-        chosen: the epoch that is marked, counted from 1.
+        chosen: the number of the epoch that is marked.
         share: whether the numbers are shares, shown in percent on an axis of 0 to 100.
     """
     drawing = empty_drawing(title, _HEIGHT, above=30, below=44)
@@ -58,7 +60,7 @@ def learning_curve(
     ticks = {"dtick": 1} if epochs <= 12 else {"nticks": 8}
     drawing.set(
         "xaxis",
-        range=[0.5, max(epochs, 2) + 0.5],
+        range=[-0.5 if 0 in numbers else 0.5, max(epochs, 2) + 0.5],
         title={"text": "epoch", "font": TEXT},
         tickfont=TEXT,
         fixedrange=True,
@@ -67,12 +69,68 @@ def learning_curve(
         tickformat="d",
         **ticks,
     )
+    _set_upwards(drawing, share=share)
+    return drawing.figure()
+
+
+def batch_curve(positions: Floats, values: Floats, *, title: str, share: bool = False) -> go.Figure:
+    """A figure of each of the latest batches of a training, and its mean over the last ten.
+
+    Args:
+        positions: (B,) the share of the training that was done after each, in epochs.
+        values: (B,) of each.
+        title: plain text.
+        share: as in ``learning_curve``.
+    """
+    drawing = empty_drawing(title, _BATCHES_HEIGHT, above=30, below=44)
+    number = "%{y:.1%}" if share else "%{y:.4f}"
+    for name, drawn, line in (
+        ("batch", values, {"color": _TRAINING, "width": 1}),
+        ("mean of 10 batches", trailing_mean(values, 10), {"color": ACCENT, "width": 2}),
+    ):
+        drawing.add(
+            "scatter",
+            x=positions.tolist(),
+            y=drawn.tolist(),
+            name=name,
+            mode="lines",
+            line=line,
+            hovertemplate=f"%{{x:.2f}} epochs<br>{name} {number}<extra></extra>",
+        )
+    drawing.layout |= {"showlegend": False}
+    drawing.set(
+        "xaxis",
+        title={"text": "epochs", "font": TEXT},
+        tickfont=TEXT,
+        fixedrange=True,
+        showgrid=False,
+        zeroline=False,
+        nticks=6,
+    )
+    _set_upwards(drawing, share=share)
+    return drawing.figure()
+
+
+def trailing_mean(values: Floats, count: int) -> Floats:
+    """The mean of each value and of those before it, of ``count`` together: (B,) -> (B,).
+
+    Example:
+        >>> trailing_mean(np.array([1.0, 3.0, 5.0]), 2).tolist()
+        [1.0, 2.0, 4.0]
+    """
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(0, ends - count)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _set_upwards(drawing: Drawing, *, share: bool) -> None:
+    """The axis of the values: from 0, for shares up to 100 %."""
     limits = {"range": [0, 1.02], "tickformat": ".0%"} if share else {"rangemode": "tozero"}
     drawing.set(
         "yaxis", tickfont=TEXT, fixedrange=True, gridcolor="rgba(128,140,152,0.25)", **limits
     )
     drawing.set("margin", l=52, r=12)
-    return drawing.figure()
 
 
 def ascent_curve(values: Floats, what: str) -> go.Figure:

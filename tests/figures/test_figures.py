@@ -21,7 +21,7 @@ from cnnviz.colours import table
 from cnnviz.drawing import SIGNED, in_grey, overlay
 from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
-from cnnviz.figures.curves import learning_curve
+from cnnviz.figures.curves import batch_curve, learning_curve
 from cnnviz.figures.deletion import step_curves
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
 from cnnviz.figures.maps import evidence_maps, heatmap
@@ -671,6 +671,26 @@ def test_shares_are_in_percent_and_many_epochs_get_few_numbers() -> None:
     assert figure.layout.xaxis.range == (0.5, 100.5)
     assert figure.layout.xaxis.dtick is None
     assert figure.layout.xaxis.nticks == 8
+
+
+def test_the_untrained_network_is_at_0_of_one_curve() -> None:
+    figure = curve(numbers=[0, 1, 2], chosen=0)
+    assert figure.layout.xaxis.range == (-0.5, 9.5)
+    (mark,) = [shape for shape in figure.layout.shapes if shape.line.dash]
+    assert mark.x0 == 0
+    untrained = learning_curve(
+        [None, 1.0], [2.0, 1.0], numbers=[0, 1], title="Loss", epochs=1, chosen=1
+    )
+    assert list(untrained.data[0].y) == [None, 1.0]
+
+
+def test_the_curve_of_batches_has_each_batch_and_a_mean_of_ten() -> None:
+    values = np.arange(12, dtype=np.float32)
+    figure = batch_curve(values / 100, values, title="Loss")
+    batches, means = figure.data
+    np.testing.assert_allclose(batches.y, values)
+    assert [means.y[at] for at in (0, 1, 9, 10, 11)] == [0, 0.5, 4.5, 5.5, 6.5]
+    np.testing.assert_allclose(means.x, values / 100)
 
 
 def test_one_epoch_is_drawn_too() -> None:
