@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from cnnviz.arrays import Floats
-from cnnviz.figures.frame import ACCENT, FAINT, TEXT, Drawing, empty_drawing
+from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing
 
 _HEIGHT = 200
-_BATCHES_HEIGHT = 180
+# The sides of the curve of batches, which is stretched to its place.
+_WIDE, _HIGH = 600, 100
+_RULE = "rgba(128,140,152,0.25)"
 _TRAINING = "#8a94a0"
 
 
@@ -69,46 +72,49 @@ def learning_curve(
         tickformat="d",
         **ticks,
     )
-    _set_upwards(drawing, share=share)
+    limits = {"range": [0, 1.02], "tickformat": ".0%"} if share else {"rangemode": "tozero"}
+    drawing.set("yaxis", tickfont=TEXT, fixedrange=True, gridcolor=_RULE, **limits)
+    drawing.set("margin", l=52, r=12)
     return drawing.figure()
 
 
-def batch_curve(positions: Floats, values: Floats, *, title: str, share: bool = False) -> go.Figure:
-    """A figure of each of the latest batches of a training, and its mean over the last ten.
+def batch_curve(positions: Floats, values: Floats, highest: float) -> str:
+    """The latest batches of a training as a small SVG: each one, and its mean over the last ten.
+
+    It fills its place, has no text, and is drawn anew at little cost: every second or so.
 
     Args:
         positions: (B,) the share of the training that was done after each, in epochs.
-        values: (B,) of each.
-        title: plain text.
-        share: as in ``learning_curve``.
+        values: (B,) of each, 0 or more; what is not a number is left out.
+        highest: the value at its top; 0 is at its bottom.
     """
-    drawing = empty_drawing(title, _BATCHES_HEIGHT, above=30, below=44)
-    number = "%{y:.1%}" if share else "%{y:.4f}"
-    for name, drawn, line in (
-        ("batch", values, {"color": _TRAINING, "width": 1}),
-        ("mean of 10 batches", trailing_mean(values, 10), {"color": ACCENT, "width": 2}),
-    ):
-        drawing.add(
-            "scatter",
-            x=positions.tolist(),
-            y=drawn.tolist(),
-            name=name,
-            mode="lines",
-            line=line,
-            hovertemplate=f"%{{x:.2f}} epochs<br>{name} {number}<extra></extra>",
-        )
-    drawing.layout |= {"showlegend": False}
-    drawing.set(
-        "xaxis",
-        title={"text": "epochs", "font": TEXT},
-        tickfont=TEXT,
-        fixedrange=True,
-        showgrid=False,
-        zeroline=False,
-        nticks=6,
+    first, last = float(positions[0]), float(positions[-1])
+    across = _WIDE / (last - first or 1)
+    x = (positions - first) * across
+    edges = "".join(
+        f'<path d="M{(epoch - first) * across:.1f} 0V{_HIGH}" stroke-dasharray="2 4"/>'
+        for epoch in range(math.ceil(first), math.floor(last) + 1)
     )
-    _set_upwards(drawing, share=share)
-    return drawing.figure()
+    lines = "".join(
+        f'<polyline points="{_points(x, _HIGH * (1 - drawn / highest))}" stroke="{colour}" '
+        f'stroke-width="{width}"/>'
+        for drawn, colour, width in (
+            (values, _TRAINING, 1),
+            (trailing_mean(values, 10), ACCENT, 2),
+        )
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -2 {_WIDE} {_HIGH + 4}" '
+        'preserveAspectRatio="none" fill="none"><style>* {vector-effect: non-scaling-stroke}'
+        f'</style><g stroke="{_RULE}"><path d="M0 0H{_WIDE}M0 {_HIGH}H{_WIDE}"/>{edges}</g>'
+        f"{lines}</svg>"
+    )
+
+
+def _points(x: Floats, y: Floats) -> str:
+    return " ".join(
+        f"{across:.1f},{down:.1f}" for across, down in zip(x, y, strict=True) if np.isfinite(down)
+    )
 
 
 def trailing_mean(values: Floats, count: int) -> Floats:
@@ -122,15 +128,6 @@ def trailing_mean(values: Floats, count: int) -> Floats:
     ends = np.arange(1, len(sums))
     starts = np.maximum(0, ends - count)
     return (sums[ends] - sums[starts]) / (ends - starts)
-
-
-def _set_upwards(drawing: Drawing, *, share: bool) -> None:
-    """The axis of the values: from 0, for shares up to 100 %."""
-    limits = {"range": [0, 1.02], "tickformat": ".0%"} if share else {"rangemode": "tozero"}
-    drawing.set(
-        "yaxis", tickfont=TEXT, fixedrange=True, gridcolor="rgba(128,140,152,0.25)", **limits
-    )
-    drawing.set("margin", l=52, r=12)
 
 
 def ascent_curve(values: Floats, what: str) -> go.Figure:
@@ -153,6 +150,6 @@ def ascent_curve(values: Floats, what: str) -> go.Figure:
     )
     axis = {"tickfont": TEXT, "fixedrange": True, "zeroline": False}
     drawing.set("xaxis", title={"text": "step", "font": TEXT}, nticks=8, showgrid=False, **axis)
-    drawing.set("yaxis", nticks=5, gridcolor="rgba(128,140,152,0.25)", **axis)
+    drawing.set("yaxis", nticks=5, gridcolor=_RULE, **axis)
     drawing.set("margin", l=52, r=12)
     return drawing.figure()

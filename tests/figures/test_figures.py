@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import plotly.graph_objects as go
@@ -685,12 +686,16 @@ def test_the_untrained_network_is_at_0_of_one_curve() -> None:
 
 
 def test_the_curve_of_batches_has_each_batch_and_a_mean_of_ten() -> None:
-    values = np.arange(12, dtype=np.float32)
-    figure = batch_curve(values / 100, values, title="Loss")
-    batches, means = figure.data
-    np.testing.assert_allclose(batches.y, values)
-    assert [means.y[at] for at in (0, 1, 9, 10, 11)] == [0, 0.5, 4.5, 5.5, 6.5]
-    np.testing.assert_allclose(means.x, values / 100)
+    """Of a picture 600 wide and 100 high; an epoch ends at a fifth of it."""
+    values = np.array([4.0, 0.0, np.nan, 2.0], np.float32)
+    svg = batch_curve(np.array([0.75, 1.0, 1.5, 2.0 - 1e-3], np.float32), values, 4.0)
+    batches, means = re.findall('points="(.*?)"', svg)
+    assert batches == "0.0,0.0 120.1,100.0 600.0,50.0"
+    assert means.split()[:2] == ["0.0,0.0", "120.1,50.0"]
+    assert svg.count("stroke-dasharray") == 1
+    assert "M120.1 0V100" in svg
+    # Well formed, as an SVG in a picture has to be.
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
 def test_one_epoch_is_drawn_too() -> None:

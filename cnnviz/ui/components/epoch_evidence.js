@@ -5,7 +5,7 @@ import { evidence, paintEvidence, paintGrey } from "./evidence.js";
 import { frame, paintPhoto, paintVeil } from "./frame.js";
 import { surface } from "./pixels.js";
 
-const TALLEST = 380; // pixels of the picture
+const TALLEST = 320; // pixels of the picture
 const MAP_PIXELS = 240; // of the map's longer side, before the browser enlarges it
 const CONTOURS = [0.2, 0.4, 0.6]; // shares of the limit
 

@@ -10,6 +10,7 @@ import { Viewer } from "./viewer.js";
 
 const EPOCH = 900; // milliseconds of an epoch at the speed 1
 const SPEEDS = [0.5, 1, 2, 4];
+const PHONE = matchMedia("(max-width: 640px)");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 export default function render({ data, parentElement }) {
@@ -149,9 +150,8 @@ class EpochPlayer {
     const { epochs } = this.scene;
     this.slider.value = at;
     this.slider.setAttribute("aria-valuetext", epochs[at].caption);
-    const text = before === null ? epochs[at].caption : `${epochs[before].caption}  |  ${epochs[at].caption}`;
     this.caption.setAttribute("aria-live", this.playing ? "off" : "polite");
-    if (this.caption.textContent !== text) this.caption.textContent = text;
+    this.say(before === null ? [at] : [before, at]);
     this.play.classList.toggle("pause", this.playing);
     this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
     this.evidence.show(at, before);
@@ -160,6 +160,14 @@ class EpochPlayer {
       grid.show(this.sceneOf(this.scene.grids[which], at, before), () => {});
     }
     this.tellShare();
+  }
+
+  // The captions of epochs, side by side.
+  say(shown) {
+    const texts = shown.map((at) => this.scene.epochs[at].caption);
+    if (texts.join("|") === this.said) return;
+    this.said = texts.join("|");
+    this.caption.replaceChildren(...texts.map((text) => element("span", "", null, { text })));
   }
 
   // The grid of one epoch, as viewer.js draws it.
@@ -171,8 +179,11 @@ class EpochPlayer {
     const { name, title, limits, legend, unit, cell, sentences } = grid;
     const tiles = { name, limits, unit, cell, sentences, names: [], label: title, colours: legend.colours, opens: false };
     Object.assign(tiles, { values: { array: arrays.length }, before: before === null ? null : { array: arrays.length + 1 } });
+    // In half of a phone's width as square as the photo beside it.
+    const columns = PHONE.matches && name === "filters" ? Math.ceil(Math.sqrt(shape[1])) : null;
     return {
-      id: `${id} ${name}`,
+      id: `${id} ${name} ${columns}`,
+      columns,
       key: `epochs ${name}`,
       title,
       legend,

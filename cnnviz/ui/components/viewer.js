@@ -62,7 +62,7 @@ export class Viewer {
     this.watch.observe(this.box);
     if (scene === former && dark === this.dark) return;
     const other = scene.id !== former?.id;
-    if (other) Object.assign(this, { columns: null, all: false });
+    if (other) Object.assign(this, { columns: scene.columns ?? null, all: false });
     Object.assign(this, { scene, dark });
     this.tip.hidden = true;
     const parts = JSON.stringify(scene.regions.map(({ items }) => items.map(({ name }) => name)));
