@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -121,7 +122,8 @@ def build(reel: Reel, known: dict[int, Frame], last: int) -> EpochPlay:
     found = [known[epoch.number] for epoch in epochs]
     scene = reel.scenes[-1]
     return EpochPlay(
-        id=f"{scene.model.path} {scene.photo.seen_key} {reel.target} {reel.layer}",
+        # The same while more epochs come.
+        id=f"{Path(scene.model.path).parent} {scene.photo.seen_key} {reel.target} {reel.layer}",
         epochs=[
             PlayedEpoch(network.name_of(epoch), caption(epoch, frame, last))
             for epoch, frame in zip(epochs, found, strict=True)
