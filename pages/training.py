@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import shell
-from cnnviz.ui.page_parts.training import form, network, progress, views
+from cnnviz.ui.page_parts.training import form, network, progress, replay, views
 
 scene = shell.enter(
     "How does a network learn?",
@@ -29,15 +29,19 @@ with st.container():
 history = view.history()
 epochs = view.with_checkpoint(history)
 curves = st.container()
-epoch = network.pick_epoch(view, epochs) if epochs else None
+replayed = replay.is_chosen(view, epochs)
+epoch = network.pick_epoch(view, epochs) if epochs and not replayed else None
 if history:
     with curves:
         progress.curves(view, history, epoch.number if epoch else None)
 run = view.run()
-if epoch is not None and run is not None:
+if epochs and run is not None:
     of_photo, of_layer = st.columns(2, gap="large")
     with of_photo:
-        photo = network.pick_photo(view, scene.photo)
+        photo, label = network.pick_photo(view, scene.photo)
     with of_layer:
         layer = network.pick_layer(view, run)
-    network.draw(network.after(epoch, view, run, photo), layer)
+    if epoch is None:
+        replay.draw(view, run, epochs, photo, label, layer)
+    else:
+        network.draw(network.after(epoch, view, run, photo), layer)

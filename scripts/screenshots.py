@@ -65,6 +65,13 @@ def _live(page: Page) -> None:
     page.locator(".live .chip").first.wait_for()
 
 
+def _before_after(page: Page) -> None:
+    """Waits until all epochs are there, and shows the first and the last one."""
+    page.wait_for_function("() => !document.querySelector('[data-testid=stProgress]')")
+    page.locator(".epochs .modes button").last.click()
+    page.locator(".epochs .caption").evaluate("text => text.scrollIntoView({block: 'center'})")
+
+
 @dataclass(frozen=True)
 class Shot:
     """One picture: its name, its address in the app, its window, and what is done there first."""
@@ -90,6 +97,7 @@ SHOTS = (
     Shot("class_activation_map", f"class_activation_map?{CAT}", height=980),
     Shot("network", f"network?{CAT}"),
     Shot("training", "training", height=1500, complete=f"text={_TRAINED}"),
+    Shot("training_replay", "training?show=replay", act=_before_after, complete=".epochs .play"),
 )
 # What only `--all` has.
 STATES = (

@@ -198,7 +198,7 @@ def make_bars(*columns: BarColumn | TextColumn | MofNCompleteColumn) -> Bars:
 @contextmanager
 def _progress_bars() -> Iterator[Callable[[TrainingStatus], None]]:
     """Bars of the epoch and of all epochs, on a terminal only; and a line for each epoch."""
-    from cnnviz.training.runs import best_of
+    from cnnviz.training.runs import best_of, finished
 
     with make_bars(TextColumn("{task.fields[figures]}")) as bars:
         all_epochs = bars.add_task("All epochs", total=None, figures="")
@@ -211,7 +211,7 @@ def _progress_bars() -> Iterator[Callable[[TrainingStatus], None]]:
                 bars.console.print(now.message, highlight=False, soft_wrap=True)
             figures = f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}"
             done = (now.epoch - 1) * now.steps + now.step
-            best = f"best {best_of(now.history).val_accuracy:.2%}" if now.history else ""
+            best = f"best {best_of(now.history).val_accuracy:.2%}" if finished(now.history) else ""
             bars.update(all_epochs, total=now.epochs * now.steps, completed=done, figures=best)
             bars.update(
                 this_epoch,

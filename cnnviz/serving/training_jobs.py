@@ -14,13 +14,16 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from cnnviz.errors import TrainingError
 from cnnviz.serving import temporary_folders
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.training_supervision import look_after, start_process
 from cnnviz.storage import replace_file
+from cnnviz.training.live_batches import LiveBatches, read_batches, write_batches
 from cnnviz.training.runs import (
+    BatchFigures,
     TrainingRun,
     TrainingStatus,
     open_run,
@@ -28,6 +31,12 @@ from cnnviz.training.runs import (
     run_folder,
     write_status,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Jobs whose files are kept on this server's disk.
 KEPT_JOBS = 4
@@ -128,6 +137,19 @@ class TrainingJob:
     def report(self, status: TrainingStatus) -> None:
         """Writes the status file."""
         write_status(self.folder / "status.json", status)
+
+    def report_batches(
+        self,
+        batches: Sequence[BatchFigures],
+        photos: NDArray[np.uint8],
+        labels: Sequence[str],
+    ) -> None:
+        """Writes the file of the latest batches, as ``write_batches``."""
+        write_batches(self.folder / "batches.npz", batches, photos, labels)
+
+    def live_batches(self) -> LiveBatches | None:
+        """The latest batches that the process has reported; None before the first."""
+        return read_batches(self.folder / "batches.npz")
 
 
 def open_job(folder: Path) -> TrainingJob:

@@ -14,23 +14,31 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
 from cnnviz.sandbox.confinement import confine
+from cnnviz.serving.batch_recorder import BatchRecorder, Photos
 from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, open_job
 from cnnviz.serving.training_supervision import MOST_SECONDS
 from cnnviz.settings import ROOT
 from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import is_array_file, prepare_pixels
-from cnnviz.training.recipes import find_recipe
+from cnnviz.training.live_batches import MOST_PHOTOS as MOST_SHOWN
+from cnnviz.training.recipes import Recipe, find_recipe
 from cnnviz.training.runs import TrainingStatus
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Bytes of address space; TensorFlow alone takes several GB.
 _MEMORY = 12 << 30
 _NICE = 10
 _BATCH = 32
+_SEED = 0
 # Seconds between two writes of the status file.
 _PAUSE = 0.3
 
@@ -136,14 +144,17 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     from cnnviz.training.loop import train
 
+    recorder = BatchRecorder(job, batch_photos(prepared, find_recipe(job.request.architecture)))
     train(
         prepared,
         job.model,
         job.request.architecture,
         epochs=job.request.epochs,
         batch=_BATCH,
+        seed=_SEED,
         report=reporter.report_step,
         stop=reporter.must_end,
+        watch=recorder.note,
     )
     left_out = len(prepared.left_out)
     notes = [*prepared.notes]
@@ -152,6 +163,16 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     if left_out:
         notes.append(f"Files that could not be read and were left out: {left_out:,}.")
     return TrainingStatus("stopped" if reporter.must_end() else "finished", " ".join(notes))
+
+
+def batch_photos(prepared: Prepared, recipe: Recipe) -> Photos:
+    """A function that gives the first photos of a batch, by epoch and step."""
+    from cnnviz.training.pipelines import shown_photos
+
+    def find(epoch: int, step: int) -> tuple[NDArray[np.uint8], list[str]]:
+        return shown_photos(prepared, recipe, _BATCH, _SEED, epoch, step, MOST_SHOWN)
+
+    return find
 
 
 def prepare_data(

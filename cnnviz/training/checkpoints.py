@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from cnnviz.errors import TrainingError
 from cnnviz.storage import replace_file
-from cnnviz.training.runs import Epoch, TrainingConfig, best_of, read_history, write_history
+from cnnviz.training.runs import (
+    Epoch,
+    TrainingConfig,
+    best_of,
+    finished,
+    read_history,
+    write_history,
+)
 from cnnviz.training.schedule import is_finished
 from cnnviz.training.setup import TrainingSetup, build_network
 
@@ -48,7 +55,7 @@ def _write_config(folder: Path, config: TrainingConfig) -> None:
 
 
 def resume(setup: TrainingSetup, epochs: int | None) -> tuple[TrainingSetup, list[Epoch]]:
-    """A training as it goes on, and the epochs that it has finished.
+    """A training as it goes on, and its history: empty where it begins anew.
 
     Files of an epoch that was not finished are deleted: it is trained again.
 
@@ -67,10 +74,10 @@ def resume(setup: TrainingSetup, epochs: int | None) -> tuple[TrainingSetup, lis
         if epochs < config.epochs or not is_finished(config, history):
             raise TrainingError(
                 f"The training in {folder} was begun with epochs {config.epochs}, of which "
-                f"{len(history)} are done. Go on with it by --resume alone; a finished training "
-                f"can go on with more than {config.epochs} epochs."
+                f"{finished(history)} are done. Go on with it by --resume alone; a finished "
+                f"training can go on with more than {config.epochs} epochs."
             )
-        config = replace(config, epochs=epochs, continued_after=len(history))
+        config = replace(config, epochs=epochs, continued_after=finished(history))
         if setup.writes_files:
             _write_config(folder, config)
     return replace(setup, config=config), history
@@ -81,8 +88,8 @@ def _finished_epochs(setup: TrainingSetup) -> list[Epoch]:
     if not (folder / _STATE).exists():
         return []
     count = int(_read_arrays(folder / _STATE)["epoch"])
-    history = read_history(folder)[:count]
-    if len(history) != count:
+    history = [epoch for epoch in read_history(folder) if epoch.number <= count]
+    if [epoch.number for epoch in history if epoch.number] != list(range(1, count + 1)):
         raise TrainingError(f"{folder} is damaged: its history lacks epochs. Begin anew.")
     if setup.writes_files:
         _delete_except(setup, {epoch.checkpoint for epoch in history})
@@ -140,7 +147,7 @@ def save_epoch(
         setup: the training.
         network: as it is after the last epoch.
         variables: everything that changes during a training.
-        history: the finished epochs.
+        history: the untrained network and the finished epochs.
     """
     folder = setup.run.folder
     # The folder may be read at any time: a file gets its name when it is complete.
@@ -152,7 +159,7 @@ def save_epoch(
     part = folder / f"{_STATE}.part.npz"
     values = (keras.ops.convert_to_numpy(variable) for variable in variables)
     arrays = {f"v{index:04}": value for index, value in enumerate(values)}
-    np.savez(part, epoch=np.array(len(history)), **arrays)
+    np.savez(part, epoch=np.array(finished(history)), **arrays)
     part.replace(folder / _STATE)
     if setup.keep_best:
         _delete_except(setup, {best_of(history).checkpoint})
@@ -198,6 +205,8 @@ def _write_tensorboard(folder: Path, epoch: Epoch) -> None:
         ("training", epoch.loss, epoch.accuracy),
         ("validation", epoch.val_loss, epoch.val_accuracy),
     ):
+        if loss is None:
+            continue
         writer = tf.summary.create_file_writer(str(folder / name))
         with writer.as_default(step=epoch.number):
             tf.summary.write("loss", loss, metadata=metadata)

@@ -1,5 +1,7 @@
 """Train a network by a recipe: a checkpoint after every epoch, and finally the best as a model.
 
+The network before its first step is kept, too: as epoch 0, validated as the others.
+
 The loop is written out, because Keras's ``fit`` cannot run on several machines with TensorFlow
 (keras-team/keras issue 20585): one loop serves one device, several, and several machines, by
 TensorFlow's own strategies, with the same curve on each.
@@ -25,11 +27,13 @@ from cnnviz.training.data.manifest import Prepared, Split
 from cnnviz.training.recipes import check_input, find_recipe
 from cnnviz.training.result_card import Measurement, calibration_error, draft_card, measured_card
 from cnnviz.training.runs import (
+    BatchFigures,
     Epoch,
     TrainingConfig,
     TrainingRun,
     TrainingStatus,
     best_of,
+    finished,
     run_folder,
 )
 from cnnviz.training.schedule import (
@@ -47,6 +51,7 @@ from cnnviz.training.setup import (
 )
 
 Report = Callable[[TrainingStatus], None]
+Watch = Callable[[BatchFigures], None]
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,14 @@ def train(
     devices: Literal["one", "all"] = "one",
     report: Report | None = None,
     stop: Callable[[], bool] = bool,
+    watch: Watch | None = None,
 ) -> ModelCard:
     """Trains a network on prepared data, and writes the best epoch as a model with its card.
 
-    The folder ``NAME_training`` beside the model contains a checkpoint of every epoch, the
-    history as CSV and for TensorBoard, and the state to resume from. Where the environment
-    variable ``TF_CONFIG`` lists several machines, the same call on each of them trains one network.
+    The folder ``NAME_training`` beside the model contains a checkpoint of every epoch, and of the
+    untrained network as epoch 0, the history as CSV and for TensorBoard, and the state to resume
+    from. Where the environment variable ``TF_CONFIG`` lists several machines, the same call on each
+    of them trains one network.
 
     Args:
         prepared: the data; the classes' weights in the loss compensate for an imbalance.
@@ -112,6 +119,7 @@ def train(
         report: is called with the progress after every step.
         stop: is called after every step; if it returns True, the training ends, and the best
             epoch so far becomes the model.
+        watch: is called with the figures of each batch.
 
     Returns:
         The card.
@@ -144,7 +152,7 @@ def train(
             setup, history = checkpoints.resume(setup, epochs)
         elif setup.writes_files:
             checkpoints.create_folder(setup)
-        history = _train_epochs(setup, history, report, stop)
+        history = _train_epochs(setup, history, report, stop, watch)
         return _write_model(setup, history, out) if setup.writes_files else setup.run.card
     except OSError as error:
         raise TrainingError(
@@ -158,6 +166,7 @@ def _train_epochs(
     history: list[Epoch],
     report: Report | None,
     stop: Callable[[], bool],
+    watch: Watch | None,
 ) -> list[Epoch]:
     """Trains until all epochs are finished or none improves; returns the whole history."""
     if is_finished(setup.config, history):
@@ -165,30 +174,41 @@ def _train_epochs(
     keras.utils.set_random_seed(setup.config.seed)
     with setup.strategy.scope(), fastest_precision():
         network = build_network(setup)
-    learner = make_learner(
-        setup, network, fine_tuning=is_fine_tuning(setup.recipe, max(1, len(history)))
-    )
+    done = finished(history)
+    learner = make_learner(setup, network, fine_tuning=is_fine_tuning(setup.recipe, max(1, done)))
     if history:
         checkpoints.restore_state(setup, learner.variables)
-    if history and len(history) == setup.config.continued_after:
+    else:
+        history = [_untrained(setup, learner)]
+        if setup.writes_files:
+            checkpoints.save_epoch(setup, network, learner.variables, history)
+    if done and done == setup.config.continued_after:
         _restart(learner)
         if report:
             report(_restarted(setup, history))
-    batches = training_batches(setup, len(history) + 1)
+    batches = training_batches(setup, done + 1)
     while not is_finished(setup.config, history):
-        if learner.fine_tuning != is_fine_tuning(setup.recipe, len(history) + 1):
+        if learner.fine_tuning != is_fine_tuning(setup.recipe, finished(history) + 1):
             learner = make_learner(setup, network, fine_tuning=True)
-        epoch = _train_epoch(setup, learner, batches, history, report, stop)
+        epoch = _train_epoch(setup, learner, batches, history, report, stop, watch)
         if epoch is None:
             break
         history = [*history, epoch]
         if setup.writes_files:
             checkpoints.save_epoch(setup, network, learner.variables, history)
         if report:
-            report(_status(setup, epoch.number, setup.steps, epoch.loss, epoch.accuracy, history))
-    if not history:
+            # Epoch 0 alone has none.
+            figures = epoch.loss or 0, epoch.accuracy or 0
+            report(_status(setup, epoch.number, setup.steps, *figures, history))
+    if not finished(history):
         raise TrainingError("The training was stopped before its first epoch was finished.")
     return history
+
+
+def _untrained(setup: TrainingSetup, learner: Learner) -> Epoch:
+    """Epoch 0: the network before its first step, validated as after each epoch."""
+    validation = measure(setup, learner.predict, "validation")
+    return Epoch(0, None, None, validation.loss, validation.accuracy, rate=0, seconds=0)
 
 
 def _restart(learner: Learner) -> None:
@@ -199,7 +219,7 @@ def _restart(learner: Learner) -> None:
 
 def _restarted(setup: TrainingSetup, history: Sequence[Epoch]) -> TrainingStatus:
     """The progress before the first step of a finished training that goes on."""
-    status = _status(setup, len(history) + 1, 0, 0, 0, history)
+    status = _status(setup, finished(history) + 1, 0, 0, 0, history)
     return replace(status, message=describe_restart(setup.recipe, setup.config))
 
 
@@ -271,12 +291,17 @@ def _train_epoch(
     history: list[Epoch],
     report: Report | None,
     stop: Callable[[], bool],
+    watch: Watch | None,
 ) -> Epoch | None:
     """Trains on all photos once, then validates; None if the training was stopped."""
-    number, start, sums = len(history) + 1, time.monotonic(), np.zeros(3)
+    number, start, sums = finished(history) + 1, time.monotonic(), np.zeros(3)
     rate = float(keras.ops.convert_to_numpy(learner.optimizer.learning_rate))
     for step in range(1, setup.steps + 1):
-        sums += learner.step(batches).numpy()
+        of_batch = learner.step(batches).numpy()
+        sums += of_batch
+        if watch:
+            means = (float(value) for value in of_batch[:2] / of_batch[2])
+            watch(BatchFigures(number, step, setup.steps, *means))
         if stop():
             return None
         loss, accuracy = (float(value) for value in sums[:2] / sums[2])
@@ -303,8 +328,8 @@ def _status(
     """The progress after a step of an epoch."""
     epochs, steps = setup.config.epochs, setup.steps
     seconds_left = None
-    if history:
-        mean = sum(epoch.seconds for epoch in history) / len(history)
+    if finished(history):
+        mean = sum(epoch.seconds for epoch in history) / finished(history)
         seconds_left = mean * (epochs - number + 1 - step / steps)
     return TrainingStatus(
         "training",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from cnnviz.training.data.manifest import Prepared, Split
 from cnnviz.training.recipes import Augmentation, Recipe
@@ -46,21 +47,63 @@ def training_batches(
     class_weights = tf.constant(weights, tf.float32)
 
     def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(indices, seed=[seed, number])
+        order = _order(indices, seed, number)
         batches = tf.data.Dataset.from_tensor_slices(order).batch(batch)
         return batches.enumerate().map(lambda step, chosen: (number, step, chosen))
 
     def prepare(number: tf.Tensor, step: tf.Tensor, chosen: tf.Tensor) -> tuple[Any, ...]:
-        photos = read(chosen)
-        # TensorFlow takes two seeds: the epoch and the step share one.
-        seeds = tf.stack([tf.constant(seed, tf.int64), number * 1_000_003 + step])
-        photos = augment(photos, recipe.augmentation, seeds)
+        photos = augment(read(chosen), recipe.augmentation, _seeds(seed, number, step))
         classes = chosen[:, 0]
         share = tf.gather(class_weights, classes) / tf.cast(tf.shape(classes)[0], tf.float32)
         return _padded(devices, _scaled(photos, recipe), classes, share)
 
     epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(one_epoch)
     return _with_options(epochs.map(prepare, num_parallel_calls=2).prefetch(2))
+
+
+def shown_photos(
+    prepared: Prepared,
+    recipe: Recipe,
+    batch: int,
+    seed: int,
+    epoch: int,
+    step: int,
+    most: int,
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """The first photos of a batch as the network got them, made once more from the same numbers.
+
+    Args:
+        prepared: the data.
+        recipe: how photos are augmented.
+        batch: photos in a batch.
+        seed: of the order and the augmentation.
+        epoch: counted from 1.
+        step: of the epoch, counted from 1.
+        most: photos at most.
+
+    Returns:
+        The photos (k, h, w, C), 0 to 255, and their classes.
+    """
+    order = _order(tf.constant(prepared.indices("training")), seed, epoch)
+    chosen = order[(step - 1) * batch : step * batch]
+    # The changes of a photo depend on how many there are in the batch.
+    draws = _draws(tf.shape(chosen)[0], _seeds(seed, epoch, step - 1))[:, :most]
+    photos = _reader(prepared, recipe)(chosen[:most])
+    # Not compiled: that would take longer than the few photos.
+    changed = _augmented.python_function(photos, draws, recipe.augmentation)
+    names = [prepared.labels[index] for index in chosen[:most, 0].numpy()]
+    return tf.cast(tf.clip_by_value(tf.round(changed), 0, 255), tf.uint8).numpy(), names
+
+
+def _order(indices: tf.Tensor, seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
+    """The photos of an epoch in the order of their batches."""
+    return tf.random.experimental.stateless_shuffle(indices, seed=[seed, epoch])
+
+
+def _seeds(seed: int, epoch: tf.Tensor | int, step: tf.Tensor | int) -> tf.Tensor:
+    """The seed of a batch's changes; TensorFlow takes two numbers, so epoch and step share one."""
+    both = tf.cast(epoch, tf.int64) * 1_000_003 + tf.cast(step, tf.int64)
+    return tf.stack([tf.constant(seed, tf.int64), both])
 
 
 def _padded(
@@ -125,8 +168,12 @@ def _scaled(photos: tf.Tensor, recipe: Recipe) -> tf.Tensor:
 
 def augment(photos: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
     """Augments each photo (N, h, w, C) of 0 to 255; the seed (2,) determines all changes."""
-    draws = tf.random.stateless_uniform([8, tf.shape(photos)[0]], seed, -1.0, 1.0)
-    return _augmented(photos, draws, augmentation)
+    return _augmented(photos, _draws(tf.shape(photos)[0], seed), augmentation)
+
+
+def _draws(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """What each of some photos is changed by: (8, N), −1 to 1."""
+    return tf.random.stateless_uniform([8, count], seed, -1.0, 1.0)
 
 
 # Compiled as one step it takes a quarter of the time.

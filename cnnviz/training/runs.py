@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cnnviz.cards import ModelCard, read_card, write_card
 from cnnviz.errors import TrainingError
@@ -16,6 +16,8 @@ from cnnviz.storage import replace_file
 
 _HISTORY = "history.csv"
 _CARD = "card.json"
+# What the untrained network has no figure of.
+_OF_TRAINING = {"loss", "accuracy"}
 
 State = Literal["preparing", "training", "finished", "stopped", "failed"]
 
@@ -44,21 +46,21 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of one finished epoch.
+    """The figures of one finished epoch, or of the network before the first one.
 
     Attributes:
-        number: counted from 1.
-        loss: mean cross-entropy of the training photos, measured during the epoch.
-        accuracy: of the training photos, 0 to 1.
+        number: counted from 1; 0 is the network before its first step, untrained.
+        loss: mean cross-entropy of the training photos, measured during the epoch; None in epoch 0.
+        accuracy: of the training photos, 0 to 1; None in epoch 0.
         val_loss: mean cross-entropy of the validation photos, measured after the epoch.
         val_accuracy: of the validation photos, 0 to 1.
-        rate: the learning rate at the start of the epoch.
+        rate: the learning rate at the start of the epoch; 0 in epoch 0.
         seconds: duration of the training steps, without the validation.
     """
 
     number: int
-    loss: float
-    accuracy: float
+    loss: float | None
+    accuracy: float | None
     val_loss: float
     val_accuracy: float
     rate: float
@@ -68,6 +70,25 @@ class Epoch:
     def checkpoint(self) -> str:
         """The name of its checkpoint's file."""
         return f"epoch-{self.number:03}-{self.val_accuracy:.4f}.keras"
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """The figures of one batch: what the network made of its photos before it learned from them.
+
+    Attributes:
+        epoch: counted from 1.
+        step: of the epoch, counted from 1.
+        steps: of the epoch.
+        loss: mean cross-entropy of its photos.
+        accuracy: of its photos, 0 to 1.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -86,7 +107,8 @@ class TrainingStatus:
         loss: mean of this epoch so far.
         accuracy: mean of this epoch so far, 0 to 1.
         seconds_left: an estimate; None before the first epoch is finished.
-        history: the finished epochs. The status file leaves them out: they are in the history.
+        history: the untrained network and the finished epochs. The status file leaves them out:
+            they are in the history.
     """
 
     state: State = "preparing"
@@ -148,13 +170,22 @@ def open_run(folder: str | Path) -> TrainingRun:
     return TrainingRun(folder, read_card(folder / _CARD))
 
 
+def finished(history: Sequence[Epoch]) -> int:
+    """How many epochs of training are finished: the untrained network is none."""
+    return history[-1].number if history else 0
+
+
 def best_of(history: Sequence[Epoch]) -> Epoch:
-    """The epoch of the highest validation accuracy; of several the one of the smallest loss."""
-    return max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    """The epoch of the highest validation accuracy; of several the one of the smallest loss.
+
+    The untrained network is the best only where there is nothing else.
+    """
+    trained = [epoch for epoch in history if epoch.number] or history
+    return max(trained, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
 
 
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
-    """Writes the history as CSV, one line per epoch."""
+    """Writes the history as CSV, one line per epoch; what is None is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
     writer.writeheader()
@@ -163,7 +194,9 @@ def write_history(folder: Path, history: Sequence[Epoch]) -> None:
 
 
 def read_history(folder: Path) -> list[Epoch]:
-    """The finished epochs of a training; empty before the first one.
+    """The finished epochs of a training, after the untrained network; empty before that.
+
+    A training of an older version has no epoch 0.
 
     Raises:
         TrainingError: the file is damaged.
@@ -175,11 +208,16 @@ def read_history(folder: Path) -> list[Epoch]:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         return [
-            Epoch(int(line.pop("number")), **{name: float(text) for name, text in line.items()})
+            Epoch(int(line.pop("number")), **{one: _figure(one, line[one]) for one in list(line)})
             for line in lines
         ]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise TrainingError(f"{path} is damaged.") from error
+
+
+def _figure(name: str, text: str) -> Any:
+    """A number of the history; those of the training photos may be missing."""
+    return None if text == "" and name in _OF_TRAINING else float(text)
 
 
 def write_status(path: Path, status: TrainingStatus) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnnviz.training.recipes import Recipe
-from cnnviz.training.runs import Epoch, TrainingConfig, best_of
+from cnnviz.training.runs import Epoch, TrainingConfig, best_of, finished
 
 # The share of all epochs without a better one after which the training stops: while the learning
 # rate is high the figures go up and down.
@@ -18,11 +18,12 @@ RESTART = 0.5
 
 def is_finished(config: TrainingConfig, history: Sequence[Epoch]) -> bool:
     """Whether all epochs are done, or too many in a row brought no improvement."""
-    if not history:
+    done = finished(history)
+    if not done:
         return False
     since = max(best_of(history).number, config.continued_after)
     patience = max(MIN_PATIENCE, round(PATIENCE * config.epochs))
-    return len(history) >= config.epochs or len(history) - since >= patience
+    return done >= config.epochs or done - since >= patience
 
 
 def is_fine_tuning(recipe: Recipe, number: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from scripts.browse import HAS_RUN, SEEN_RUNS, Server, running_app, settle
-from tests.e2e.conftest import Tab
+from tests.e2e.conftest import Tab, pixels
 
 _PATIENCE = 180_000
 NETWORK = "digits tiny vgg 1"
+NEXT_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.fixture
@@ -73,6 +75,79 @@ def epoch_shown(tab: Tab) -> float:
     return float(tab.chart("training loss").first.evaluate(read))
 
 
+def check_replay(tab: Tab, count: int) -> None:
+    """Plays all epochs, steps, and wipes between two of them: without a word to the server."""
+    page = tab.page
+    player = page.locator(".epochs")
+    caption, slider = player.locator("p.caption"), player.get_by_role("slider", name="Epoch")
+    canvases = player.locator("canvas")
+
+    def painted() -> list[np.ndarray]:
+        page.evaluate(NEXT_FRAME)
+        return [pixels(canvases.nth(at).screenshot()) for at in range(3)]
+
+    page.get_by_role("radio", name="Replay").click()
+    player.wait_for(timeout=_PATIENCE)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0, timeout=_PATIENCE)
+    settle(page)
+    last = f"Epoch {count - 1} of {count - 1}"
+    expect(caption).to_contain_text(last)
+    assert 2 <= int(slider.get_attribute("max") or 0) <= min(count - 1, 23)
+    sent, begun = tab.sent, time.monotonic()
+    page.set_viewport_size({"width": 1280, "height": 720})
+    trained = painted()
+
+    player.get_by_role("combobox", name="Speed").select_option("4 ×")
+    player.get_by_role("button", name="Play").click()
+    expect(caption).to_contain_text("Untrained")
+    expect(caption).to_contain_text("Epoch")
+    player.get_by_role("button", name="Pause").click()
+    shown = caption.inner_text()
+    assert slider.get_attribute("aria-valuetext") == shown
+    page.wait_for_timeout(400)
+    assert caption.inner_text() == shown
+    slider.press("Home")
+    expect(caption).to_contain_text("Untrained")
+    untrained = painted()
+    assert not any(np.array_equal(a, b) for a, b in zip(untrained, trained, strict=True))
+    slider.press("ArrowRight")
+    expect(caption).to_contain_text("Epoch")
+    player.get_by_role("button", name="One epoch back").click()
+    expect(caption).to_contain_text("Untrained")
+    # Where motion is not wanted, ▶ is a step.
+    page.emulate_media(reduced_motion="reduce")
+    player.get_by_role("button", name="Play").click()
+    expect(caption).to_contain_text("Epoch")
+    expect(player.get_by_role("button", name="Play")).to_be_visible()
+    page.emulate_media(reduced_motion="no-preference")
+
+    # Before | after: at both ends of the slider the one and the other epoch.
+    player.get_by_role("button", name="Before | after").click()
+    expect(caption).to_contain_text("Untrained")
+    expect(caption).to_contain_text(last)
+    wipe = player.get_by_role("slider")
+    for key, share, expected in (
+        ("Home", "0 % before", trained),
+        ("End", "100 % before", untrained),
+    ):
+        wipe.press(key)
+        expect(wipe).to_have_attribute("aria-valuetext", share)
+        for one, other in zip(painted(), expected, strict=True):
+            # The edges of tiles are painted twice.
+            assert np.abs(one.astype(int) - other).mean() < 1
+    wipe.fill("50")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.querySelector('.stApp').scrollWidth <= 390")
+    for part in (wipe, *(canvases.nth(at) for at in range(3))):
+        box = part.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
+    # The page asks every five seconds whether there is another training.
+    assert tab.sent - sent <= 1 + (time.monotonic() - begun) / 5
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    player.get_by_role("button", name="Replay").click()
+
+
 def test_a_class_watches_one_training(
     own_server: Server, new_tab: Callable[..., Tab], tmp_path: Path
 ) -> None:
@@ -93,6 +168,9 @@ def test_a_class_watches_one_training(
     button(student, "Stop for everybody").wait_for(timeout=_PATIENCE)
     student.page.get_by_text("Train a network", exact=True).click()
     expect(button(student, "Start")).to_be_disabled()
+    # Before an epoch is over: the batches, and photos of the last one.
+    student.page.get_by_text("as the network got them").first.wait_for(timeout=_PATIENCE)
+    expect(student.page.locator(".batches figure")).to_have_count(8)
     wait_for_epochs(student, 1)
 
     # The curves grow, and the three pictures are shown.
@@ -115,10 +193,11 @@ def test_a_class_watches_one_training(
     settle(teacher.page)
     losses, measured = points(teacher, "training loss")
     assert len(losses) == len(measured) < 60
-    assert losses[-1] < losses[0]
+    assert losses[0] is None
+    assert losses[-1] < losses[1]
 
-    # Back to the first epoch: other filters' activations, another mark.
-    assert epoch_shown(teacher) == len(losses)
+    # Back to the untrained network: other filters' activations, another mark.
+    assert epoch_shown(teacher) == len(losses) - 1
     last = teacher.painted("training activations")
     slider = teacher.page.get_by_role("slider")
     slider.focus()
@@ -126,12 +205,14 @@ def test_a_class_watches_one_training(
         slider.press("Home")
     teacher.page.wait_for_function(
         """() => document.querySelector('.st-key-training-loss .js-plotly-plot')
-          ._fullLayout.shapes.find(one => one.line.dash === 'dot').x0 === 1"""
+          ._fullLayout.shapes.find(one => one.line.dash === 'dot').x0 === 0"""
     )
     settle(teacher.page)
-    assert "epoch=1" in teacher.page.url
+    assert "epoch=0" in teacher.page.url
     first = teacher.painted("training activations")
     assert first.shape != last.shape or not np.array_equal(first, last)
+
+    check_replay(teacher, len(losses))
 
     # The model and its card can be saved.
     saved = {}

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import plotly.graph_objects as go
@@ -21,7 +22,7 @@ from cnnviz.colours import table
 from cnnviz.drawing import SIGNED, in_grey, overlay
 from cnnviz.figures import frame
 from cnnviz.figures.bars import confidence_bars
-from cnnviz.figures.curves import learning_curve
+from cnnviz.figures.curves import batch_curve, learning_curve
 from cnnviz.figures.deletion import step_curves
 from cnnviz.figures.frame import BAR_SPACE, CHART_CONFIG, css_height, css_pictures
 from cnnviz.figures.maps import evidence_maps, heatmap
@@ -671,6 +672,30 @@ def test_shares_are_in_percent_and_many_epochs_get_few_numbers() -> None:
     assert figure.layout.xaxis.range == (0.5, 100.5)
     assert figure.layout.xaxis.dtick is None
     assert figure.layout.xaxis.nticks == 8
+
+
+def test_the_untrained_network_is_at_0_of_one_curve() -> None:
+    figure = curve(numbers=[0, 1, 2], chosen=0)
+    assert figure.layout.xaxis.range == (-0.5, 9.5)
+    (mark,) = [shape for shape in figure.layout.shapes if shape.line.dash]
+    assert mark.x0 == 0
+    untrained = learning_curve(
+        [None, 1.0], [2.0, 1.0], numbers=[0, 1], title="Loss", epochs=1, chosen=1
+    )
+    assert list(untrained.data[0].y) == [None, 1.0]
+
+
+def test_the_curve_of_batches_has_each_batch_and_a_mean_of_ten() -> None:
+    """Of a picture 600 wide and 100 high; an epoch ends at a fifth of it."""
+    values = np.array([4.0, 0.0, np.nan, 2.0], np.float32)
+    svg = batch_curve(np.array([0.75, 1.0, 1.5, 2.0 - 1e-3], np.float32), values, 4.0)
+    batches, means = re.findall('points="(.*?)"', svg)
+    assert batches == "0.0,0.0 120.1,100.0 600.0,50.0"
+    assert means.split()[:2] == ["0.0,0.0", "120.1,50.0"]
+    assert svg.count("stroke-dasharray") == 1
+    assert "M120.1 0V100" in svg
+    # Well formed, as an SVG in a picture has to be.
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
 def test_one_epoch_is_drawn_too() -> None:

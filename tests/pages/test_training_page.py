@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,14 @@ import cnnviz
 from cnnviz.cards import Confusion, SuggestedLayers, Training
 from cnnviz.serving import training_jobs, worker_pools
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
-from cnnviz.training.runs import Epoch, TrainingRun, TrainingStatus, run_folder, write_history
+from cnnviz.training.runs import (
+    BatchFigures,
+    Epoch,
+    TrainingRun,
+    TrainingStatus,
+    run_folder,
+    write_history,
+)
 
 LEAD = "How does a network learn?"
 
@@ -63,7 +71,8 @@ def fill_training(
                     weight.assign(weight * one.number)
                 # Another class each time: the scores differ by more than any photo does.
                 head = network.model.layers[-1]
-                head.bias.assign(np.eye(3, dtype=np.float32)[one.number - 1] * 1e4)
+                if one.number:
+                    head.bias.assign(np.eye(3, dtype=np.float32)[one.number - 1] * 1e4)
                 save(network.model, folder / one.checkpoint)
         write_history(folder, epochs)
         return folder
@@ -184,6 +193,103 @@ def test_the_slider_shows_the_network_after_each_epoch(
         ]
         assert mark["x0"] == number
     assert len(set(shown.values())) == 3
+
+
+UNTRAINED = Epoch(0, None, None, 3.0, 0.9, 0.0, 0.0)
+
+
+def test_the_untrained_network_is_epoch_0(
+    visit: Any, models: Any, replay: Path, fill_training: Callable[..., Path]
+) -> None:
+    """In the slider, in the curves and on the page; it is not the best one."""
+    models("flat")
+    fill_training(replay, [UNTRAINED])
+    seen = quiet(visit("training"))
+    assert "This is the network before its first step" in seen.text
+    fill_training(replay, [UNTRAINED, *EPOCHS[:2]])
+    seen = quiet(seen.run())
+    assert slider(seen).options == ["0 (untrained)", "1", "2 (best)"]
+    assert slider(seen).value == 2
+    for key, validation in (("training loss", 3.0), ("training accuracy", 0.9)):
+        training, measured = seen.figure(key)["data"]
+        assert list(training["x"]) == list(measured["x"]) == [0, 1, 2]
+        assert (training["y"][0], measured["y"][0]) == (None, validation)
+    seen = quiet(seen.run(slider(seen).set_value(0)))
+    # The weights of this one are all 0.
+    assert not seen.tiles("training filters")["values"].any()
+
+
+def replayed(seen: Any) -> Any:
+    """Runs the page until all frames of its replay are there."""
+    for _ in range(40):
+        if not seen.app.get("progress"):
+            return quiet(seen)
+        seen.run()
+    raise AssertionError("The frames do not come.")
+
+
+def test_the_frames_of_a_replay_are_the_answers_for_each_epoch(
+    visit: Any, models: Any, replay: Path, fill_training: Callable[..., Path]
+) -> None:
+    models("flat")
+    history = [UNTRAINED, *EPOCHS]
+    fill_training(replay, history)
+    seen = replayed(visit("training", show="replay"))
+    sent = seen.viewer("training replay")
+    # Nobody has said what the photo is: the newest network's answer.
+    assert sent["evidence"]["title"].endswith("for “owl”")
+    assert [one["name"] for one in sent["epochs"]] == ["0 (untrained)", "1", "2", "3"]
+    captions = [one["caption"] for one in sent["epochs"]]
+    assert captions[0].startswith("Untrained · 90.0 % right · “owl” ")
+    assert captions[1:] == [
+        "Epoch 1 of 3 · 25.0 % right · “owl” 0.0 % · it says “cat”",
+        "Epoch 2 of 3 · 75.0 % right · “owl” 0.0 % · it says “dog”",
+        "Epoch 3 of 3 · 50.0 % right · “owl” > 99.9 %",
+    ]
+    filters, channels = sent["grids"]
+    largest = 0.0
+    for at, epoch in enumerate(history):
+        network = cnnviz.load_model(replay / epoch.checkpoint, preset="unit")
+        kernels = np.moveaxis(cnnviz.filters(network, "conv1").kernels, -1, 0)
+        # The photo's colours, red first.
+        np.testing.assert_allclose(filters["values"][at], kernels, atol=1e-3)
+        maps = cnnviz.activations(network, chelsea(), ["conv1"])["conv1"]
+        np.testing.assert_allclose(
+            channels["values"][at], np.moveaxis(maps, -1, 0), rtol=2e-3, atol=1e-3
+        )
+        cam = cnnviz.class_activation_map(network, chelsea(), "owl")
+        np.testing.assert_allclose(sent["evidence"]["values"][at], cam.values, rtol=2e-3, atol=1e-3)
+        largest = max(largest, float(np.abs(kernels).max()))
+    # One scale for all epochs.
+    assert filters["limits"] == pytest.approx([-largest, largest])
+    assert channels["limits"][1] == pytest.approx(channels["values"].max(), rel=1e-3)
+    # In place of one epoch's slider and pictures.
+    assert [one.label for one in seen.app.get("select_slider")] == []
+
+
+def test_a_damaged_checkpoint_leaves_the_other_frames(
+    visit: Any, models: Any, replay: Path
+) -> None:
+    models("flat")
+    (replay / EPOCHS[1].checkpoint).write_text("no model")
+    seen = visit("training", show="replay")
+    assert [one.message for one in seen.app.exception] == []
+    (error,) = seen.app.error
+    assert "cannot be loaded" in error.value
+    assert [one["name"] for one in seen.viewer("training replay")["epochs"]] == ["1", "3"]
+
+
+def test_of_many_epochs_some_are_played() -> None:
+    """Every fourth of 81, the best and the last one; of one more, almost the same ones."""
+    from cnnviz.ui.page_parts.training import frames
+
+    history = [epoch(number, 0.9 if number == 30 else 0.5) for number in range(81)]
+    numbers = [one.number for one in frames.choose(history)]
+    assert numbers == [*range(0, 29, 4), 30, *range(32, 81, 4)]
+    more = [one.number for one in frames.choose([*history, epoch(81, 0.5)])]
+    assert more == [*numbers, 81]
+    assert len(more) <= frames.MOST_EPOCHS
+    assert frames.choose(history[:22]) == history[:22]
 
 
 def test_the_networks_of_two_epochs_are_compared(visit: Any, models: Any, replay: Path) -> None:
@@ -402,6 +508,11 @@ def test_an_active_training_is_shown_and_prevents_another(
             seconds_left=120,
         )
     )
+    trained.report_batches(
+        [BatchFigures(4, 4, 10, 0.75, 0.5), BatchFigures(4, 5, 10, 0.25, 1.0)],
+        np.zeros((2, 8, 8, 3), np.uint8),
+        ["cat", "<b>"],
+    )
     for seen in (visit("training"), visit("training")):
         quiet(seen)
         (bar,) = seen.app.get("progress")
@@ -413,6 +524,13 @@ def test_an_active_training_is_shown_and_prevents_another(
         (start,) = [one for one in seen.app.button if one.label == "Start"]
         assert start.disabled
         assert "this server does one at a time" in seen.text
+        # What its batches are, as the process has told it.
+        (body,) = [
+            one.proto.body for one in seen.app.get("html") if 'class="batches"' in one.proto.body
+        ]
+        assert "From batch 5 of epoch 4, as the network got them" in body
+        assert "epochs 3.40 to 3.50" in body
+        assert re.findall("<figcaption.*?>(.*?)</figcaption>", body) == ["cat", "&lt;b&gt;"]
         # The axis extends to the last epoch of the training.
         assert seen.figure("training loss")["layout"]["xaxis"]["range"] == [0.5, 8.5]
     (stop,) = [one for one in seen.app.button if one.label == "Stop for everybody"]

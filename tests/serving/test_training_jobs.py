@@ -26,10 +26,22 @@ from cnnviz.cards import card_path, read_card
 from cnnviz.errors import DataError, ModelError, TrainingError
 from cnnviz.sandbox.confinement import environment, missing_protections
 from cnnviz.serving import training_jobs, training_process, training_supervision
+from cnnviz.serving.batch_recorder import BatchRecorder
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.serving.training_process import ProgressReporter
 from cnnviz.settings import ROOT
-from cnnviz.training.runs import TrainingStatus, best_of, open_run, read_history, run_folder
+from cnnviz.training import pipelines
+from cnnviz.training.data.manifest import read_prepared
+from cnnviz.training.recipes import find_recipe
+from cnnviz.training.runs import (
+    BatchFigures,
+    TrainingStatus,
+    best_of,
+    finished,
+    open_run,
+    read_history,
+    run_folder,
+)
 
 DIGITS = TrainingRequest(
     "digits_1", str(ROOT / "cnnviz" / "samples" / "digits.npz"), "digits", "tiny-vgg", 2
@@ -139,8 +151,47 @@ def test_a_training_goes_through_its_states(
     positions = [(status.epoch, status.step) for status in learning]
     assert positions == sorted(positions)
     assert learning[0].seconds_left is None or learning[0].epoch > 1
-    assert [epoch.number for epoch in epochs_of(job)] == [1, 2]
+    assert [epoch.number for epoch in epochs_of(job)] == [0, 1, 2]
     assert not training_jobs.is_active()
+
+
+def test_its_batches_are_there_to_be_seen(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:
+    """The photos of the last one that was written are those that the network got."""
+    job, _ = digits
+    before = snapshot(job.folder)
+    batches = job.live_batches()
+    # Asking never writes.
+    assert snapshot(job.folder) == before
+    assert batches is not None
+    position = batches.epoch - 1 + batches.step / 125
+    assert batches.positions[-1] == pytest.approx(position)
+    assert np.diff(batches.positions) == pytest.approx(1 / 125, abs=1e-5)
+    assert (batches.accuracies >= 0).all()
+    assert (batches.accuracies <= 1).all()
+    prepared = read_prepared(job.data)
+    recipe = find_recipe("tiny-vgg")
+    of_epoch = pipelines.training_batches(prepared, recipe, [1] * 10, 32, 0, batches.epoch)
+    photos, labels, _ = next(iter(of_epoch.skip(batches.step - 1)))
+    assert batches.photos.shape == (8, 28, 28, 1)
+    np.testing.assert_allclose(batches.photos, photos[:8] * 255, atol=0.51)
+    assert list(batches.labels) == [str(label) for label in labels[:8].numpy()]
+
+
+def test_batches_are_written_once_a_second_at_most(tmp_path: Path) -> None:
+    job, now, asked = _job_in(tmp_path), [0.0], []
+
+    def photos(epoch: int, step: int) -> tuple[np.ndarray, list[str]]:
+        asked.append((epoch, step))
+        return np.zeros((1, 2, 2, 1), np.uint8), ["cat"]
+
+    recorder = BatchRecorder(job, photos, lambda: now[0])
+    for step in range(1, 26):
+        recorder.note(BatchFigures(1, step, 25, 1 / step, 0.5))
+        now[0] += 0.1
+    assert asked == [(1, 1), (1, 11), (1, 21)]
+    batches = job.live_batches()
+    assert batches is not None
+    np.testing.assert_allclose(batches.losses, [1 / step for step in range(1, 22)], rtol=1e-6)
 
 
 def test_the_request_is_in_the_folder(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:
@@ -193,13 +244,13 @@ def test_a_checkpoint_is_a_model_with_the_trainings_card(
 
 def test_stopped_after_an_epoch_the_best_one_becomes_the_model() -> None:
     job = start(LONG)
-    assert wait_until(lambda: epochs_of(job))
+    assert wait_until(lambda: finished(epochs_of(job)))
     training_jobs.stop()
     assert job.is_stop_requested()
     status = ended(job)
     assert (status.state, status.message) == ("stopped", "")
     history = epochs_of(job)
-    assert 1 <= len(history) < training_jobs.MOST_EPOCHS
+    assert 1 <= finished(history) < training_jobs.MOST_EPOCHS
     assert str(job.model) in [model.path for model in training_jobs.models()]
     on = read_card(card_path(job.model)).training.accuracy[0]
     assert on.value == round(best_of(history).val_accuracy, 4)
@@ -218,7 +269,7 @@ def test_stopped_at_once_there_is_no_model() -> None:
 
 def test_a_killed_process_has_failed_and_its_epochs_are_kept() -> None:
     job = start(LONG)
-    assert wait_until(lambda: epochs_of(job))
+    assert wait_until(lambda: finished(epochs_of(job)))
     kill()
     # Its temporary files go when its end is noticed.
     assert wait_until(lambda: not job.temporary.exists(), 20)

@@ -33,12 +33,14 @@ from cnnviz.training.loop import train
 from cnnviz.training.recipes import Augmentation, Recipe, RecipeLayers
 from cnnviz.training.result_card import Measurement, draft_card
 from cnnviz.training.runs import (
+    BatchFigures,
     Epoch,
     TrainingConfig,
     TrainingRun,
     TrainingStatus,
     open_run,
     read_history,
+    write_history,
 )
 from cnnviz.training.setup import TrainingSetup, build_network, fastest_precision
 
@@ -108,9 +110,29 @@ def same_files(one: Path, other: Path) -> None:
 
 
 def test_it_learns(trained: Trained) -> None:
-    losses = [epoch.loss for epoch in trained.history]
+    losses = [epoch.loss for epoch in trained.history[1:]]
     assert losses[-1] < 0.6 * losses[0]
     assert max(epoch.val_accuracy for epoch in trained.history) >= 0.9
+
+
+def test_epoch_0_is_the_network_before_its_first_step(data: Prepared, trained: Trained) -> None:
+    """Its figures are those of the network as it is built, worked out photo by photo."""
+    untrained = trained.history[0]
+    assert (untrained.number, untrained.loss, untrained.accuracy) == (0, None, None)
+    assert (untrained.rate, untrained.seconds) == (0, 0)
+    keras.utils.set_random_seed(2)
+    built = architectures.lesson_mnist((16, 16, 3), 3)
+    saved = keras.saving.load_model(trained.folder / untrained.checkpoint, compile=False)
+    for a, b in zip(saved.get_weights(), built.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    arrays, losses, right = data.arrays(), [], []
+    for label, row in data.indices("validation"):
+        photo = arrays[label][row][None].astype(np.float32) / 255
+        probabilities = np.asarray(built(photo, training=False))[0]
+        losses.append(-np.log(probabilities[label]))
+        right.append(probabilities.argmax() == label)
+    assert untrained.val_loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert untrained.val_accuracy == pytest.approx(np.mean(right))
 
 
 def test_the_cards_figures_are_those_of_the_saved_file(data: Prepared, trained: Trained) -> None:
@@ -148,7 +170,7 @@ def test_the_card_describes_the_training(data: Prepared, trained: Trained) -> No
 
 
 def test_the_best_epoch_becomes_the_model(trained: Trained) -> None:
-    best = min(trained.history, key=lambda epoch: (-epoch.val_accuracy, epoch.val_loss))
+    best = min(trained.history[1:], key=lambda epoch: (-epoch.val_accuracy, epoch.val_loss))
     assert trained.card.training.epochs == best.number
     for a, b in zip(weights(trained.out), weights(trained.folder / best.checkpoint), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -157,7 +179,7 @@ def test_the_best_epoch_becomes_the_model(trained: Trained) -> None:
 def test_a_checkpoint_is_named_by_its_epoch_and_accuracy(trained: Trained) -> None:
     expected = [f"epoch-00{e.number}-{e.val_accuracy:.4f}.keras" for e in trained.history]
     assert [path.name for path in open_run(trained.folder).checkpoints()] == expected
-    assert [epoch.number for epoch in trained.history] == list(range(1, EPOCHS + 1))
+    assert [epoch.number for epoch in trained.history] == list(range(EPOCHS + 1))
     # No temporary file is left.
     others = {path.name for path in trained.folder.iterdir()} - set(expected)
     assert others == {"card.json", "plan.json", "history.csv", "logs", "state.npz"}
@@ -175,8 +197,9 @@ def test_the_history_is_a_table(trained: Trained) -> None:
     assert list(lines[0]) == [
         "number", "loss", "accuracy", "val_loss", "val_accuracy", "rate", "seconds",
     ]  # fmt: skip
+    assert list(lines[0].values())[:3] == ["0", "", ""]
     # A cosine from 0.001 to 0 in 6 epochs.
-    expected = [0.0005 * (1 + np.cos(np.pi * epoch / 6)) for epoch in range(6)]
+    expected = [0.0] + [0.0005 * (1 + np.cos(np.pi * epoch / 6)) for epoch in range(6)]
     np.testing.assert_allclose([float(line["rate"]) for line in lines], expected, rtol=1e-5)
 
 
@@ -204,6 +227,7 @@ def test_tensorboard_gets_the_same_figures(trained: Trained) -> None:
             ("validation loss", epoch.val_loss),
             ("validation accuracy", epoch.val_accuracy),
         )
+        if value is not None
     ]
     assert on_tensorboard(trained.folder) == sorted(expected, key=lambda point: point[:2])
 
@@ -212,8 +236,25 @@ def test_progress_is_reported_after_every_step(trained: Trained) -> None:
     steps = [(now.epoch, now.step) for now in trained.reports]
     assert steps == [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, 5)]
     assert all((now.epochs, now.steps) == (EPOCHS, 4) for now in trained.reports)
-    assert [len(now.history) for now in trained.reports[:5]] == [0, 0, 0, 1, 1]
+    assert [len(now.history) for now in trained.reports[:5]] == [1, 1, 1, 2, 2]
     assert list(trained.reports[-1].history) == trained.history
+
+
+def test_each_batch_is_told(data: Prepared, two_stages: str, tmp_path: Path) -> None:
+    """The mean over its batches, each as often as it has photos, is that of the epoch."""
+    told: list[BatchFigures] = []
+    train(data, tmp_path / "a.keras", two_stages, epochs=2, batch=BATCH, watch=told.append)
+    steps = [(one.epoch, one.step, one.steps) for one in told]
+    assert steps == [(epoch, step, 4) for epoch in (1, 2) for step in range(1, 5)]
+    counts = [16, 16, 16, 4]
+    for epoch in read_history(tmp_path / "a_training")[1:]:
+        batches = [one for one in told if one.epoch == epoch.number]
+        assert np.average([one.loss for one in batches], weights=counts) == pytest.approx(
+            epoch.loss, rel=1e-5
+        )
+        assert np.average([one.accuracy for one in batches], weights=counts) == pytest.approx(
+            epoch.accuracy
+        )
 
 
 def test_the_confusion_matrix_has_a_row_for_each_true_class(
@@ -308,7 +349,7 @@ def test_killed_and_resumed_a_training_equals_one_without_interruption(
         process.kill()
         process.wait()
     assert process.returncode == -signal.SIGKILL
-    done = len(read_history(tmp_path / "colours_training"))
+    done = read_history(tmp_path / "colours_training")[-1].number
     assert 2 <= done < EPOCHS
     assert not out.exists()
     reports: list[TrainingStatus] = []
@@ -336,7 +377,7 @@ def test_a_kill_between_a_checkpoint_and_its_state(
 
     def killed(*args: Any, **arrays: Any) -> None:
         calls.append(args)
-        if len(calls) == 3:
+        if len(calls) == 4:
             raise Stop
         original(*args, **arrays)
 
@@ -346,8 +387,9 @@ def test_a_kill_between_a_checkpoint_and_its_state(
     with pytest.raises(Stop):
         train(data, out, "lesson-mnist", **config)
     monkeypatch.undo()
-    assert len(open_run(tmp_path / "colours_training").checkpoints()) == 3
-    assert {epoch for _, epoch, _ in on_tensorboard(tmp_path / "colours_training")} == {1, 2, 3}
+    assert len(open_run(tmp_path / "colours_training").checkpoints()) == 4
+    points = on_tensorboard(tmp_path / "colours_training")
+    assert {epoch for _, epoch, _ in points} == {0, 1, 2, 3}
     train(data, out, "lesson-mnist", **config, resume=True)
     same_files(tmp_path / "colours_training", trained.folder)
     # No epoch shows twice.
@@ -383,11 +425,11 @@ def test_resumed_across_the_stages_of_a_recipe(
     uninterrupted = tmp_path / "whole_training"
     history = read_history(uninterrupted)
     # In each stage the learning rate falls along a cosine of its own.
-    expected = [1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
+    expected = [0, 1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
     np.testing.assert_allclose([epoch.rate for epoch in history], expected, rtol=1e-5)
     first, frozen, tuned = (
         keras.saving.load_model(uninterrupted / history[at].checkpoint, compile=False)
-        for at in (0, 1, 2)
+        for at in (0, 2, 3)
     )
     kernels = [model.get_layer("conv").kernel.numpy() for model in (first, frozen, tuned)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -406,7 +448,7 @@ def test_resumed_across_the_stages_of_a_recipe(
                 resume=resume,
                 report=interrupted_at(epoch, 2),
             )
-        assert len(read_history(tmp_path / "parts_training")) == count + 1
+        assert read_history(tmp_path / "parts_training")[-1].number == count + 1
     train(data, out, two_stages, batch=BATCH, resume=True)
     same_files(tmp_path / "parts_training", uninterrupted)
 
@@ -448,14 +490,14 @@ def test_a_finished_training_goes_on_with_more_epochs(
     )
     folder = tmp_path / "whole_training"
     history = read_history(folder)
-    assert [epoch.number for epoch in history] == list(range(1, EPOCHS + 3))
-    assert history[:EPOCHS] == trained.history
+    assert [epoch.number for epoch in history] == list(range(EPOCHS + 3))
+    assert history[: EPOCHS + 1] == trained.history
     # The start of a cosine over two epochs, and its middle.
-    rates = [epoch.rate for epoch in history[EPOCHS:]]
+    rates = [epoch.rate for epoch in history[EPOCHS + 1 :]]
     np.testing.assert_allclose(rates, [5e-4, 2.5e-4], rtol=1e-5)
     points = on_tensorboard(folder)
-    assert len(points) == len(set(points)) == 4 * len(history)
-    kernels = [weights(folder / epoch.checkpoint)[0] for epoch in history[EPOCHS - 1 :]]
+    assert len(points) == len(set(points)) == 4 * len(history) - 2
+    kernels = [weights(folder / epoch.checkpoint)[0] for epoch in history[EPOCHS:]]
     for before, after in itertools.pairwise(kernels):
         assert np.abs(before - after).max() > 1e-5
     assert card.source.endswith("lesson-mnist', finished after epoch 6 and then continued")
@@ -535,7 +577,7 @@ def test_stopped_the_best_epoch_so_far_becomes_the_model(
         stop=lambda: len(reports) >= 9,
     )
     history = read_history(tmp_path / "a_training")
-    assert len(history) == 2
+    assert [epoch.number for epoch in history] == [0, 1, 2]
     assert card.training.epochs in {1, 2}
     assert (tmp_path / "a.keras").exists()
 
@@ -544,15 +586,47 @@ def test_stopped_before_the_first_epoch(data: Prepared, two_stages: str, tmp_pat
     with pytest.raises(TrainingError, match="stopped before its first epoch was finished"):
         train(data, tmp_path / "a.keras", two_stages, batch=BATCH, stop=lambda: True)
     assert not (tmp_path / "a.keras").exists()
-    # It can still be resumed.
+    (untrained,) = read_history(tmp_path / "a_training")
+    assert untrained.number == 0
+    # It can still be resumed: from the same network.
+    before = weights(tmp_path / "a_training" / untrained.checkpoint)
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True)
+    assert card.training.epochs
+    assert read_history(tmp_path / "a_training")[0] == untrained
+    for a, b in zip(weights(tmp_path / "a_training" / untrained.checkpoint), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    train(data, tmp_path / "b.keras", two_stages, batch=BATCH)
+    same_files(tmp_path / "a_training", tmp_path / "b_training")
+
+
+def test_a_training_of_an_older_version_goes_on(
+    data: Prepared, trained: Trained, tmp_path: Path
+) -> None:
+    """It has no epoch 0, and gets none."""
+    folder = tmp_path / "colours_training"
+    shutil.copytree(trained.folder, folder)
+    (folder / trained.history[0].checkpoint).unlink()
+    history = trained.history[1:]
+    write_history(folder, history)
+    card = train(
+        data,
+        tmp_path / "colours.keras",
+        "lesson-mnist",
+        epochs=EPOCHS + 1,
+        batch=BATCH,
+        seed=2,
+        resume=True,
+    )
+    assert read_history(folder)[:-1] == history
+    assert read_history(folder)[-1].number == EPOCHS + 1
     assert card.training.epochs
 
 
 def test_it_stops_when_nothing_improves(
     data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = iter([0.5, 0.7, 0.7, 0.6, 0.7])
+    # The untrained network is not the best one, whatever its figures are.
+    figures = iter([0.9, 0.5, 0.7, 0.7, 0.6, 0.7])
     measure = loop.measure
 
     def measured(setup: Any, predict: Any, split: Any) -> Measurement:
@@ -564,7 +638,7 @@ def test_it_stops_when_nothing_improves(
     monkeypatch.setattr(schedule, "MIN_PATIENCE", 2)
     card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, keep_best=True)
     history = read_history(tmp_path / "a_training")
-    assert [epoch.val_accuracy for epoch in history] == [0.5, 0.7, 0.7, 0.6]
+    assert [epoch.val_accuracy for epoch in history] == [0.9, 0.5, 0.7, 0.7, 0.6]
     assert card.training.epochs == 2
     kept = open_run(tmp_path / "a_training").checkpoints()
     assert [path.name for path in kept] == ["epoch-002-0.7000.keras"]
@@ -577,7 +651,7 @@ def test_a_loss_that_is_no_number(
     monkeypatch.setitem(recipes.RECIPES, two_stages, divergent)
     with pytest.raises(TrainingError, match="In epoch 3 the loss was no longer a number"):
         train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
-    assert len(open_run(tmp_path / "a_training").checkpoints()) == 2
+    assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [0, 1, 2]
 
 
 def test_a_disk_that_fills_up(
@@ -587,7 +661,7 @@ def test_a_disk_that_fills_up(
 
     def full(*args: Any, **arrays: Any) -> None:
         calls.append(args)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(*args, **arrays)
 
@@ -667,7 +741,7 @@ def check_curve(folder: Path, expected: Path) -> None:
     """The same figures, except for rounding: sums are in another order."""
     for one, other in zip(read_history(folder), read_history(expected), strict=True):
         for name, value in dataclasses.asdict(other).items():
-            if name != "seconds":
+            if name != "seconds" and value is not None:
                 assert getattr(one, name) == pytest.approx(value, rel=1e-4), (one.number, name)
 
 

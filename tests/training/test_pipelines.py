@@ -88,6 +88,17 @@ def test_an_epoch_is_the_same_in_the_middle_of_a_training_and_at_its_start(
         assert same(batches_of_photos[4 * epoch - 4 : 4 * epoch], expected)
 
 
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_the_photos_that_are_shown_are_those_of_the_batch(colours: Prepared, step: int) -> None:
+    changed = recipe(Augmentation(flip=True, turn=15, zoom=(0.7, 1), contrast=0.5, invert=0.5))
+    photos, labels, _ = epoch_of(colours, changed, seed=3, epoch=2)[step - 1]
+    shown, names = pipelines.shown_photos(colours, changed, 5, 3, 2, step, 3)
+    assert shown.shape == (min(3, len(photos)), 16, 16, 3)
+    # Whole numbers: half a step of 0 to 255, and a rounding.
+    np.testing.assert_allclose(shown, photos[:3] * 255, atol=0.51)
+    assert names == [colours.labels[label] for label in labels[:3]]
+
+
 def test_every_photo_occurs_once_an_epoch_in_another_order(colours: Prepared) -> None:
     arrays = colours.arrays()
     expected = [

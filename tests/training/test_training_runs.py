@@ -15,6 +15,7 @@ from cnnviz.training.runs import (
     TrainingRun,
     TrainingStatus,
     best_of,
+    finished,
     open_run,
     read_history,
     read_status,
@@ -41,12 +42,30 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
+UNTRAINED = Epoch(0, None, None, 2.5, 0.1, 0.0, 0.0)
+
+
+def test_what_the_untrained_network_has_no_figure_of_is_empty(tmp_path: Path) -> None:
+    write_history(tmp_path, [UNTRAINED, ONE])
+    first = (tmp_path / "history.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert first == "0,,,2.5,0.1,0.0,0.0"
+    assert read_history(tmp_path) == [UNTRAINED, ONE]
+
+
 def test_a_training_that_has_not_started_has_no_history(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["number\n1\n", "number,loss\n1,much\n", "a,b\n1,2\n", "number,loss\n1\n", "\xff"]
+    "text",
+    [
+        "number,loss,accuracy,val_loss,val_accuracy,rate,seconds\n1,1,1,,1,1,1\n",
+        "number\n1\n",
+        "number,loss\n1,much\n",
+        "a,b\n1,2\n",
+        "number,loss\n1\n",
+        "\xff",
+    ],
 )
 def test_a_damaged_history(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.csv").write_bytes(text.encode("latin-1"))
@@ -57,6 +76,18 @@ def test_a_damaged_history(tmp_path: Path, text: str) -> None:
 def test_the_best_epoch_has_the_highest_accuracy_then_the_least_loss() -> None:
     assert best_of(epochs((0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.5))).number == 3
     assert best_of(epochs((0.9, 0.4), (0.9, 0.4))).number == 1
+
+
+def test_the_untrained_network_is_the_best_only_where_nothing_else_is() -> None:
+    better = dataclasses.replace(UNTRAINED, val_accuracy=1.0, val_loss=0.0)
+    assert best_of([better, ONE]) == ONE
+    assert best_of([better]) == better
+
+
+def test_the_untrained_network_is_no_finished_epoch() -> None:
+    assert [finished(history) for history in ([], [UNTRAINED], [UNTRAINED, ONE], [ONE])] == [
+        0, 0, 1, 1,
+    ]  # fmt: skip
 
 
 def test_a_checkpoint_is_named_by_its_epoch_and_accuracy() -> None:

@@ -171,14 +171,14 @@ def grid(
     return Scene(scene, [Region([tiles])], title if heading is None else heading, legend)
 
 
-def averaged(maps: Floats) -> tuple[NDArray[np.float32], int]:
-    """Maps (K, h, w, ...) of so few cells that they can be sent, and the side of a block of them.
+def averaged(maps: Floats, most: int = _MOST_CELLS) -> tuple[NDArray[np.float32], int]:
+    """Maps (K, h, w, ...) of at most so many cells in all, and the side of a block of them.
 
     A cell is the mean of a block; at the edges, of the part of it that is there. What is not
     finite becomes NaN, and so does a block with it.
     """
     values: NDArray[np.float32] = finite(maps)
-    size = max(1, int(np.ceil(np.sqrt(values.size / _MOST_CELLS))))
+    size = max(1, int(np.ceil(np.sqrt(values.size / most))))
     if size == 1:
         return values, 1
     for axis in (1, 2):

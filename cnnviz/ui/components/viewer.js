@@ -35,7 +35,7 @@ export default function render({ data, parentElement, setTriggerValue }) {
   return () => viewer.close();
 }
 
-class Viewer {
+export class Viewer {
   constructor(root) {
     this.box = element("div", "viewer", root);
     this.bar = element("div", "bar", this.box);
@@ -62,7 +62,7 @@ class Viewer {
     this.watch.observe(this.box);
     if (scene === former && dark === this.dark) return;
     const other = scene.id !== former?.id;
-    if (other) Object.assign(this, { columns: null, all: false });
+    if (other) Object.assign(this, { columns: scene.columns ?? null, all: false });
     Object.assign(this, { scene, dark });
     this.tip.hidden = true;
     const parts = JSON.stringify(scene.regions.map(({ items }) => items.map(({ name }) => name)));
@@ -149,6 +149,12 @@ class Viewer {
 
   paint() {
     for (const region of this.regions) region.paint();
+  }
+
+  // How much of each tile is the one before, for scenes that have both; 0 to 1, from the left.
+  wipe(share) {
+    this.share = share;
+    this.paint();
   }
 
   applySelection() {
@@ -265,7 +271,8 @@ class Tiles {
     this.spec = spec;
     this.values = this.viewer.array(spec.values);
     this.limits = this.viewer.array(spec.limits);
-    this.painted = null;
+    this.before = spec.before ? this.viewer.array(spec.before) : null;
+    this.painted = this.paintedBefore = null;
     this.element.setAttribute("aria-label", spec.label);
     this.element.classList.toggle("opens", spec.opens);
   }
@@ -274,6 +281,15 @@ class Tiles {
   atlas() {
     this.painted ??= atlasOf(this, pixelTable(this.viewer.table(this.spec.colours)));
     return this.painted;
+  }
+
+  // The tiles before, likewise, and how much of them is seen; null for none.
+  get wiped() {
+    const { share } = this.viewer;
+    if (!this.before || !share) return null;
+    const { limits, viewer, spec } = this;
+    this.paintedBefore ??= atlasOf({ values: this.before, limits }, pixelTable(viewer.table(spec.colours)));
+    return { canvas: this.paintedBefore.canvas, share };
   }
 
   put(place) {
@@ -356,7 +372,9 @@ class Tiles {
     const { unit, cell, sentences } = this.spec;
     const [, rows, columns, channels = 1] = this.values.shape;
     const start = ((hit.index * rows + hit.row) * columns + hit.column) * channels;
-    const values = [...this.values.values.subarray(start, start + channels)].map(number).join(" · ");
+    const isBefore = this.wiped && (hit.column + 0.5) / columns < this.wiped.share;
+    const shown = isBefore ? this.before : this.values;
+    const values = [...shown.values.subarray(start, start + channels)].map(number).join(" · ");
     const mean = cell > 1 ? `, mean of ${cell} × ${cell} cells` : "";
     const place = `${unit}, row ${hit.row * cell}, column ${hit.column * cell}${mean}`;
     return [values, place, ...sentences[hit.index].split("\n")];

@@ -164,7 +164,7 @@ def grid(
     count = weights.kernels.shape[-1]
     limits, legend = look(weights.kernels, scaling, colours)
     drawn = scenes.grid(
-        _tiles(scene, weights, channel),
+        tiles(scene, weights, channel),
         scene=_scene_name(scene, weights),
         title=f"{count} filters of {weights.layer}{_of_inputs(scene, weights, channel)}",
         heading=f"{count} filters",
@@ -185,7 +185,7 @@ def overview(scene: Scene, weights: Filters, *, key: str) -> None:
     grid(scene, weights, channel, "symmetric", colours, key=key, opens=False)
 
 
-def _tiles(scene: Scene, weights: Filters, channel: int | None) -> Floats:
+def tiles(scene: Scene, weights: Filters, channel: int | None) -> Floats:
     """What a grid draws: (h, w, C_out), or (h, w, 3, C_out) in colour."""
     if channel is not None:
         return weights.kernels[:, :, channel, :]

@@ -171,17 +171,15 @@ def _two_epochs(
         st.info("This training has not finished two epochs yet.")
         return [first]
     numbers = {str(epoch.number): epoch for epoch in epochs}
-    best = best_of(epochs).number
-    names = {text: _epoch_title(epoch, best) for text, epoch in numbers.items()}
+    best = best_of(epochs)
+    names = {
+        text: f"Epoch {training_network.name_of(epoch, best)}" for text, epoch in numbers.items()
+    }
     chosen = (
         _list("First epoch", "first epoch", names, next(iter(names)), key),
         _list("Second epoch", "second epoch", names, next(reversed(names)), key),
     )
     return [_after(numbers[one], view, run, scene) for one in chosen]
-
-
-def _epoch_title(epoch: Epoch, best: int) -> str:
-    return f"Epoch {epoch.number}{' (best)' if epoch.number == best else ''}"
 
 
 def _after(epoch: Epoch, view: TrainingView, run: TrainingRun, scene: Scene) -> Subject:

@@ -34,9 +34,14 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
     newest, scope = epochs[-1].number, view.key
     stay_at_newest("epoch", scope, str(newest))
     if len(numbers) == 1:
-        st.caption("The first epoch is done; with the next one you can go back and forth.")
+        st.caption(
+            "The first epoch is done; with the next one you can go back and forth."
+            if newest
+            else "This is the network before its first step. After the first epoch you can go back "
+            "and forth."
+        )
         return epochs[0]
-    best = best_of(epochs).number
+    best = best_of(epochs)
     chosen: int = choices.choose(
         st.select_slider,
         "Epoch",
@@ -44,11 +49,18 @@ def pick_epoch(view: TrainingView, epochs: Sequence[Epoch]) -> Epoch:
         list(numbers),
         newest,
         scope=scope,
-        format_func=lambda number: f"{number} (best)" if number == best else str(number),
-        help="The pictures below show the network as it was after this epoch. The best is the one "
-        "of the highest accuracy on the photos for validation.",
+        format_func=lambda number: name_of(numbers[number], best),
+        help="The pictures below show the network as it was after this epoch; 0 is before the "
+        "first. The best is the one of the highest accuracy on the photos for validation.",
     )
     return numbers[chosen]
+
+
+def name_of(epoch: Epoch, best: Epoch | None = None) -> str:
+    """The name of an epoch in a list."""
+    if not epoch.number:
+        return "0 (untrained)"
+    return f"{epoch.number} (best)" if epoch == best else str(epoch.number)
 
 
 def put_epoch(view: TrainingView, epoch: Epoch) -> None:
@@ -56,8 +68,8 @@ def put_epoch(view: TrainingView, epoch: Epoch) -> None:
     choices.put("epoch", str(epoch.number), view.key)
 
 
-def pick_photo(view: TrainingView, own: LoadedPhoto) -> LoadedPhoto:
-    """The choice of the photo to look at: one for validation, or the sidebar's."""
+def pick_photo(view: TrainingView, own: LoadedPhoto) -> tuple[LoadedPhoto, str | None]:
+    """The choice of the photo to look at: one for validation, with its class, or the sidebar's."""
     prepared = _prepared_data(view)
     labels = list(_validation_rows(prepared)) if prepared else []
     chosen: str = choices.choose(
@@ -70,8 +82,8 @@ def pick_photo(view: TrainingView, own: LoadedPhoto) -> LoadedPhoto:
         format_func=lambda name: name if name == _SIDEBAR else f"{name}, kept for validation",
     )
     if prepared is None or chosen == _SIDEBAR:
-        return own
-    return _validation_photo(view.key, chosen, prepared)
+        return own, None
+    return _validation_photo(view.key, chosen, prepared), chosen
 
 
 def _validation_rows(prepared: Prepared) -> dict[str, int]:

@@ -12,6 +12,7 @@ from cnnviz.serving import training_jobs
 from cnnviz.serving.training_jobs import TrainingJob
 from cnnviz.training.runs import Epoch, TrainingStatus
 from cnnviz.ui import parts
+from cnnviz.ui.page_parts.training import live
 from cnnviz.ui.page_parts.training.views import TrainingView
 from cnnviz.ui.text import plain
 
@@ -45,7 +46,7 @@ def _draw_status(view: TrainingView, status: TrainingStatus) -> None:
     if status.state == "preparing":
         _draw_preparation(status)
     elif status.state == "training":
-        _draw_training(status)
+        _draw_training(view, status)
     elif status.state == "failed":
         st.error(plain(status.message), icon=":material/error:")
     elif view.job is not None:
@@ -62,9 +63,9 @@ def _draw_preparation(status: TrainingStatus) -> None:
     st.progress(status.photos_done / status.photos, text=text)
 
 
-def _draw_training(status: TrainingStatus) -> None:
+def _draw_training(view: TrainingView, status: TrainingStatus) -> None:
     if not status.epoch:
-        st.progress(0.0, text="Building the network …")
+        st.progress(0.0, text="Building the network, and testing it untrained …")
         return
     share = (status.epoch - 1 + status.step / max(status.steps, 1)) / status.epochs
     left = f" · about {_time(status.seconds_left)} left" if status.seconds_left else ""
@@ -73,6 +74,9 @@ def _draw_training(status: TrainingStatus) -> None:
         text=f"Epoch {status.epoch} of {status.epochs} · its training photos so far: loss "
         f"{status.loss:.3f}, accuracy {status.accuracy:.1%}{left}",
     )
+    batches = view.job.live_batches() if view.job else None
+    if batches is not None:
+        live.draw(batches)
 
 
 def _draw_result(job: TrainingJob, status: TrainingStatus) -> None:
@@ -126,13 +130,14 @@ def curves(view: TrainingView, history: Sequence[Epoch], chosen: int | None) -> 
                 numbers=[epoch.number for epoch in history],
                 title=title,
                 epochs=epochs,
-                chosen=chosen or history[-1].number,
+                chosen=history[-1].number if chosen is None else chosen,
                 share=title == "Accuracy",
             )
             parts.chart(figure, f"training {training}")
     st.caption(
         "Training: measured while it learns, on photos that are changed at random each time. "
-        "Validation: measured after the epoch, on photos that it never learns from."
+        "Validation: measured after the epoch, on photos that it never learns from; of epoch 0, "
+        "before it has learned anything."
     )
 
 

@@ -56,7 +56,7 @@ class TrainingView:
         return self.job.run() if self.job else open_run(self.folder)
 
     def history(self) -> list[Epoch]:
-        """The finished epochs."""
+        """The untrained network and the finished epochs."""
         return read_history(self.folder)
 
     def with_checkpoint(self, history: Sequence[Epoch]) -> list[Epoch]:
