@@ -40,4 +40,6 @@ if epoch is not None and run is not None:
         photo = network.pick_photo(view, scene.photo)
     with of_layer:
         layer = network.pick_layer(view, run)
-    network.draw(network.after(epoch, view, run, photo), layer)
+    after = network.after(epoch, view, run, photo)
+    network.draw(after, layer)
+    network.draw_exemplars(after)
