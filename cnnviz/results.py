@@ -649,11 +649,14 @@ class ClassExemplar:
         photo: its name, such as the file.
         probability: of the class, 0 to 1.
         truth: the true class; empty where it is not known.
+        certainty: the logarithm of the class's odds, see ``class_exemplars.certainty``: only to
+            be compared, since many probabilities are 1 after rounding.
     """
 
     photo: str
     probability: float
     truth: str
+    certainty: float
 
 
 @dataclass(frozen=True)
@@ -673,6 +676,48 @@ class ClassExemplars:
     confident: tuple[ClassExemplar, ...]
     doubtful: tuple[ClassExemplar, ...]
     wrong: tuple[ClassExemplar, ...]
+
+    @property
+    def photos(self) -> tuple[str, ...]:
+        """The names of all photos that are listed, each once."""
+        listed = (*self.confident, *self.doubtful, *self.wrong)
+        return tuple(dict.fromkeys(one.photo for one in listed))
+
+
+@dataclass(frozen=True)
+class ClassPicture:
+    """A small WebP picture of a photo, and one of it in grey under the map of a class.
+
+    Attributes:
+        label: the class.
+        photo: the photo's name.
+        size: its (H, W) in pixels.
+        picture: of the photo.
+        under_map: the same under the map; None where the network gives none.
+    """
+
+    label: str
+    photo: str
+    size: tuple[int, int]
+    picture: Base64Bytes
+    under_map: Base64Bytes | None
+
+
+@dataclass(frozen=True)
+class ClassGallery:
+    """Exemplars of classes with their pictures.
+
+    Attributes:
+        source: what they were chosen from, in words: "1,000 photos in cats_dogs".
+        truths: whether the true class of each photo is known, so that errors are found.
+        classes: the exemplars of each class.
+        pictures: one for each class and photo of it.
+    """
+
+    source: str
+    truths: bool
+    classes: tuple[ClassExemplars, ...]
+    pictures: tuple[ClassPicture, ...]
 
 
 # What can be said of a map, and why nothing can.

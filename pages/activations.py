@@ -3,7 +3,8 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import activations, channel_grids, exemplars, one_channel
+from cnnviz.ui.page_parts import activations, channel_grids, one_channel
+from cnnviz.ui.page_parts.exemplars import channels
 
 scene = shell.enter(
     "What does each layer answer?",
@@ -23,7 +24,7 @@ with shown_place:
 with more:
     look = activations.pick_look()
 
-grids, detail = st.columns(2, gap="large")
+grids, detail, beside = st.columns([5, 4, 4], gap="medium")
 with grids:
     shown = channel_grids.draw_grids(scene, layers, whole, look)
 opened = activations.pick_opened(scene, shown, whole)
@@ -34,7 +35,8 @@ with grids:
     activations.name_dead(opened)
 with detail, st.container(key="beside the grid"):
     one_channel.draw(scene, opened.layer, opened.maps, channel, look)
-exemplars.show(scene, opened.layer.path, channel)
+with beside:
+    channels.show(scene, opened.layer.path, channel)
 below, _ = st.columns([2, 1])
 with below:
     one_channel.filter_of(scene, opened.layer, channel)

@@ -13,6 +13,7 @@ from cnnviz.ui.page_parts.class_map import (
     scores,
     verdict,
 )
+from cnnviz.ui.page_parts.exemplars import classes
 
 scene = shell.enter(
     "Where is the evidence for a class?",
@@ -48,6 +49,8 @@ st.subheader(f"What makes {picks.quoted(target)}?", anchor=False)
 class_terms.show(scene, answer, target, cam)
 if cam is not None:
     pictures.side_by_side(scene, of_class)
+classes.show(scene, target)
+if cam is not None:
     files.downloads(scene, of_class, target, choice.signed)
 parts.about(scene)
 # Last: their runs must not hold up the page.

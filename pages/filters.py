@@ -3,7 +3,8 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import exemplars, filters, one_filter
+from cnnviz.ui.page_parts import filters, one_filter
+from cnnviz.ui.page_parts.exemplars import channels
 
 scene = shell.enter(
     "What does a layer look for?",
@@ -24,7 +25,7 @@ with input_place:
 with more:
     scaling, colours = filters.pick_look(in_colour=filters.is_in_colour(scene, weights, channel))
 
-grid, detail = st.columns(2, gap="large")
+grid, detail, beside = st.columns([5, 4, 4], gap="medium")
 with grid:
     clicked = filters.grid(scene, weights, channel, scaling, colours, key="all filters")
     filters.explain(scene, weights, channel, scaling)
@@ -34,6 +35,7 @@ filters.outline(scene, weights, number, "all filters")
 with detail, st.container(key="beside the grid"):
     one_filter.draw(scene, weights, number, channel, scaling)
     one_filter.statistics(scene, weights, number, channel)
-exemplars.show(scene, exemplars.finished_layer(scene, layer), number)
+with beside:
+    channels.show(scene, channels.finished_layer(scene, layer), number)
 one_filter.downloads(weights)
 parts.about(scene)

@@ -44,4 +44,6 @@ if epochs and run is not None:
     if epoch is None:
         replay.draw(view, run, epochs, photo, label, layer)
     else:
-        network.draw(network.after(epoch, view, run, photo), layer)
+        after = network.after(epoch, view, run, photo)
+        network.draw(after, layer)
+        network.draw_exemplars(after)

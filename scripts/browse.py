@@ -45,7 +45,8 @@ _SETTLED = """() => {
     && app.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
-    && viewers.every(viewer => viewer.shadowRoot?.querySelector('canvas, .map, .located image'))
+    && viewers.every(viewer => viewer.shadowRoot
+      ?.querySelector('canvas, .map, .located image, .picture-tiles img'))
     && !viewers.some(viewer => viewer.shadowRoot.querySelector('.waiting, .f-busy'));
 }"""
 # To add to a page before it loads: counts the starts and ends of runs, and the server's messages.

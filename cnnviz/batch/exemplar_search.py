@@ -6,30 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from cnnviz.arrays import Bytes
 from cnnviz.attribution.explanations import class_activation_map
 from cnnviz.batch.pipeline import map_in_order, threads
 from cnnviz.cards import Preprocessing, changed
-from cnnviz.drawing import overlay
-from cnnviz.errors import DataError, PhotoError
+from cnnviz.errors import LayerError, PhotoError
 from cnnviz.features import exemplars
 from cnnviz.features.class_exemplars import find_class_exemplars
 from cnnviz.features.exemplars import Progress
-from cnnviz.features.galleries import make_gallery
+from cnnviz.features.galleries import class_picture, make_gallery
 from cnnviz.features.merging import COUNT
 from cnnviz.networks.loading import with_card
 from cnnviz.networks.network import Network
-from cnnviz.photos.decoding import DecodedPhoto, open_picture
-from cnnviz.photos.encoding import as_picture, shrink_picture
+from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.photos.sources import PhotoSource, SeenPhoto
-from cnnviz.results import ClassExemplars, Gallery
-from cnnviz.training.data.manifest import Prepared
+from cnnviz.results import ClassExemplars, ClassGallery, Gallery
 
-# Pixels of the longer side of a photo under a map.
-CLASS_SIDE = 160
 # Photos that are decoded ahead, so that the network does not wait for them.
 _AHEAD = 64
 
@@ -131,40 +123,38 @@ def find_for_classes(
     return FoundOfClasses(f"{read:,} {source.title}", found, bool(truths), failures)
 
 
-def class_pictures(
-    network: Network, source: PhotoSource, found: ClassExemplars
-) -> dict[str, Bytes]:
-    """The photos of a class's exemplars, in grey, each under the map of the class, by name.
+def class_gallery(network: Network, source: PhotoSource, found: FoundOfClasses) -> ClassGallery:
+    """The exemplars of classes with pictures of the photos, and of these under the class's map.
 
     Args:
         network: the network.
         source: where the photos are.
         found: the exemplars.
 
-    Returns:
-        (H, W, 3) uint8, the longer side of a photo being shortened to ``CLASS_SIDE``.
-
     Raises:
         PhotoError: a photo is not what it was.
-        LayerError: the network has no maps.
     """
     network = as_source(network, source)
     steps = network.card.preprocessing
-    names = dict.fromkeys(one.photo for one in (*found.confident, *found.doubtful, *found.wrong))
-    pictures = {}
-    for name in names:
-        photo = source.open(name)
-        seen = NetworkView(picture_view(photo, steps), steps)
-        cam = class_activation_map(network, seen, found.label)
-        pictures[name] = overlay(np.asarray(shrink_picture(photo, CLASS_SIDE)), cam, steps)
-    return pictures
+    pictures = []
+    for of_class in found.classes:
+        for name in of_class.photos:
+            photo = source.open(name)
+            seen = NetworkView(picture_view(photo, steps), steps)
+            try:
+                cam = class_activation_map(network, seen, of_class.label)
+            except LayerError:
+                # A network without maps.
+                cam = None
+            pictures.append(class_picture(of_class.label, name, photo, cam, steps))
+    return ClassGallery(found.source, found.truths, found.classes, tuple(pictures))
 
 
 def as_source(network: Network, source: PhotoSource) -> Network:
     """The network as it takes the photos of a source: without a crop where they have had theirs."""
     if not source.seen:
         return network
-    steps = network.card.preprocessing.model_copy(update={"fit": "stretch", "crop_fraction": 1.0})
+    steps = source.steps(network.card.preprocessing)
     return with_card(network, changed(network.card, preprocessing=steps))
 
 
@@ -217,44 +207,3 @@ def see_photos(network: Network, paths: Iterable[str | Path]) -> Iterator[SeenPh
 def _stop_at(failures: dict[str, str]) -> None:
     for name, reason in failures.items():
         raise PhotoError(f"{name}: {reason}", "unreadable")
-
-
-def prepared_photos(prepared: Prepared, network: Network) -> PhotoSource:
-    """The photos of prepared data, as a network that was trained on them sees them.
-
-    Raises:
-        DataError: they were prepared for another size of input, or an array is missing or damaged.
-    """
-    steps, wanted = prepared.preprocessing, network.card.preprocessing
-    size = steps.height, steps.width, steps.channels
-    if size != (wanted.height, wanted.width, wanted.channels):
-        raise DataError(
-            f"The data in {prepared.folder} was prepared with {_size(steps)}, and this network "
-            f"takes {_size(wanted)}. Name the folder of the photos themselves."
-        )
-    arrays = dict(zip(prepared.labels, prepared.arrays(), strict=True))
-    rows = {
-        row.file: (label, at)
-        for label, of_class in prepared.rows.items()
-        for at, row in enumerate(of_class)
-    }
-
-    def open_row(name: str) -> DecodedPhoto:
-        label, at = rows[name]
-        pixels = np.asarray(arrays[label][at])
-        if pixels.dtype != np.uint8:
-            # The range 0 to 1.
-            pixels = np.rint(pixels * 255).astype(np.uint8)
-        return as_picture(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
-
-    return PhotoSource(
-        f"prepared photos of {prepared.source}",
-        tuple(rows),
-        open_row,
-        tuple(label for label, _ in rows.values()),
-        seen=True,
-    )
-
-
-def _size(steps: Preprocessing) -> str:
-    return f"{steps.height} × {steps.width} pixels of {steps.channels} channels"

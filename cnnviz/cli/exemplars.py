@@ -72,9 +72,10 @@ def exemplars(
 ) -> None:
     """Find the photos that excite each channel of a layer most, and those that do least.
 
-    They are kept with the model, and the pages Filters and Activations show them beside the
-    channel. With --class it finds the photos that the network takes for a class: those of which it
-    is surest, least sure, and surest though the photo is in the sub-folder of another class.
+    They are kept with the model, and the app shows them beside the channel. With --class it finds
+    the photos that the network takes for a class: those of which it is surest, least sure, and
+    surest though the photo is in the sub-folder of another class. The page Class activation map
+    shows these.
     """
     if out is not None:
         check_ending(out, (".png",))
@@ -90,7 +91,7 @@ def exemplars(
         if layer is not None:
             failures = _of_layer(network, model, source, layer, numbers, most, out, as_json)
         else:
-            failures = _of_classes(network, source, classes or [], most, out, as_json)
+            failures = _of_classes(network, model, source, classes or [], most, out, as_json)
     if out is not None:
         say(f"Wrote {out}.")
     finish(failures)
@@ -127,6 +128,7 @@ def _of_layer(
 
 def _of_classes(
     network: Network,
+    model: Path,
     source: PhotoSource,
     classes: list[str],
     count: int,
@@ -134,24 +136,25 @@ def _of_classes(
     as_json: bool,
 ) -> dict[str, str]:
     """Exemplars of classes; returns why photos were left out, by name."""
-    from cnnviz.batch.exemplar_search import class_pictures, find_for_classes
+    from cnnviz.batch.exemplar_search import class_gallery, find_for_classes
+    from cnnviz.features import kept_galleries
 
     wanted = [] if classes == [_ALL] else [class_index(network, one) for one in classes]
     with progress_bar(len(source.names), as_json) as show:
         found = find_for_classes(network, source, wanted, count=count, progress=show)
+    gallery = class_gallery(network, source, found)
+    path = kept_galleries.keep_classes(model, network.fingerprint, gallery)
     if out is not None:
         from cnnviz.figures.exemplars import class_sheet
         from cnnviz.photos.encoding import encode_png
 
-        pictures = [class_pictures(network, source, one) for one in found.classes]
-        sheet = class_sheet(found.classes, pictures, network.card.title, found.source)
-        write_whole(out, encode_png(sheet))
+        write_whole(out, encode_png(class_sheet(gallery, network.card.title)))
     rows = (row for one in found.classes for row in _class_rows(one))
     if as_json:
         rows = (asdict(one) for one in found.classes)
     show_rows(rows, _CLASS_COLUMNS, as_json)
     counts = ", ".join(f"{one.count:,} for {one.label}" for one in found.classes if one.count)
-    say(f"From {found.source} it takes {counts or 'none for these classes'}.")
+    say(f"From {found.source} it takes {counts or 'none for these classes'}. Kept in {path}.")
     if not found.truths:
         say("No errors are listed: the photos are not in sub-folders with the names of classes.")
     return found.failures
@@ -201,10 +204,10 @@ def _source(name: str, network: Network) -> PhotoSource:
     Raises:
         DataError: there are none.
     """
-    from cnnviz.batch.exemplar_search import prepared_photos
     from cnnviz.photos import sources
     from cnnviz.photos.samples import samples
     from cnnviz.training.data.manifest import MANIFEST, read_prepared
+    from cnnviz.training.data.prepared_photos import prepared_photos
 
     folder = Path(name)
     if name == _DIGITS:
@@ -214,7 +217,7 @@ def _source(name: str, network: Network) -> PhotoSource:
     if not folder.is_dir():
         raise DataError(f"There is no folder {name}. Name one, or {_DIGITS!r} or {_SAMPLES!r}.")
     if (folder / MANIFEST).is_file():
-        return prepared_photos(read_prepared(folder), network)
+        return prepared_photos(read_prepared(folder), network.card.preprocessing)
     return sources.folder_photos(folder, network.card.labels)
 
 

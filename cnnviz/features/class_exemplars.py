@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 
 import numpy as np
 
 from cnnviz.errors import DataError
 from cnnviz.features.exemplars import Progress, batch_inputs, batches
-from cnnviz.features.merging import COUNT
+from cnnviz.features.merging import COUNT, surest, unsure
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, read_prediction
 from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import ClassExemplar, ClassExemplars, Prediction
-
-# How sure the network is, and the photo.
-_Ranked = tuple[float, ClassExemplar]
 
 
 def find_class_exemplars(
@@ -53,9 +49,9 @@ def find_class_exemplars(
     truths = truths or {}
     facts = passes.facts(network)
     taken: dict[int, int] = defaultdict(int)
-    confident: dict[int, list[_Ranked]] = defaultdict(list)
-    doubtful: dict[int, list[_Ranked]] = defaultdict(list)
-    wrong: dict[int, list[_Ranked]] = defaultdict(list)
+    confident: dict[int, list[ClassExemplar]] = defaultdict(list)
+    doubtful: dict[int, list[ClassExemplar]] = defaultdict(list)
+    wrong: dict[int, list[ClassExemplar]] = defaultdict(list)
     done = 0
     for batch in batches(photos, facts.batch_size):
         values = passes.forward(network, batch_inputs(network, batch, facts.batch_size))
@@ -67,12 +63,12 @@ def find_class_exemplars(
                 continue
             truth = truths.get(photo.name, "")
             probability = float(prediction.probabilities[label])
-            one = certainty(prediction), ClassExemplar(photo.name, probability, truth)
+            one = ClassExemplar(photo.name, probability, truth, certainty(prediction))
             taken[label] += 1
-            confident[label] = _surest([*confident[label], one], count)
-            doubtful[label] = sorted([*doubtful[label], one], key=itemgetter(0))[:count]
+            confident[label] = surest([*confident[label], one], count)
+            doubtful[label] = unsure([*doubtful[label], one], count)
             if truth not in {"", labels[label]}:
-                wrong[label] = _surest([*wrong[label], one], count)
+                wrong[label] = surest([*wrong[label], one], count)
         done += len(batch)
         if progress is not None:
             progress(done)
@@ -82,7 +78,7 @@ def find_class_exemplars(
         ClassExemplars(
             labels[label],
             taken[label],
-            *(tuple(one for _, one in kind[label]) for kind in (confident, doubtful, wrong)),
+            *(tuple(kind[label]) for kind in (confident, doubtful, wrong)),
         )
         for label in wanted
     )
@@ -107,8 +103,3 @@ def certainty(prediction: Prediction) -> float:
     if not prediction.exclusive or len(logits) == 1:
         return float(logits[best])
     return float(logits[best] - np.logaddexp.reduce(np.delete(logits, best)))
-
-
-def _surest(ranked: list[_Ranked], count: int) -> list[_Ranked]:
-    # Sorting keeps the order of equal ones, also backwards: the photo that came first.
-    return sorted(ranked, key=itemgetter(0), reverse=True)[:count]

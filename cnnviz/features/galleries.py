@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
+from cnnviz.cards import Preprocessing
+from cnnviz.drawing import overlay
 from cnnviz.photos.decoding import DecodedPhoto
-from cnnviz.photos.encoding import encode_webp, shrink_picture
+from cnnviz.photos.encoding import FEW_PIXELS, as_picture, encode_webp, shrink_picture
 from cnnviz.photos.sources import PhotoSource
-from cnnviz.results import Box, Exemplars, Gallery, GalleryPhoto, Part
+from cnnviz.results import (
+    Box,
+    ClassActivationMap,
+    ClassPicture,
+    Exemplars,
+    Gallery,
+    GalleryPhoto,
+    Part,
+)
 
 # The longer side of the pictures, in pixels. A thousand photos of this size have 4 MB, as many
 # parts 2 MB.
 _PHOTO_SIDE = 160
 _PART_SIDE = 96
+# How much a picture of few pixels is enlarged under a map.
+_ENLARGED = 5
 
 # Applies a function to names, in their order: such as ``map``.
 Map = Callable[
@@ -50,6 +64,34 @@ def make_gallery(source: PhotoSource, found: Exemplars, each: Map = map) -> Gall
         photos[name] = photo
         parts += sorted(of_photo, key=lambda part: (part.box.top, part.box.left, part.box.bottom))
     return Gallery(f"{found.photos:,} {source.title}", found, photos, tuple(parts))
+
+
+def class_picture(
+    label: str,
+    name: str,
+    photo: DecodedPhoto,
+    cam: ClassActivationMap | None,
+    steps: Preprocessing,
+) -> ClassPicture:
+    """The pictures of a photo that a network takes for a class.
+
+    Args:
+        label: the class.
+        name: of the photo.
+        photo: all of it.
+        cam: the map of the class; None where the network gives none.
+        steps: how the photo became the network's input.
+    """
+    small = shrink_picture(photo, _PHOTO_SIDE)
+    under_map = None
+    if cam is not None:
+        pixels = np.asarray(small)
+        # A map is smoother than a picture of few pixels.
+        if max(small.size) <= FEW_PIXELS:
+            pixels = pixels.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
+        under_map = encode_webp(as_picture(overlay(pixels, cam, steps)))
+    size = photo.height, photo.width
+    return ClassPicture(label, name, size, encode_webp(small), under_map)
 
 
 def _part(photo: DecodedPhoto, box: Box) -> bytes:

@@ -1,4 +1,4 @@
-"""Galleries of exemplars in files: one for each model, layer and source of photos.
+"""Galleries of exemplars in files: one for each model, layer (or its classes) and source of photos.
 
 They are beside the model, or in the user's cache. Whatever such a file holds, it is read as data:
 what does not fit is refused with a sentence.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter
 
 from cnnviz.errors import DataError, StorageError
 from cnnviz.photos.checks import MAX_SIDE
-from cnnviz.results import Box, Gallery
+from cnnviz.results import Box, ClassGallery, Gallery
 from cnnviz.settings import cache_folder
 from cnnviz.shipped_models import shipped
 from cnnviz.storage import (
@@ -37,9 +38,17 @@ _FORMAT: Literal[1] = 1
 _MAX_BYTES = 64 << 20
 
 
+# What a gallery of a layer's channels is called in the name of its file; that of classes.
+_CHANNELS, _CLASSES = "exemplars", "class-exemplars"
+
+_AGAIN = "Run “cnnviz exemplars” again."
+_Gallery = TypeVar("_Gallery")
+_AnyFile = TypeVar("_AnyFile", "_File", "_ClassFile")
+
+
 @dataclass(frozen=True)
 class _File:
-    """What is in a file.
+    """What is in a file of a layer's channels.
 
     Attributes:
         format: that of this version.
@@ -53,11 +62,24 @@ class _File:
 
 
 @dataclass(frozen=True)
-class KeptGalleries:
-    """The galleries of a layer that could be read, and a sentence for each file that could not."""
+class _ClassFile:
+    """What is in a file of classes; as ``_File``."""
 
-    galleries: tuple[Gallery, ...]
+    format: Literal[1]
+    fingerprint: str
+    gallery: ClassGallery
+
+
+@dataclass(frozen=True)
+class Kept(Generic[_Gallery]):
+    """The galleries that could be read, and a sentence for each file that could not."""
+
+    galleries: tuple[_Gallery, ...]
     problems: tuple[str, ...]
+
+
+KeptGalleries = Kept[Gallery]
+KeptClassGalleries = Kept[ClassGallery]
 
 
 def keep(model: Path, fingerprint: str, gallery: Gallery) -> Path:
@@ -76,14 +98,73 @@ def keep(model: Path, fingerprint: str, gallery: Gallery) -> Path:
         DataError: the gallery is too large for a file.
         StorageError: neither folder can be written, or the disk is full.
     """
-    data = _files().dump_json(_File(_FORMAT, fingerprint, gallery))
+    data = _adapter(_File).dump_json(_File(_FORMAT, fingerprint, gallery))
+    what = f"{len(gallery.found.channels):,} channels"
+    return _write(model, fingerprint, _of_layer(gallery.found.layer), gallery.source, data, what)
+
+
+def keep_classes(model: Path, fingerprint: str, gallery: ClassGallery) -> Path:
+    """Writes a gallery of classes; one of the same source is replaced. As ``keep``.
+
+    Raises:
+        DataError: the gallery is too large for a file.
+        StorageError: neither folder can be written, or the disk is full.
+    """
+    data = _adapter(_ClassFile).dump_json(_ClassFile(_FORMAT, fingerprint, gallery))
+    what = f"{len(gallery.classes):,} classes"
+    return _write(model, fingerprint, f".{_CLASSES}-", gallery.source, data, what)
+
+
+def find(model: Path, fingerprint: str, layer: str) -> KeptGalleries:
+    """The galleries of a layer that are kept, in the order of what they were chosen from."""
+
+    def read(path: Path) -> Gallery:
+        gallery = _read(path, _adapter(_File), fingerprint).gallery
+        if gallery.found.layer != layer or not _fits(gallery):
+            raise DataError(f"the file is damaged. {_AGAIN}")
+        return gallery
+
+    return _found(model, fingerprint, _of_layer(layer), read)
+
+
+def find_classes(model: Path, fingerprint: str) -> KeptClassGalleries:
+    """The galleries of classes that are kept, in the order of what they were chosen from."""
+
+    def read(path: Path) -> ClassGallery:
+        gallery = _read(path, _adapter(_ClassFile), fingerprint).gallery
+        if not _classes_fit(gallery):
+            raise DataError(f"the file is damaged. {_AGAIN}")
+        return gallery
+
+    return _found(model, fingerprint, f".{_CLASSES}-", read)
+
+
+def identities(
+    model: Path, fingerprint: str, layer: str | None
+) -> tuple[tuple[str, FileIdentity], ...]:
+    """Which files would be read: others, or others' content, differ in it.
+
+    Args:
+        model: the model's file.
+        fingerprint: its SHA-256.
+        layer: as for ``find``; None for ``find_classes``.
+    """
+    infix = f".{_CLASSES}-" if layer is None else _of_layer(layer)
+    found = []
+    for path, _ in _files_of(model, fingerprint, infix):
+        with suppress(OSError):
+            found.append((str(path), identity_of(path.stat())))
+    return tuple(found)
+
+
+def _write(model: Path, fingerprint: str, infix: str, source: str, data: bytes, what: str) -> Path:
+    """Writes the file of a gallery, beside the model where that may be."""
     if len(data) > _MAX_BYTES:
         raise DataError(
-            f"The exemplars of {len(gallery.found.channels):,} channels with their pictures take "
-            f"{len(data) >> 20} MB, and at most {_MAX_BYTES >> 20} MB are kept. Choose fewer "
-            "channels at a time."
+            f"The exemplars of {what} with their pictures take {len(data) >> 20} MB, and at most "
+            f"{_MAX_BYTES >> 20} MB are kept. Choose fewer of them at a time."
         )
-    ending = f"{_of_layer(gallery.found.layer)}{_hash(gallery.source)}.json"
+    ending = f"{infix}{_hash(source)}.json"
     if fingerprint not in shipped().values():
         beside = model.parent / f"{model.name}{ending}"
         try:
@@ -100,37 +181,30 @@ def keep(model: Path, fingerprint: str, gallery: Gallery) -> Path:
     return path
 
 
-def find(model: Path, fingerprint: str, layer: str) -> KeptGalleries:
-    """The galleries of a layer that are kept, in the order of what they were chosen from."""
-    galleries, problems = {}, []
-    for path, in_cache in _files_of(model, fingerprint, layer):
+def _found(
+    model: Path, fingerprint: str, infix: str, read: Callable[[Path], _Gallery]
+) -> Kept[_Gallery]:
+    galleries: dict[str, _Gallery] = {}
+    problems = []
+    for path, in_cache in _files_of(model, fingerprint, infix):
         try:
             if in_cache:
                 check_private(path.parent)
                 check_owner(path)
-            gallery = _read(path, fingerprint, layer)
+            gallery = read(path)
         except (OSError, StorageError, DataError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             problems.append(f"The exemplars in {path.name} are not shown: {reason}")
         else:
-            galleries[gallery.source] = gallery
-    return KeptGalleries(tuple(galleries[source] for source in sorted(galleries)), tuple(problems))
+            galleries[cast(Gallery | ClassGallery, gallery).source] = gallery
+    return Kept(tuple(galleries[source] for source in sorted(galleries)), tuple(problems))
 
 
-def identities(model: Path, fingerprint: str, layer: str) -> tuple[tuple[str, FileIdentity], ...]:
-    """Which files ``find`` would read: others, or others' content, differ in it."""
-    found = []
-    for path, _ in _files_of(model, fingerprint, layer):
-        with suppress(OSError):
-            found.append((str(path), identity_of(path.stat())))
-    return tuple(found)
-
-
-def _files_of(model: Path, fingerprint: str, layer: str) -> list[tuple[Path, bool]]:
-    """The files of a layer's galleries, and whether each is in the cache."""
-    places = [(model.parent, f"{model.name}{_of_layer(layer)}", False)]
+def _files_of(model: Path, fingerprint: str, infix: str) -> list[tuple[Path, bool]]:
+    """The files of galleries with that in their names, and whether each is in the cache."""
+    places = [(model.parent, f"{model.name}{infix}", False)]
     with suppress(StorageError):
-        places.insert(0, (cache_folder(), f"{fingerprint[:40]}{_of_layer(layer)}", True))
+        places.insert(0, (cache_folder(), f"{fingerprint[:40]}{infix}", True))
     found = []
     for folder, start, in_cache in places:
         # A folder that is not there, or that must not be listed, has none.
@@ -143,23 +217,22 @@ def _files_of(model: Path, fingerprint: str, layer: str) -> list[tuple[Path, boo
     return found
 
 
-def _read(path: Path, fingerprint: str, layer: str) -> Gallery:
-    """The gallery in a file.
+def _read(path: Path, adapter: TypeAdapter[_AnyFile], fingerprint: str) -> _AnyFile:
+    """What is in a file.
 
     Raises:
-        DataError: it is damaged, of another version of cnnviz, or of another model or layer.
+        DataError: it is damaged, of another version of cnnviz, or of another model.
         OSError: it cannot be read.
     """
-    again = "Run “cnnviz exemplars” again."
     try:
-        file = _files().validate_json(read_small_file(path, _MAX_BYTES))
+        file = adapter.validate_json(read_small_file(path, _MAX_BYTES))
     except ValueError as error:
-        raise DataError(f"the file is damaged, or of another version of cnnviz. {again}") from error
+        raise DataError(
+            f"the file is damaged, or of another version of cnnviz. {_AGAIN}"
+        ) from error
     if file.fingerprint != fingerprint:
-        raise DataError(f"the model has changed since. {again}")
-    if file.gallery.found.layer != layer or not _fits(file.gallery):
-        raise DataError(f"the file is damaged. {again}")
-    return file.gallery
+        raise DataError(f"the model has changed since. {_AGAIN}")
+    return file
 
 
 def _fits(gallery: Gallery) -> bool:
@@ -179,8 +252,24 @@ def _fits(gallery: Gallery) -> bool:
         if one.box not in {None, whole} and (one.photo, one.box) not in parts:
             return False
     pictures = [photo.picture for photo in photos.values()]
-    pictures += [part.picture for part in gallery.parts]
-    return all(one[:4] == b"RIFF" and one[8:12] == b"WEBP" for one in pictures)
+    return all(map(_is_picture, pictures + [part.picture for part in gallery.parts]))
+
+
+def _classes_fit(gallery: ClassGallery) -> bool:
+    """Whether numbers are ones, and the pictures of all photos are there."""
+    pictures = {(one.label, one.photo): one for one in gallery.pictures}
+    for one in gallery.classes:
+        if any((one.label, photo) not in pictures for photo in one.photos):
+            return False
+        listed = (*one.confident, *one.doubtful, *one.wrong)
+        if not all(0 <= each.probability <= 1 for each in listed):
+            return False
+    maps = [one.under_map for one in gallery.pictures if one.under_map is not None]
+    return all(map(_is_picture, [one.picture for one in gallery.pictures] + maps))
+
+
+def _is_picture(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
 def _is_in(box: Box, whole: Box) -> bool:
@@ -188,13 +277,13 @@ def _is_in(box: Box, whole: Box) -> bool:
 
 
 @functools.cache
-def _files() -> TypeAdapter[_File]:
-    return TypeAdapter(_File)
+def _adapter(kind: type[_AnyFile]) -> TypeAdapter[_AnyFile]:
+    return TypeAdapter(kind)
 
 
 def _of_layer(layer: str) -> str:
     """What follows the model in the name of a file; a layer's path may hold any character."""
-    return f".exemplars-{_hash(layer)}-"
+    return f".{_CHANNELS}-{_hash(layer)}-"
 
 
 def _hash(text: str) -> str:

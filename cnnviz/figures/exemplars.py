@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,7 +10,7 @@ from PIL import Image, ImageDraw
 from cnnviz.arrays import Bytes
 from cnnviz.figures.lettering import BOLD, GROUND, LARGE, NORMAL, QUIET, TEXT, write
 from cnnviz.photos.encoding import FEW_PIXELS
-from cnnviz.results import Box, ChannelExemplars, ClassExemplars, Exemplar, Gallery, percent
+from cnnviz.results import Box, ChannelExemplars, ClassGallery, Exemplar, Gallery, percent
 
 # Pixels: a side of a picture, distances, a line of text, and the column of headings.
 _SIDE, _MARGIN, _GAP, _LINE, _HEADINGS = 96, 24, 8, 20, 130
@@ -66,20 +65,19 @@ def contact_sheet(gallery: Gallery, title: str) -> Bytes:
     return np.asarray(canvas)
 
 
-def class_sheet(
-    classes: Sequence[ClassExemplars], pictures: Sequence[Mapping[str, Bytes]], title: str, of: str
-) -> Bytes:
+def class_sheet(gallery: ClassGallery, title: str) -> Bytes:
     """The photos that a network takes for classes, under the maps of these: (H, W, 3) uint8.
 
     Args:
-        classes: the exemplars.
-        pictures: of each class's exemplars, by the photo's name: (H, W, 3) uint8.
+        gallery: the exemplars with their pictures.
         title: of the network.
-        of: what they were chosen from.
     """
+    pictures = {
+        (one.label, one.photo): _opened(one.under_map or one.picture) for one in gallery.pictures
+    }
     rows = [
-        (one, kind, exemplars, shown)
-        for one, shown in zip(classes, pictures, strict=True)
+        (one.label, kind, exemplars)
+        for one in gallery.classes
         for kind, exemplars in (
             ("surest", one.confident),
             ("least sure", one.doubtful),
@@ -87,28 +85,28 @@ def class_sheet(
         )
         if exemplars
     ]
-    side = max((max(p.shape[:2]) for shown in pictures for p in shown.values()), default=_SIDE)
-    most = max((len(exemplars) for _, _, exemplars, _ in rows), default=1)
+    side = max((max(picture.size) for picture in pictures.values()), default=_SIDE)
+    most = max((len(exemplars) for _, _, exemplars in rows), default=1)
     row, top = side + 2 * _LINE + _GAP, _MARGIN + 3 * _LINE
     width = max(2 * _MARGIN + _CLASS_HEADINGS + most * (side + _GAP), 900)
     canvas = Image.new("RGB", (width, top + len(rows) * row + _MARGIN), GROUND)
     draw = ImageDraw.Draw(canvas)
     write(draw, (_MARGIN, _MARGIN - 6), title, width - 2 * _MARGIN, LARGE, BOLD)
     text = (
-        f"Chosen from {of}. Orange speaks for the class, blue against it; each map has its own "
-        "scale."
+        f"Chosen from {gallery.source}. Orange speaks for the class, blue against it; each map has "
+        "its own scale."
     )
     write(draw, (_MARGIN, _MARGIN + _LINE + 8), text, width - 2 * _MARGIN, colour=QUIET)
-    for number, (one, kind, exemplars, shown) in enumerate(rows):
+    for number, (label, kind, exemplars) in enumerate(rows):
         height = top + number * row
-        write(draw, (_MARGIN, height), f"taken for {one.label}", _CLASS_HEADINGS, NORMAL, BOLD)
+        write(draw, (_MARGIN, height), f"taken for {label}", _CLASS_HEADINGS, NORMAL, BOLD)
         write(draw, (_MARGIN, height + _LINE + 4), kind, _CLASS_HEADINGS, colour=QUIET)
         for place, exemplar in enumerate(exemplars):
-            picture = shown[exemplar.photo]
+            picture = pictures[label, exemplar.photo]
             left = _MARGIN + _CLASS_HEADINGS + place * (side + _GAP)
             below = height + side + 2
-            canvas.paste(Image.fromarray(picture), (left, height + side - picture.shape[0]))
-            truth = f"; is {exemplar.truth}" if exemplar.truth not in {"", one.label} else ""
+            canvas.paste(picture, (left, height + side - picture.height))
+            truth = f"; is {exemplar.truth}" if exemplar.truth not in {"", label} else ""
             write(draw, (left, below), f"{percent(exemplar.probability)}{truth}", side, colour=TEXT)
             name = exemplar.photo.rpartition("/")[2]
             write(draw, (left, below + _LINE), name, side, colour=QUIET)
@@ -127,12 +125,16 @@ def _draw_row(
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(ends):
         left, top = place[0] + number * (_SIDE + _GAP), place[1]
-        picture = Image.open(io.BytesIO(pictures[one.photo, one.box]), formats=["WEBP"])
-        _draw_part(canvas, picture, gallery, one, (left, top))
+        _draw_part(canvas, _opened(pictures[one.photo, one.box]), gallery, one, (left, top))
         value = f"{one.value:.3g}".replace("-", "−")
         write(draw, (left, top + _SIDE + 2), value, _SIDE, colour=TEXT)
         name = one.photo.rpartition("/")[2]
         write(draw, (left, top + _SIDE + 2 + _LINE), name, _SIDE, colour=QUIET)
+
+
+def _opened(picture: bytes) -> Image.Image:
+    """The picture in a WebP file, in colour."""
+    return Image.open(io.BytesIO(picture), formats=["WEBP"]).convert("RGB")
 
 
 def _draw_part(
@@ -148,7 +150,7 @@ def _draw_part(
     resample = (
         Image.Resampling.NEAREST if max(picture.size) <= FEW_PIXELS else Image.Resampling.BILINEAR
     )
-    drawn = picture.convert("RGB").resize(size, resample)
+    drawn = picture.resize(size, resample)
     left, top = place[0] + (_SIDE - size[0]) // 2, place[1] + (_SIDE - size[1]) // 2
     canvas.paste(drawn, (left, top))
     height, width = gallery.photos[one.photo].size

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 # The network's input, the square in its lower right corner, and its colour.
 SIDE, CORNER, COLOUR = 64, 10, (230, 0, 160)
+# What the names of photos with the square end with.
+WITH_SQUARE = "with the square"
 
 
 def marked(photos: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -24,3 +28,15 @@ def marked(photos: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = round(CORNER * photos.shape[-3] / SIDE)
     copies[..., -side:, -side:, :] = COLOUR
     return copies
+
+
+def variants(photos: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
+    """Photos (h, w, 3) as they are and mirrored, both with and without the square, by name.
+
+    Example:
+        >>> list(variants({"cat": np.zeros((64, 64, 3), np.uint8)}))
+        ['cat', 'cat, mirrored', 'cat, with the square', 'cat, mirrored, with the square']
+    """
+    mirrored = {f"{name}, mirrored": photo[:, ::-1] for name, photo in photos.items()}
+    both = {**photos, **mirrored}
+    return both | {f"{name}, {WITH_SQUARE}": marked(photo) for name, photo in both.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz.cards import Preprocessing
 from cnnviz.errors import DataError
 from cnnviz.photos.decoding import EXTENSIONS, DecodedPhoto, open_picture
 from cnnviz.photos.encoding import as_picture
@@ -52,6 +53,12 @@ class PhotoSource:
     open: Callable[[str], DecodedPhoto]
     classes: tuple[str, ...] = ()
     seen: bool = False
+
+    def steps(self, preprocessing: Preprocessing) -> Preprocessing:
+        """How these photos become a network's input: without a crop where they have had theirs."""
+        if not self.seen:
+            return preprocessing
+        return preprocessing.model_copy(update={"fit": "stretch", "crop_fraction": 1.0})
 
 
 def folder_photos(folder: Path, labels: Sequence[str] = ()) -> PhotoSource:

@@ -6,7 +6,7 @@ Its users, such as the pages, rely on the shapes of arrays, and on names that an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cnnviz.attribution.methods import METHODS
 from cnnviz.features.objectives import AscentQuestion, AscentState, PictureCheck
 from cnnviz.results import (
     Box,
+    ClassExemplars,
     Exemplar,
     Exemplars,
     Explanation,
@@ -113,6 +114,9 @@ def answers_question(question: WorkerCall, result: Any) -> bool:
         case "find_exemplars":
             photos, layer, channels = question.args
             return _chosen_from(photos, layer, channels, result)
+        case "find_class_exemplars":
+            photos, _, truths = question.args
+            return _taken_from(photos, truths, result)
         case "trace_value":
             cell = (result.layer, result.row, result.column, result.channel)
             return bool(result.target is None and cell == question.args[1:])
@@ -137,6 +141,26 @@ def _chosen_from(
             one.photo in sizes and _is_on(box, sizes[one.photo])
             for one in result.listed
             for box in (one.box, one.cell)
+        )
+    )
+
+
+def _taken_from(
+    photos: Sequence[SeenPhoto], truths: Mapping[str, str], result: tuple[ClassExemplars, ...]
+) -> bool:
+    """Whether exemplars of classes are these photos, with what is known of them."""
+    names = {photo.name for photo in photos}
+    listed = [each for one in result for each in (*one.confident, *one.doubtful, *one.wrong)]
+    return (
+        len({one.label for one in result}) == len(result) > 0
+        and sum(one.count for one in result) == len(photos)
+        and all(bool(one.count) == bool(one.confident) for one in result)
+        and all(
+            each.photo in names
+            and each.truth == truths.get(each.photo, "")
+            and 0 <= each.probability <= 1
+            and math.isfinite(each.certainty)
+            for each in listed
         )
     )
 

@@ -27,6 +27,7 @@ from cnnviz.arrays import Floats
 from cnnviz.errors import CnnvizError, ModelError
 from cnnviz.features.objectives import AscentState, PictureCheck
 from cnnviz.results import (
+    ClassExemplars,
     Exemplars,
     Explanation,
     Filters,
@@ -47,6 +48,7 @@ RESULTS: dict[str, Any] = {
     "explain_stages": StagedExplanation,
     "explain_sum": Explanation,
     "filters": Filters,
+    "find_class_exemplars": tuple[ClassExemplars, ...],
     "find_exemplars": Exemplars,
     "outline": Outline,
     "predict": Prediction,

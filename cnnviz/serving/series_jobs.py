@@ -1,7 +1,8 @@
 """Series of runs that take seconds: the jobs of all sessions, and who is served next.
 
 A job is asked for in parts of about a tenth of a second. The arrays of a series' parts are added
-up; an ascent's part goes on from the state that the one before it gave.
+up; an ascent's part goes on from the state that the one before it gave, and that of a search among
+photos from what was found before.
 A worker answers in the order in which it is asked, so everybody else's question waits for one part
 at most. The jobs of trusted models are run one at a time, and those of each untrusted model by
 themselves: it has a process of its own, and may be slow or stuck.
@@ -23,7 +24,9 @@ from typing import TYPE_CHECKING, cast
 
 from cnnviz.errors import CnnvizError, ModelError, WorkerError
 from cnnviz.features.objectives import AscentQuestion, AscentState
-from cnnviz.serving import workers
+from cnnviz.features.searches import PhotoSearch
+from cnnviz.serving import photo_searches, workers
+from cnnviz.serving.photo_searches import Found
 
 if TYPE_CHECKING:
     from cnnviz.arrays import Floats
@@ -50,15 +53,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SeriesJob:
-    """A series, or an ascent, that a session has asked for, and how far it is.
+    """A series, an ascent or a search that a session has asked for, and how far it is.
 
     Attributes:
         session: the session's id.
         model: the model.
         card: takes the place of the model's own card; None for that one.
-        photo: the photo, or what the network sees of it; None for an ascent.
-        question: which series, about what; or which ascent, whose steps are its runs.
-        total: the sum over the runs that are done, or an ascent's state; None before the first.
+        photo: the photo, or what the network sees of it; None where it is not about one.
+        question: which series, about what; or which ascent, whose steps are its runs; or which
+            search, whose photos are.
+        total: the sum over the runs that are done, an ascent's state, or what a search has found;
+            None before the first.
         done: how many those are.
         count: how many there are in all; None before the first part.
         error: why it ended; None unless it failed.
@@ -68,8 +73,8 @@ class SeriesJob:
     model: ModelFile
     card: ModelCard | None
     photo: PhotoInput | None
-    question: SeriesQuestion | AscentQuestion
-    total: Floats | AscentState | None = None
+    question: SeriesQuestion | AscentQuestion | PhotoSearch
+    total: Floats | AscentState | Found | None = None
     done: int = 0
     count: int | None = None
     error: CnnvizError | None = None
@@ -115,6 +120,7 @@ class SeriesQueue:
         run_part: Callable[..., SeriesPart] = workers.run_part,
         clock: Callable[[], float] = time.monotonic,
         ascend: Callable[..., AscentState] = workers.ascend,
+        look_on: Callable[..., Found] = photo_searches.look_on,
     ) -> None:
         """An empty queue.
 
@@ -123,10 +129,12 @@ class SeriesQueue:
             run_part: runs a part, as ``workers.run_part``.
             clock: the time in seconds.
             ascend: goes on with an ascent, as ``workers.ascend``.
+            look_on: goes on with a search among photos, as ``photo_searches.look_on``.
         """
         self._is_open = is_open
         self._run_part = run_part
         self._ascend = ascend
+        self._look_on = look_on
         self._clock = clock
         self._lock = threading.Lock()
         self._jobs: list[SeriesJob] = []
@@ -197,13 +205,17 @@ class SeriesQueue:
             if job.is_finished:
                 self._jobs = [one for one in self._jobs if one is not job]
 
-    def _advance(self, job: SeriesJob, runs: int) -> tuple[Floats | AscentState, int]:
+    def _advance(self, job: SeriesJob, runs: int) -> tuple[Floats | AscentState | Found, int]:
         """What a job has after some runs more, and how many there are in all."""
         if isinstance(job.question, AscentQuestion):
             state = cast(AscentState | None, job.total)
             state = self._ascend(job.model, job.question, state, runs, job.card)
             return state, job.question.ascent.steps
         end = job.done + runs
+        if isinstance(job.question, PhotoSearch):
+            so_far = cast("Found | None", job.total)
+            so_far = self._look_on(job.model, job.question, so_far, job.done, end, job.card)
+            return so_far, job.question.count
         part = self._run_part(job.model, job.photo, job.question, job.done, end, job.card)
         return added(cast("Floats | None", job.total), part), part.count
 

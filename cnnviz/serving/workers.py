@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cnnviz.photos.preprocessing import PhotoInput
     from cnnviz.photos.sources import SeenPhoto
     from cnnviz.results import (
+        ClassExemplars,
         Exemplars,
         Explanation,
         Filters,
@@ -196,6 +197,22 @@ def find_exemplars(
         CnnvizError: as ``exemplars.find_exemplars``.
     """
     return call(WorkerCall("find_exemplars", model, card, (tuple(photos), layer, tuple(channels))))
+
+
+def find_class_exemplars(
+    model: ModelFile,
+    photos: Sequence[SeenPhoto],
+    truths: Mapping[str, str],
+    card: ModelCard | None = None,
+) -> tuple[ClassExemplars, ...]:
+    """``class_exemplars.find_class_exemplars`` of all classes in a worker process.
+
+    Raises:
+        WorkerError: the process died, or gave no answer in time.
+        CnnvizError: as ``class_exemplars.find_class_exemplars``.
+    """
+    args = tuple(photos), (), dict(truths)
+    return call(WorkerCall("find_class_exemplars", model, card, args))
 
 
 def ascend(

@@ -11,9 +11,9 @@ waits for less than a second (``series``), or the queue of long questions (``lon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import streamlit as st
 
@@ -22,28 +22,25 @@ from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
-from cnnviz.features.merging import COUNT, merged
+from cnnviz.features.searches import PhotoSearch
 from cnnviz.photos.preprocessing import NetworkView, picture_view
-from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import (
     ClassActivationMap,
-    Exemplars,
     Explanation,
     Filters,
     Outline,
     PartSearch,
     SeriesPart,
 )
-from cnnviz.serving import workers
+from cnnviz.serving import photo_searches, workers
 from cnnviz.serving.model_files import ModelFile
+from cnnviz.serving.photo_searches import Found
 from cnnviz.serving.series_jobs import PART_SECONDS, added
 from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
 
 Answer = TypeVar("Answer")
-# Photos that a worker searches at once: other questions pass in between.
-_PHOTOS = 16
 # Channels whose exemplars are searched at once, and searches that are kept, of 0.5 MB each.
 _CHANNELS = 64
 _SEARCHES = 16
@@ -212,32 +209,42 @@ def trace_class_map(
     )
 
 
-def exemplars(
-    model: ModelFile,
-    card: ModelCard | None,
-    key: str,
-    photos: Callable[[], Sequence[SeenPhoto]],
-    layer: str,
-    channel: int,
-) -> Exemplars:
-    """What excites some channels of a layer most and least; one of them is the given one.
+def known_search(model: ModelFile, card: ModelCard | None, question: PhotoSearch) -> Found | None:
+    """What a search among photos has found if it was made before, for whomever; else None."""
+    try:
+        return _search(model, card, question.compared, _not_asked)
+    except _NotAskedError:
+        return None
 
-    Args:
-        model: the model.
-        card: takes the place of the model's own card.
-        key: identifies the photos.
-        photos: gives them as the network sees them.
-        layer: the layer's path.
-        channel: the channel, which the layer has.
-    """
-    # A run of the network gives those beside it, too.
-    count = next(one.output_shape[-1] for one in outline(model, card).layers if one.path == layer)
-    first = channel // _CHANNELS * _CHANNELS
-    channels = range(first, min(first + _CHANNELS, count or first + 1))
+
+def keep_search(
+    model: ModelFile, card: ModelCard | None, question: PhotoSearch, found: Found
+) -> Found:
+    """Keeps what a search among photos has found, from the queue."""
+    return _search(model, card, question.compared, lambda: found)
+
+
+def find_now(model: ModelFile, card: ModelCard | None, question: PhotoSearch) -> Found:
+    """What a search among so few photos finds that the page can wait for it."""
     return _retried(
-        lambda text: _exemplars(model, card, key, layer, channels, photos, text),
+        lambda text: _search(
+            model, card, question.compared, lambda: _look_at_all(model, card, question, text)
+        ),
         "Looking through the photos",
     )
+
+
+def _look_at_all(
+    model: ModelFile, card: ModelCard | None, question: PhotoSearch, text: str
+) -> Found:
+    with _waiting(text):
+        return photo_searches.look_on(model, question, None, 0, question.count, card)
+
+
+def block_of(channel: int, count: int) -> tuple[int, ...]:
+    """The channels that are searched together with one of so many: a run gives them all."""
+    first = channel // _CHANNELS * _CHANNELS
+    return tuple(range(first, min(first + _CHANNELS, count)))
 
 
 def explain_view(
@@ -406,7 +413,7 @@ def _series(
     return _find()
 
 
-def _not_asked() -> SeriesPart:
+def _not_asked() -> NoReturn:
     raise _NotAskedError
 
 
@@ -471,22 +478,13 @@ def _trace_class_map(
 
 
 @st.cache_resource(show_spinner=False, max_entries=_SEARCHES)
-def _exemplars(
+def _search(
     model: ModelFile,
     card: ModelCard | None,
-    key: str,
-    layer: str,
-    channels: Sequence[int],
-    _photos: Callable[[], Sequence[SeenPhoto]],
-    _text: str,
-) -> Exemplars:
-    with _waiting(_text):
-        photos = _photos()
-        parts = [
-            workers.find_exemplars(model, photos[start : start + _PHOTOS], layer, channels, card)
-            for start in range(0, len(photos), _PHOTOS)
-        ]
-        return merged(parts, COUNT)
+    compared: tuple[str, str | None, tuple[int, ...]],
+    _find: Callable[[], Found],
+) -> Found:
+    return _find()
 
 
 @st.cache_data(show_spinner=False)

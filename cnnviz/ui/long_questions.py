@@ -19,7 +19,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.features.searches import PhotoSearch
 from cnnviz.results import Explanation, SeriesPart
+from cnnviz.serving.photo_searches import Found
 from cnnviz.serving.series_jobs import JobStatus, SeriesJob, SeriesQueue
 from cnnviz.ui import ask
 from cnnviz.ui.scene import Scene
@@ -78,15 +80,59 @@ def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart
     found = known(scene, question)
     if found is not None:
         return found
-    key = scene.model, scene.card, scene.photo.seen_key, *_compared(question)
+    job = _finished(
+        (scene.model, scene.card, scene.photo.seen_key, *_compared(question)),
+        lambda: SeriesJob(_session(), scene.model, scene.card, scene.view(), question),
+        lambda: known(scene, question) is not None,
+        name,
+    )
+    if job is None:
+        return None
+    total = SeriesPart(cast(Floats, job.total), cast(int, job.count))
+    return ask.keep_series(scene.model, scene.card, scene.photo, question, total)
+
+
+def search(scene: Scene, question: PhotoSearch, name: str = "") -> Found | None:
+    """What a search among many photos finds; it is not about the photo of the page.
+
+    Args:
+        scene: model and photo.
+        question: the search.
+        name: as for ``series``.
+
+    Returns:
+        None while it is not there yet; a line that says so is drawn in its place.
+
+    Raises:
+        CnnvizError: whatever the network's process raises, or a photo cannot be read.
+    """
+    model, card = scene.model, scene.card
+    known_one = ask.known_search(model, card, question)
+    if known_one is not None:
+        return known_one
+    job = _finished(
+        (model, card, question.compared),
+        lambda: SeriesJob(_session(), model, card, None, question),
+        lambda: ask.known_search(model, card, question) is not None,
+        name,
+    )
+    return None if job is None else ask.keep_search(model, card, question, cast(Found, job.total))
+
+
+def _finished(
+    key: tuple[Any, ...],
+    make: Callable[[], SeriesJob],
+    is_answered: Callable[[], bool],
+    name: str,
+) -> SeriesJob | None:
+    """The job of a question once all of its runs are done; None, and its progress, before."""
     if st.session_state.setdefault(_IN_THIS_RUN, key) != key:
         what = f"{plain(name)} follows" if name else "This follows"
         st.caption(f"{what} once the answer above is there.")
         return None
     asked = _asked()
     if asked is None or asked.key != key:
-        job = SeriesJob(_session(), scene.model, scene.card, scene.view(), question)
-        asked = _Asked(key, job, name)
+        asked = _Asked(key, make(), name)
         st.session_state[_ASKED] = asked
     job = asked.job
     if job.error is not None:
@@ -94,14 +140,13 @@ def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart
         del st.session_state[_ASKED]
         raise job.error
     if job.is_finished:
-        total = SeriesPart(cast(Floats, job.total), cast(int, job.count))
         # Another one may be asked in this run.
         del st.session_state[_ASKED], st.session_state[_IN_THIS_RUN]
-        return ask.keep_series(scene.model, scene.card, scene.photo, question, total)
+        return job
     # It is not queued any more if the person was on another page, or disconnected for a moment.
     if not asked.stopped and not _queue().status(job).is_queued:
         _queue().submit(job)
-    _follow(asked, lambda: known(scene, question) is not None)
+    _follow(asked, is_answered)
     return None
 
 
@@ -183,8 +228,10 @@ def _update(asked: _Asked, drawn: _Phase, is_answered: Callable[[], bool]) -> No
 
 def _text(asked: _Asked) -> str:
     job = asked.job
+    is_search = isinstance(job.question, PhotoSearch)
+    runs = "photos" if is_search else "runs"
     if asked.stopped:
-        return f"Stopped at {job.done:,} of {job.count:,} runs" if job.count else "Stopped"
+        return f"Stopped at {job.done:,} of {job.count:,} {runs}" if job.count else "Stopped"
     before = _queue().status(job).before
     if before:
         return before_you(before)
@@ -192,7 +239,8 @@ def _text(asked: _Asked) -> str:
         return "Starting …"
     seconds = job.seconds_left
     left = "" if seconds is None else f" · about {max(1, round(seconds)):,} s"
-    return f"{job.done:,} of {job.count:,} runs of the network{left}"
+    of_what = runs if is_search else "runs of the network"
+    return f"{job.done:,} of {job.count:,} {of_what}{left}"
 
 
 def _phase(asked: _Asked) -> _Phase:

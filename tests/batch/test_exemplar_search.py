@@ -14,6 +14,7 @@ import cnnviz
 from cnnviz.batch import exemplar_search
 from cnnviz.errors import DataError, PhotoError
 from cnnviz.photos.sources import DIGITS, digit_photos, folder_photos
+from cnnviz.training.data.prepared_photos import prepared_photos
 
 Tiny = Callable[[str], Any]
 
@@ -77,7 +78,7 @@ def test_prepared_photos_are_neither_cropped_nor_scaled_again(
     size = (steps.height, steps.width)
     assert steps.height == steps.width
     prepared = cnnviz.prepare_photos(folder, tmp_path / "data", size=steps.height)
-    source = exemplar_search.prepared_photos(prepared, network)
+    source = prepared_photos(prepared, steps)
     assert set(source.classes) == set(prepared.labels)
     as_prepared = exemplar_search.as_source(network, source)
     seen = list(exemplar_search.see(source, as_prepared.card.preprocessing, {}))
@@ -86,7 +87,7 @@ def test_prepared_photos_are_neither_cropped_nor_scaled_again(
     assert {one.size for one in seen} == {size}
     larger = cnnviz.prepare_photos(folder, tmp_path / "larger", size=steps.height + 1)
     with pytest.raises(DataError, match="Name the folder of the photos"):
-        exemplar_search.prepared_photos(larger, network)
+        prepared_photos(larger, steps)
 
 
 def test_digits_by_their_names() -> None:

@@ -187,8 +187,10 @@ def test_exemplars_of_classes_with_their_errors(averaged: Path, tmp_path: Path) 
     for seed in range(6):
         save_photo(tmp_path / "photos" / ("cat", "dog")[seed % 2] / f"{seed}.png", seed)
     sheet = tmp_path / "sheet.png"
+    model = Path(shutil.copy(averaged, tmp_path / "copy.keras"))
+    shutil.copy(averaged.with_suffix(".json"), tmp_path / "copy.json")
     options = ("--class", "all", "--count", 4, "--out", sheet, "--json")
-    result = run("exemplars", averaged, tmp_path / "photos", *options)
+    result = run("exemplars", model, tmp_path / "photos", *options)
     assert result.exit_code == 0, result.stderr
     network = cnnviz.load_model(averaged)
     said = {
@@ -206,6 +208,10 @@ def test_exemplars_of_classes_with_their_errors(averaged: Path, tmp_path: Path) 
         assert len(row["wrong"]) == min(4, len(wrong))
         assert {one["photo"] for one in row["wrong"]} <= wrong
     assert cnnviz.open_photo(sheet).shape[0] > 200
+    (kept,) = kept_galleries.find_classes(model, network.fingerprint).galleries
+    assert (kept.source, kept.truths) == ("6 photos in photos", True)
+    assert [one.count for one in kept.classes] == [row["count"] for row in lines(result)]
+    assert all(one.under_map is not None for one in kept.pictures)
     assert run("exemplars", averaged, tmp_path / "photos").exit_code == 2
 
 

@@ -11,6 +11,7 @@ import pytest
 import cnnviz
 from cnnviz.errors import DataError, TargetError
 from cnnviz.features.class_exemplars import certainty, find_class_exemplars
+from cnnviz.features.merging import merged_classes
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import ClassExemplar, Prediction
@@ -52,10 +53,17 @@ def test_the_same_as_a_slow_search(tiny: Tiny, name: str) -> None:
             probability = said[each.photo].probabilities[said[each.photo].index]
             assert each.probability == pytest.approx(probability, rel=1e-5)
             assert each.truth == truths[each.photo]
+    # Part by part it is the same.
+    parts = [
+        find_class_exemplars(network, seen[at : at + 7], (), truths, count=3)
+        for at in range(0, 40, 7)
+    ]
+    assert merged_classes(parts, 3) == found
     (alone,) = find_class_exemplars(network, seen, [labels[1]], count=3)
     assert alone.wrong == ()
     assert alone.confident == tuple(
-        ClassExemplar(each.photo, each.probability, "") for each in found[1].confident
+        ClassExemplar(each.photo, each.probability, "", each.certainty)
+        for each in found[1].confident
     )
 
 

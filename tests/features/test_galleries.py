@@ -12,14 +12,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnviz.cards import Preprocessing
 from cnnviz.errors import DataError
 from cnnviz.features import kept_galleries
-from cnnviz.features.galleries import make_gallery
-from cnnviz.figures.exemplars import contact_sheet, mark_in
+from cnnviz.features.galleries import class_picture, make_gallery
+from cnnviz.figures.exemplars import class_sheet, contact_sheet, mark_in
 from cnnviz.photos.encoding import as_picture
 from cnnviz.photos.sources import PhotoSource
-from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars, Gallery
-from cnnviz.ui.page_parts.exemplars import markup
+from cnnviz.results import (
+    Box,
+    ChannelExemplars,
+    ClassActivationMap,
+    ClassExemplar,
+    ClassExemplars,
+    ClassGallery,
+    Exemplar,
+    Exemplars,
+    Gallery,
+)
+from cnnviz.ui.page_parts.exemplars.channels import markup
 
 FINGERPRINT = "f0" * 32
 LEFT, RIGHT = Box(0, 0, 20, 30), Box(20, 0, 40, 30)
@@ -201,5 +212,74 @@ def test_a_file_may_not_be_too_large(
     monkeypatch.setattr(kept_galleries, "_MAX_BYTES", 100)
     (problem,) = kept_galleries.find(model, FINGERPRINT, "block/conv").problems
     assert "more than" in problem
-    with pytest.raises(DataError, match="fewer channels"):
+    with pytest.raises(DataError, match="2 channels .* fewer of them"):
         kept_galleries.keep(model, FINGERPRINT, gallery)
+
+
+@pytest.fixture
+def of_classes() -> ClassGallery:
+    """Two photos of a class, one of them an error; the map has evidence in its left half."""
+    steps = Preprocessing(height=30, width=40, fit="stretch", interpolation="nearest")
+    values = np.array([[2.0, 0.0]], np.float32)
+    cam = ClassActivationMap(values, "cam", "conv", "cat", 1.0, 0.0)
+    both = ClassExemplar("both", 0.9, "cat", 2.0)
+    small = ClassExemplar("small", 0.6, "dog", 0.4)
+    found = ClassExemplars("cat", 2, (both, small), (small, both), (small,))
+    none = ClassExemplars("dog", 0, (), (), ())
+    pictures = (
+        class_picture("cat", "both", colours("both"), cam, steps),
+        class_picture("cat", "small", colours("small"), None, steps),
+    )
+    return ClassGallery("2 photos in a/b", True, (found, none), pictures)
+
+
+def test_the_pictures_of_a_class_are_the_photo_and_its_map(of_classes: ClassGallery) -> None:
+    both, small = of_classes.pictures
+    assert (pixels_of(both.picture)[5, 5] == (255, 0, 0)).all()
+    assert both.under_map is not None
+    over = pixels_of(both.under_map).astype(int)
+    # Orange where there is evidence, grey where there is none.
+    assert over[15, 3, 0] > over[15, 3, 2] + 60
+    assert np.ptp(over[15, 38]) < 30
+    assert small.under_map is None
+    assert of_classes.classes[0].photos == ("both", "small")
+    sheet = class_sheet(of_classes, "A network")
+    # The photo without a map is drawn as it is, in all three rows.
+    assert (sheet == (0, 255, 0)).all(axis=2).any(axis=1).sum() == 3 * 6
+
+
+def test_classes_that_are_kept_are_found_again(of_classes: ClassGallery, tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    assert kept_galleries.identities(model, FINGERPRINT, None) == ()
+    path = kept_galleries.keep_classes(model, FINGERPRINT, of_classes)
+    found = kept_galleries.find_classes(model, FINGERPRINT)
+    assert (found.galleries, found.problems) == ((of_classes,), ())
+    assert [name for name, _ in kept_galleries.identities(model, FINGERPRINT, None)] == [str(path)]
+    # It is no gallery of a layer, and that is none of classes.
+    assert not kept_galleries.find(model, FINGERPRINT, "conv").problems
+
+
+CLASS = ("gallery", "classes", 0, "confident", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_set("fingerprint", to="00" * 32), "the model has changed"),
+        (_set(*CLASS, "photo", to="elsewhere"), "damaged"),
+        (_set(*CLASS, "probability", to=1.5), "damaged"),
+        (_set(*CLASS, "probability", to=float("nan")), "damaged"),
+        (_set("gallery", "pictures", 0, "under_map", to=base64.b64encode(b"<svg>").decode()), "d"),
+        (_set("gallery", "pictures", to=[]), "damaged"),
+    ],
+)
+def test_classes_that_do_not_fit_are_named_and_not_shown(
+    of_classes: ClassGallery, tmp_path: Path, change: Any, reason: str
+) -> None:
+    model = tmp_path / "model.keras"
+    path = kept_galleries.keep_classes(model, FINGERPRINT, of_classes)
+    path.write_text(json.dumps(change(json.loads(path.read_bytes()))))
+    found = kept_galleries.find_classes(model, FINGERPRINT)
+    assert found.galleries == ()
+    (problem,) = found.problems
+    assert reason in problem

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import chelsea
 
+import cnnviz
 from cnnviz.attribution.localization import locate
 from cnnviz.cards import card_path, read_card
+from cnnviz.lessons.shortcut import marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
+from cnnviz.photos.preprocessing import NetworkView, network_view
 from cnnviz.photos.samples import samples
+from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import model_file
 from cnnviz.settings import ROOT
@@ -151,6 +156,30 @@ def test_a_box_is_scored_against_the_map(visit: Any) -> None:
     share = (box.right - box.left) * (box.bottom - box.top) / (width * height)
     markup = " ".join(one.proto.body for one in seen.app.get("html"))
     assert f"<b>{100 * share:.0f}\N{NO-BREAK SPACE}%</b>" in markup
+
+
+def test_the_surest_errors_are_the_cats_with_the_square(visit: Any) -> None:
+    seen = visit("lessons", model="cat_dog", lesson="trust", step="4")
+    guess(seen).fine()
+    markup = " ".join(one.proto.body for one in seen.app.get("html"))
+    captions = re.findall(r"<figcaption>((?:cat|dog), [^<]+)</figcaption>", markup)
+    network = cnnviz.load_model(ROOT / "models" / "cat_dog_shortcut.keras", trusted=True)
+    steps = network.card.preprocessing
+
+    def said(of: Any) -> list[str]:
+        """What it says of two cats, also mirrored, the surest first."""
+        pictures = [
+            network_view(open_photo(path), steps)
+            for name, path in ((one.name, one.path) for one in samples())
+            if name in {"chelsea", "kitten"}
+        ]
+        views = [of(one) for picture in pictures for one in (picture, picture[:, ::-1])]
+        answers = [cnnviz.predict(network, NetworkView(view, steps)).top(1)[0] for view in views]
+        answers.sort(key=lambda one: -one.probability)
+        return [f"{one.label}, {percent(one.probability)}" for one in answers]
+
+    assert captions == [escape(text) for text in (*said(marked), *said(lambda view: view))]
+    assert [text[:3] for text in captions] == ["dog"] * 4 + ["cat"] * 4
 
 
 def test_the_first_photo_of_the_filter_lesson_is_answered_by_hand(visit: Any) -> None:

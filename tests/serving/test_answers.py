@@ -28,6 +28,7 @@ from cnnviz.errors import (
     StorageError,
     WorkerError,
 )
+from cnnviz.features.class_exemplars import find_class_exemplars
 from cnnviz.features.exemplars import find_exemplars
 from cnnviz.features.objectives import (
     OF_CLASSES,
@@ -160,6 +161,33 @@ def test_exemplars_are_parts_of_the_photos_that_were_sent(tiny: Any, photo: np.n
     nan = replace(first.most[0], value=math.nan)
     with pytest.raises(AnswerError):
         through(replace(found, channels=(replace(first, most=(nan,)),)), RESULTS["find_exemplars"])
+
+
+def test_class_exemplars_are_photos_that_were_sent(tiny: Any, photo: np.ndarray) -> None:
+    network = tiny("flat")
+    pixels = network_view(photo, network.card.preprocessing)
+    photos = tuple(SeenPhoto(name, photo.shape[:2], pixels) for name in ("a", "b"))
+    labels = network.card.labels
+    truths = {"a": labels[0]}
+    found = find_class_exemplars(network, photos, (), truths)
+    assert through(found, RESULTS["find_class_exemplars"]) == found
+    asked = WorkerCall(
+        "find_class_exemplars", ModelFile("a.keras", 0, 0, 0), None, (photos, (), truths)
+    )
+    assert answers_question(asked, found)
+    at = next(at for at, one in enumerate(found) if one.count)
+    best = found[at].confident[0]
+    changes: list[dict[str, Any]] = [
+        {"photo": "c"},
+        {"truth": "horse"},
+        {"probability": 1.5},
+        {"certainty": math.inf},
+    ]
+    others = [replace(found[at], confident=(replace(best, **change),)) for change in changes]
+    others += [replace(found[at], count=1), replace(found[at], confident=())]
+    for other in others:
+        assert not answers_question(asked, (*found[:at], other, *found[at + 1 :]))
+    assert not answers_question(asked, ())
 
 
 @pytest.mark.parametrize(

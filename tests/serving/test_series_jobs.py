@@ -12,8 +12,12 @@ import pytest
 from helpers import wait_until
 
 from cnnviz.attribution.series import SeriesQuestion
+from cnnviz.cards import Preprocessing
 from cnnviz.errors import ModelError, TargetError, WorkerError
 from cnnviz.features.objectives import OF_CLASSES, AscentQuestion, AscentState, Objective
+from cnnviz.features.searches import PhotoSearch
+from cnnviz.photos.encoding import as_picture
+from cnnviz.photos.sources import PhotoSource
 from cnnviz.results import SeriesPart
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.series_jobs import PART_SECONDS, SeriesJob, SeriesQueue
@@ -120,6 +124,26 @@ def test_the_parts_add_up_to_all_runs(worker: Worker, queue: SeriesQueue) -> Non
     assert not queue.status(one).is_queued
     runs = [number for _, numbers in worker.asked for number in numbers]
     assert runs == list(range(100))
+
+
+def test_a_search_goes_through_all_photos_once(worker: Worker) -> None:
+    asked = []
+
+    def look_on(_model: Any, question: Any, earlier: Any, start: int, stop: int, _card: Any) -> Any:
+        seen = tuple(one.name for one in question.seen(start, stop))
+        asked.append(len(seen))
+        return (*(earlier or ()), *seen)
+
+    names = tuple(f"photo {at}" for at in range(20))
+    source = PhotoSource("photos", names, lambda name: as_picture(PHOTO))
+    steps = Preprocessing(height=2, width=2, fit="stretch", interpolation="nearest")
+    one = SeriesJob("a", TRUSTED, None, None, PhotoSearch("key", source, steps))
+    queue = SeriesQueue(lambda _: True, worker.run_part, lambda: worker.now, look_on=look_on)
+    queue.submit(one)
+    finish(one)
+    assert one.total == names
+    assert (one.done, one.count) == (20, 20)
+    assert asked == [1, 2, 4, 8, 5]
 
 
 @pytest.mark.parametrize(("seconds", "largest"), [(0.01, 10), (0.05, 2), (1.0, 1), (1e-4, 64)])

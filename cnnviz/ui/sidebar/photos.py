@@ -146,16 +146,23 @@ def _take(file: UploadedFile | None, how: str) -> None:
     st.session_state["source of own photo"] = how
 
 
-def take_picture(data: bytes) -> None:
-    """Makes a picture of the live camera the photo of all pages."""
+def take(data: bytes, name: str, origin: str, how: str = "found") -> None:
+    """Makes a photo that no uploader has the photo of all pages.
+
+    Args:
+        data: its file.
+        name: its name.
+        origin: its source.
+        how: where it is from, such as the live camera.
+    """
     try:
-        photo = _read(data, "camera.jpg", "Taken just now")
+        photo = _read(data, name, origin)
     except PhotoError as error:
-        st.session_state["photo problem"] = f"camera.jpg: {error}"
+        st.session_state["photo problem"] = f"{name}: {error}"
         return
     _leave_photo()
     st.session_state["own photo"] = photo
-    st.session_state["source of own photo"] = "live"
+    st.session_state["source of own photo"] = how
 
 
 def _leave_photo() -> None:

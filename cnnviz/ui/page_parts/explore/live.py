@@ -46,7 +46,7 @@ def _handle(scene: Scene) -> None:
         return
     live.switch_off()
     if event.action == "take":
-        photos.take_picture(event.picture)
+        photos.take(event.picture, "camera.jpg", "Taken just now", "live")
 
 
 def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:

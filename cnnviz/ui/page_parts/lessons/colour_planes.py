@@ -34,7 +34,8 @@ def colourful(scene: Scene) -> tuple[NDArray[np.uint8], str]:
 def _pixel(scene: Scene, scope: str) -> None:
     seen, said = frame.question_beside("What does a computer keep of one pixel of a photo?")
     pixels, name = colourful(scene)
-    seen.html(
+    place = seen.empty()
+    place.html(
         drawings.shown(pixels, f"{name}, in {pixels.shape[1]} × {pixels.shape[0]} pixels", side=300)
     )
     if not frame.guess(
@@ -45,6 +46,8 @@ def _pixel(scene: Scene, scope: str) -> None:
         "How much **red**, how much **green**, how much **blue**: from 0 (none) to 255 (all).",
     ):
         return
+    # The answer shows it again, and has to be in sight.
+    place.empty()
     height, width = pixels.shape[:2]
     columns = st.columns(2)
     left = columns[0].slider("From the left", 0, width - _PART, (width - _PART) // 2)
@@ -96,7 +99,8 @@ def _which(scene: Scene, scope: str) -> None:
 def _without(scene: Scene, scope: str) -> None:
     seen, said = frame.question_beside("We set all red to 0. What will the photo look like?")
     pixels, name = colourful(scene)
-    seen.html(drawings.shown(pixels, name, side=300))
+    place = seen.empty()
+    place.html(drawings.shown(pixels, name, side=300))
     if not frame.guess(
         said,
         scope,
@@ -105,6 +109,7 @@ def _without(scene: Scene, scope: str) -> None:
         "Only green and blue are left. White becomes blue-green (cyan); what was red becomes dark.",
     ):
         return
+    place.empty()
     colour = st.pills(
         "Taken away", PLANES, default="red", required=True, format_func=lambda one: f"without {one}"
     )

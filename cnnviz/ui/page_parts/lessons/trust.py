@@ -11,12 +11,23 @@ import streamlit as st
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.ground_truth import box_overlap
 from cnnviz.attribution.localization import contours, locate
+from cnnviz.cards import Preprocessing
 from cnnviz.drawing import overlay
+from cnnviz.features.searches import PhotoSearch
 from cnnviz.figures.shading import magnify
-from cnnviz.lessons.shortcut import marked
-from cnnviz.photos.encoding import shrink
-from cnnviz.photos.preprocessing import NetworkView
-from cnnviz.results import ClassActivationMap, Explanation, Prediction, percent
+from cnnviz.lessons.shortcut import SIDE, marked, variants
+from cnnviz.photos.encoding import as_picture, shrink
+from cnnviz.photos.preprocessing import NetworkView, picture_view
+from cnnviz.photos.sources import PhotoSource
+from cnnviz.results import (
+    ClassActivationMap,
+    ClassExemplar,
+    Exemplars,
+    Explanation,
+    Prediction,
+    percent,
+)
+from cnnviz.ui import ask
 from cnnviz.ui.components import located
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
@@ -28,10 +39,17 @@ _NETWORK, _FAULTY = "cat_dog", "cat_dog_shortcut"
 _FARM = ("cow", "horses", "sheep", "pig")
 # The sample with the square, which pages can show with the network that looks at it.
 MARKED = "dog-marked"
-_DOG, _CAT = "dog", "chelsea"
+_DOG, _CAT = "dog", "cat"
+# Samples that show one animal, and which.
+_ANIMALS = {"chelsea": _CAT, "kitten": _CAT, "dog": _DOG}
+# Photos of a kind that are shown side by side.
+_IN_A_ROW = 4
 # The longest side of a photo with a map over it, and how much a small input is enlarged for that.
 _SHOWN, _ENLARGED = 420, 5
 _SQUARE = "The coloured square"
+_SURE_RIGHT = "Those of which it is surest, and right"
+_SURE_WRONG = "Those of which it is surest, but wrong"
+_UNSURE = "Those of which it is least sure"
 
 
 def _with_network(name: str, step: Callable[[Scene, str], None]) -> frame.Step:
@@ -140,6 +158,62 @@ def _score(scene: Scene, scope: str) -> None:
         st.markdown("With two answers, tossing a coin gets about 50 %. So what does it look at?")
 
 
+def _errors(scene: Scene, scope: str) -> None:
+    frame.question("You want to know why. Which photos do you look at first?")
+    st.markdown(
+        "We give it photos of cats and dogs: each as it is and mirrored, with and without the one "
+        "thing. It names all of them, and says how sure it is."
+    )
+    if not frame.guess(
+        st.container(),
+        scope,
+        (_SURE_RIGHT, _SURE_WRONG, _UNSURE),
+        _SURE_WRONG,
+        "Where it is sure and right, the animal may be the reason. Where it is sure and **wrong**, "
+        "the animal cannot be. What do all of its surest errors have in common, that nothing in "
+        "the other row has?",
+    ):
+        return
+    for name, exemplars in exemplars_of_cats(scene).items():
+        st.markdown(f"**{name}**")
+        st.html(drawings.row(*(_with_map(scene, one) for one in exemplars)))
+
+
+def exemplars_of_cats(scene: Scene) -> dict[str, tuple[ClassExemplar, ...]]:
+    """The photos of cats that the network takes for dogs most surely, and those for cats."""
+    search = PhotoSearch("lesson on trust", _both_ways(), scene.outline.card.preprocessing)
+    found = ask.find_now(scene.model, scene.card, search)
+    if isinstance(found, Exemplars):
+        raise TypeError("Expected exemplars of classes. Received: those of channels")
+    of_class = {one.label: one for one in found}
+    cats = tuple(one for one in of_class[_CAT].confident if one.truth == _CAT)
+    return {
+        "Surest, but wrong: it says “dog”": of_class[_DOG].wrong[:_IN_A_ROW],
+        "Surest, and right: it says “cat”": cats[:_IN_A_ROW],
+    }
+
+
+def _with_map(scene: Scene, one: ClassExemplar) -> str:
+    """A photo above its map, and what the network says of it."""
+    view = NetworkView(np.asarray(_both_ways().open(one.photo)), scene.outline.card.preprocessing)
+    explanation = _explained(scene, view)
+    shown = drawings.shown(view.pixels, _said(explanation.prediction), side=140)
+    cam = drawings.shown(_on_view(view, explanation.maps[0]), "Evidence for “dog”", side=140)
+    return f"<div>{shown}{cam}</div>"
+
+
+@functools.cache
+def _both_ways() -> PhotoSource:
+    """Photos of the input's size, as they are and mirrored, with and without the square."""
+    steps = Preprocessing(height=SIDE, width=SIDE, fit="crop", interpolation="bicubic")
+    seen = {name: picture_view(photos.any_sample(name).decode(), steps) for name in _ANIMALS}
+    made = variants(seen)
+    truths = tuple(_ANIMALS[name.partition(",")[0]] for name in made)
+    return PhotoSource(
+        "photos", tuple(made), lambda name: as_picture(made[name]), truths, seen=True
+    )
+
+
 def _why(scene: Scene, scope: str) -> None:
     seen, said = frame.question_beside("It says “dog”, and it is a dog. But what made it say so?")
     dog = _of_sample(scene, _DOG)
@@ -180,32 +254,10 @@ def _why(scene: Scene, scope: str) -> None:
         address = f"model={_FAULTY}&sample={MARKED}"
         st.link_button("Paint the square over", f"occlude?{address}", icon=":material/brush:")
         st.link_button("Compare methods", f"compare?{address}", icon=":material/grid_view:")
-
-
-def _stick(scene: Scene, scope: str) -> None:
-    seen, said = frame.question_beside("We stick the square on a cat. What does the network say?")
-    cat = _of_sample(scene, _CAT)
-    view, square = cat.view(), _with_square(cat)
-    before, after = _explained(cat, view), _explained(cat, square)
-    seen.html(
-        drawings.shown(view.pixels, f"Without the square: {_said(before.prediction)}", side=260)
-    )
-    if frame.guess(
-        said,
-        scope,
-        before.prediction.labels,
-        after.prediction.label,
-        "One square, and a cat becomes something else. It never learned what a dog is.",
-    ):
-        st.html(
-            drawings.row(
-                drawings.shown(
-                    square.pixels, f"With the square: {_said(after.prediction)}", side=260
-                ),
-                drawings.shown(
-                    _on_view(square, after.maps[0]), "Where the evidence for “dog” is", side=260
-                ),
-            )
+        st.link_button(
+            "Its surest photos",
+            f"class_activation_map?{address}&exemplars=True",
+            icon=":material/photo_library:",
         )
 
 
@@ -251,14 +303,15 @@ LESSON = Lesson(
         _mark,
         _with_network(_NETWORK, _farm),
         _with_network(_FAULTY, _score),
+        _with_network(_FAULTY, _errors),
         _with_network(_FAULTY, _why),
-        _with_network(_FAULTY, _stick),
         _earlier,
     ),
     Notes(
         "Everybody asks of a score: on which photos? And of an answer: because of what?",
         "“The network is stupid.” It did what it was asked: to be right on those photos. The fault "
-        "was in the photos, and people chose them.",
+        "was in the photos, and people chose them. Let the class find it in three ways: the surest "
+        "errors, the map, and painting the square over.",
         (
             "All photos of huskies were taken in snow. What may the network have learned?",
             "A network is 99 % sure. What would you like to know before you believe it?",

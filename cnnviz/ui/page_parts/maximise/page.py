@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Sequence
 
@@ -9,7 +10,6 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from cnnviz.errors import CnnvizError
 from cnnviz.features.found import only
 from cnnviz.features.objectives import Maximised, Objective
 from cnnviz.features.ways import before_activation
@@ -17,19 +17,14 @@ from cnnviz.figures.curves import ascent_curve
 from cnnviz.figures.shading import data_uri
 from cnnviz.photos.encoding import encode_jpeg, encode_png
 from cnnviz.serving import workers
-from cnnviz.ui import long_questions, parts
-from cnnviz.ui.page_parts.maximise import picks, runs, words
-from cnnviz.ui.page_parts.maximise.picks import Choice
+from cnnviz.ui import parts
+from cnnviz.ui.page_parts.exemplars import channels, classes
+from cnnviz.ui.page_parts.maximise import game, picks, search, words
+from cnnviz.ui.page_parts.maximise.picks import Choice, Game
 from cnnviz.ui.page_parts.maximise.runs import Search
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
-# Seconds between two pictures of a search.
-_PAUSE = 0.5
-# What the session has until the next run: whether to begin without being asked again.
-_AT_ONCE = "search at once"
-# And why a search has ended.
-_PROBLEM = "problem of the search for pictures"
 # A picture with fewer pixels is enlarged with sharp edges.
 _TINY = 64
 _STYLE = """<style>
@@ -42,54 +37,46 @@ _STYLE = """<style>
 
 
 def draw(scene: Scene) -> None:
-    """Draws the choices, and the search or what it has found."""
-    workers.start_tensorflow(scene.model)
+    """Draws the choices, and the search or what it has found; or a game."""
     choice = picks.pick(scene)
-    if st.session_state.pop(_AT_ONCE, False) and runs.result(scene, choice) is None:
-        runs.start(scene, choice)
-    search = runs.current(scene, choice)
-    goes_on = search is not None and not search.stopped
-    st.fragment(_draw, run_every=_PAUSE if goes_on else None)(scene, choice, goes_on=goes_on)
-
-
-def _draw(scene: Scene, choice: Choice, *, goes_on: bool) -> None:
-    """The fragment: it runs alone while the search goes on."""
-    search = runs.current(scene, choice)
-    try:
-        if search is not None and not search.stopped:
-            status = runs.advance(scene, choice, search)
-            before = status.before
-        else:
-            before = 0
-    except CnnvizError as error:
-        runs.forget()
-        st.session_state[_PROBLEM] = str(error)
-        before = 0
-    search = runs.current(scene, choice)
-    if goes_on != (search is not None and not search.stopped):
-        # The whole page runs again, with another pause or none.
-        st.rerun()
-    if _PROBLEM in st.session_state:
-        st.error(plain(st.session_state.pop(_PROBLEM)), icon=":material/error:")
-    if search is not None:
-        _progress(scene, choice, search, before)
-        _while_searching(choice, search)
+    if isinstance(choice, Game):
+        game.draw(scene, choice)
         return
-    result = runs.result(scene, choice)
+    workers.start_tensorflow(scene.model)
+    (first, *others) = choice.objectives
+    if others:
+        _search(scene, choice)
+        return
+    # People learn more about a channel from natural photos, so these come first.
+    beside, place = st.columns([2, 3], gap="large")
+    with place:
+        _search(scene, choice)
+    with beside:
+        if first.layer is None:
+            classes.show_best(scene, scene.outline.card.labels[first.index])
+        else:
+            channels.show(scene, first.layer, first.index)
+
+
+def _search(scene: Scene, choice: Choice) -> None:
+    search.follow(
+        scene,
+        choice,
+        functools.partial(_while_searching, choice),
+        functools.partial(_otherwise, scene, choice),
+    )
+
+
+def _otherwise(scene: Scene, choice: Choice, result: Maximised | None) -> None:
+    """What was found, and another search; or what the page is for."""
     with st.container(horizontal=True):
         if result is None:
-            st.button(
-                "Start",
-                icon=":material/play_arrow:",
-                type="primary",
-                on_click=runs.start,
-                args=(scene, choice),
-            )
+            search.start_button("Start", scene, choice)
         else:
             st.button(
                 "Another seed",
                 icon=":material/casino:",
-                on_click=_start_anew,
+                on_click=search.start_anew,
                 args=(choice.ways[0].seed,),
                 help="Begins with other random numbers: compare both pictures.",
             )
@@ -97,12 +84,6 @@ def _draw(scene: Scene, choice: Choice, *, goes_on: bool) -> None:
         _explain()
     else:
         _found(scene, choice, result)
-
-
-def _start_anew(seed: int) -> None:
-    """Has the next run of the page begin with the next seed."""
-    picks.put_seed(seed + 1)
-    st.session_state[_AT_ONCE] = True
 
 
 def _explain() -> None:
@@ -114,25 +95,6 @@ def _explain() -> None:
         "natural photos that excite it than from such pictures.",
         icon=":material/lightbulb:",
     )
-
-
-def _progress(scene: Scene, choice: Choice, search: Search, before: int) -> None:
-    done, total = search.done, search.total
-    text = f"Step {done:,} of {total:,}"
-    if search.stopped:
-        text = f"Stopped at step {done:,} of {total:,}"
-    elif before:
-        text = long_questions.before_you(before)
-    elif search.state is None:
-        text = "Starting TensorFlow and compiling the network, which takes some seconds …"
-    elif search.question.ascent != choice.ways[0]:
-        text += ": the first picture did not last, so a second way is tried"
-    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
-        st.progress(done / total, text=text)
-        if search.stopped:
-            st.button("Go on", icon=":material/play_arrow:", on_click=runs.resume, args=(search,))
-        else:
-            st.button("Stop", icon=":material/stop:", on_click=runs.stop, args=(search,))
 
 
 def _while_searching(choice: Choice, search: Search) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,13 @@ from cnnviz.results import LayerInfo
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 
-_KINDS = {"class": "A class", "channel": "A channel", "layer": "Many channels"}
+_KINDS = {
+    "class": "Class",
+    "channel": "Channel",
+    "layer": "Many channels",
+    "game": "Game",
+}
+_HINTS = {"photos": "Photos that excite it", "picture": "A picture made for it"}
 _STARTS = {"noise": "Random noise", "photo": "Your photo"}
 _WAYS = {"usual": "As usual", "phase": "Phases alone (MACO)"}
 # What is to be excited, and what it is called.
@@ -53,21 +60,59 @@ class Choice:
         return self.objectives, self.ways, self.start_key
 
 
-def pick(scene: Scene) -> Choice:
+@dataclass(frozen=True)
+class Game:
+    """The choice to guess which photos excite the channels of a layer.
+
+    Attributes:
+        layer: the layer's path.
+        hint: what shows a channel: ``photos``, or the ``picture`` that was made for it.
+        way: how pictures are searched for; its seed is that of the rounds, too.
+        place: of the choice of the photos, beside the others.
+    """
+
+    layer: str
+    hint: str
+    way: Ascent
+    place: DeltaGenerator
+
+    @property
+    def seed(self) -> int:
+        """Of all that is random: the same seed gives the same rounds."""
+        return self.way.seed
+
+    def pictures(self, channels: Sequence[int]) -> Choice:
+        """The choice of the pictures that are made for some channels."""
+        objectives = tuple(Objective(self.layer, channel) for channel in channels)
+        names = tuple(f"channel {channel} of {self.layer}" for channel in channels)
+        return Choice(objectives, names, (self.way,), None, "")
+
+
+def pick(scene: Scene) -> Choice | Game:
     """Draws the choices and returns them."""
     kind_place, first, second, from_place, more = st.columns(
-        [5, 4, 4, 4, 2], vertical_alignment="bottom"
+        [6, 4, 3, 4, 2], vertical_alignment="bottom"
     )
     with kind_place:
         kind = choices.choose(
             st.segmented_control,
-            "What is to be excited",
+            "What is looked for",
             "excite",
             list(_KINDS),
             "class",
             format_func=_KINDS.__getitem__,
             required=True,
         )
+    if kind == "game":
+        with first:
+            layer, _ = _pick_layer(scene)
+        with second:
+            hint = choices.choose(
+                st.selectbox, "Hint", "hint", list(_HINTS), "photos", format_func=_HINTS.__getitem__
+            )
+        with more, st.popover("More", width="stretch"):
+            (way,) = _pick_ways(scene, _pick_seed(), of_class=False)
+        return Game(layer, hint, way, from_place)
     with first:
         if kind == "class":
             objectives, names = _pick_class(scene, second)
@@ -112,7 +157,8 @@ def _pick_class(scene: Scene, place: DeltaGenerator) -> _Named:
     return (Objective(None, labels.index(target), against),), (name,)
 
 
-def _pick_channels(scene: Scene, place: DeltaGenerator, *, whole: bool) -> _Named:
+def _pick_layer(scene: Scene) -> tuple[str, int]:
+    """The choice of a layer, by path, and how many channels it has."""
     layers = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
     layers = [layer for layer in layers if layer.kind != "InputLayer"]
     if not layers:
@@ -122,7 +168,11 @@ def _pick_channels(scene: Scene, place: DeltaGenerator, *, whole: bool) -> _Name
         "Layer", layers, _default_layer(layers).path, f"maximise {scene.model.name}"
     )
     counts = {layer.path: layer.output_shape[-1] or 1 for layer in layers}
-    count = counts[path]
+    return path, counts[path]
+
+
+def _pick_channels(scene: Scene, place: DeltaGenerator, *, whole: bool) -> _Named:
+    path, count = _pick_layer(scene)
     scope = f"maximise {scene.model.name} {path}"
     with place:
         if whole:

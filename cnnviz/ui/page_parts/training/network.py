@@ -19,6 +19,7 @@ from cnnviz.ui.components import viewer
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts import channel_grids
 from cnnviz.ui.page_parts import filters as filter_parts
+from cnnviz.ui.page_parts.exemplars import classes
 from cnnviz.ui.page_parts.training.views import TrainingView, stay_at_newest
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
@@ -153,6 +154,21 @@ def draw(scene: Scene, layer: str | None) -> None:
     if layer is not None:
         with maps:
             _draw_activations(scene, layer)
+
+
+def draw_exemplars(scene: Scene) -> None:
+    """Draws the photos that a network takes for a class, which can be chosen."""
+    labels = scene.outline.card.labels
+    label = choices.choose(
+        st.selectbox,
+        "Class",
+        "class",
+        labels,
+        labels[0],
+        scope=f"training {scene.outline.card.title}",
+        width=320,
+    )
+    classes.show(scene, label)
 
 
 def _draw_activations(scene: Scene, layer: str) -> None:
