@@ -55,9 +55,10 @@ class Choice:
 
 def pick(scene: Scene) -> Choice:
     """Draws the choices and returns them."""
-    kind_place, first, second, from_place, more = st.columns(
-        [5, 4, 4, 4, 2], vertical_alignment="bottom"
-    )
+    with st.container(key="maximise-choices"):
+        kind_place, first, second, from_place, more = st.columns(
+            [5, 4, 4, 4, 2], vertical_alignment="bottom"
+        )
     with kind_place:
         kind = choices.choose(
             st.segmented_control,
