@@ -149,6 +149,7 @@ class ModelCard(CardPart):
     """What a person should know about a model before relying on its pictures.
 
     Attributes:
+        architecture: its name, where it has one and the title does not say it.
         output: name of the output that is shown, of a model with several; None for the first
             that gives class scores. The labels are those of this output.
     """
@@ -161,6 +162,7 @@ class ModelCard(CardPart):
     licence: Text
     source: Text
     suggested_layers: SuggestedLayers = SuggestedLayers()
+    architecture: Text | None = None
     output: str | None = None
     inferred: bool = False
 

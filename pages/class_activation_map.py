@@ -26,7 +26,8 @@ target, legend = picks.pick_class(scene, prediction)
 over, alone, beside = pictures.places(scene)
 with beside:
     said, judged = st.container(), st.container()
-    choice = picks.pick_map(scene, target)
+    with st.container(key="map choices"):
+        choice = picks.pick_map(scene, target)
 with alone:
     of_class = maps.class_maps(scene, answer, target, choice)
 cam = of_class.get(target)

@@ -31,7 +31,7 @@ _TRAINED = "It is in the sidebar"
 _MOST_SCREENS = 4
 
 
-def _click(selector: str) -> Callable[[Page], None]:
+def click(selector: str) -> Callable[[Page], None]:
     """Clicks in the middle of the first of such elements."""
     return lambda page: page.locator(selector).first.click()
 
@@ -72,6 +72,15 @@ def _before_after(page: Page) -> None:
     page.locator(".epochs .caption").evaluate("text => text.scrollIntoView({block: 'center'})")
 
 
+def _own_model(page: Page) -> None:
+    """Uploads a model without its card."""
+    page.locator(".topbar .model, .topbar .menu >> visible=true").first.click()
+    own = page.locator(".st-key-own-model")
+    own.locator("summary").click()
+    own.locator("input[type=file]").set_input_files(ROOT / "models" / "mnist_cnn.keras")
+    page.get_by_text("Name your classes").first.wait_for()
+
+
 @dataclass(frozen=True)
 class Shot:
     """One picture: its name, its address in the app, its window, and what is done there first."""
@@ -90,7 +99,7 @@ WALK = Shot("walk", f"?{CAT}", complete=".walk[data-painted]")
 SHOTS = (
     WALK,
     replace(WALK, name="arithmetic", act=_arithmetic),
-    replace(WALK, name="compare", act=_click(".walk .compare")),
+    replace(WALK, name="compare", act=click(".walk .compare")),
     replace(WALK, name="dark", theme="dark"),
     Shot("filters", f"filters?{IMAGENET}&filter=13"),
     Shot("activations", f"activations?{CAT}"),
@@ -101,16 +110,23 @@ SHOTS = (
 )
 # What only `--all` has.
 STATES = (
+    *(
+        Shot(path.stem, f"{path.stem}?{CAT}")
+        for path in sorted((ROOT / "pages").glob("*.py"))
+        if path.stem not in {"explore", *(shot.name for shot in SHOTS)}
+    ),
     replace(WALK, name="walk_digit", address=f"?{DIGIT}"),
     replace(WALK, name="walk_imagenet", address=f"?{IMAGENET}"),
     replace(WALK, name="stage", address=f"?{IMAGENET}", act=_stage),
     replace(WALK, name="channel", act=_channel),
     replace(WALK, name="live", act=_live),
-    replace(WALK, name="sidebar", act=_click(".topbar .model, .topbar .menu >> visible=true")),
+    replace(WALK, name="sidebar", act=click(".topbar .model, .topbar .menu >> visible=true")),
     Shot("activations_all", f"activations?{IMAGENET}&layer=top_act"),
     Shot("network_digit", f"network?{DIGIT}"),
+    Shot("own_model", f"class_activation_map?{DIGIT}", act=_own_model),
 )
 WINDOWS = ((390, 844), (1280, 720), (1920, 1080))
+PRESENTED = ((1280, 720), (1440, 900))
 
 
 def open_page(browser: Browser, url: str, shot: Shot) -> Page:
@@ -205,7 +221,9 @@ def every_shot() -> Iterator[Shot]:
         # Presented, there are no buttons to compare classes or to open the sidebar.
         if shot.act in (None, _arithmetic, _stage):
             address = f"{shot.address}{'&' if '?' in shot.address else '?'}present=1"
-            yield replace(shot, name=f"{shot.name}-present", address=address, height=720)
+            for width, height in PRESENTED:
+                name = f"{shot.name}-present-{width}"
+                yield replace(shot, name=name, address=address, width=width, height=height)
 
 
 def take_all(browser: Browser, url: str, folder: Path, shots: Iterator[Shot]) -> None:

@@ -42,6 +42,7 @@ CARD: dict[str, Any] = {
     "licence": "MIT",
     "source": "trained für cnnviz",
     "suggested_layers": {"filters": "conv", "activations": ["conv", "act"], "cam": "act"},
+    "architecture": "LeNet-5",
     "output": "scores",
     "inferred": False,
 }

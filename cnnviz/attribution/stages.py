@@ -28,7 +28,7 @@ MAPS = {
     2: (6, 24),
     3: (4, 18, 36),
     4: (3, 5, 27, 56),
-    5: (3, 5, 18, 42, 72),
+    5: (4, 6, 18, 42, 72),
 }
 # The same beside the outputs of a dense layer, which need a place too.
 MAPS_BESIDE_UNITS = {

@@ -72,8 +72,9 @@ def css_height(figure: go.Figure, around: int | None = None) -> str:
 
 def _window_height(around: int) -> str:
     """What is left of the window's height, as a CSS length; enough to see something."""
-    # A page that is presented is enlarged.
-    return f"max({_LOWEST}px, 100dvh / var(--present-scale, 1) - {around}px)"
+    # A page that is presented is enlarged, and has no header.
+    window = "100dvh / var(--present-scale, 1) + var(--without-header, 0px)"
+    return f"max({_LOWEST}px, {window} - {around}px)"
 
 
 def keeps_cells_square(figure: go.Figure) -> bool:

@@ -10,6 +10,7 @@ from streamlit.runtime.scriptrunner import StopException
 
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.shading import data_uri
+from cnnviz.results import Outline
 from cnnviz.serving import training_jobs, workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import PACKAGE, ROOT, read_settings
@@ -89,7 +90,7 @@ def page_path(name: str) -> str:
 def run(page: StreamlitPage) -> None:
     """Draws the sidebar, then the page; a ``CnnvizError`` becomes a box on it."""
     # First of all: the browser then has what draws styles before the page's own come.
-    st.html(f"<style>{_STYLE}</style>")
+    st.html(f"<style>{_STYLE}{_mark(page)}</style>")
     choices.start_run()
     uploaders.start_run()
     long_questions.start_run()
@@ -113,7 +114,7 @@ def run(page: StreamlitPage) -> None:
         # Only here: a page draws the photo before it waits for the network.
         if "outline" in vars(scene):
             with bar:
-                topbar.add(title, f"{len(scene.outline.layers):,} layers")
+                topbar.add(title, _known(scene.outline))
         uploaders.free_unused()
     except CnnvizError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -124,12 +125,33 @@ def run(page: StreamlitPage) -> None:
     long_questions.end_run()
 
 
+def _mark(page: StreamlitPage) -> str:
+    """CSS that marks the group of the page in the header, and says there which page it is."""
+    name = _name(page)
+    (at,) = (at for at, pages in enumerate(_GROUPS.values(), start=1) if name in pages)
+    group = f'.stAppHeader nav > :nth-child({at}) [data-testid="stTopNavSection"]'
+    # Within it, so that the group's name for screen readers stays as it is.
+    said = f'"{page.title}" / ""'
+    return f"{group} {{ --here: var(--accent); }} {group} p::after {{ content: {said}; }}"
+
+
+def _name(page: StreamlitPage) -> str:
+    """The name of a page's file; the first page has no path."""
+    return page.url_path or "explore"
+
+
+def _known(outline: Outline) -> str:
+    """What the bar says of a network, beside its title."""
+    layers = f"{len(outline.layers):,} layers"
+    name = outline.card.architecture
+    return f"{name}, {layers}" if name else layers
+
+
 def _turn_from(page: StreamlitPage) -> None:
     """Goes on to the next page, or the one before, if a key has asked for it."""
     step = st.session_state.pop(_TURN, 0)
     names = [name for group in _GROUPS.values() for name in group]
-    # The first page has no path.
-    at = names.index(page.url_path or "explore") + step
+    at = names.index(_name(page)) + step
     if step and 0 <= at < len(names):
         st.switch_page(page_path(names[at]))
 

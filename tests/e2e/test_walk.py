@@ -11,7 +11,17 @@ from playwright.sync_api import Browser, Page
 
 from cnnviz.colours import table
 from cnnviz.ui.components.focus import Asked, Failure, Frame
-from tests.e2e.walk_page import DROP, REFUSE, SMALLEST_TYPE, THEME, Stage, a_walk, prepare
+from tests.e2e.walk_page import (
+    DROP,
+    NOTE_FLIGHTS,
+    REFUSE,
+    SMALLEST_TYPE,
+    THEME,
+    Stage,
+    a_walk,
+    an_arithmetic,
+    prepare,
+)
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +262,23 @@ def test_what_the_server_opens_takes_the_place_of_the_wall(stage: Stage) -> None
     stage.open(None)
 
 
+def test_a_clicked_tile_flies_to_its_place_but_not_without_motion(stage: Stage) -> None:
+    page, grid = stage.page, stage.grid("8 × 8: 2 of 64")
+    page.evaluate(NOTE_FLIGHTS)
+    tile, flights = grid.bounding_box(), {}
+    for motion in ("reduce", "no-preference"):
+        page.emulate_media(reduced_motion=motion)
+        page.mouse.click(*stage.point(grid, 0.5, 0.1))
+        stage.open(an_arithmetic())
+        flights[motion] = page.evaluate("flights.splice(0)")
+        page.keyboard.press("Escape")
+        stage.open(None)
+    assert flights["reduce"] == []
+    (start,) = flights["no-preference"]
+    assert [start["x"], start["y"]] == pytest.approx([tile["x"], tile["y"]], abs=1)
+    assert [start["width"], start["height"]] == pytest.approx([tile["width"]] * 2, abs=1)
+
+
 def test_on_a_phone_the_wall_is_turned(stage: Stage) -> None:
     stage.page.set_viewport_size({"width": 390, "height": 844})
     stage.page.wait_for_function("root.querySelector('.walk').classList.contains('narrow')")
@@ -279,6 +306,8 @@ def test_presented_all_type_is_large_and_keys_reveal_step_by_step(stage: Stage) 
     page.wait_for_function("root.querySelector('.walk').classList.contains('present')")
     assert page.evaluate(SMALLEST_TYPE) >= 24
     assert stage.text(".count") == "4 of 4"
+    # There it has room for a third map, which a wide window does not show.
+    assert stage.grid("8 × 8: 2 of 64").get_attribute("aria-rowcount") == "3"
     page.keyboard.press("ArrowLeft")
     assert stage.text(".count") == "3 of 4"
     assert stage.text(".answer .headline") == "?"

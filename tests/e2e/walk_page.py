@@ -12,9 +12,10 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 
 from cnnviz.ui.components import modules, walk
-from cnnviz.ui.components.focus import Failure
+from cnnviz.ui.components.focus import Arithmetic, Asked, CellMap, Failure, Frame
 from cnnviz.ui.components.walk import (
     CellField,
+    Grid,
     Walk,
     WalkClass,
     WalkPhoto,
@@ -70,6 +71,17 @@ REFUSE = """(text) => {
   box.append(document.createElement('p'));
   box.lastChild.textContent = text;
 }"""
+# Where elements that are moved begin.
+NOTE_FLIGHTS = """() => {
+  window.flights = [];
+  const {animate} = Element.prototype;
+  Element.prototype.animate = function (...given) {
+    const made = animate.apply(this, given);
+    made.currentTime = 0;
+    flights.push(this.getBoundingClientRect().toJSON());
+    return made;
+  };
+}"""
 SMALLEST_TYPE = """() => {
   const walker = document.createTreeWalker(root.querySelector('.walk'), NodeFilter.SHOW_TEXT);
   const sizes = [];
@@ -91,18 +103,31 @@ def _file(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _stage(name: str, maps: np.ndarray, rows: int, field: CellField | None = None) -> WalkStage:
-    channels = [10 + k for k in range(len(maps))]
-    note, sentence = f"{len(maps)} of 64", [(f"Maps of {name} cells.", "")]
+def _stage(
+    name: str, maps: np.ndarray, grid: Grid, presented: Grid, field: CellField | None = None
+) -> WalkStage:
+    rows, columns = grid
     return WalkStage(
-        f"path {name}", name, note, maps, channels, (0.0, 6.0), "teal", rows, field, sentence
+        path=f"path {name}",
+        name=name,
+        note=f"{rows * columns} of 64",
+        values=maps,
+        channels=[10 + k for k in range(len(maps))],
+        limits=(0.0, 6.0),
+        colours="teal",
+        grid=grid,
+        presented=presented,
+        field=field,
+        sentence=[(f"Maps of {name} cells.", "")],
     )
 
 
 def a_walk() -> Walk:
     """Two stages and two classes; the network saw the middle three quarters of the photo."""
-    first = np.zeros((2, 8, 8), np.float32)
-    first[:, 2, 5] = [6, 3]
+    # The last one is shown while the page is presented alone.
+    first = np.zeros((3, 8, 8), np.float32)
+    first[:, 2, 5] = [6, 3, 1]
+    field = CellField((-0.0625, -0.0625), (0.125, 0.125), (0.25, 0.25))
     second = np.linspace(0, 6, 6, dtype=np.float32).repeat(16).reshape(6, 4, 4)
     evidence = np.zeros((2, 4, 4), np.float32)
     evidence[0, 0, 0] = evidence[1, 3, 3] = 4
@@ -139,8 +164,8 @@ def a_walk() -> Walk:
         sample="cat",
         start=[("The start.", "")],
         stages=[
-            _stage("8 × 8", first, 2, CellField((-0.0625, -0.0625), (0.125, 0.125), (0.25, 0.25))),
-            _stage("4 × 4", second, 3),
+            _stage("8 × 8", first, (2, 1), (3, 1), field),
+            _stage("4 × 4", second, (3, 2), (3, 2)),
         ],
         units=[],
         terms=terms,
@@ -160,6 +185,30 @@ def a_walk() -> Walk:
     )
 
 
+def an_arithmetic() -> Arithmetic:
+    """What a click on the first map of the first stage opens."""
+    asked = Asked("cell", "path 8 × 8", 10, 2, 5)
+    values, ends = np.zeros((1, 8, 8), np.float32), ("0", "6")
+    shown = CellMap("Channel 10", values, (0, 6), "teal", "activation", ends, (2, 5), asked)
+    return Arithmetic(
+        frame=Frame(asked, "8 × 8", "Where does 6 come from?", "", []),
+        form="none",
+        heading="",
+        terms=[],
+        totals=np.zeros(0, np.float32),
+        more=[],
+        sums=False,
+        weight_limit=np.ones(2, np.float32),
+        winner=None,
+        results=[],
+        map=shown,
+        sentence=[("A cell.", "")],
+        box=None,
+        caption=[],
+        links=[],
+    )
+
+
 class Stage:
     """A page with a walk, which the tests of this file share."""
 
@@ -170,7 +219,7 @@ class Stage:
         self.page.evaluate(_SHOW, [base64.b64encode(pack(walk, "key")).decode(), False])
         return self
 
-    def open(self, content: Failure | None) -> None:
+    def open(self, content: Arithmetic | Failure | None) -> None:
         """As ``walk.focus`` does, to an element of its own."""
         data = pack_focus(content, "key")
         self.page.evaluate(_SHOW, [base64.b64encode(data).decode(), True])

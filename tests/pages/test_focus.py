@@ -74,7 +74,7 @@ def test_a_convolution_a_normalization_and_a_relu() -> None:
         ("ReLU, at most 6", wording.result(normalized), "between 0 and 6: unchanged"),
     ]
     assert told(content.sentence) == (
-        "This cell sees 16 × 16 of the 32 × 32 pixels that the network saw. Nine inputs times "
+        "This cell sees 16 × 16 of 32 × 32 pixels. Nine inputs times "
         f"nine weights, added up, normalized, cut off at 0 and 6: {normalized:.3g}."
     )
     assert told(content.caption) == "Receptive field: 16 × 16 of 32 × 32 pixels"

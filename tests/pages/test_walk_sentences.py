@@ -49,7 +49,7 @@ def test_what_a_cell_sees_is_in_pixels_of_the_input() -> None:
     assert said(sentences.stage([one], 0)).endswith("A cell sees 3 × 5 pixels.")
     field = ReceptiveField((8, 16), Box(0, 1, 5, 4), 15, exact=True, photo=None)
     trace: Any = SimpleNamespace(field=field, shape=(4, 8, 3), terms=(), note="")
-    expected = "This cell sees 3 × 5 of the 8 × 16 pixels that the network saw."
+    expected = "This cell sees 3 × 5 of 8 × 16 pixels."
     assert said(trace_sentences.sentence(trace)) == expected
     assert said(trace_sentences.caption(trace)) == "Receptive field: 3 × 5 of 8 × 16 pixels"
 

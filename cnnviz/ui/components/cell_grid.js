@@ -68,6 +68,13 @@ export class CellGrid {
     return { index, across: (x - x0) / width, down: (y - y0) / height, pointerType };
   }
 
+  // Where a tile is in the window.
+  onScreen(index) {
+    const { left, top } = this.element.getBoundingClientRect();
+    const [x, y, width, height] = placeOf(this.place, index);
+    return { left: left + x - this.place.at[0], top: top + y - this.place.at[1], width, height };
+  }
+
   point(event) {
     const hit = this.at(event);
     this.hovered = hit?.index ?? -1;

@@ -23,7 +23,8 @@ export class Column {
     const { values, shape } = this.view.array(spec.values);
     const [count, h, w] = units ? [shape[0], 1, 1] : shape;
     Object.assign(this, { values, count, h, w, painted: null });
-    this.part = { count, rows: spec.rows, aspect: h / w, units };
+    const { rows, grid, presented } = spec;
+    this.part = { count, rows, grid, presented, aspect: h / w, units };
   }
 
   put(place) {
@@ -95,7 +96,8 @@ export class Column {
       this.view.report({ action: "stage", name: spec.path });
     } else {
       const cell = this.cell(index, hit);
-      this.view.report({ action: "cell", name: spec.path, channel: spec.channels[index], ...cell });
+      const event = { action: "cell", name: spec.path, channel: spec.channels[index], ...cell };
+      this.view.report(event, this.grid.onScreen(index));
     }
   }
 

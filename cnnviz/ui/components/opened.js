@@ -5,9 +5,11 @@ import { same } from "./data.js";
 import { element } from "./elements.js";
 import { clearFocus, showFocus } from "./focus.js";
 
+const FLIGHT = 220; // milliseconds
+
 export class Opened {
   constructor(view, centre, right) {
-    Object.assign(this, { view, message: null, closed: null, said: null });
+    Object.assign(this, { view, message: null, closed: null, said: null, clicked: null });
     this.host = element("div", "focus", centre, { hidden: "" });
     this.aside = element("div", "aside", right, { hidden: "" });
   }
@@ -28,13 +30,30 @@ export class Opened {
     this.view.compared = null;
     this.view.arrange();
     this.draw();
+    this.fly();
   }
 
-  // Something has been asked for: the sentence says so until it comes.
-  wait() {
+  // Something has been asked for: the sentence says so until it comes. `from` is where on the
+  // screen the tile is that was clicked.
+  wait(event, from) {
+    this.clicked = from && { ...event, from };
     if (this.message) return;
     this.said = [["Computing …", "quiet"]];
     this.view.player.say();
+  }
+
+  // The tile that was clicked goes to its place at the right.
+  fly() {
+    const { clicked, view, message } = this;
+    this.clicked = null;
+    const { name, channel } = message.content.frame.asked;
+    const map = this.aside.querySelector(".f-cellmap");
+    if (!map || view.still || view.form === "narrow" || clicked?.name !== name || clicked.channel !== channel) return;
+    const [from, to] = [clicked.from, map.getBoundingClientRect()];
+    const [x, y] = [from.left - to.left, from.top - to.top];
+    const start = `translate(${x}px, ${y}px) scale(${from.width / to.width}, ${from.height / to.height})`;
+    const origin = { transformOrigin: "0 0" };
+    map.animate([{ ...origin, transform: start }, { ...origin, transform: "none" }], { duration: FLIGHT, easing: "ease-out" });
   }
 
   draw() {

@@ -53,6 +53,10 @@ class Paint {
     this.legend = element("div", "scale", legend);
     this.watch = new ResizeObserver(() => this.paintMaps());
     this.watch.observe(maps);
+    const { documentElement: page } = document;
+    const arrange = () => this.box.classList.toggle("present", page.dataset.present === "1");
+    new MutationObserver(arrange).observe(page, { attributeFilter: ["data-present"] });
+    arrange();
   }
 
   buildTools(parent) {

@@ -5,6 +5,7 @@ import { frame, paintPhoto, paintVeil } from "./frame.js";
 import { bounded, surface } from "./pixels.js";
 
 const CORNER = 18; // pixels of a bracket's arm
+const ROUND = 10; // pixels of the picture's corners
 const STEP = 0.05; // of the free space, with an arrow key
 const SMALLEST = 7; // pixels of the box of a receptive field
 const CUT = 252; // pixels of the enlarged receptive field
@@ -77,11 +78,13 @@ export class PhotoPanel {
 
   paintBrackets(context) {
     const [left, top, width, height] = this.frame.seen;
-    const inset = 2;
-    context.lineCap = "butt";
-    for (const [colour, line, more] of [
-      ["#fff", 4.5, 1],
-      [this.view.theme.colour("--accent"), 2.5, 0],
+    // Within the rounded corners of the picture, where they reach them.
+    const inset = this.frame.size[0] - width < 2 * ROUND && this.frame.size[1] - height < 2 * ROUND ? ROUND / 2 : 2;
+    context.lineCap = "round";
+    context.lineJoin = "round";
+    for (const [colour, line] of [
+      ["#fff", 4.5],
+      [this.view.theme.colour("--accent"), 2.5],
     ]) {
       context.strokeStyle = colour;
       context.lineWidth = line;
@@ -92,9 +95,9 @@ export class PhotoPanel {
         [left + width - inset, top + height - inset, -1, -1],
       ]) {
         context.beginPath();
-        context.moveTo(x + across * (CORNER + more), y);
+        context.moveTo(x + across * CORNER, y);
         context.lineTo(x, y);
-        context.lineTo(x, y + down * (CORNER + more));
+        context.lineTo(x, y + down * CORNER);
         context.stroke();
       }
     }

@@ -128,6 +128,7 @@ function mark(presenting) {
     root.style.setProperty("--present-scale", Math.max(1, window.innerWidth / PRESENTED));
   } else {
     delete root.dataset.present;
+    root.style.removeProperty("--present-scale");
   }
 }
 

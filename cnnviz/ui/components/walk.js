@@ -217,9 +217,10 @@ class Walk {
     else this.arrange();
   }
 
-  report(event) {
+  // Tells the server what a person did; `from` is the place on the screen of a tile that was opened.
+  report(event, from = null) {
     this.box.classList.add("waiting");
-    if (OPENING.has(event.action)) this.opened.wait();
+    if (OPENING.has(event.action)) this.opened.wait(event, from);
     this.send({ scene: this.scene.id, ...event });
   }
 

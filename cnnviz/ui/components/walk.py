@@ -20,6 +20,8 @@ from cnnviz.drawing import SIGNED, Limits
 from cnnviz.ui.components import modules
 from cnnviz.ui.components.scenes import Rectangle, buffer, plain, tables
 
+# Rows and columns.
+Grid = tuple[int, int]
 # Text in parts: (text, style), where the style is "", "strong", "for", "against" or "quiet".
 Text = Sequence[tuple[str, str]]
 
@@ -86,7 +88,8 @@ class WalkStage:
         channels: the numbers of those channels.
         limits: the values of the first and the last colour.
         colours: the scale, a name of ``cnnviz.colours``.
-        rows: how many of them are below one another in a wide window.
+        grid: of those that are shown in a wide window, the strongest.
+        presented: the same while the page is presented.
         field: None where the fields are not all of one size and distance.
         sentence: of its step.
     """
@@ -98,14 +101,19 @@ class WalkStage:
     channels: Sequence[int]
     limits: Limits
     colours: str
-    rows: int
+    grid: Grid
+    presented: Grid
     field: CellField | None
     sentence: Text
 
 
 @dataclass(frozen=True)
 class WalkUnits:
-    """A column of cells: a dense layer's outputs (n,); the rest as in ``WalkStage``."""
+    """A column of cells: a dense layer's outputs (n,); the rest as in ``WalkStage``.
+
+    Attributes:
+        rows: how many of them are below one another in a wide window.
+    """
 
     path: str
     name: str

@@ -57,7 +57,7 @@ export class Wall {
     } else {
       const present = form === "present";
       const full = (present ? PRESENTED : HEIGHT) * scale;
-      const made = sideBySide(parts, width, full, present ? { leastGap: 12, mostColumns: 2 } : { last });
+      const made = sideBySide(parts, width, full, form, last);
       // Beside the pictures columns that are not as high are in the middle.
       const top = present ? (full - made.height) / 2 : 0;
       for (const [at, place] of made.places.entries()) {

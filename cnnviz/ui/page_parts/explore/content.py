@@ -19,6 +19,7 @@ from cnnviz.results import ClassActivationMap
 from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import (
     CellField,
+    Grid,
     Text,
     Walk,
     WalkClass,
@@ -31,8 +32,32 @@ from cnnviz.ui.components.walk import (
 from cnnviz.ui.page_parts.explore import sentences
 from cnnviz.ui.scene import Scene
 
-# Maps below one another in each column of the wall, by the number of columns.
-_ROWS = {0: (), 1: (5,), 2: (3, 6), 3: (4, 6, 9), 4: (3, 5, 9, 14), 5: (3, 5, 9, 14, 18)}
+# Rows and columns of each stage's maps, by the number of stages, and the same beside units.
+_GRIDS: dict[int, tuple[Grid, ...]] = {
+    0: (),
+    1: ((5, 7),),
+    2: ((3, 2), (6, 4)),
+    3: ((4, 1), (6, 3), (9, 4)),
+    4: ((3, 1), (5, 1), (9, 3), (14, 4)),
+    5: ((3, 1), (5, 1), (9, 2), (14, 3), (18, 4)),
+}
+_GRIDS_BESIDE_UNITS: dict[int, tuple[Grid, ...]] = {
+    0: (),
+    1: ((5, 5),),
+    2: ((3, 1), (6, 4)),
+    3: ((4, 1), (6, 2), (9, 3)),
+    4: ((3, 1), (5, 1), (9, 2), (14, 2)),
+    5: ((3, 1), (5, 1), (9, 1), (14, 1), (18, 2)),
+}
+# Presented, the wall is narrower beside its larger pictures.
+_PRESENTED: dict[int, tuple[Grid, ...]] = {
+    0: (),
+    1: ((5, 5),),
+    2: ((3, 2), (6, 2)),
+    3: ((4, 1), (6, 2), (9, 2)),
+    4: ((3, 1), (5, 1), (9, 2), (14, 2)),
+    5: ((4, 1), (6, 1), (9, 2), (12, 2), (18, 2)),
+}
 _UNIT_ROWS = 32
 # A photo whose pixels are to be seen, such as a digit.
 _TINY = 100
@@ -50,7 +75,8 @@ def build(
         sample: the name of the one that is shown; None for another photo.
     """
     maps = staged.explanation.maps
-    rows = _ROWS[len(staged.stages)]
+    wide = (_GRIDS_BESIDE_UNITS if staged.units else _GRIDS)[len(staged.stages)]
+    presented = _PRESENTED[len(staged.stages)]
     limits = common_limits(staged.stages)
     return Walk(
         id=f"{scene.model.name} {scene.photo.seen_key}",
@@ -59,7 +85,10 @@ def build(
         samples=samples,
         sample=sample,
         start=sentences.start(staged.stages),
-        stages=[_stage(staged.stages, number, down, limits) for number, down in enumerate(rows)],
+        stages=[
+            _stage(staged.stages, number, *grids, limits)
+            for number, grids in enumerate(zip(wide, presented, strict=True))
+        ],
         units=[_units(staged, number) for number in range(len(staged.units))],
         terms=_terms(scene, staged, limits),
         legend=_legend(staged, limits),
@@ -134,22 +163,33 @@ def colours_of(values: Floats | Limits, limits: Limits | None) -> Shading:
     return activation_shading(np.asarray(values, np.float32), "teal")
 
 
-def _stage(stages: Sequence[StageMaps], number: int, rows: int, limits: Limits | None) -> WalkStage:
+def _stage(
+    stages: Sequence[StageMaps], number: int, wide: Grid, presented: Grid, limits: Limits | None
+) -> WalkStage:
     stage = stages[number]
     height, width, count = stage.maps.shape
+    rows, columns = grid = fitting(wide, count)
     shading = colours_of(stage.limits, limits)
     return WalkStage(
         path=stage.path,
         name=f"{height} × {width}",
-        note=f"{count:,} of {stage.channels:,}",
+        note=f"{min(count, rows * columns):,} of {stage.channels:,}",
         values=np.moveaxis(stage.maps, -1, 0),
         channels=stage.order,
         limits=shading.limits,
         colours=shading.colours,
-        rows=rows,
+        grid=grid,
+        presented=fitting(presented, count),
         field=None if stage.fields is None else _field(stage.fields),
         sentence=sentences.stage(stages, number),
     )
+
+
+def fitting(grid: Grid, count: int) -> Grid:
+    """As many columns, and rows, of a grid as ``count`` tiles fill."""
+    rows, columns = grid
+    columns = min(columns, math.ceil(count / rows))
+    return math.ceil(min(count, rows * columns) / columns), columns
 
 
 def _field(fields: CellFields) -> CellField:

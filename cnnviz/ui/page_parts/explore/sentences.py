@@ -121,15 +121,22 @@ def evidence(cam: ClassActivationMap) -> Text:
 
 def compare(maps: Sequence[ClassActivationMap]) -> Text:
     """What two maps side by side show."""
-    end = (
-        "; with two classes, what speaks for one speaks exactly as much against the other."
-        if mirrored(maps)
-        else " against it."
-    )
+    if mirrored(maps):
+        end = "; with two classes, what speaks for one speaks exactly as much against the other."
+    elif len(maps) == 2 and _opposed(*maps):
+        end = f"; what speaks for {maps[0].target} mostly speaks against {maps[1].target}."
+    else:
+        end = "."
     return [
         ("Two answers, one photo. ", ""),
         ("Orange", "for"),
         (" speaks for the class, ", ""),
         ("blue", "against"),
-        (end if end.startswith(" ") else f" against it{end}", ""),
+        (f" against it{end}", ""),
     ]
+
+
+def _opposed(one: ClassActivationMap, other: ClassActivationMap) -> bool:
+    """Whether most of the evidence for one class is where the other has evidence against it."""
+    speaks_for = np.maximum(one.values, 0)
+    return bool(speaks_for[other.values < 0].sum() > speaks_for.sum() / 2)

@@ -79,7 +79,7 @@ def _sees(trace: ValueTrace) -> str:
         return f"This {what} sees one pixel of what the network saw."
     most = "" if field.exact else "at most "
     whole = " × ".join(map(str, field.size))
-    return f"This {what} sees {most}{height} × {width} of the {whole} pixels that the network saw."
+    return f"This {what} sees {most}{height} × {width} of {whole} pixels."
 
 
 def _sum_words(trace: ValueTrace) -> list[str]:

@@ -45,7 +45,7 @@ STYLE = """
 .st-key-lesson-step, .st-key-lesson-style {display: none}
 :has(> .st-key-lesson-steps) {position: sticky; bottom: 0; z-index: 2; padding: 8px 0;
   background: light-dark(#fff, #0e141a)}
-[class*="st-key-open-"] button p {font-size: 20px; font-weight: 600}
+[class*="st-key-open-"] button p {font-size: 20px; font-weight: 600; text-align: left}
 .st-key-guesses button p {font-size: 18px}
 .lesson-big {font-size: 34px; font-weight: 300; line-height: 1.25}
 .lesson-big b {font-weight: 700}

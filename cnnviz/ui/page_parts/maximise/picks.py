@@ -90,9 +90,10 @@ class Game:
 
 def pick(scene: Scene) -> Choice | Game:
     """Draws the choices and returns them."""
-    kind_place, first, second, from_place, more = st.columns(
-        [6, 4, 3, 4, 2], vertical_alignment="bottom"
-    )
+    with st.container(key="maximise-choices"):
+        kind_place, first, second, from_place, more = st.columns(
+            [6, 4, 3, 4, 2], vertical_alignment="bottom"
+        )
     with kind_place:
         kind = choices.choose(
             st.segmented_control,

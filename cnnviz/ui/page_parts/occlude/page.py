@@ -42,14 +42,15 @@ def _draw(scene: Scene) -> None:
         filling, keep = _pick()
         search.buttons(filling)
     painting = paintings.of(scene)
-    # Always a line, so that what is below keeps its place.
-    told = st.empty()
     going_on = search.going_on()
     if going_on is None or going_on.state is None:
-        text = search.found(painting.stamp, filling, keep) or _explained(scene, filling)
+        text = search.found(painting.stamp, filling, keep)
     else:
         text = search.progress(going_on.state)
-    told.markdown(plain(text))
+    # Always a line, so that what is below keeps its place; but while the page is presented.
+    with st.container(key="painting-told" if text else "painting-explained"):
+        told = st.empty()
+    told.markdown(plain(text or _explained(scene, filling)))
     tool = choices.choose(_kept_choice, "Tool", "tool", paint.TOOLS, paint.TOOLS[0])
     paint.show(
         painted_photo(scene, filling, keep, tool), _KEY, on_event=functools.partial(_handle, scene)
