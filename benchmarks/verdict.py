@@ -31,8 +31,15 @@ from cnnviz.arrays import Bytes, Floats, blur
 from cnnviz.attribution import series_runs
 from cnnviz.attribution.ground_truth import Mask, covered_cells, energy_inside
 from cnnviz.attribution.methods import METHODS
-from cnnviz.attribution.trust import HOLDS, LEAST_DROP, WEAK, judge_drops
-from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SIDE
+from cnnviz.attribution.trust import (
+    HOLDS,
+    WEAK,
+    cell_drops,
+    judge_drops,
+    losses,
+    needs_halves,
+)
+from cnnviz.attribution.trust_series import RANDOM_HALVES, SIDE, SQUARES
 from cnnviz.cards import Preprocessing
 from cnnviz.lessons.shortcut import COLOUR, CORNER
 from cnnviz.networks.predictions import class_index
@@ -160,11 +167,13 @@ def try_out(
     """Runs a network for its maps of a class and another one, and for the losses of the class."""
     maps, rivals = _maps(network, photo, (target, rival), many=group == "planted")
     inputs = network_input(photo, network.card.preprocessing)
-    about = series_runs.subject(network, inputs, [class_index(network, target)])
-    drops = series_runs.run(CELL_DROPS, about)[0][0]
+    about = series_runs.subject(network, inputs, ())
+    prediction = series_runs.with_prediction(about, ()).prediction
+    number = class_index(network, target)
+    drops = cell_drops(losses(series_runs.run(SQUARES, about)[0], prediction, number))
     halves = None
-    if drops.max() < LEAST_DROP:
-        halves = series_runs.run(HALF_DROPS, about)[0][0]
+    if needs_halves(drops):
+        halves = losses(series_runs.run(RANDOM_HALVES, about)[0], prediction, number)
     view = network_view(photo, network.card.preprocessing)
     return Trial(
         group,

@@ -236,7 +236,7 @@ class SeriesPart:
     """What some runs of a series give: see ``attribution.series``.
 
     Attributes:
-        values: (T, ...) for T classes; added to those of the other runs.
+        values: (T, ...) for T classes, or (1, ...) for all; added to those of the other runs.
         count: how many runs the whole series takes.
     """
 

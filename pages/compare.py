@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cnnviz.ui import parts, shell
+from cnnviz.ui import long_questions, parts, shell
 from cnnviz.ui.page_parts.compare import board, files, maps, picks, subjects
 
 scene = shell.enter(
@@ -24,7 +24,7 @@ maps_place = st.container()
 found = maps.comparison(compared, classes, methods, score)
 if found is not None:
     with maps_place:
-        board.show(found, compared)
+        board.show(found, compared, stopped=long_questions.is_stopped())
     board.notes()
     files.downloads(found, compared)
 parts.about(scene)

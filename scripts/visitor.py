@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -32,6 +33,7 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.Markdown_pb2 import Markdown
 from streamlit.proto.MultiSelect_pb2 import MultiSelect
+from streamlit.proto.PlotlyChart_pb2 import PlotlyChart
 from streamlit.proto.Selectbox_pb2 import Selectbox
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.asyncio.client import ClientConnection, connect
@@ -58,6 +60,7 @@ class Visitor:
         elements: the elements of the page after the last run, by their path in it.
         page: the address of the page, empty for the first one.
         problems: the text of every exception, error and warning so far.
+        arrived: when each chart and text came last, on the monotonic clock, by its key or body.
         repeats: the parts of the page that a browser runs again and again, and after how many
             seconds each.
     """
@@ -66,6 +69,7 @@ class Visitor:
         self.elements: dict[tuple[int, ...], Element] = {}
         self.page = ""
         self.problems: list[str] = []
+        self.arrived: dict[str, float] = {}
         self.repeats: dict[str, float] = {}
         self._url = url
         self._http = http
@@ -204,7 +208,7 @@ class Visitor:
     def charts(self) -> dict[str, str]:
         """The figures of the charts as JSON, by the keys that the app gave them."""
         charts = [one.plotly_chart for one in self._of("plotly_chart")]
-        return {chart.id.partition("-chart:")[2]: chart.spec for chart in charts}
+        return {_name(chart): chart.spec for chart in charts}
 
     @property
     def viewers(self) -> dict[str, bytes]:
@@ -268,6 +272,10 @@ class Visitor:
     def _add(self, path: tuple[int, ...], element: Element) -> None:
         self.elements[path] = element
         kind = element.WhichOneof("type")
+        if kind == "plotly_chart":
+            self.arrived[_name(element.plotly_chart)] = time.monotonic()
+        elif kind == "markdown":
+            self.arrived[element.markdown.body] = time.monotonic()
         if kind == "exception":
             self.problems.append(f"{element.exception.type}: {element.exception.message}")
         elif kind == "alert" and element.alert.format in (Alert.ERROR, Alert.WARNING):
@@ -319,6 +327,11 @@ async def visitor(url: str, cookies: RequestsCookieJar | None = None) -> AsyncIt
 def _key(viewer: BidiComponent) -> str:
     """The key that the app gave: it follows `$$ID-` and a hash."""
     return viewer.id.split("-", 2)[2]
+
+
+def _name(chart: PlotlyChart) -> str:
+    """The key that the app gave to a chart."""
+    return chart.id.partition("-chart:")[2]
 
 
 def _path(page: AppPage) -> str:

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from cnnviz.arrays import Floats
 from cnnviz.attribution import series_runs
 from cnnviz.attribution.series_runs import Subject
-from cnnviz.attribution.trust import judge_drops, needs_halves, read_consistency
-from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SHIFTED_COPIES
+from cnnviz.attribution.trust import (
+    cell_drops,
+    judge_drops,
+    losses,
+    needs_halves,
+    read_consistency,
+)
+from cnnviz.attribution.trust_series import RANDOM_HALVES, SHIFTED_COPIES, SQUARES
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index
 from cnnviz.photos.preprocessing import PhotoInput, network_input
@@ -41,18 +47,24 @@ def judge(network: Network, photo: PhotoInput, cam: ClassActivationMap) -> Verdi
 def judge_all(
     network: Network, photo: PhotoInput, maps: Sequence[ClassActivationMap]
 ) -> list[Verdict]:
-    """``judge`` for several maps of a photo: those set against the same class share the runs."""
-    losses: dict[tuple[str, str | None], tuple[Floats, Floats | None]] = {}
-    for against in dict.fromkeys(cam.against for cam in maps):
-        targets = list(dict.fromkeys(cam.target for cam in maps if cam.against == against))
-        about = _subject(network, photo, targets, against)
-        drops = series_runs.run(CELL_DROPS, about)[0]
-        halves: Sequence[Floats | None] = [None] * len(targets)
-        if any(map(needs_halves, drops)):
-            halves = list(series_runs.run(HALF_DROPS, about)[0])
-        for target, of_cells, of_halves in zip(targets, drops, halves, strict=True):
-            losses[target, against] = of_cells, of_halves
-    return [judge_drops(cam.values, *losses[cam.target, cam.against]) for cam in maps]
+    """``judge`` for several maps of a photo, which share the runs, whatever their classes are."""
+    if not maps:
+        return []
+    about = _subject(network, photo)
+    prediction = series_runs.with_prediction(about, ()).prediction
+    squares = series_runs.run(SQUARES, about)[0]
+    halves: Floats | None = None
+    verdicts = []
+    for cam in maps:
+        of_class = class_index(network, cam.target)
+        other = None if cam.against is None else class_index(network, cam.against)
+        drops = cell_drops(losses(squares, prediction, of_class, other))
+        of_halves = None
+        if needs_halves(drops):
+            halves = series_runs.run(RANDOM_HALVES, about)[0] if halves is None else halves
+            of_halves = losses(halves, prediction, of_class, other)
+        verdicts.append(judge_drops(cam.values, drops, of_halves))
+    return verdicts
 
 
 def consistency(
@@ -74,18 +86,12 @@ def consistency(
         LayerError: the network is a subclassed model.
         ModelError: the network's answer is not a number, or TensorFlow cannot run it.
     """
-    about = _subject(network, photo, [] if target is None else [target])
-    total, _ = series_runs.run(SHIFTED_COPIES, about)
-    return read_consistency(network.card.labels[about.targets[0]], total[0])
+    about = _subject(network, photo)
+    prediction = series_runs.with_prediction(about, ()).prediction
+    of_class = prediction.index if target is None else class_index(network, target)
+    return read_consistency(prediction, of_class, series_runs.run(SHIFTED_COPIES, about)[0])
 
 
-def _subject(
-    network: Network,
-    photo: PhotoInput,
-    targets: Sequence[str | int],
-    against: str | None = None,
-) -> Subject:
+def _subject(network: Network, photo: PhotoInput) -> Subject:
     inputs = network_input(photo, network.card.preprocessing)
-    classes = [class_index(network, target) for target in targets]
-    other = None if against is None else class_index(network, against)
-    return series_runs.subject(network, inputs, classes, against=other)
+    return series_runs.subject(network, inputs, ())

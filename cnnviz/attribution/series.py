@@ -35,7 +35,8 @@ class Series:
         count: the number of runs, from the subject and the number that was asked for; None is the
             usual one. A series may take fewer than were asked for, or a few more.
         part: what some runs, by their numbers, give: an array that is added to those of the others;
-            its first axis are the T classes. It also takes ``count``.
+            its first axis are the T classes; it has length 1 where the runs serve all classes. It
+            also takes ``count``.
         maps: the maps (T, h, w) from the sum over all runs; also takes ``count``. None for a
             series that is no method.
         all_classes: whether more classes cost no more runs, since it reads scores alone.

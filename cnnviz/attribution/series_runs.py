@@ -18,7 +18,7 @@ from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.faithfulness import TESTS, check_applies
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
-from cnnviz.attribution.trust_series import CELL_DROPS, HALF_DROPS, SHIFTED_COPIES
+from cnnviz.attribution.trust_series import RANDOM_HALVES, SHIFTED_COPIES, SQUARES
 from cnnviz.errors import TargetError
 from cnnviz.networks import linear_heads, passes
 from cnnviz.networks.network import Network
@@ -41,8 +41,8 @@ SERIES = {
     **{key: method.series for key, method in METHODS.items() if method.series is not None},
     **finer_maps.SHIFTS,
     **{key: test.series for key, test in TESTS.items()},
-    "cell-drops": CELL_DROPS,
-    "half-drops": HALF_DROPS,
+    "covered-squares": SQUARES,
+    "covered-halves": RANDOM_HALVES,
     "shifted-copies": SHIFTED_COPIES,
 }
 

@@ -1,8 +1,9 @@
 """Can a map be believed? It is held against what the network loses where the photo is covered.
 
 A map says where the evidence for a class is. If it is right, then the class loses most where the
-map is bright and the photo is covered there. ``trust_series`` finds the losses: how far the
-class's log-odds fall where squares around each cell of a grid are covered. The score (``skill``)
+map is bright and the photo is covered there. ``trust_series`` has the runs, which are those of all
+classes; the losses of one are read from them here: how far its log-odds fall where squares around
+each cell of a grid are covered. The score (``skill``)
 compares the map's mean loss with that of a map that is the same everywhere, and of the losses
 themselves as a map. Where covering a small part cannot tell, there is no score, and a reason
 instead.
@@ -17,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats, blur
+from cnnviz.attribution.trust_series import squares
+from cnnviz.errors import ModelError
 from cnnviz.results import (
     ClassActivationMap,
     Consistency,
+    Prediction,
     Verdict,
     VerdictReason,
     VerdictWord,
@@ -44,6 +48,56 @@ _LEAST_SHARE = 0.25
 _LEAST_BEYOND = 0.3
 # A loss without half of the photo that shows that the evidence is there, in several places.
 _SEVERAL = 0.5
+
+
+def losses(
+    log_odds: Floats, prediction: Prediction, target: int, against: int | None = None
+) -> Floats:
+    """(n,): how far a class's log-odds fall in each of n runs on the covered photo.
+
+    With a class to compare with it is log p / q: the difference of both logits, where these are
+    known.
+
+    Args:
+        log_odds: (1, 1 + n, C) of all classes, each against all others, for the photo as it is and
+            in the runs: the sum of ``trust_series.SQUARES`` or ``RANDOM_HALVES``.
+        prediction: for the photo.
+        target: the number of the class.
+        against: that of the class to compare with, if there is one.
+
+    Raises:
+        ModelError: the runs are not those of this network.
+    """
+    if log_odds.shape[::2] != (1, len(prediction.labels)):
+        raise ModelError("The network’s answers do not fit each other.")
+    values = log_odds[0].astype(np.float64)
+    of_class = values[:, target]
+    if against is not None:
+        of_other = values[:, against]
+        if prediction.exclusive or prediction.logits is None:
+            of_class, of_other = _log_share(of_class), _log_share(of_other)
+        of_class = of_class - of_other
+    return of_class[0] - of_class[1:]
+
+
+def _log_share(log_odds: Floats) -> Floats:
+    """The logarithm of a probability."""
+    return -np.logaddexp(0, -log_odds)
+
+
+def cell_drops(of_squares: Floats) -> Floats:
+    """(side, side): the mean loss of a cell over the four squares that cover it.
+
+    Args:
+        of_squares: ((side + 1)²,) the loss where each of ``trust_series.squares`` is covered.
+
+    Raises:
+        ModelError: there are not so many.
+    """
+    where = squares(max(1, math.isqrt(of_squares.size) - 1))
+    if len(where) != of_squares.size:
+        raise ModelError("The network’s answers do not fit each other.")
+    return np.tensordot(of_squares, where, 1) / where.sum(axis=0)
 
 
 def judge_drops(values: Floats, drops: Floats, halves: Floats | None = None) -> Verdict:
@@ -191,16 +245,25 @@ def verdict_numbers(verdict: Verdict) -> str:
     )
 
 
-def read_consistency(target: str, values: Floats) -> Consistency:
-    """What the runs on n shifted copies say of a class.
+def read_consistency(prediction: Prediction, target: int, copies: Floats) -> Consistency:
+    """What the runs on shifted copies say of a class.
 
     Args:
-        target: the class.
-        values: (n, 2) its probability in each copy, and 1 where it is the most probable class.
-            The first half of the copies is shifted alone, the other mirrored, too.
+        prediction: for the photo itself.
+        target: the number of the class.
+        copies: (1, 2 n, C) the probabilities of all classes in each copy, the sum of
+            ``trust_series.SHIFTED_COPIES``. The first half of the copies is shifted alone, the
+            other mirrored, too.
+
+    Raises:
+        ModelError: the runs are not those of this network.
     """
-    shifted, mirrored = np.split(values, 2)
-    return Consistency(target, shifted[:, 0], shifted[:, 1] > 0, mirrored[:, 0], mirrored[:, 1] > 0)
+    if copies.shape[::2] != (1, len(prediction.labels)) or copies.shape[1] % 2:
+        raise ModelError("The network’s answers do not fit each other.")
+    shifted, mirrored = np.split(copies[0, :, target], 2)
+    shifted_first, mirrored_first = np.split(copies[0].argmax(axis=1) == target, 2)
+    label = prediction.labels[target]
+    return Consistency(label, shifted, shifted_first, mirrored, mirrored_first)
 
 
 def consistency_sentence(found: Consistency) -> str:

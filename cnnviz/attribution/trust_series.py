@@ -1,9 +1,10 @@
 """The runs of a network that test a map, and those that test a prediction.
 
-None of them depends on the map: what a class loses where a part of the photo is covered is found
-once, and judges every map of the same photo and class (``trust``). What is covered is a square of
-2 × 2 cells: one cell is often too small for a network to miss it, and the mean over the squares
-around a cell is less noisy than one run. NumPy is imported inside functions, as in ``formulas``.
+None of them depends on the map or the class: each run is kept with the answers for all classes, so
+that the runs on a photo judge every map of it, and every prediction for it (``trust``). What is
+covered is a square of 2 × 2 cells: one cell is often too small for a network to miss it, and the
+mean over the squares around a cell is less noisy than one run. NumPy is imported inside functions,
+as in ``formulas``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 # Cells along each side of the grid; a network's input with fewer pixels has one a pixel.
 SIDE = 7
-# Squares that cover a cell.
-_TIMES = 4
 # Times that a random half of the cells is covered. With two places of which either suffices, both
 # are covered in a quarter of the runs, and with four in a sixteenth: all 40 miss these in 8 %.
 HALVES = 40
@@ -35,12 +34,12 @@ _CLOSEST = 1e-6
 
 
 def log_odds(subject: Subject, scores: Floats) -> Floats:
-    """How far classes are ahead of all others (N, T), from the scores (N, C) of all classes.
+    """How far each class is ahead of all others (N, C), from the scores (N, C).
 
     Where one class excludes the others it is the class's logit less the logarithm of the summed
-    exponentials of theirs, which is log p / (1 - p); a sigmoid's logit is that already. With a
-    class to compare with it is log p / q, the difference of both logits. Unlike a logit this does
-    not change where all logits rise together, and unlike a probability it does not saturate.
+    exponentials of theirs, which is log p / (1 - p); a sigmoid's logit is that already. Unlike a
+    logit this does not change where all logits rise together, and unlike a probability it does not
+    saturate.
     """
     import numpy as np
 
@@ -48,36 +47,31 @@ def log_odds(subject: Subject, scores: Floats) -> Floats:
     output, logits = subject.values.output, subject.values.logits
     if logits is None:
         likely = np.clip(wide, _CLOSEST, 1 - _CLOSEST)
-        wide, rest = np.log(likely), np.log(1 - likely)
-    targets = list(subject.targets)
+        return np.log(likely) - np.log(1 - likely)
     # The two sides of a single unit have its logit, and the same negated.
-    single = output.shape[-1] == 1
-    if subject.against is not None and not (single and logits is not None):
-        return wide[:, targets] - wide[:, [subject.against]]
-    if logits is None:
-        return wide[:, targets] - rest[:, targets]
-    if single or subject.judges_each:
-        return wide[:, targets]
-    others = [np.delete(wide, target, axis=1) for target in targets]
-    return np.stack(
-        [wide[:, target] - _log_sum(rest) for target, rest in zip(targets, others, strict=True)], 1
-    )
+    if output.shape[-1] == 1 or subject.judges_each:
+        return wide
+    # The verdict says so where there is what is not a number.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = wide - _log_sum(wide)
+        rest = np.log1p(-np.exp(shares))
+        # The others of the likeliest class are added up: 1 less its share would be 0 too soon.
+        likeliest = np.argmax(shares, axis=1)[:, None]
+        others = shares.copy()
+        np.put_along_axis(others, likeliest, -np.inf, axis=1)
+        np.put_along_axis(rest, likeliest, _log_sum(others), axis=1)
+        return shares - rest
 
 
 def _log_sum(values: Floats) -> Floats:
+    """(N, 1): the logarithm of the summed exponentials of values (N, C)."""
     import numpy as np
 
-    return np.logaddexp.reduce(values, axis=1)
+    return np.logaddexp.reduce(values, axis=1, keepdims=True)
 
 
 def _cells(subject: Subject) -> int:
     return min(SIDE, *subject.inputs.shape[:2])
-
-
-def _falls(subject: Subject, inputs: Floats) -> Floats:
-    """(T, n): how far the log-odds of the classes fall on n changed inputs."""
-    base = log_odds(subject, subject.base_scores)
-    return (base - log_odds(subject, subject.all_scores(inputs))).T
 
 
 def _covered(subject: Subject, where: NDArray[np.bool_]) -> Floats:
@@ -91,12 +85,22 @@ def _covered(subject: Subject, where: NDArray[np.bool_]) -> Floats:
     return np.where(masks, subject.blurred, subject.inputs)
 
 
-def _cover_squares(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, side, side): a quarter of each fall of the log-odds, in the cells that were covered."""
+def _answers(subject: Subject, where: NDArray[np.bool_], numbers: range, count: int) -> Floats:
+    """(1, 1 + count, C): the log-odds for the photo, and with the cells of these runs covered."""
     import numpy as np
 
+    # No number that is read of them has more digits, and there may be a thousand classes.
+    rows = np.zeros((1, 1 + count, subject.base_scores.shape[1]), np.float32)
+    if numbers.start == 0:
+        rows[0, :1] = log_odds(subject, subject.base_scores)
+    scores = subject.all_scores(_covered(subject, where))
+    rows[0, 1 + numbers.start : 1 + numbers.stop] = log_odds(subject, scores)
+    return rows
+
+
+def _cover_squares(subject: Subject, numbers: range, count: int) -> Floats:
     where = squares(_cells(subject))[numbers.start : numbers.stop]
-    return np.tensordot(_falls(subject, _covered(subject, where)), where / _TIMES, 1)
+    return _answers(subject, where, numbers, count)
 
 
 def squares(side: int) -> NDArray[np.bool_]:
@@ -112,7 +116,6 @@ def squares(side: int) -> NDArray[np.bool_]:
 
 
 def _cover_halves(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, count): how far they fall where a random half of the cells is covered."""
     import numpy as np
 
     side = _cells(subject)
@@ -121,22 +124,15 @@ def _cover_halves(subject: Subject, numbers: range, count: int) -> Floats:
         # The same half for a run, whichever part it is in.
         rng = np.random.default_rng([side, number])
         cells.flat[rng.permutation(side * side)[: side * side // 2]] = True
-    return in_place(_falls(subject, _covered(subject, where)), numbers, count)
+    return _answers(subject, where, numbers, count)
 
 
 def _shift_copies(subject: Subject, numbers: range, count: int) -> Floats:
-    """(T, count, 2): in each copy the class's probability, and whether it is the most probable."""
+    """(1, count, C): the probabilities in each copy."""
     import numpy as np
 
     answers = subject.predictions(shifted(subject.inputs, numbers))
-    found = [
-        [
-            (answer.probabilities[target], float(answer.index == target))
-            for target in subject.targets
-        ]
-        for answer in answers
-    ]
-    return in_place(np.array(found).swapaxes(0, 1), numbers, count)
+    return in_place(np.stack([one.probabilities for one in answers])[None], numbers, count)
 
 
 def shifted(inputs: Floats, numbers: range) -> Floats:
@@ -160,9 +156,9 @@ def shifted(inputs: Floats, numbers: range) -> Floats:
     return np.stack(copies)
 
 
-# The mean fall of the log-odds, cell by cell, over the squares that cover it.
-CELL_DROPS = Series(lambda subject, _: (_cells(subject) + 1) ** 2, _cover_squares)
-# The fall of the log-odds without a random half of the cells.
-HALF_DROPS = Series(lambda subject, _: HALVES, _cover_halves)
-# The prediction for shifted and mirrored copies.
+# The log-odds of all classes for the photo, and where squares of it are covered.
+SQUARES = Series(lambda subject, _: (_cells(subject) + 1) ** 2, _cover_squares)
+# The same where a random half of the cells is covered.
+RANDOM_HALVES = Series(lambda subject, _: HALVES, _cover_halves)
+# The probabilities of all classes for shifted and mirrored copies.
 SHIFTED_COPIES = Series(lambda subject, _: 2 * SHIFTED, _shift_copies)

@@ -1,4 +1,4 @@
-"""Series of runs that take seconds: the jobs of all sessions, and who is served next.
+"""Series of runs: the jobs of all sessions, and who is served next.
 
 A job is asked for in parts of about a tenth of a second. The arrays of a series' parts are added
 up; an ascent's part goes on from the state that the one before it gave, and that of a search among
@@ -8,7 +8,8 @@ at most. The jobs of trusted models are run one at a time, and those of each unt
 themselves: it has a process of its own, and may be slow or stuck.
 
 First come, first served: with equal jobs in turns, all of them would end when the last one does.
-But a short job passes long ones, as long as these have not waited for long: see ``_due``.
+But a short job passes long ones, as long as these have not waited for long: see ``_due``. Of one
+session's jobs the shortest is first.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class SeriesJob:
     _submitted: float = 0.0
     _asked_again: bool = False
     _at_once: int = 1
+    _ended: threading.Event = field(default_factory=threading.Event)
     # Seconds a run, in the last parts. A part's time is also that of the questions before it: the
     # more others ask, the smaller the parts are.
     _pace: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASURED))
@@ -89,6 +91,10 @@ class SeriesJob:
     def is_finished(self) -> bool:
         """Whether all runs are done."""
         return self.count is not None and self.done >= self.count
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until it is finished or has failed, at most so long; whether it is."""
+        return self._ended.wait(seconds)
 
     @property
     def seconds_left(self) -> float | None:
@@ -104,7 +110,7 @@ class JobStatus:
 
     Attributes:
         is_queued: whether it runs, or will; else it is finished, failed or was stopped.
-        before: how many jobs come before it.
+        before: how many other sessions have jobs that come before it.
     """
 
     is_queued: bool
@@ -141,9 +147,10 @@ class SeriesQueue:
         self._lanes: set[str] = set()
 
     def submit(self, job: SeriesJob) -> None:
-        """Has a job run, from where it is; it takes the place of the session's other one."""
+        """Has a job run, from where it is."""
         with self._lock:
-            self._jobs = [one for one in self._jobs if one.session != job.session]
+            if job in self._jobs:
+                return
             job._submitted = self._clock()
             self._jobs.append(job)
             lane = _lane(job)
@@ -161,7 +168,9 @@ class SeriesQueue:
         with self._lock:
             if job not in self._jobs:
                 return JobStatus(is_queued=False)
-            return JobStatus(True, self._line(_lane(job)).index(job))
+            line = self._line(_lane(job))
+            others = {one.session for one in line[: line.index(job)]} - {job.session}
+            return JobStatus(True, len(others))
 
     def _run(self, lane: str) -> None:
         while (job := self._next(lane)) is not None:
@@ -177,8 +186,18 @@ class SeriesQueue:
             return line[0]
 
     def _line(self, lane: str) -> list[SeriesJob]:
-        """The jobs that wait for each other, the next one first."""
-        return sorted((one for one in self._jobs if _lane(one) == lane), key=_due)
+        """The jobs that wait for each other, the next one first.
+
+        It is the turn of the session with the job that is due first, and then of its shortest one.
+        """
+        jobs = [one for one in self._jobs if _lane(one) == lane]
+        shortest = sorted(jobs, key=_left)
+        turns = sorted(jobs, key=_due)
+        line: list[SeriesJob] = []
+        for turn in turns:
+            line.append(next(one for one in shortest if one.session == turn.session))
+            shortest.remove(line[-1])
+        return line
 
     def _go_on(self, job: SeriesJob) -> None:
         """Runs the next part of a job; only the thread of its lane changes how far it is."""
@@ -203,7 +222,7 @@ class SeriesQueue:
             fitting = int(PART_SECONDS / pace) if pace else _MOST
             job._at_once = max(1, min(fitting, runs * _GROWTH, _MOST))
             if job.is_finished:
-                self._jobs = [one for one in self._jobs if one is not job]
+                self._end(job)
 
     def _advance(self, job: SeriesJob, runs: int) -> tuple[Floats | AscentState | Found, int]:
         """What a job has after some runs more, and how many there are in all."""
@@ -226,7 +245,11 @@ class SeriesQueue:
                 job._asked_again = True
                 return
             job.error = error
-            self._jobs = [one for one in self._jobs if one is not job]
+            self._end(job)
+
+    def _end(self, job: SeriesJob) -> None:
+        self._jobs = [one for one in self._jobs if one is not job]
+        job._ended.set()
 
 
 def added(total: Floats | None, part: SeriesPart) -> Floats:
@@ -247,10 +270,11 @@ def _lane(job: SeriesJob) -> str:
     return "" if job.model.trusted else job.model.path
 
 
-def _due(job: SeriesJob) -> float:
-    """The job with the smallest one is next: the time when it came, and more for what is left.
+def _left(job: SeriesJob) -> int:
+    """The runs that are left; none of a job whose length is not known: its first run is soon."""
+    return 0 if job.count is None else job.count - job.done
 
-    A job whose length is not known yet has its first run soon.
-    """
-    left = 0 if job.count is None else job.count - job.done
-    return job._submitted + _PATIENCE * left
+
+def _due(job: SeriesJob) -> float:
+    """The job with the smallest one is next: the time when it came, and more for what is left."""
+    return job._submitted + _PATIENCE * _left(job)

@@ -4,21 +4,20 @@ A cache's key is the model's file, the card that replaces the file's own, the ph
 other arguments. Arguments that begin with an underscore are not part of it. The caches
 together hold at most ``CNNVIZ_CACHE_MB``; what was used longest ago is removed first.
 
-What takes many runs is a sum over them, and all sums are in one cache, whoever asked: a page that
-waits for less than a second (``series``), or the queue of long questions (``long_questions``).
+What takes many runs is a sum over them, which the queue finds (``long_questions``); it is cached
+here, too.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar
 
 import streamlit as st
 
 from cnnviz.arrays import Floats
-from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE
+from cnnviz.attribution.details import CELLS, DOUBLE
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.errors import WorkerError
@@ -35,7 +34,6 @@ from cnnviz.results import (
 from cnnviz.serving import photo_searches, workers
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.photo_searches import Found
-from cnnviz.serving.series_jobs import PART_SECONDS, added
 from cnnviz.traces import StagedExplanation, ValueTrace
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.text import plain
@@ -89,12 +87,9 @@ def explanation(
 ) -> Explanation:
     """The prediction for a photo, and a map for each target or for the predicted class.
 
-    In the detail ``double`` it is the prediction for the photo at twice the size.
+    In the detail ``double`` it is the prediction for the photo at twice the size. What takes many
+    runs is asked with ``long_questions`` instead.
     """
-    if DETAILS[detail].shifts > 1:
-        question = SeriesQuestion(detail, targets, layer, against, method=method)
-        total = series(model, card, photo, question, _LOOKING)
-        return series_explanation(model, card, photo, question, total)
     how = method, layer, against, detail
     return _retried(
         lambda text: _explanation(model, card, photo.seen_key, targets, how, photo, text), _LOOKING
@@ -125,33 +120,6 @@ def series_explanation(
     return _retried(
         lambda text: _series_explanation(model, card, photo.seen_key, question, total, photo, text),
         _LOOKING,
-    )
-
-
-def series(
-    model: ModelFile,
-    card: ModelCard | None,
-    photo: LoadedPhoto,
-    question: SeriesQuestion,
-    doing: str,
-) -> SeriesPart:
-    """The sum over all runs of a series that take less than a second, asked for in parts.
-
-    Args:
-        model: the model.
-        card: takes the place of the model's own card.
-        photo: the photo.
-        question: which series, and what it is about.
-        doing: what the page says meanwhile.
-    """
-
-    def find(text: str) -> SeriesPart:
-        seen = view(photo, outline(model, card).card.preprocessing)
-        with _waiting(text):
-            return _run_parts(model, card, seen, question)
-
-    return _retried(
-        lambda text: _series(model, card, photo.seen_key, question, lambda: find(text)), doing
     )
 
 
@@ -415,20 +383,6 @@ def _series(
 
 def _not_asked() -> NoReturn:
     raise _NotAskedError
-
-
-def _run_parts(
-    model: ModelFile, card: ModelCard | None, seen: NetworkView, question: SeriesQuestion
-) -> SeriesPart:
-    """Asks for one run, then for twice as many, as long as others do not wait for too long."""
-    total, done, count, runs = None, 0, 1, 1
-    while done < count:
-        begun = time.monotonic()
-        part = workers.run_part(model, seen, question, done, done + runs, card)
-        total, done, count = added(total, part), done + runs, part.count
-        if time.monotonic() - begun < PART_SECONDS / 2:
-            runs *= 2
-    return SeriesPart(cast(Floats, total), count)
 
 
 @st.cache_data(show_spinner=False)

@@ -1,14 +1,17 @@
 """Questions to the networks that take many runs: their progress on the page, and their answers.
 
 A page asks in every run and gets None until the answer is there; meanwhile a line in its place says
-how far it is. A session has one such question at a time: the first of a run that is not answered
-yet. Another choice, or another page, stops it.
+how far it is. What takes about a second is waited for first, so that there is no such line. A page
+has two places for such questions, the page itself and the checks of what it shows, and in each one
+question at a time: the first of a run that is not answered yet. Another choice, or another page,
+stops it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -34,42 +37,63 @@ _Phase = Literal["waits long", "waits", "runs", "stopped", "ended"]
 _PAUSES: dict[_Phase, float] = {"waits long": 5.0, "waits": 1.5, "runs": 0.4}
 _MANY_BEFORE = 3
 
-# The names of the session's question, and of that of the run of the page.
-_ASKED, _IN_THIS_RUN = "long question", "long question of this run"
+# The places of questions.
+Place = Literal["page", "checks"]
+# Seconds for which a run of the page waits for what is short, and how often it looks meanwhile
+# whether the person has chosen something else.
+SHORT, _LOOK = 1.0, 0.05
+
+# The names of the session's questions by their places, and of the keys of those that this run of
+# the page has asked and that are not answered.
+_ASKED, _IN_THIS_RUN = "long questions", "long questions of this run"
 
 
 @dataclass
 class _Asked:
-    """The question of a session.
+    """A question of a session.
 
     Attributes:
         key: what it is about; another one is another question.
         job: its runs.
+        place: where it is asked.
         name: what the line says that it finds; empty where the place says it.
         stopped: whether the person has stopped it.
     """
 
     key: tuple[Any, ...]
     job: SeriesJob
+    place: Place = "page"
     name: str = ""
     stopped: bool = False
 
 
-def explanation(scene: Scene, question: SeriesQuestion, name: str = "") -> Explanation | None:
-    """The prediction for the photo, and the maps of a method of many runs; as ``series``."""
-    total = series(scene, question, name)
+def explanation(
+    scene: Scene, question: SeriesQuestion, name: str = "", *, wait: float = 0.0
+) -> Explanation | None:
+    """The prediction for the photo, and the maps of a series; as ``series``."""
+    total = series(scene, question, name, wait=wait)
     if total is None:
         return None
     return ask.series_explanation(scene.model, scene.card, scene.photo, question, total)
 
 
-def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart | None:
+def series(
+    scene: Scene,
+    question: SeriesQuestion,
+    name: str = "",
+    *,
+    place: Place = "page",
+    wait: float = 0.0,
+) -> SeriesPart | None:
     """The sum over all runs of a series, and their number.
 
     Args:
         scene: model and photo.
         question: which series, and what it is about.
         name: what the line says that it finds, where the place does not say it.
+        place: where it is asked.
+        wait: seconds for which this run of the page waits before it draws the line. Meanwhile the
+            browser shows what is drawn already, and another choice ends the run.
 
     Returns:
         None while it is not there yet; a line that says so is drawn in its place.
@@ -85,6 +109,8 @@ def series(scene: Scene, question: SeriesQuestion, name: str = "") -> SeriesPart
         lambda: SeriesJob(_session(), scene.model, scene.card, scene.view(), question),
         lambda: known(scene, question) is not None,
         name,
+        place,
+        wait,
     )
     if job is None:
         return None
@@ -124,28 +150,31 @@ def _finished(
     make: Callable[[], SeriesJob],
     is_answered: Callable[[], bool],
     name: str,
+    place: Place = "page",
+    wait: float = 0.0,
 ) -> SeriesJob | None:
     """The job of a question once all of its runs are done; None, and its progress, before."""
-    if st.session_state.setdefault(_IN_THIS_RUN, key) != key:
+    if _in_this_run().setdefault(place, key) != key:
         what = f"{plain(name)} follows" if name else "This follows"
         st.caption(f"{what} once the answer above is there.")
         return None
-    asked = _asked()
+    asked = _asked().get(place)
     if asked is None or asked.key != key:
-        asked = _Asked(key, make(), name)
-        st.session_state[_ASKED] = asked
+        asked = _put(_Asked(key, make(), place, name))
     job = asked.job
+    # It is not queued any more if the person was on another page, or disconnected for a moment.
+    if not (asked.stopped or job.is_finished or job.error or _queue().status(job).is_queued):
+        _queue().submit(job)
+    if wait and not asked.stopped:
+        _wait(job, wait)
     if job.error is not None:
         # Asked anew by the next run of the page.
-        del st.session_state[_ASKED]
+        _drop(place)
         raise job.error
     if job.is_finished:
         # Another one may be asked in this run.
-        del st.session_state[_ASKED], st.session_state[_IN_THIS_RUN]
+        _drop(place)
         return job
-    # It is not queued any more if the person was on another page, or disconnected for a moment.
-    if not asked.stopped and not _queue().status(job).is_queued:
-        _queue().submit(job)
     _follow(asked, is_answered)
     return None
 
@@ -155,13 +184,18 @@ def known(scene: Scene, question: SeriesQuestion) -> SeriesPart | None:
     return ask.known_series(scene.model, scene.card, scene.photo, question)
 
 
-def is_waiting() -> bool:
-    """Whether this run of the page has asked a question that is not answered yet."""
-    return _IN_THIS_RUN in st.session_state
+def is_waiting(place: Place = "page") -> bool:
+    """Whether this run of the page has asked a question there that is not answered yet."""
+    return place in _in_this_run()
+
+
+def is_stopped(place: Place = "page") -> bool:
+    """Whether it is waiting for one that the person has stopped."""
+    return is_waiting(place) and _asked()[place].stopped
 
 
 def go_on(key: tuple[Any, ...], job: SeriesJob) -> JobStatus:
-    """Has a job of a page run, in place of the session's other one.
+    """Has a job of a page run, in place of its other one.
 
     A page that draws the progress itself calls this in each run, and in each one of its fragment,
     until the job is finished or the person stops it. Another page stops it, too.
@@ -170,8 +204,9 @@ def go_on(key: tuple[Any, ...], job: SeriesJob) -> JobStatus:
         key: what the job is about.
         job: the job, which is submitted unless it is queued already.
     """
-    st.session_state[_IN_THIS_RUN] = key
-    st.session_state[_ASKED] = _Asked(key, job)
+    asked = _Asked(key, job)
+    _in_this_run()[asked.place] = key
+    _put(asked)
     if not job.is_finished and job.error is None and not _queue().status(job).is_queued:
         _queue().submit(job)
     return _queue().status(job)
@@ -194,14 +229,22 @@ def before_you(count: int) -> str:
 
 def start_run() -> None:
     """Begins a run of a page, which has not asked anything yet."""
-    st.session_state.pop(_IN_THIS_RUN, None)
+    _in_this_run().clear()
 
 
 def end_run() -> None:
-    """Stops the question of the session if this run of its page did not ask it."""
-    asked = _asked()
-    if asked is not None and st.session_state.get(_IN_THIS_RUN) != asked.key:
-        _queue().stop(asked.job)
+    """Stops the questions of the session that this run of its page did not ask."""
+    for place, asked in _asked().items():
+        if _in_this_run().get(place) != asked.key:
+            _queue().stop(asked.job)
+
+
+def _wait(job: SeriesJob, seconds: float) -> None:
+    """Waits for a job's end, at most so long; another choice of the person ends the run."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not job.wait(_LOOK):
+        # Whoever looks into the session's state is interrupted there.
+        _asked()
 
 
 def _follow(asked: _Asked, is_answered: Callable[[], bool]) -> None:
@@ -216,14 +259,17 @@ def _update(asked: _Asked, drawn: _Phase, is_answered: Callable[[], bool]) -> No
     if phase == "ended" or phase != drawn or is_answered():
         st.rerun()
     job = asked.job
-    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", key=f"progress of the {asked.place}"
+    ):
         share = job.done / job.count if job.count else 0.0
         name = f"{plain(asked.name)}: " if asked.name else ""
         st.progress(share, text=name + _text(asked))
         if phase == "stopped":
-            st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(asked,))
+            label, icon, do = "Go on", ":material/play_arrow:", _go_on
         else:
-            st.button("Stop", icon=":material/stop:", on_click=_stop, args=(asked,))
+            label, icon, do = "Stop", ":material/stop:", _stop
+        st.button(label, icon=icon, key=f"{label} {asked.place}", on_click=do, args=(asked,))
 
 
 def _text(asked: _Asked) -> str:
@@ -273,9 +319,29 @@ def _compared(question: SeriesQuestion) -> tuple[SeriesQuestion, bytes]:
     return dataclasses.replace(question, shown=None), shown.tobytes()
 
 
-def _asked() -> _Asked | None:
-    asked: _Asked | None = st.session_state.get(_ASKED)
+def _asked() -> dict[Place, _Asked]:
+    """The session's questions, by their places."""
+    asked: dict[Place, _Asked] = st.session_state.setdefault(_ASKED, {})
     return asked
+
+
+def _in_this_run() -> dict[Place, tuple[Any, ...]]:
+    """The keys of the questions of this run of the page, by their places."""
+    keys: dict[Place, tuple[Any, ...]] = st.session_state.setdefault(_IN_THIS_RUN, {})
+    return keys
+
+
+def _put(asked: _Asked) -> _Asked:
+    """Makes a question the one of its place; another one ends."""
+    other = _asked().get(asked.place)
+    if other is not None and other.job is not asked.job:
+        _queue().stop(other.job)
+    _asked()[asked.place] = asked
+    return asked
+
+
+def _drop(place: Place) -> None:
+    del _asked()[place], _in_this_run()[place]
 
 
 def _session() -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.details import CELLS
-from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.cards import ModelCard, Preprocessing
 from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import ClassActivationMap, Explanation, Filters, Outline, PartSearch
@@ -72,17 +71,6 @@ class Scene:
     def staged(self, targets: tuple[str, ...] = ()) -> StagedExplanation:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""
         return ask.staged(self.model, self.card, self.photo, targets)
-
-    def series(self, question: SeriesQuestion, doing: str) -> Floats:
-        """The sum (T, ...) over a series of runs that take less than a second.
-
-        Those that take longer are long questions: see ``long_questions``.
-
-        Args:
-            question: which series, and what it is about.
-            doing: what the page says meanwhile.
-        """
-        return ask.series(self.model, self.card, self.photo, question, doing).values
 
     def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
         """Where one value of a layer comes from."""

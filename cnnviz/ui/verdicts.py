@@ -1,4 +1,4 @@
-"""The verdicts on maps, which share the runs that they rest on."""
+"""Verdicts on maps and predictions; the runs of the network on a photo serve all of its classes."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ from collections.abc import Callable
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.series import SeriesQuestion
-from cnnviz.attribution.trust import judge_drops, needs_halves
-from cnnviz.results import ClassActivationMap, Prediction, Verdict
+from cnnviz.attribution.trust import (
+    cell_drops,
+    judge_drops,
+    losses,
+    needs_halves,
+    read_consistency,
+)
+from cnnviz.results import ClassActivationMap, Consistency, Prediction, Verdict
 
-# The most probable classes, whose losses are found together: they cost no more runs than one.
-_LIKELY = 5
+# Gives the sum over all runs of a series, or None while it is not there.
+Ask = Callable[[SeriesQuestion], Floats | None]
+
+_SQUARES = SeriesQuestion("covered-squares")
+_HALVES = SeriesQuestion("covered-halves")
+_COPIES = SeriesQuestion("shifted-copies")
 
 
-def verdict(
-    cam: ClassActivationMap, prediction: Prediction, ask: Callable[[SeriesQuestion], Floats | None]
-) -> Verdict | None:
-    """Whether a map can be believed.
+def verdict(cam: ClassActivationMap, prediction: Prediction, ask: Ask) -> Verdict | None:
+    """Whether a map can be believed; None where ``ask`` gave None.
 
     Args:
         cam: the map.
         prediction: for its photo.
-        ask: gives the sum over all runs of a series, or None.
-
-    Returns:
-        None where ``ask`` gave none.
+        ask: gives the runs.
     """
-    classes = shared_classes(prediction, cam.target, cam.against)
-    number, halves = classes.index(cam.target), None
-    drops = ask(SeriesQuestion("cell-drops", classes, against=cam.against))
-    if drops is None:
+    target = prediction.labels.index(cam.target)
+    against = None if cam.against is None else prediction.labels.index(cam.against)
+    squares = ask(_SQUARES)
+    if squares is None:
         return None
-    if needs_halves(drops[number]):
-        halves = ask(SeriesQuestion("half-drops", classes, against=cam.against))
-        if halves is None:
-            return None
-    return judge_drops(cam.values, drops[number], None if halves is None else halves[number])
+    drops = cell_drops(losses(squares, prediction, target, against))
+    if not needs_halves(drops):
+        return judge_drops(cam.values, drops)
+    halves = ask(_HALVES)
+    if halves is None:
+        return None
+    return judge_drops(cam.values, drops, losses(halves, prediction, target, against))
 
 
-def shared_classes(
-    prediction: Prediction, target: str, against: str | None = None
-) -> tuple[str, ...]:
-    """The classes that share the runs of a series that costs no more for several ones."""
-    likely = [score.label for score in prediction.top(_LIKELY)]
-    classes = tuple(label for label in dict.fromkeys(likely) if label != against)
-    return classes if target in classes else (target,)
+def consistency(prediction: Prediction, target: str, ask: Ask) -> Consistency | None:
+    """How steady a prediction for a class is; as ``verdict``."""
+    copies = ask(_COPIES)
+    if copies is None:
+        return None
+    return read_consistency(prediction, prediction.labels.index(target), copies)

@@ -17,18 +17,30 @@ from corpus.planted_case import PlantedCase
 import cnnviz
 from cnnviz.arrays import Floats, blur
 from cnnviz.attribution import series_runs
+from cnnviz.attribution.judging import judge_all
 from cnnviz.attribution.trust import (
+    cell_drops,
     cell_shares,
     consistency_sentence,
     judge_drops,
+    losses,
     skill,
     verdict_numbers,
     verdict_sentence,
 )
-from cnnviz.attribution.trust_series import CELL_DROPS, SHIFTED_COPIES, log_odds, shifted
+from cnnviz.attribution.trust_series import (
+    RANDOM_HALVES,
+    SHIFTED_COPIES,
+    SQUARES,
+    log_odds,
+    shifted,
+    squares,
+)
+from cnnviz.errors import ModelError
 from cnnviz.networks.values import PassValues
+from cnnviz.photos.masking import edges
 from cnnviz.photos.preprocessing import network_input
-from cnnviz.results import ClassActivationMap, Consistency
+from cnnviz.results import ClassActivationMap, Consistency, Prediction
 
 # A loss of 4 in one cell, 2 in its neighbour, and a gain of 1 in another.
 DROPS = np.zeros((3, 3))
@@ -126,37 +138,47 @@ def test_what_is_said() -> None:
     assert not verdict_numbers(blind)
 
 
-def log_odds_of(
-    scores: Floats, *targets: int, each: bool = False, units: int = 3, against: int | None = None
-) -> Floats:
+def log_odds_of(scores: Floats, each: bool = False, units: int = 3) -> Floats:
     """The log-odds from logits, of a network as far as they depend on it."""
     values = PassValues(np.ones((1, units)), scores[:, -units:])
-    subject: Any = SimpleNamespace(
-        values=values, targets=targets, judges_each=each, against=against
-    )
+    subject: Any = SimpleNamespace(values=values, judges_each=each)
     return log_odds(subject, scores)
 
 
 def test_log_odds_by_hand() -> None:
     # exp of these logits are 1, 2 and 5.
     logits = np.log(np.array([[1.0, 2.0, 5.0]]))
-    np.testing.assert_allclose(log_odds_of(logits, 0, 2), [np.log([1 / 7, 5 / 3])])
+    np.testing.assert_allclose(log_odds_of(logits), [np.log([1 / 7, 2 / 6, 5 / 3])])
     # What all logits gain alike does not count.
-    np.testing.assert_allclose(log_odds_of(logits + 9, 0, 2), [np.log([1 / 7, 5 / 3])])
-    np.testing.assert_allclose(log_odds_of(logits, 0, 2, each=True), logits[:, [0, 2]])
-    np.testing.assert_allclose(log_odds_of(logits, 0, 2, against=1), [np.log([1 / 2, 5 / 2])])
+    np.testing.assert_allclose(log_odds_of(logits + 9), [np.log([1 / 7, 2 / 6, 5 / 3])])
+    np.testing.assert_allclose(log_odds_of(logits, each=True), logits)
     sides = np.array([[-3.0, 3.0]])
-    for against in (None, 0):
-        found = log_odds_of(sides, 1, each=True, units=1, against=against)
-        np.testing.assert_allclose(found, [[3]])
+    np.testing.assert_allclose(log_odds_of(sides, each=True, units=1), sides)
+    # Where 1 less the likeliest class's share is 0 in any float.
+    sure = log_odds_of(np.array([[900.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(sure, [[900 - np.log(2), -900, -900]])
 
 
 def test_log_odds_of_a_network_without_logits() -> None:
     shares = np.array([[0.2, 0.8]])
-    subject: Any = SimpleNamespace(
-        values=PassValues(shares), targets=(1,), judges_each=False, against=None
-    )
-    np.testing.assert_allclose(log_odds(subject, shares), [[np.log(4)]])
+    subject: Any = SimpleNamespace(values=PassValues(shares), judges_each=False)
+    np.testing.assert_allclose(log_odds(subject, shares), [np.log([1 / 4, 4])])
+
+
+def test_losses_by_hand() -> None:
+    labels = ("cat", "dog", "fox")
+    photo, covered = np.log([[1.0, 2.0, 5.0]]), np.log([[1.0, 1.0, 2.0]])
+    for each in (False, True):
+        prediction = Prediction(labels, np.ones(3) / 3, photo[0], exclusive=not each)
+        runs = np.stack([log_odds_of(photo, each), log_odds_of(covered, each)], axis=1)
+        alone, against = losses(runs, prediction, 2), losses(runs, prediction, 2, 1)
+        np.testing.assert_allclose(alone, [np.log(5 / 2 if each else (5 / 3) / (2 / 2))])
+        # The difference of both logits, whether classes exclude each other or not.
+        np.testing.assert_allclose(against, [np.log((5 / 2) / (2 / 1))])
+    with pytest.raises(ModelError):
+        losses(runs[..., :2], prediction, 0)
+    with pytest.raises(ModelError):
+        cell_drops(np.zeros(65))
 
 
 @pytest.mark.parametrize("parts", [[range(64)], [range(5), range(5, 64)]])
@@ -164,23 +186,29 @@ def test_the_loss_of_a_cell_is_the_mean_over_four_squares(parts: list[range]) ->
     # A logit that adds up the pixels: 4 in the cell of the corner, and 4 in one farther inside.
     photo = np.zeros((14, 14, 1))
     photo[:2, :2] = photo[6:8, 8:10] = 1
+
+    def sides(inputs: Floats) -> Floats:
+        logit = inputs.sum((1, 2))
+        return np.hstack([-logit, logit])
+
     subject: Any = SimpleNamespace(
         inputs=photo,
         blurred=np.zeros_like(photo),
         values=PassValues(np.ones((1, 1)), np.ones((1, 1))),
-        targets=(0,),
-        against=None,
-        base_scores=np.array([[8.0]]),
-        all_scores=lambda inputs: inputs.sum((1, 2)),
+        base_scores=sides(photo[None]),
+        all_scores=sides,
     )
-    assert CELL_DROPS.count(subject, None) == 64
-    (drops,) = np.sum([CELL_DROPS.part(subject, part, 64) for part in parts], axis=0)
+    assert SQUARES.count(subject, None) == 64
+    runs = np.sum([SQUARES.part(subject, part, 64) for part in parts], axis=0)
+    prediction = Prediction(("no", "yes"), np.array([0.0, 1.0]), np.array([-8.0, 8.0]))
     # Two of the four squares on a neighbour are on the cell, too, and one of those on a diagonal.
     around = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
     expected = np.zeros((7, 7))
     expected[:2, :2] = around[1:, 1:]
     expected[2:5, 3:6] = around
-    np.testing.assert_allclose(drops, expected)
+    for against in (None, 0):
+        found = cell_drops(losses(runs, prediction, 1, against))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_copies_are_shifted_by_half_a_cell() -> None:
@@ -201,6 +229,78 @@ def test_how_steady_a_prediction_is() -> None:
     )
 
 
+# --- Runs that all classes share ------------------------------------------------------------
+
+
+def alone(network: Any, photo: Any, cam: ClassActivationMap) -> Any:
+    """The verdict on a map from runs for its class alone, each worked out by itself."""
+    inputs = network_input(photo, network.card.preprocessing)
+    about = series_runs.subject(network, inputs, ())
+    labels, side = network.card.labels, min(7, *inputs.shape[1:3])
+    this = labels.index(cam.target)
+    other = None if cam.against is None else labels.index(cam.against)
+
+    def ahead(pictures: Floats) -> Floats:
+        """How far the class is ahead of the other one, or of all others, in each picture."""
+        found = about.predictions(pictures)
+        if found[0].logits is None:
+            logs = np.log([one.probabilities for one in found])
+            rest = np.log([1 - one.probabilities for one in found])
+        else:
+            logs = np.array([one.logits for one in found])
+            rest = np.zeros_like(logs)
+        if other is not None:
+            # The logits of a single unit's sides are twice as far apart as their log-odds.
+            return (logs[:, this] - logs[:, other]) / (2 if single else 1)
+        if found[0].logits is None or single or not found[0].exclusive:
+            return logs[:, this] - rest[:, this]
+        rivals = np.delete(logs, this, axis=1)
+        return logs[:, this] - np.log(np.exp(rivals).sum(axis=1))
+
+    single = about.values.output.shape[-1] == 1
+
+    def falls(where: Any) -> Floats:
+        sizes = [np.diff(edges(length, side)) for length in inputs.shape[1:3]]
+        masks = [one.repeat(sizes[0], axis=0).repeat(sizes[1], axis=1) for one in where]
+        covered = [np.where(mask[..., None], about.blurred, inputs[0]) for mask in masks]
+        return ahead(inputs)[0] - ahead(np.stack(covered))
+
+    drops = np.zeros((side, side))
+    for square, fall in zip(squares(side), falls(squares(side)), strict=True):
+        drops += square * fall / 4
+    halves = []
+    for number in range(40):
+        cells = np.random.default_rng([side, number]).permutation(side * side)
+        halves.append(np.isin(np.arange(side * side), cells[: side * side // 2]))
+    of_halves = falls(np.reshape(halves, (-1, side, side))) if drops.max() < 0.5 else None
+    return judge_drops(cam.values, drops, of_halves)
+
+
+@pytest.mark.parametrize("name", ["flat", "many_sigmoids", "one_sigmoid", "averaged_probabilities"])
+def test_shared_runs_judge_each_class_as_runs_for_it_alone(
+    name: str, tiny: Callable[[str], Any], photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tiny(name)
+    labels = network.card.labels
+    maps = [
+        ClassActivationMap(np.eye(5) - 0.1, "cam", "a", one, 1.0, None, against=against)
+        for one in labels
+        for against in (None, next(label for label in labels if label != one))
+    ]
+    series: list[Any] = []
+    run = series_runs.run
+    monkeypatch.setattr(series_runs, "run", lambda *of: (series.append(of[0]), run(*of))[1])
+    found = judge_all(network, photo, maps)
+    # Whatever is asked about: once each, or the second not at all.
+    assert series in ([SQUARES, RANDOM_HALVES], [SQUARES])
+    for cam, verdict in zip(maps, found, strict=True):
+        expected = alone(network, photo, cam)
+        np.testing.assert_allclose(verdict.drops, expected.drops, atol=1e-4)
+        np.testing.assert_allclose(verdict.skill, expected.skill, rtol=1e-3, equal_nan=True)
+        assert (verdict.word, verdict.reason) == (expected.word, expected.reason)
+    assert judge_all(network, photo, []) == []
+
+
 # --- Planted networks -----------------------------------------------------------------------
 
 
@@ -217,12 +317,10 @@ def test_a_true_map_holds_and_false_ones_do_not() -> None:
     case = first("two classes")
     cam = cnnviz.class_activation_map(case.network, case.photo, "A", method="cam")
     # Both patterns were planted with a weight of 4: the other class's is against this one.
-    inputs = network_input(case.photo, case.network.card.preprocessing)
-    (drops,), runs = series_runs.run(CELL_DROPS, series_runs.subject(case.network, inputs, [0]))
-    assert runs == 64
-    assert drops.max() == pytest.approx(4, abs=0.8)
-    assert drops.min() == pytest.approx(-4, abs=0.8)
-    assert cnnviz.judge(case.network, case.photo, cam).word == "holds"
+    found = cnnviz.judge(case.network, case.photo, cam)
+    assert found.drops.max() == pytest.approx(4, abs=0.8)
+    assert found.drops.min() == pytest.approx(-4, abs=0.8)
+    assert found.word == "holds"
     wrong = replace(cam, values=cnnviz.class_activation_map(case.network, case.photo, "B").values)
     assert cnnviz.judge(case.network, case.photo, wrong).word == "says nothing"
     assert verdict_of(case, method="random").word == "says nothing"
@@ -255,12 +353,12 @@ def test_consistency_of_a_network(tiny: Callable[[str], Any], photo: Any) -> Non
     network = tiny("two_classes")
     found = cnnviz.consistency(network, photo, "cat")
     subject = series_runs.subject(
-        network, np.zeros((1, *network.model.input_shape[1:]), np.float32), [0]
+        network, np.zeros((1, *network.model.input_shape[1:]), np.float32), ()
     )
     total, count = series_runs.run(SHIFTED_COPIES, subject)
     # An input that is the same everywhere has equal copies.
-    assert count == 16
-    assert np.ptp(total[0, :, 0]) < 1e-6
+    assert (count, total.shape) == (16, (1, 16, 2))
+    assert np.ptp(total, axis=1).max() < 1e-6
     other = cnnviz.consistency(network, photo, "dog")
     np.testing.assert_allclose(found.shifted + other.shifted, 1, atol=1e-6)
     np.testing.assert_array_equal(found.mirrored_first, ~other.mirrored_first)

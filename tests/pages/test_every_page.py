@@ -12,7 +12,7 @@ from helpers import chelsea
 from cnnviz.arrays import steps
 from cnnviz.attribution.faithfulness import MEASURES, map_score
 from cnnviz.attribution.series import SeriesQuestion
-from cnnviz.attribution.trust import judge_drops
+from cnnviz.attribution.trust import cell_drops, judge_drops, losses
 from cnnviz.cards import card_path, read_card
 from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
@@ -449,14 +449,16 @@ def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> 
     ]
     assert dict(seen.app.query_params)["classes"] == classes
     board = seen.answered().viewer("comparison")
-    drops, halves = (
+    squares, halves = (
         workers.run_part(
-            file_of("cat_dog"), first_photo("cat_dog"), SeriesQuestion(key, tuple(classes)), 0, 99
+            file_of("cat_dog"), first_photo("cat_dog"), SeriesQuestion(key), 0, 99
         ).values
-        for key in ("cell-drops", "half-drops")
+        for key in ("covered-squares", "covered-halves")
     )
     for (row, column), cam in maps.items():
-        word = judge_drops(cam.values, drops[row], halves[row]).word
+        number = answer.prediction.labels.index(cam.target)
+        drops, of_halves = (losses(runs, answer.prediction, number) for runs in (squares, halves))
+        word = judge_drops(cam.values, cell_drops(drops), of_halves).word
         assert board["cells"][row][column]["lines"][0] == f"Verdict: {word}"
     seen.choose("A score below each map", "average-drop").answered().fine()
     cam = maps[0, 0]

@@ -1,4 +1,4 @@
-"""Methods of many runs on a page: their progress, Stop, and the map in the end."""
+"""Questions of many runs on a page: their progress, Stop, and the map or the verdict in the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from helpers import wait_until
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.errors import ModelError
 from cnnviz.photos.decoding import open_photo
+from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
 from cnnviz.results import SeriesPart
 from cnnviz.serving import workers
@@ -54,6 +55,8 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
     monkeypatch.setattr(long_questions, "_queue", lambda: server.queue)
+    # No run of a page waits: its parts are here.
+    monkeypatch.setattr(long_questions, "SHORT", 0.0)
     yield server
     server.parts.release(1000)
     assert wait_until(lambda: not server.queue._lanes)
@@ -62,6 +65,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def progress(seen: Any) -> str:
     """The text of the line in the map's place; "" where there is none."""
     return "".join(one.proto.text for one in seen.app.get("progress"))
+
+
+def texts(seen: Any) -> str:
+    """The badge of the verdict, and what is said below it and about the prediction."""
+    return "\n".join(one.value for kind in ("markdown", "caption") for one in seen.app.get(kind))
 
 
 def has_map(seen: Any) -> bool:
@@ -90,7 +98,8 @@ def test_the_progress_then_the_map(visit: Any, server: Server) -> None:
     np.testing.assert_allclose(seen.values("map alone"), cam.values, atol=1e-4)
     np.testing.assert_allclose(seen.values("overlay"), cam.values, atol=1e-4)
     assert seen.title("map alone") == "10 × 10 cells of the photo"
-    assert progress(seen) == ""
+    server.run(100)
+    assert progress(seen.answered()) == ""
     # Nobody waits for it again, nor for another class, since that costs no more runs.
     begun = server.begun
     assert has_map(type(seen)("class_activation_map", **LINK).fine())
@@ -105,7 +114,7 @@ def test_another_choice_stops_it_and_the_first_one_goes_on(visit: Any, server: S
     seen.choose("Method", "grad-cam").fine()
     assert has_map(seen)
     server.run(1)
-    assert not server.queue._jobs
+    assert [one.question.series for one in server.queue._jobs] == ["covered-squares"]
     seen.choose("Method", "occlusion").fine()
     assert progress(seen).startswith("15 of 100 runs")
     seen.turn_to("filters").fine()
@@ -133,3 +142,82 @@ def test_it_says_how_many_are_before(visit: Any, server: Server) -> None:
     seen.run(seen.widget("Try again").click()).fine()
     server.run(100)
     assert has_map(seen.run())
+
+
+# --- The verdict --------------------------------------------------------------------------------
+
+PAGE = {"model": "mnist_cnn", "sample": "digit-3"}
+
+
+def test_the_map_comes_before_its_verdict_whose_runs_serve_all_classes(
+    visit: Any, server: Server
+) -> None:
+    seen = visit("class_activation_map", **PAGE).fine()
+    assert has_map(seen)
+    assert "Checking the map …" in texts(seen)
+    server.run(3)
+    # Another class asks for the same runs, which go on.
+    (job,) = server.queue._jobs
+    likely = seen.widget("Class").options[1].split("**")[1]
+    assert has_map(seen.choose_class(likely).fine())
+    assert server.queue._jobs == [job]
+    server.run(100)
+    seen.choose_class("3").answered().fine()
+    assert ":green-badge[:material/check_circle: The map holds]" in texts(seen)
+    assert "“3” comes first in all 8 slightly shifted" in texts(seen)
+    # Squares of the photo were covered once, and the photo shifted once, for all classes.
+    begun = server.begun
+    for label in "80":
+        said = texts(seen.choose_class(label).fine())
+        assert "Checking" not in said
+        assert f"“{label}” comes first in " in said
+    assert "covering the photo costs “0”" in said or "score of “0”" in said
+    assert server.begun == begun
+
+
+def test_another_photo_ends_the_check_of_the_first_one(visit: Any, server: Server) -> None:
+    seen = visit("class_activation_map", **PAGE).fine()
+    (first,) = server.queue._jobs
+    seen.upload("white.png", encode_png(np.full((28, 28, 3), 255, np.uint8))).fine()
+    (second,) = server.queue._jobs
+    assert second is not first
+    seen.turn_to("filters").fine()
+    assert not server.queue._jobs
+
+
+def test_a_check_can_be_stopped_and_comes_before_the_scores(visit: Any, server: Server) -> None:
+    seen = visit("class_activation_map", **PAGE).fine()
+    server.run(3)
+    seen.run(seen.widget("Stop").click())
+    assert "Not checked" in texts(seen.run().fine())
+    assert not server.queue._jobs
+    seen.run(seen.widget("Measure this map").click()).fine()
+    seen.run(seen.widget("Go on").click()).fine()
+    server.run(1)
+    scores, check = sorted(server.queue._jobs, key=lambda one: one.question.shown is None)
+    assert check.question.series == "covered-squares"
+    assert (check.done, scores.done > 0) == (15, True)
+    server.run(3)
+    assert check.is_finished
+    assert not scores.is_finished
+
+
+def test_a_comparison_says_that_its_verdicts_were_stopped(visit: Any, server: Server) -> None:
+    seen = visit("compare", **PAGE, methods=["cam", "random"], classes=["3", "8"]).fine()
+
+    def verdicts() -> set[str]:
+        cells = seen.viewer("comparison")["cells"]
+        return {cell["lines"][0] for row in cells for cell in row}
+
+    assert verdicts() == {"Verdict: …"}
+    server.run(3)
+    seen.run(seen.widget("Stop").click())
+    seen.run().fine()
+    assert verdicts() == {"Verdict: stopped"}
+    assert progress(seen).startswith("Checking the maps: Stopped at ")
+    seen.run(seen.widget("Go on").click())
+    assert verdicts() == {"Verdict: …"}
+    server.parts.release(1000)
+    seen.answered().fine()
+    assert "Verdict: holds" in verdicts()
+    assert not verdicts() & {"Verdict: …", "Verdict: stopped"}

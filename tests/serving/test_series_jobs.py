@@ -1,4 +1,4 @@
-"""The queue of series that take seconds, with a worker that answers when the test lets it."""
+"""The queue of series, with a worker that answers when the test lets it."""
 
 from __future__ import annotations
 
@@ -249,19 +249,45 @@ def test_going_on_at_once_does_not_run_a_part_twice(worker: Worker, queue: Serie
     np.testing.assert_array_equal(one.total, [[210.0]])
 
 
-def test_a_session_has_one_job(worker: Worker, queue: SeriesQueue) -> None:
-    old, new, other = job("old"), job("new"), job("other")
-    new.session = old.session = "me"
+def test_the_shortest_job_of_a_session_is_first(worker: Worker, queue: SeriesQueue) -> None:
+    """A verdict before RISE, also where RISE is the one that has waited for long."""
+    rise, other, verdict = job("rise", 500), job("other", 20), job("verdict", 64)
+    rise.session = verdict.session = "me"
+    start_all(worker, queue, rise, other)
+    worker.now += 300
+    queue.submit(verdict)
+    # Nobody else is before the person's own turn, though it is not this job's.
+    assert [queue.status(one).before for one in (rise, verdict, other)] == [1, 1, 0]
+    worker.let_go(500)
+    finish(rise, other, verdict)
+    assert worker.order[-3:] == ["other", "verdict", "rise"]
+
+
+def test_short_jobs_of_one_session_do_not_keep_others_waiting(
+    worker: Worker, queue: SeriesQueue
+) -> None:
+    first, mine, second = job("first", 64), job("mine", 64), job("second", 64)
+    first.session = second.session = "me"
+    start_all(worker, queue, first, mine)
+    queue.submit(second)
+    worker.let_go(500)
+    finish(first, mine, second)
+    assert worker.order[-3:] == ["first", "mine", "second"]
+
+
+def test_waiting_for_a_job(worker: Worker, queue: SeriesQueue) -> None:
+    one, wrong = job("one", 20), job("wrong")
     worker.hold()
-    queue.submit(old)
-    queue.submit(other)
-    queue.submit(new)
-    assert not queue.status(old).is_queued
-    assert queue.status(new).is_queued
-    assert queue.status(other).is_queued
-    worker.let_go(50)
-    finish(other, new)
-    assert not old.is_finished
+    queue.submit(one)
+    assert not one.wait(0.01)
+    queue.submit(one)
+    worker.let_go(100)
+    assert one.wait(10)
+    # It was submitted twice, and ran once.
+    assert [number for _, numbers in worker.asked for number in numbers] == list(range(20))
+    worker.errors = [TargetError("No such class.")]
+    queue.submit(wrong)
+    assert wrong.wait(10)
 
 
 def test_the_job_of_a_closed_tab_ends(worker: Worker, queue: SeriesQueue) -> None:

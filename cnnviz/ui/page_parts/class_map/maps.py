@@ -7,11 +7,11 @@ import dataclasses
 import streamlit as st
 
 from cnnviz.attribution.descriptions import at_twice_the_size
-from cnnviz.attribution.details import CELLS, DOUBLE, FUSED
+from cnnviz.attribution.details import CELLS, DETAILS, DOUBLE, FUSED
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.errors import TargetError
-from cnnviz.results import ClassActivationMap
+from cnnviz.results import ClassActivationMap, Explanation
 from cnnviz.traces import StagedExplanation
 from cnnviz.ui import long_questions
 from cnnviz.ui.page_parts.class_map.picks import MapChoice
@@ -25,7 +25,7 @@ def class_maps(
     """The maps of the most probable classes, and of the chosen one, by class.
 
     A method of many runs has that of the chosen class alone, unless the others cost nothing. While
-    it runs there is none: a line says how far it is. Where the network cannot have them as fine as
+    they run there is none: a line says how far it is. Where the network cannot have them as fine as
     is chosen, the page says why, and they have the layer's own cells.
 
     Args:
@@ -64,10 +64,27 @@ def _class_maps(
         if missing:
             found += scene.staged(missing).explanation.maps
     else:
-        found = scene.explanation(likely, method, layer, against, detail).maps if likely else ()
-        if missing:
-            found += scene.explanation(missing, method, layer, against, detail).maps
+        found = ()
+        for targets in filter(None, (likely, missing)):
+            explained = _explained(scene, targets, method, layer, against, detail)
+            if explained is None:
+                return {}
+            found += explained.maps
     return {cam.target: cam for cam in found}
+
+
+def _explained(
+    scene: Scene,
+    targets: tuple[str, ...],
+    method: str,
+    layer: str | None,
+    against: str | None,
+    detail: str,
+) -> Explanation | None:
+    if DETAILS[detail].shifts == 1:
+        return scene.explanation(targets, method, layer, against, detail)
+    question = SeriesQuestion(detail, targets, layer, against, method=method)
+    return long_questions.explanation(scene, question, wait=long_questions.SHORT)
 
 
 def detail_note(scene: Scene, answer: StagedExplanation, cam: ClassActivationMap) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.series import SeriesQuestion
@@ -13,14 +14,13 @@ from cnnviz.attribution.trust import (
     HOLDS,
     WEAK,
     consistency_sentence,
-    read_consistency,
     verdict_numbers,
     verdict_sentence,
 )
 from cnnviz.colours import on_page
 from cnnviz.figures.maps import heatmap
 from cnnviz.results import ClassActivationMap, Prediction, Verdict, VerdictWord
-from cnnviz.ui import parts, verdicts
+from cnnviz.ui import long_questions, parts, verdicts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
 
@@ -36,34 +36,52 @@ _LIMITS = (
     "well. Evidence that is there twice, or is something that is missing, is not found by covering "
     "one part, and then there is no verdict. Some maps in a hundred are judged wrongly, either way."
 )
-# Pixels of a grid; and the lines of the usual verdict, so that nothing moves when it comes.
-_GRID, _HEIGHT = 280, 8
+# What is said while there is no verdict: text and icon.
+_CHECKING = "Checking the map …", ":material/hourglass_empty:"
+_STOPPED = "Not checked", ":material/stop:"
+# Pixels of a grid; and the lines of the usual texts, so that nothing moves when they come.
+_GRID, _VERDICT, _STEADINESS = 280, 8, 5
 
 
 def show(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
     """The verdict on a map, and how it is judged."""
-    # The choices below stay where they are when the verdict comes.
-    st.html(f"<style>.st-key-verdict {{min-height: {_HEIGHT}rem}}</style>")
-    with st.container(key="verdict", gap="small"):
-        verdict = verdicts.verdict(
-            cam, prediction, lambda question: scene.series(question, "Checking the map")
-        )
+    with _place("verdict", _VERDICT):
+        badge = st.container(horizontal=True, vertical_alignment="center", gap="small")
+        waiting = badge.empty()
+        waiting.badge(_CHECKING[0], icon=_CHECKING[1], color="gray")
+        verdict = verdicts.verdict(cam, prediction, lambda question: _runs(scene, question))
         if verdict is None:
+            if long_questions.is_stopped("checks"):
+                waiting.badge(_STOPPED[0], icon=_STOPPED[1], color="gray")
             return
         text, icon, colour = _BADGES[verdict.word]
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.badge(text, icon=icon, color=colour)
-            with st.popover("How?", help="How is this judged?", type="tertiary"):
-                _explain(verdict)
+        waiting.badge(text, icon=icon, color=colour)
+        with badge, st.popover("How?", help="How is this judged?", type="tertiary"):
+            _explain(verdict)
         st.caption(plain(verdict_sentence(verdict, cam)))
 
 
 def steadiness(scene: Scene, prediction: Prediction, target: str) -> None:
     """How steady the prediction is: a line on the class in shifted and mirrored copies."""
-    classes = verdicts.shared_classes(prediction, target)
-    values = scene.series(SeriesQuestion("shifted-copies", classes), "Checking the prediction")
-    found = read_consistency(target, values[classes.index(target)])
-    st.caption(plain(consistency_sentence(found)))
+    with _place("steadiness", _STEADINESS):
+        found = verdicts.consistency(prediction, target, lambda question: _runs(scene, question))
+        if found is not None:
+            st.caption(plain(consistency_sentence(found)))
+
+
+def _place(key: str, lines: int) -> DeltaGenerator:
+    st.html(f"<style>.st-key-{key} {{min-height: {lines}rem}}</style>")
+    return st.container(key=key, gap="small")
+
+
+def _runs(scene: Scene, question: SeriesQuestion) -> Floats | None:
+    """The runs of a check if they are there, at once or after a moment; one check waits at most."""
+    if long_questions.is_waiting("checks"):
+        total = long_questions.known(scene, question)
+    else:
+        wait = long_questions.SHORT
+        total = long_questions.series(scene, question, place="checks", wait=wait)
+    return None if total is None else total.values
 
 
 def _explain(verdict: Verdict) -> None:

@@ -26,9 +26,16 @@ _TINY = 100
 _NAMES = ("network", "photo")
 
 
-def show(found: Comparison, subjects: Sequence[Subject]) -> None:
-    """Draws the comparison; a click on a map turns to its page."""
-    clicked = component.show(build(found, [one.scene.photo for one in subjects]), "comparison")
+def show(found: Comparison, subjects: Sequence[Subject], *, stopped: bool) -> None:
+    """Draws the comparison; a click on a map turns to its page.
+
+    Args:
+        found: the comparison.
+        subjects: networks and photos.
+        stopped: whether the person has stopped what is still to be run.
+    """
+    board = build(found, [one.scene.photo for one in subjects], stopped=stopped)
+    clicked = component.show(board, "comparison")
     if clicked is None:
         return
     row, column = clicked
@@ -56,12 +63,13 @@ def notes() -> None:
     )
 
 
-def build(found: Comparison, photos: Sequence[LoadedPhoto]) -> Board:
+def build(found: Comparison, photos: Sequence[LoadedPhoto], *, stopped: bool) -> Board:
     """What is drawn of a comparison.
 
     Args:
         found: the comparison.
         photos: of each of its answers.
+        stopped: as for ``show``.
     """
     columns = [
         Column(method.title, method.unit, _ends(found.limits(number)))
@@ -80,7 +88,7 @@ def build(found: Comparison, photos: Sequence[LoadedPhoto]) -> Board:
         columns=columns,
         rows=[_row(found, cells[0]) for cells in found.rows],
         cells=[
-            [_cell(found, number, cell) for number, cell in enumerate(cells)]
+            [_cell(found, number, cell, stopped) for number, cell in enumerate(cells)]
             for cells in found.rows
         ],
     )
@@ -116,11 +124,11 @@ def _seen(answer: ComparedAnswer) -> tuple[float, float, float, float]:
     return seen.left / width, seen.top / height, seen.width / width, seen.height / height
 
 
-def _cell(found: Comparison, number: int, cell: ComparedCell) -> MapCell:
+def _cell(found: Comparison, number: int, cell: ComparedCell, stopped: bool) -> MapCell:
     lines = score_lines(cell, several=len(found.limits(number)) > 1)
     if cell.verdict is None and not cell.note:
         # Its place, so that nothing moves when it comes.
-        lines.insert(0, "Verdict: …")
+        lines.insert(0, "Verdict: stopped" if stopped else "Verdict: …")
     of = ", ".join([cell.cam.target, *_names(found, found.answers[cell.answer])])
     said = cell.note or ". ".join(lines)
     label = f"{found.methods[number].title} for {of}: {said}"
