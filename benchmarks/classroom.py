@@ -7,7 +7,8 @@ of its own, goes through the pages and chooses other layers. Most sessions use S
 over a websocket (``scripts/visitor.py``); a few are real browsers.
 
 A session's time is that from its message until the run of the page has ended and all of it has
-arrived; the time of an upload includes the transfer of the file. A browser's time is that from the
+arrived, but for the verdict on a class activation map: until the map is there. The time of an
+upload includes the transfer of the file. A browser's time is that from the
 click until the page is painted. All of them run on the same cores as the app. In a class the
 browsers run on other machines: here they get a low CPU priority, since Linux otherwise shares the
 cores evenly between each browser and the whole app.
@@ -52,12 +53,14 @@ MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
 # The pages of a round: address, title, and the box whose choice is changed there.
 PAGES = (
     ("activations", "Activations", "Layers"),
-    ("class_activation_map", "Class activation map", "Method"),
+    (MAPS, "Class activation map", "Method"),
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )
+# The page that goes on after its map, to wait for the verdict; and the chart of the map.
+MAPS, MAP = "class_activation_map", "map alone"
 # What only shows numbers computed from the photo, charts and viewers, by the start of their keys.
-RESULTS = ("activations ", "map alone")
+RESULTS = ("activations ", MAP)
 # Elements that no page may contain.
 WRONG = ("stException", "stAlertContentError", "stAlertContentWarning")
 # The kind of a process, by a part of its command line; all others are workers.
@@ -118,13 +121,13 @@ async def session_round(url: str, test: LoadTest, chance: random.Random, name: s
         for page, _, label in PAGES:
             if test.over:
                 return
-            async with timed(test, f"go to {page}"):
+            async with timed(test, f"go to {page}", person):
                 await person.turn_to(page)
             await pause(person, test, chance, name)
             if label is not None:
                 chosen = person.chosen(label)
                 others = [one for one in person.options(label) if one not in chosen]
-                async with timed(test, f"change {label.lower()} on {page}"):
+                async with timed(test, f"change {label.lower()} on {page}", person):
                     await person.choose(label, chance.choice(others))
                 await pause(person, test, chance, name)
 
@@ -168,11 +171,16 @@ def mix_ups(
 
 
 @asynccontextmanager
-async def timed(test: LoadTest, step: str) -> AsyncIterator[None]:
-    """Stores the time of a step that does not fail."""
+async def timed(test: LoadTest, step: str, person: Visitor | None = None) -> AsyncIterator[None]:
+    """Stores the time of a step that does not fail; of a person there, until the map has come."""
     begun = time.monotonic()
     yield
-    test.seconds[step].append(time.monotonic() - begun)
+    end = time.monotonic()
+    if person is not None and person.page == MAPS:
+        # A method of many runs has none yet.
+        arrived = person.arrived.get(MAP, 0.0)
+        end = arrived if arrived > begun else end
+    test.seconds[step].append(end - begun)
 
 
 def run_browser(number: int, url: str, test: LoadTest) -> None:

@@ -35,7 +35,8 @@ _ARGUMENTS = (
 )
 
 # Streamlit marks a run in progress and stale elements of the run before; figures are drawn last.
-# The walk marks that it waits for the answer to what a person did.
+# The walk marks that it waits for the answer to what a person did. A check that takes longer than a
+# moment has a line of its own.
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
@@ -44,6 +45,7 @@ _SETTLED = """() => {
   return app !== null
     && app.dataset.testScriptState === 'notRunning'
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
+    && !document.querySelector('.st-key-progress-of-the-checks')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
     && viewers.every(viewer => viewer.shadowRoot
       ?.querySelector('canvas, .map, .located image, .picture-tiles img'))

@@ -39,8 +39,8 @@ _LIMITS = (
 # What is said while there is no verdict: text and icon.
 _CHECKING = "Checking the map …", ":material/hourglass_empty:"
 _STOPPED = "Not checked", ":material/stop:"
-# Pixels of a grid; and the lines of the usual texts, so that nothing moves when they come.
-_GRID, _VERDICT, _STEADINESS = 280, 8, 5
+# Pixels of a grid; and the height of the usual texts, so that nothing moves when they come.
+_GRID, _VERDICT, _STEADINESS = 280, 9.25, 5
 
 
 def show(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
@@ -69,8 +69,8 @@ def steadiness(scene: Scene, prediction: Prediction, target: str) -> None:
             st.caption(plain(consistency_sentence(found)))
 
 
-def _place(key: str, lines: int) -> DeltaGenerator:
-    st.html(f"<style>.st-key-{key} {{min-height: {lines}rem}}</style>")
+def _place(key: str, height: float) -> DeltaGenerator:
+    st.html(f"<style>.st-key-{key} {{min-height: {height}rem}}</style>")
     return st.container(key=key, gap="small")
 
 
