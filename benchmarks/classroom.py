@@ -50,6 +50,8 @@ from scripts.visitor import SECONDS, Visitor, visitor
 # processes at the end in MB, and its ratio to that after a minute.
 PAUSE, GOAL, MEMORY, FLAT = 3.0, 0.35, 1200, 1.05
 MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.keras"))
+# The page that goes on after its map, to wait for the verdict; and the chart of the map.
+MAPS, MAP = "class_activation_map", "map alone"
 # The pages of a round: address, title, and the box whose choice is changed there.
 PAGES = (
     ("activations", "Activations", "Layers"),
@@ -57,8 +59,6 @@ PAGES = (
     ("filters", "Filters", "Layer"),
     ("network", "Network", None),
 )
-# The page that goes on after its map, to wait for the verdict; and the chart of the map.
-MAPS, MAP = "class_activation_map", "map alone"
 # What only shows numbers computed from the photo, charts and viewers, by the start of their keys.
 RESULTS = ("activations ", MAP)
 # Elements that no page may contain.
