@@ -43,6 +43,7 @@ _TAKEN_BY = {
 }
 _FITS = {"stretch": "Stretched", "crop": "Cropped in the middle", "pad": "With black borders"}
 _GREY_SCALINGS = ("none", "unit", "tf")
+_PREVIEW = 120  # pixels of the width of each picture
 _DESCRIPTION = "A saved Keras model whose class names and preprocessing were set by hand."
 
 # What a card is set for: the model, its inferred title, and its output.
@@ -238,9 +239,9 @@ def _reset(key: _CardKey) -> None:
 def _preview(outline: Outline, card: ModelCard, photo: LoadedPhoto) -> None:
     """The photo beside the network's view of it, and a warning where the values look wrong."""
     view = ask.view(photo, card.preprocessing).pixels
-    left, right = st.columns(2)
-    left.image(photo.thumbnail, caption="The photo")
-    right.image(picture(view).source, caption="What the network sees", width="stretch")
+    with st.container(horizontal=True):
+        st.image(photo.thumbnail, caption="The photo", width=_PREVIEW)
+        st.image(picture(view).source, caption="What the network sees", width=_PREVIEW)
     size = " × ".join(str(side) for side in view.shape)
     scaling, inferred = card.preprocessing.scaling, outline.card.preprocessing.scaling
     if scaling == "unknown":

@@ -47,6 +47,8 @@ def test_every_page_is_painted_for_all(new_tab: Callable[..., Any], server: Any)
             settle(page)
             faults += serious(tab, f"{title}, {theme}")
             faults += not_painted(tab, title, dark=theme == "dark")
+        if title == "Class activation map":
+            faults += below_the_fold(tab)
         page.set_viewport_size(_NARROW)
         settle(page)
         faults += too_wide(tab, title)
@@ -110,6 +112,25 @@ def too_wide(tab: Any, title: str) -> list[str]:
         box = chart.bounding_box()
         if box["x"] < 0 or box["x"] + box["width"] > _NARROW["width"]:
             found.append(f"{title}: a chart from {box['x']}, {box['width']} wide")
+    return found
+
+
+def below_the_fold(tab: Any) -> list[str]:
+    """What of the presented map, and of the choices for it, is not on the first screen."""
+    page, found = tab.page, []
+    with tab.run():
+        page.keyboard.press("p")
+    for size in (_WIDE, {"width": 1440, "height": 900}):
+        page.set_viewport_size(size)
+        settle(page)
+        picture = tab.chart("overlay").locator("image").first
+        parts = {"map": picture, "first chip": tab.chips.first, "last chip": tab.chips.last}
+        for name, part in (parts | {"method": tab.select("Method")}).items():
+            box = part.bounding_box()
+            if box["y"] < 0 or box["y"] + box["height"] > size["height"]:
+                found.append(f"presented at {size}: {name} is at {box}")
+    with tab.run():
+        page.keyboard.press("Escape")
     return found
 
 

@@ -4,7 +4,7 @@ import { bounded } from "./pixels.js";
 
 const [WIDE, NARROW] = [1100, 700]; // pixels of the walk's width
 const [AT, SIDE, SPACES] = [1216, 252, 60]; // pixels: of a wide walk, its sides, between its columns
-const [LEAST, MOST] = [0.85, 1600 / 1216]; // scales
+const [LEAST, MOST] = [0.85, 1856 / 1216]; // scales
 const TALLEST = 4 / 3; // of a photo, by its column's width
 const TALLEST_WIDE = 1.16; // so that the walk, and what is below it, fits into 720 pixels
 const [BESIDE, LARGEST_BESIDE] = [32, 384]; // pixels between photo and answer above the wall; of each
