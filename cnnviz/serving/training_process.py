@@ -14,12 +14,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnnviz.errors import CnnvizError, TrainingError
 from cnnviz.processes import follow
 from cnnviz.sandbox.confinement import confine
-from cnnviz.serving.batch_recorder import BatchRecorder, Photos
+from cnnviz.serving.batch_recorder import BatchRecorder
 from cnnviz.serving.training_jobs import MOST_PHOTOS, TrainingJob, open_job
 from cnnviz.serving.training_supervision import MOST_SECONDS
 from cnnviz.settings import ROOT
@@ -27,12 +26,8 @@ from cnnviz.training.data.manifest import Prepared
 from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import is_array_file, prepare_pixels
 from cnnviz.training.live_batches import MOST_PHOTOS as MOST_SHOWN
-from cnnviz.training.recipes import Recipe, find_recipe
+from cnnviz.training.recipes import find_recipe
 from cnnviz.training.runs import TrainingStatus
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 # Bytes of address space; TensorFlow alone takes several GB.
 _MEMORY = 12 << 30
@@ -143,8 +138,10 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     threads = max(1, (os.cpu_count() or 1) // 2)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     from cnnviz.training.loop import train
+    from cnnviz.training.pipelines import shown_photos
 
-    recorder = BatchRecorder(job, batch_photos(prepared, find_recipe(job.request.architecture)))
+    recipe = find_recipe(job.request.architecture)
+    recorder = BatchRecorder(job, shown_photos(prepared, recipe, _BATCH, _SEED, MOST_SHOWN))
     train(
         prepared,
         job.model,
@@ -163,16 +160,6 @@ def _train(job: TrainingJob, reporter: ProgressReporter) -> TrainingStatus:
     if left_out:
         notes.append(f"Files that could not be read and were left out: {left_out:,}.")
     return TrainingStatus("stopped" if reporter.must_end() else "finished", " ".join(notes))
-
-
-def batch_photos(prepared: Prepared, recipe: Recipe) -> Photos:
-    """A function that gives the first photos of a batch, by epoch and step."""
-    from cnnviz.training.pipelines import shown_photos
-
-    def find(epoch: int, step: int) -> tuple[NDArray[np.uint8], list[str]]:
-        return shown_photos(prepared, recipe, _BATCH, _SEED, epoch, step, MOST_SHOWN)
-
-    return find
 
 
 def prepare_data(

@@ -6,6 +6,7 @@ interruption gets the batches that it would have got.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -62,37 +63,38 @@ def training_batches(
 
 
 def shown_photos(
-    prepared: Prepared,
-    recipe: Recipe,
-    batch: int,
-    seed: int,
-    epoch: int,
-    step: int,
-    most: int,
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """The first photos of a batch as the network got them, made once more from the same numbers.
+    prepared: Prepared, recipe: Recipe, batch: int, seed: int, most: int
+) -> Callable[[int, int], tuple[NDArray[np.uint8], list[str]]]:
+    """A function that makes the first photos of a batch once more, as the network got them.
 
     Args:
         prepared: the data.
         recipe: how photos are augmented.
         batch: photos in a batch.
         seed: of the order and the augmentation.
-        epoch: counted from 1.
-        step: of the epoch, counted from 1.
         most: photos at most.
 
     Returns:
-        The photos (k, h, w, C), 0 to 255, and their classes.
+        A function of an epoch and a step, both counted from 1, to photos (k, h, w, C) of 0 to 255
+        and their classes.
     """
-    order = _order(tf.constant(prepared.indices("training")), seed, epoch)
-    chosen = order[(step - 1) * batch : step * batch]
-    # The changes of a photo depend on how many there are in the batch.
-    draws = _draws(tf.shape(chosen)[0], _seeds(seed, epoch, step - 1))[:, :most]
-    photos = _reader(prepared, recipe)(chosen[:most])
-    # Not compiled: that would take longer than the few photos.
-    changed = _augmented.python_function(photos, draws, recipe.augmentation)
-    names = [prepared.labels[index] for index in chosen[:most, 0].numpy()]
-    return tf.cast(tf.clip_by_value(tf.round(changed), 0, 255), tf.uint8).numpy(), names
+    indices = tf.constant(prepared.indices("training"))
+    read = _reader(prepared, recipe)
+
+    @functools.lru_cache(maxsize=1)
+    def order(epoch: int) -> NDArray[np.int64]:
+        return _order(indices, seed, epoch).numpy()
+
+    def find(epoch: int, step: int) -> tuple[NDArray[np.uint8], list[str]]:
+        chosen = order(epoch)[(step - 1) * batch : step * batch]
+        # The changes of a photo depend on how many there are in the batch.
+        draws = _draws(len(chosen), _seeds(seed, epoch, step - 1))[:, :most]
+        # Not compiled: that would take longer than the few photos.
+        photos = _augmented.python_function(read(chosen[:most]), draws, recipe.augmentation)
+        labels = [prepared.labels[index] for index in chosen[:most, 0]]
+        return np.clip(np.rint(photos), 0, 255).astype(np.uint8), labels
+
+    return find
 
 
 def _order(indices: tf.Tensor, seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
@@ -171,7 +173,7 @@ def augment(photos: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> t
     return _augmented(photos, _draws(tf.shape(photos)[0], seed), augmentation)
 
 
-def _draws(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _draws(count: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
     """What each of some photos is changed by: (8, N), −1 to 1."""
     return tf.random.stateless_uniform([8, count], seed, -1.0, 1.0)
 

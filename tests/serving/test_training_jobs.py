@@ -194,6 +194,21 @@ def test_batches_are_written_once_a_second_at_most(tmp_path: Path) -> None:
     np.testing.assert_allclose(batches.losses, [1 / step for step in range(1, 22)], rtol=1e-6)
 
 
+def test_what_is_told_of_batches_takes_a_fiftieth_of_the_time_at_most(tmp_path: Path) -> None:
+    now, asked = [0.0], []
+
+    def photos(epoch: int, step: int) -> tuple[np.ndarray, list[str]]:
+        asked.append(now[0])
+        now[0] += 0.1
+        return np.zeros((1, 2, 2, 1), np.uint8), ["cat"]
+
+    recorder = BatchRecorder(_job_in(tmp_path), photos, lambda: now[0])
+    for step in range(1, 221):
+        recorder.note(BatchFigures(1, step, 220, 1.0, 0.5))
+        now[0] += 0.1
+    assert asked == pytest.approx([0, 5, 10, 15, 20], abs=0.6)
+
+
 def test_the_request_is_in_the_folder(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:
     job, _ = digits
     assert job.request == DIGITS

@@ -92,7 +92,7 @@ def test_an_epoch_is_the_same_in_the_middle_of_a_training_and_at_its_start(
 def test_the_photos_that_are_shown_are_those_of_the_batch(colours: Prepared, step: int) -> None:
     changed = recipe(Augmentation(flip=True, turn=15, zoom=(0.7, 1), contrast=0.5, invert=0.5))
     photos, labels, _ = epoch_of(colours, changed, seed=3, epoch=2)[step - 1]
-    shown, names = pipelines.shown_photos(colours, changed, 5, 3, 2, step, 3)
+    shown, names = pipelines.shown_photos(colours, changed, 5, 3, 3)(2, step)
     assert shown.shape == (min(3, len(photos)), 16, 16, 3)
     # Whole numbers: half a step of 0 to 255, and a rounding.
     np.testing.assert_allclose(shown, photos[:3] * 255, atol=0.51)
