@@ -108,7 +108,7 @@ def _means(_: Scene, scope: str, head: Head) -> None:
                 drawings.shown(
                     drawings.coloured(maps[..., at], dark=dark, limits_of=maps),
                     f"Channel {head.listed.channels[at]}",
-                    side=150,
+                    side=120,
                 )
                 for at in places
             )
@@ -171,7 +171,8 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
     seen, said = frame.question_beside(
         f"We add up all maps, each times its weight. Where is most of “{head.target}”?"
     )
-    seen.html(drawings.shown(scene.view().pixels, "What the network sees", side=300))
+    place = seen.empty()
+    place.html(drawings.shown(scene.view().pixels, "What the network sees", side=300))
     adds = quarters(head.cam.values)
     if not frame.guess(
         said,
@@ -183,6 +184,8 @@ def _stack(scene: Scene, scope: str, head: Head) -> None:
         "activation map**.",
     ):
         return
+    # The map is over it, and has to be in sight.
+    place.empty()
     sums, order = sums_of(head)
     last = len(sums) - 1
     reached = st.slider("Maps that are added up", 0, last, min(_FIRST_MAPS, last))

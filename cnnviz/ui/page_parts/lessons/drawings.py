@@ -50,6 +50,13 @@ STYLE = """
 .lesson-big {font-size: 34px; font-weight: 300; line-height: 1.25}
 .lesson-big b {font-weight: 700}
 @media (max-width: 640px) {
+  .lesson-row {gap: 12px 8px}
+  /* Two of them side by side, so that the options below are in sight. */
+  .lesson-row:has(> .lesson-figure:not(.of-grid) ~ .lesson-figure:not(.of-grid))
+    > .lesson-figure {max-width: calc(50% - 22px)}
+  .lesson-row:has(> .of-grid ~ .of-grid) .lesson-grid:not(.small) {font-size: 18px}
+  .lesson-row:has(> .of-grid ~ .of-grid) .lesson-grid:not(.small) td {min-width: 34px; height: 38px;
+    padding: 2px}
   .lesson-grid.small td {min-width: 32px; height: 34px}
   .lesson-big {font-size: 27px}
 }

@@ -24,11 +24,8 @@ _SMALLEST = 8
 
 def _maximum(_: Scene, scope: str) -> None:
     seen, said = frame.question_beside("Which number is the largest in each window?")
-    seen.html(
-        drawings.row(
-            drawings.grid(GRID, "16 numbers. Each colour is a window of 2 × 2.", windows=WINDOW)
-        )
-    )
+    place = seen.empty()
+    place.html(drawings.grid(GRID, "16 numbers. Each colour is a window of 2 × 2.", windows=WINDOW))
     if frame.fill_in(
         said,
         scope,
@@ -37,7 +34,7 @@ def _maximum(_: Scene, scope: str) -> None:
         "This is **maximum pooling**: of four numbers, one is kept. 16 numbers became 4.",
     ):
         kept = kept_places(GRID, WINDOW)
-        st.html(drawings.grid(GRID, "Outlined: what was kept.", windows=WINDOW, marked=kept))
+        place.html(drawings.grid(GRID, "Outlined: what was kept.", windows=WINDOW, marked=kept))
 
 
 def _average(_: Scene, scope: str) -> None:
@@ -97,13 +94,13 @@ def _own_map(scene: Scene, scope: str) -> None:
     if stage is None:
         return
     grid = stage.maps[..., 0]
-    seen.html(
-        drawings.row(
-            drawings.shown(
-                drawings.coloured(grid, dark=parts.on_dark_page()),
-                f"A map of your photo, {_size(grid)}, from the layer {stage.path}.",
-                side=260,
-            )
+    dark = parts.on_dark_page()
+    place = seen.empty()
+    place.html(
+        drawings.shown(
+            drawings.coloured(grid, dark=dark),
+            f"A map of your photo, {_size(grid)}, from the layer {stage.path}.",
+            side=260,
         )
     )
     if not frame.guess(
@@ -118,7 +115,9 @@ def _own_map(scene: Scene, scope: str) -> None:
     largest = max(1, int(np.log2(min(grid.shape))))
     sizes = [2**power for power in range(1, largest + 1)]
     size = st.select_slider("Side of a window, in cells", sizes, 2) if largest > 1 else 2
-    dark = parts.on_dark_page()
+    # Beside the others, and in sight with them.
+    place.empty()
+    whole = drawings.shown(drawings.coloured(grid, dark=dark), f"Before: {_size(grid)}", side=240)
     kinds: tuple[Kind, ...] = ("maximum", "average")
     pictures = [
         drawings.shown(
@@ -128,7 +127,7 @@ def _own_map(scene: Scene, scope: str) -> None:
         )
         for kind in kinds
     ]
-    st.html(drawings.row(*pictures))
+    st.html(drawings.row(whole, *pictures))
     st.markdown(
         "The maximum keeps small bright spots, and forgets how many there were. The average keeps "
         "how much there was, and forgets the spots."

@@ -161,8 +161,8 @@ def _score(scene: Scene, scope: str) -> None:
 def _errors(scene: Scene, scope: str) -> None:
     frame.question("You want to know why. Which photos do you look at first?")
     st.markdown(
-        "We give it photos of cats and dogs: each as it is and mirrored, with and without the one "
-        "thing. It names all of them, and says how sure it is."
+        "We give it photos of cats and dogs: each as it is and mirrored, with and without what was "
+        "taken away. It names all of them, and says how sure it is."
     )
     if not frame.guess(
         st.container(),
