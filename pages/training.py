@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import shell
-from cnnviz.ui.page_parts.training import form, network, progress, replay, views
+from cnnviz.ui.page_parts.training import form, network, progress, replay, trying, views
 
 scene = shell.enter(
     "How does a network learn?",
@@ -26,6 +26,7 @@ if view is None:
 with st.container():
     progress.follow(view)
     progress.downloads(view)
+    trying.draw(view)
 history = view.history()
 epochs = view.with_checkpoint(history)
 curves = st.container()

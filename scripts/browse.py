@@ -40,6 +40,7 @@ _ARGUMENTS = (
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
+  const drawn = 'canvas, .map, .located image, .picture-tiles img, .collect';
   const viewers = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
     .filter(viewer => !viewer.closest('[class*="st-key-selection-of"]'));
   return app !== null
@@ -47,8 +48,7 @@ _SETTLED = """() => {
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
     && !document.querySelector('.st-key-progress-of-the-checks')
     && charts.every(chart => chart.querySelector('.js-plotly-plot .main-svg'))
-    && viewers.every(viewer => viewer.shadowRoot
-      ?.querySelector('canvas, .map, .located image, .picture-tiles img'))
+    && viewers.every(viewer => viewer.shadowRoot?.querySelector(drawn))
     && !viewers.some(viewer => viewer.shadowRoot.querySelector('.waiting, .f-busy'));
 }"""
 # To add to a page before it loads: counts the starts and ends of runs, and the server's messages.

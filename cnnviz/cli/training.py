@@ -209,6 +209,14 @@ def _progress_bars() -> Iterator[Callable[[TrainingStatus], None]]:
             nonlocal printed
             if now.message:
                 bars.console.print(now.message, highlight=False, soft_wrap=True)
+            if not now.epoch:
+                bars.update(
+                    this_epoch,
+                    total=now.photos,
+                    completed=now.photos_done,
+                    description="Convolutions, once a photo",
+                )
+                return
             figures = f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}"
             done = (now.epoch - 1) * now.steps + now.step
             best = f"best {best_of(now.history).val_accuracy:.2%}" if finished(now.history) else ""

@@ -83,6 +83,7 @@ BUILDERS: dict[str, Callable[[Shape, int], keras.Model]] = {
     "lesson-mnist": lesson_mnist,
     "lesson-cam": lesson_cam,
     "transfer": transfer,
+    "transfer-quick": transfer,
     "tiny-vgg": tiny_vgg,
 }
 

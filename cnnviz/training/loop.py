@@ -24,6 +24,7 @@ from cnnviz.errors import TrainingError
 from cnnviz.training import checkpoints, pipelines
 from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split
+from cnnviz.training.features import Features, compute_features
 from cnnviz.training.recipes import check_input, find_recipe
 from cnnviz.training.result_card import Measurement, calibration_error, draft_card, measured_card
 from cnnviz.training.runs import (
@@ -65,6 +66,8 @@ class Learner:
         step: takes an iterator of distributed batches, trains on one batch, and returns (3,): the
             sum of losses, the number of correctly classified photos, and the number of photos.
         predict: photos (N, h, w, C) -> probabilities (N, classes), in inference mode.
+        features: what the step and ``predict`` take in place of photos; None where they take these.
+            The network is then the part of it that is trained.
     """
 
     network: keras.Model
@@ -72,6 +75,7 @@ class Learner:
     fine_tuning: bool
     step: Callable[[Any], tf.Tensor]
     predict: Callable[[tf.Tensor], tf.Tensor]
+    features: Features | None = None
 
     @property
     def variables(self) -> list[Any]:
@@ -175,7 +179,9 @@ def _train_epochs(
     with setup.strategy.scope(), fastest_precision():
         network = build_network(setup)
     done = finished(history)
-    learner = make_learner(setup, network, fine_tuning=is_fine_tuning(setup.recipe, max(1, done)))
+    features = compute_features(setup, network, report, stop) if setup.recipe.head_only else None
+    fine_tuning = is_fine_tuning(setup.recipe, max(1, done))
+    learner = make_learner(setup, network, fine_tuning=fine_tuning, features=features)
     if history:
         checkpoints.restore_state(setup, learner.variables)
     else:
@@ -186,7 +192,7 @@ def _train_epochs(
         _restart(learner)
         if report:
             report(_restarted(setup, history))
-    batches = training_batches(setup, done + 1)
+    batches = training_batches(setup, done + 1, features)
     while not is_finished(setup.config, history):
         if learner.fine_tuning != is_fine_tuning(setup.recipe, finished(history) + 1):
             learner = make_learner(setup, network, fine_tuning=True)
@@ -207,7 +213,7 @@ def _train_epochs(
 
 def _untrained(setup: TrainingSetup, learner: Learner) -> Epoch:
     """Epoch 0: the network before its first step, validated as after each epoch."""
-    validation = measure(setup, learner.predict, "validation")
+    validation = measure(setup, learner.predict, "validation", learner.features)
     return Epoch(0, None, None, validation.loss, validation.accuracy, rate=0, seconds=0)
 
 
@@ -223,9 +229,19 @@ def _restarted(setup: TrainingSetup, history: Sequence[Epoch]) -> TrainingStatus
     return replace(status, message=describe_restart(setup.recipe, setup.config))
 
 
-def make_learner(setup: TrainingSetup, network: keras.Model, *, fine_tuning: bool) -> Learner:
-    """The network with an optimizer for one stage: its learning rate falls to 0 along a cosine."""
+def make_learner(
+    setup: TrainingSetup,
+    network: keras.Model,
+    *,
+    fine_tuning: bool,
+    features: Features | None = None,
+) -> Learner:
+    """The network with an optimizer for one stage: its learning rate falls to 0 along a cosine.
+
+    Where there are features, the layers after them are trained alone.
+    """
     recipe = setup.recipe
+    network = features.head if features else network
     rate, epochs = learning_rate(recipe, setup.config, fine_tuning=fine_tuning)
     with setup.strategy.scope():
         if recipe.frozen:
@@ -234,7 +250,7 @@ def make_learner(setup: TrainingSetup, network: keras.Model, *, fine_tuning: boo
         optimizer = keras.optimizers.Adam(schedule)
         optimizer.build(network.trainable_variables)
     step = _make_step(network, optimizer, setup.strategy)
-    return Learner(network, optimizer, fine_tuning, step, _make_predict(network))
+    return Learner(network, optimizer, fine_tuning, step, _make_predict(network), features)
 
 
 def _make_step(
@@ -269,10 +285,16 @@ def _make_predict(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     )
 
 
-def training_batches(setup: TrainingSetup, epoch: int) -> Any:
+def training_batches(setup: TrainingSetup, epoch: int, features: Features | None = None) -> Any:
     """An endless iterator of distributed training batches, from the start of an epoch on."""
+    return iter(setup.strategy.experimental_distribute_dataset(_batches(setup, epoch, features)))
+
+
+def _batches(setup: TrainingSetup, epoch: int, features: Features | None) -> tf.data.Dataset:
+    if features is not None:
+        return features.training_batches(setup, epoch)
     config = setup.config
-    batches = pipelines.training_batches(
+    return pipelines.training_batches(
         setup.prepared,
         setup.recipe,
         pipelines.class_weights(setup.prepared),
@@ -281,7 +303,6 @@ def training_batches(setup: TrainingSetup, epoch: int) -> Any:
         epoch,
         setup.strategy.num_replicas_in_sync,
     )
-    return iter(setup.strategy.experimental_distribute_dataset(batches))
 
 
 def _train_epoch(
@@ -308,7 +329,7 @@ def _train_epoch(
         if report and step < setup.steps:
             report(_status(setup, number, step, loss, accuracy, history))
     seconds = round(time.monotonic() - start, 2)
-    validation = measure(setup, learner.predict, "validation")
+    validation = measure(setup, learner.predict, "validation", learner.features)
     if not np.isfinite([loss, validation.loss]).all():
         raise TrainingError(
             f"In epoch {number} the loss was no longer a number. The checkpoints of the epochs "
@@ -345,16 +366,26 @@ def _status(
 
 
 def measure(
-    setup: TrainingSetup, predict: Callable[[tf.Tensor], tf.Tensor], split: Split
+    setup: TrainingSetup,
+    predict: Callable[[tf.Tensor], tf.Tensor],
+    split: Split,
+    features: Features | None = None,
 ) -> Measurement:
-    """Loss, accuracy, confusion matrix and calibration of a network on the photos of a split."""
+    """Loss, accuracy, confusion matrix and calibration of a network on the photos of a split.
+
+    Where there are features, they take the place of photos.
+    """
     classes = len(setup.prepared.labels)
     confusion = np.zeros((classes, classes), np.int64)
     confidences, correct = [], []
     loss = 0.0
-    for photos, truth in pipelines.measured_batches(
-        setup.prepared, setup.recipe, split, setup.config.batch
-    ):
+    batch = setup.config.batch
+    batches = (
+        features.measured_batches(split, batch)
+        if features
+        else pipelines.measured_batches(setup.prepared, setup.recipe, split, batch)
+    )
+    for photos, truth in batches:
         probabilities = predict(photos)
         losses = keras.losses.sparse_categorical_crossentropy(truth, probabilities)
         loss += float(tf.reduce_sum(losses))

@@ -43,23 +43,43 @@ def training_batches(
         Batches of (photos (N, h, w, C) float32, classes (N,), weights (N,)); the weights are
         divided by N, so that the sum over all devices is the mean over the batch.
     """
-    indices = tf.constant(prepared.indices("training"))
     read = _reader(prepared, recipe)
     class_weights = tf.constant(weights, tf.float32)
-
-    def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = _order(indices, seed, number)
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch)
-        return batches.enumerate().map(lambda step, chosen: (number, step, chosen))
 
     def prepare(number: tf.Tensor, step: tf.Tensor, chosen: tf.Tensor) -> tuple[Any, ...]:
         photos = augment(read(chosen), recipe.augmentation, _seeds(seed, number, step))
         classes = chosen[:, 0]
-        share = tf.gather(class_weights, classes) / tf.cast(tf.shape(classes)[0], tf.float32)
-        return _padded(devices, _scaled(photos, recipe), classes, share)
+        share = shares(class_weights, classes)
+        return padded(devices, _scaled(photos, recipe), classes, share)
+
+    return shuffled_batches(prepared.indices("training"), batch, seed, epoch, prepare)
+
+
+def shuffled_batches(
+    indices: NDArray[np.int64],
+    batch: int,
+    seed: int,
+    epoch: int,
+    prepare: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[Any, ...]],
+) -> tf.data.Dataset:
+    """Endless batches of indices (N, 2) in a new order for each epoch, from an epoch on.
+
+    ``prepare`` makes a batch of the number of the epoch, that of the step, and the indices.
+    """
+    rows = tf.constant(indices)
+
+    def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = _order(rows, seed, number)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch)
+        return batches.enumerate().map(lambda step, chosen: (number, step, chosen))
 
     epochs = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(one_epoch)
     return _with_options(epochs.map(prepare, num_parallel_calls=2).prefetch(2))
+
+
+def shares(weights: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """The weights of a batch's photos in its loss: those of their classes, divided by N."""
+    return tf.gather(weights, classes) / tf.cast(tf.shape(classes)[0], tf.float32)
 
 
 def shown_photos(
@@ -108,7 +128,7 @@ def _seeds(seed: int, epoch: tf.Tensor | int, step: tf.Tensor | int) -> tf.Tenso
     return tf.stack([tf.constant(seed, tf.int64), both])
 
 
-def _padded(
+def padded(
     devices: int, photos: tf.Tensor, classes: tf.Tensor, shares: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """As many photos for each device: the first ones are repeated with weight 0."""

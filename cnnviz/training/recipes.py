@@ -63,6 +63,8 @@ class Recipe:
         layers: the suggested layers of its card.
         frozen: number of epochs in which the new dense layer alone is trained.
         fine_rate: the initial learning rate after these epochs.
+        head_only: whether the new dense layer alone is trained, on features that the other layers
+            gave once for each photo, which is then not changed at random.
         origin: source and licence of pretrained weights; "" where there are none.
     """
 
@@ -79,12 +81,27 @@ class Recipe:
     layers: RecipeLayers
     frozen: int = 0
     fine_rate: float = 0
+    head_only: bool = False
     origin: str = ""
 
 
 _PHOTOS = Augmentation(
     flip=True, turn=15, shift=0.05, zoom=(0.7, 1.0), contrast=0.2, brightness=0.1
 )
+
+_TRANSFER_LAYERS = RecipeLayers(
+    filters="stem_conv",
+    activations=(
+        "stem_act",
+        "block2a_expand_act",
+        "block3b_expand_act",
+        "block4b_expand_act",
+        "block6b_expand_act",
+        "top_act",
+    ),
+    cam="top_act",
+)
+_TRANSFER_ORIGIN = "the convolutions of EfficientNet-Lite0, trained on ImageNet-1k (Apache-2.0)"
 
 RECIPES = {
     recipe.name: recipe
@@ -139,21 +156,26 @@ RECIPES = {
             epochs=8,
             rate=3e-3,
             augmentation=_PHOTOS,
-            layers=RecipeLayers(
-                filters="stem_conv",
-                activations=(
-                    "stem_act",
-                    "block2a_expand_act",
-                    "block3b_expand_act",
-                    "block4b_expand_act",
-                    "block6b_expand_act",
-                    "top_act",
-                ),
-                cam="top_act",
-            ),
+            layers=_TRANSFER_LAYERS,
             frozen=4,
             fine_rate=2e-5,
-            origin="the convolutions of EfficientNet-Lite0, trained on ImageNet-1k (Apache-2.0)",
+            origin=_TRANSFER_ORIGIN,
+        ),
+        Recipe(
+            "transfer-quick",
+            "Transfer learning, last layer only",
+            "EfficientNet-Lite0, pretrained on ImageNet: its convolutions stay as they are, and a "
+            "new dense layer learns your classes. For a few photos; an epoch takes about a second.",
+            scaling="none",
+            channels=3,
+            sides=(224, 224),
+            size=224,
+            epochs=8,
+            rate=1e-2,
+            augmentation=Augmentation(),
+            layers=_TRANSFER_LAYERS,
+            head_only=True,
+            origin=_TRANSFER_ORIGIN,
         ),
         Recipe(
             "tiny-vgg",

@@ -81,6 +81,7 @@ def draft_card(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
     counts = ", ".join(f"{len(rows):,} of {label}" for label, rows in prepared.rows.items())
     origin = f"; starts from {recipe.origin}" if recipe.origin else ""
     chosen = "as in the source" if prepared.given_split else "by a hash of the content"
+    changed = "" if recipe.head_only else ", changed at random in every epoch,"
     preprocessing = prepared.preprocessing.model_dump() | {"scaling": recipe.scaling}
     return ModelCard(
         title=out.stem.replace("_", " "),
@@ -90,8 +91,8 @@ def draft_card(prepared: Prepared, recipe: Recipe, out: Path) -> ModelCard:
         training=Training(
             data=f"{prepared.source}: {counts}{origin}",
             split=(
-                f"{chosen}: {training:,} photos for training, changed at random in "
-                f"every epoch, and {validation:,} for validation, which chose the best epoch"
+                f"{chosen}: {training:,} photos for training{changed} and {validation:,} for "
+                "validation, which chose the best epoch"
                 + (f"; {test:,} for the test, which chose nothing" if test else "")
             ),
         ),

@@ -17,6 +17,11 @@ def file_uploader(label: str, key: str, **arguments: Any) -> UploadedFile | None
     return _draw(st.file_uploader, label, key, arguments)
 
 
+def files_uploader(label: str, key: str, **arguments: Any) -> list[UploadedFile]:
+    """Draws ``st.file_uploader`` for several files; `key` is also that of a container around it."""
+    return _draw_many(st.file_uploader, label, key, {"accept_multiple_files": True, **arguments})
+
+
 def camera_input(label: str, key: str, **arguments: Any) -> UploadedFile | None:
     """Draws ``st.camera_input``; `key` is also the key of a container around it."""
     return _draw(st.camera_input, label, key, arguments)
@@ -60,15 +65,25 @@ def lost_session() -> bool:
 def _draw(
     widget: Callable[..., Any], label: str, key: str, arguments: dict[str, Any]
 ) -> UploadedFile | None:
+    files = _draw_many(widget, label, key, arguments)
+    return files[0] if files else None
+
+
+def _draw_many(
+    widget: Callable[..., Any], label: str, key: str, arguments: dict[str, Any]
+) -> list[UploadedFile]:
+    def draw() -> list[UploadedFile]:
+        given = widget(label, key=f"{key} {_numbers()[key]}", **arguments)
+        return given if isinstance(given, list) else [given] * (given is not None)
+
     with st.container(key=key), st.empty():
-        file: UploadedFile | None = widget(label, key=f"{key} {_numbers()[key]}", **arguments)
-        if file is None and not _numbers()[key] and lost_session():
+        files = draw()
+        if not files and not _numbers()[key] and lost_session():
             # The browser still shows the name of a file that the server has lost.
             renew(key)
-            file = widget(label, key=f"{key} {_numbers()[key]}", **arguments)
-    if file is not None:
-        st.session_state["files in use"].add(file.file_id)
-    return file
+            files = draw()
+    st.session_state["files in use"].update(file.file_id for file in files)
+    return files
 
 
 def _numbers() -> Counter[str]:

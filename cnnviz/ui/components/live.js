@@ -1,6 +1,7 @@
 // The camera as a stream. One frame of it is on its way to the server at a time: the next one is
 // sent when the answer to the last one is there, so that the pace follows the server's.
 
+import { closeCamera, openCamera, reasonFor, still } from "./camera.js";
 import { unpack } from "./data.js";
 import { button, element, isDark } from "./elements.js";
 import { evidence, paintEvidence, paintGrey } from "./evidence.js";
@@ -16,23 +17,6 @@ export default function render({ data, parentElement, setTriggerValue }) {
   const { live } = parentElement;
   live.show(unpack(data.byteOffset % 4 ? data.slice() : data), (event) => setTriggerValue("event", event));
   return () => live.stop();
-}
-
-// What to tell a person whose browser gives no camera.
-function reasonFor(error) {
-  if (!window.isSecureContext) {
-    return (
-      "A browser gives a camera to pages over HTTPS alone, or on the computer that runs the app. " +
-      "This page came over plain HTTP. A photo can be dropped or chosen instead."
-    );
-  }
-  if (!navigator.mediaDevices?.getUserMedia) return "This browser has no camera for pages.";
-  if (error.name === "NotAllowedError") {
-    return "The camera is not allowed for this page. Allow it beside the address, and try again.";
-  }
-  if (error.name === "NotFoundError") return "No camera was found.";
-  if (error.name === "NotReadableError") return "The camera is in use by another program.";
-  return `The camera could not be started: ${error.message}`;
 }
 
 class Live {
@@ -86,16 +70,13 @@ class Live {
   async start() {
     this.stream = undefined; // On its way.
     try {
-      if (!navigator.mediaDevices?.getUserMedia) throw new Error("no camera");
-      const size = { width: { ideal: 960 }, height: { ideal: 720 } };
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: "environment" } });
-      this.stream = stream;
+      this.stream = await openCamera();
       // The page was left while the browser asked for the camera.
       if (this.stopped) {
         this.stop();
         return;
       }
-      this.video.srcObject = stream;
+      this.video.srcObject = this.stream;
       await this.video.play();
     } catch (error) {
       this.sign.textContent = "No camera";
@@ -148,12 +129,8 @@ class Live {
   }
 
   jpeg(width, height) {
-    const canvas = element("canvas", "", null);
-    [canvas.width, canvas.height] = [Math.round(width), Math.round(height)];
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
-    return canvas.toDataURL("image/jpeg", QUALITY).split(",")[1];
+    const { videoWidth, videoHeight } = this.video;
+    return still(this.video, [0, 0, videoWidth, videoHeight], [width, height], QUALITY);
   }
 
   explain(answer) {
@@ -207,7 +184,7 @@ class Live {
 
   stop() {
     this.stopped = true;
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    closeCamera(this.stream);
     this.sign.classList.remove("on");
     this.sign.textContent = "Camera off";
   }

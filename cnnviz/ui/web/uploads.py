@@ -29,6 +29,8 @@ LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 # Why the last upload of a session was refused, until its page has said so.
 _refusals: dict[str, str] = {}
+# Bytes that pages keep of files which Streamlit no longer has, by session.
+_kept: dict[str, int] = {}
 
 
 class _OverBudgetError(Exception):
@@ -131,16 +133,38 @@ def free_ended_sessions() -> None:
     Streamlit does so only when it happens to collect such a session as garbage.
     """
     manager, sessions = _manager(), runtime.get_instance()._session_mgr
-    for session in list(manager.file_storage):
+    for session in {*manager.file_storage, *_kept}:
         if sessions.get_session_info(session) is None:
             manager.remove_session_files(session)
+            _kept.pop(session, None)
 
 
 def stored_bytes() -> Counter[str]:
-    """The size of the files that Streamlit keeps, by session."""
+    """The size of the files that Streamlit keeps, and of what pages keep of files, by session."""
     # Scripts in other threads delete files meanwhile.
     files = {session: list(own.values()) for session, own in list(_manager().file_storage.items())}
-    return Counter({session: sum(map(_size, own)) for session, own in files.items()})
+    stored = Counter({session: sum(map(_size, own)) for session, own in files.items()})
+    stored.update(dict(_kept))
+    return stored
+
+
+def keep(count: int) -> None:
+    """Notes how many bytes this session keeps itself of the files that it was given."""
+    context = get_script_run_ctx()
+    if context is not None:
+        _kept[context.session_id] = count
+
+
+def refusal_of(count: int) -> str | None:
+    """Why this session may not keep so many bytes more; None if it may."""
+    context = get_script_run_ctx()
+    # Without a server there are no other sessions.
+    if context is None or not runtime.exists():
+        return None
+    free_ended_sessions()
+    stored = stored_bytes()
+    session = stored[context.session_id]
+    return read_budget().refusal(session + count, stored.total() + count)
 
 
 def take_refusal() -> str | None:

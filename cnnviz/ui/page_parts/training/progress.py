@@ -64,6 +64,12 @@ def _draw_preparation(status: TrainingStatus) -> None:
 
 
 def _draw_training(view: TrainingView, status: TrainingStatus) -> None:
+    if not status.epoch and status.photos:
+        text = (
+            f"Running the convolutions on each photo: {status.photos_done:,} of {status.photos:,}"
+        )
+        st.progress(status.photos_done / status.photos, text=text)
+        return
     if not status.epoch:
         st.progress(0.0, text="Building the network, and testing it untrained …")
         return
