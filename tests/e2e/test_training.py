@@ -1,4 +1,4 @@
-"""A class watches one training: two people, from the start to the model."""
+"""Trainings: a class watches one, and a person collects the photos of one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corpus import classes
 from playwright.sync_api import Locator, expect
 
+from cnnviz.photos.encoding import encode_png
 from scripts.browse import HAS_RUN, SEEN_RUNS, Server, running_app, settle
 from tests.e2e.conftest import Tab, pixels
 
@@ -22,17 +24,17 @@ NETWORK = "digits tiny vgg 1"
 NEXT_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_server(models: Path) -> Iterator[Server]:
-    """A server without any job."""
+    """A server that has no job before the first test."""
     with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_TRUST="on") as server:
         yield server
         assert "Traceback" not in server.log.read_text(errors="replace")
 
 
-def opened(tab: Tab) -> Tab:
+def opened(tab: Tab, address: str = "training") -> Tab:
     """Goes to the page, which during a training is updated continuously."""
-    tab.page.goto(f"{tab.url}/training")
+    tab.page.goto(f"{tab.url}/{address}")
     tab.page.get_by_role("heading", name="How does a network learn?").wait_for()
     return tab
 
@@ -237,3 +239,48 @@ def test_a_class_watches_one_training(
     assert student.picture("map").std() > 10
     assert teacher.errors == []
     assert student.errors == []
+
+
+def test_a_network_learns_from_photos_collected_in_the_page(
+    own_server: Server, new_tab: Callable[..., Tab]
+) -> None:
+    tab = opened(new_tab(own_server), "training?data=collect")
+    page = tab.page
+    for number, name in enumerate(("red", "green"), start=1):
+        field = page.get_by_role("textbox", name="Class").nth(number - 1)
+        field.fill(name)
+        with run(tab):
+            field.press("Enter")
+        photos = [
+            {
+                "name": f"{index}.png",
+                "mimeType": "image/png",
+                "buffer": encode_png(classes.picture(number - 1, index)),
+            }
+            for index in range(10 if name == "red" else 9)
+        ]
+        page.locator(f".st-key-photos-of-class-{number} input[type=file]").set_input_files(photos)
+        page.locator(f".st-key-collected-{number} .photo").nth(len(photos) - 1).wait_for()
+    # The tenth one is taken by the camera.
+    page.get_by_role("button", name="Camera for green").click()
+    hold = page.get_by_role("button", name="Hold to take photos")
+    page.wait_for_function(_FILMS)
+    hold.press("Enter")
+    expect(page.locator(".st-key-collected-2 .count")).to_have_text("10 photos · 10 are enough")
+    page.get_by_role("button", name="Stop the camera").click()
+    with run(tab):
+        page.get_by_role("button", name="Remove photo 10 of red").click()
+    expect(page.locator(".st-key-collected-1 .count")).to_have_text("9 photos · 10 are enough")
+
+    button(tab, "Start").click()
+    page.get_by_text("Try it: choose a photo").wait_for(timeout=_PATIENCE)
+    page.get_by_role("button", name="Explore").last.click()
+    tab.upload("new.png", encode_png(classes.picture(1, 99, 48)))
+    assert "model=red-green_transfer_quick" in page.url
+    assert tab.answer.startswith("green")
+    assert tab.errors == []
+
+
+# Whether a camera's picture has come.
+_FILMS = """() => [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
+  .some(one => one.shadowRoot?.querySelector('video')?.videoWidth > 0)"""

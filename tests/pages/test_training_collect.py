@@ -69,10 +69,10 @@ def start(seen: Any) -> Any:
 
 
 @pytest.fixture
-def seen(visit: Any, models: Any) -> Any:
+def seen(visit: Any) -> Any:
     """The page with a collection of two classes, cat and dog, without photos."""
-    models("flat")
-    page = visit("training", data="collect").fine()
+    page = visit("training", data="collect")
+    assert [one.message for one in page.app.exception] == []
     assert names(page) == ["Class 1", "Class 2"]
     return rename(rename(page, 1, "cat"), 2, "dog")
 

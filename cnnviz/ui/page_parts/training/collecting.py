@@ -71,14 +71,12 @@ def draw() -> None:
 def _draw_class(one: CollectedClass) -> None:
     field, key = f"class name {one.number}", f"photos of class {one.number}"
     st.session_state.setdefault(field, one.name)
-    name, remove = st.columns([4, 1], vertical_alignment="bottom")
-    with name:
+    # Side by side on a phone, too.
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Class", key=field, on_change=_rename, args=(one.number,))
-    with remove:
         st.button(
             "Remove",
             key=f"remove class {one.number}",
-            width="stretch",
             on_click=_remove,
             args=(one.number,),
             help="Removes this class and its photos.",
