@@ -6,6 +6,7 @@ import base64
 import io
 import zipfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_they_survive_other_pages_and_a_start_that_fails(
     assert names(seen) == ["Class 1", "Class 2"]
     assert shown(seen, 1) == []
     assert "Forget these photos" not in [one.label for one in seen.app.button]
-    assert before[0] not in repr(dict(seen.app.session_state.filtered_state)).encode()
+    assert seen.app.session_state["collection"] == data.Collection()
 
 
 def test_a_name_that_is_refused_leaves_the_former_one(seen: Any) -> None:
@@ -182,6 +183,40 @@ def test_what_is_kept_counts_for_the_budget_of_the_page(
     assert len(shown(seen, 1)) == 2
 
 
+def test_the_budget_counts_files_and_what_is_kept_of_all_sessions_that_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = {"one", "other"}
+    sessions = SimpleNamespace(
+        get_session_info=lambda session: session if session in there else None
+    )
+    files = SimpleNamespace(
+        file_storage={"one": {"a": SimpleNamespace(data=b"x" * 100, name="", type="")}},
+        remove_session_files=lambda session: files.file_storage.pop(session, None),
+    )
+    server = SimpleNamespace(_session_mgr=sessions, uploaded_file_mgr=files)
+    person = SimpleNamespace(session_id="one")
+    monkeypatch.setattr(uploads.runtime, "exists", lambda: True)
+    monkeypatch.setattr(uploads.runtime, "get_instance", lambda: server)
+    monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: person)
+    monkeypatch.setattr(uploads, "_kept", {})
+    monkeypatch.setenv("CNNVIZ_SESSION_UPLOADS_MB", "2")
+    monkeypatch.setenv("CNNVIZ_ALL_UPLOADS_MB", "3")
+    megabyte = 1 << 20
+    uploads.keep(megabyte)
+    assert uploads.stored_bytes()["one"] > megabyte + 100
+    assert uploads.refusal_of(megabyte // 2) is None
+    assert "files of 2 MB in total" in str(uploads.refusal_of(megabyte))
+    person.session_id = "other"
+    uploads.keep(megabyte // 2)
+    assert uploads.refusal_of(megabyte) is None
+    assert "the 3 MB that it has" in str(uploads.refusal_of(megabyte * 3 // 2 - 50))
+    # The first person has left.
+    there.remove("one")
+    assert uploads.refusal_of(megabyte * 3 // 2 - 50) is None
+    assert uploads.stored_bytes() == {"other": megabyte // 2}
+
+
 def test_what_the_browser_may_send() -> None:
     text = base64.b64encode(b"picture").decode()
     assert parse({"action": "photos", "pictures": [text, text]}) == CollectEvent(
@@ -220,7 +255,8 @@ def test_the_model_is_tried_on_other_pages(visit: Any, models: Any, fresh: Any, 
     save(network.model, job.model)
     write_card(network.card, card_path(job.model))
     job.report(TrainingStatus("finished"))
-    seen = visit("training").fine()
+    seen = visit("training")
+    assert [one.message for one in seen.app.exception] == []
     assert "Try it: choose a photo" in seen.text
     seen.run(seen.widget("Class activation map").click())
     assert seen.app.query_params["model"] == ["pets_1"]

@@ -141,9 +141,9 @@ def curves(view: TrainingView, history: Sequence[Epoch], chosen: int | None) -> 
             )
             parts.chart(figure, f"training {training}")
     st.caption(
-        "Training: measured while it learns, on photos that are changed at random each time. "
-        "Validation: measured after the epoch, on photos that it never learns from; of epoch 0, "
-        "before it has learned anything."
+        "Training: measured while it learns, on photos that are changed at random each time, "
+        "unless the last layer alone learns. Validation: measured after the epoch, on photos that "
+        "it never learns from; of epoch 0, before it has learned anything."
     )
 
 
