@@ -149,12 +149,13 @@ def test_the_form_offers_what_suits_the_photos(visit: Any, models: Any) -> None:
     seen = visit("training")
     (network,) = [one for one in seen.app.main.selectbox if one.label == "Network"]
     assert network.options == ["Lesson: digits", "Tiny VGG"]
-    seen.choose("Photos", "Your photos, as a zip with a folder for each class")
+    seen.choose("Photos", "zip")
     (network,) = [one for one in seen.app.main.selectbox if one.label == "Network"]
     assert network.options == [
         "Lesson: digits",
         "Lesson: class activation map",
         "Transfer learning",
+        "Transfer learning, last layer only",
         "Tiny VGG",
     ]
     # Without a zip there is nothing to start.
@@ -560,12 +561,12 @@ def test_a_long_name_is_cut(visit: Any, models: Any, monkeypatch: pytest.MonkeyP
     requests = []
     monkeypatch.setattr(training_jobs, "start", lambda request, upload: requests.append(request))
     seen = visit("training")
-    seen.choose("Photos", "Your photos, as a zip with a folder for each class")
+    seen.choose("Photos", "zip")
     (uploader,) = [one for one in seen.app.file_uploader if "zip" in one.label]
     seen.run(uploader.set_value(("ü" * 120 + ".zip", b"zip", "application/zip")))
     (start,) = [one for one in seen.app.button if one.label == "Start"]
     seen.run(start.click())
     (request,) = requests
-    assert request.name == f"{'ü' * 40}_lesson_mnist_{training_jobs.count() + 1}"
+    assert request.name == f"{'ü' * 40}_transfer_quick_{training_jobs.count() + 1}"
     assert request.source_name == "ü" * 40
     assert len(f"{request.name}_training".encode()) < 255

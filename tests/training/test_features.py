@@ -116,7 +116,8 @@ def test_the_dense_layer_alone_learns(trained: Trained) -> None:
         same = np.array_equal(one.numpy(), other.numpy())
         assert same == (not one.path.startswith("predictions"))
     history = read_history(trained.out.with_name("colours_training"))
-    assert history[-1].loss < 0.6 * history[0].loss
+    # Epoch 0 is the untrained network.
+    assert history[-1].loss < 0.6 * history[1].loss
     assert history[-1].val_accuracy == 1
 
 
