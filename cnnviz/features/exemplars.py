@@ -7,6 +7,7 @@ visualization", arXiv 2010.12606).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
+from cnnviz.cards import Preprocessing
 from cnnviz.errors import DataError, LayerError
 from cnnviz.features.merging import COUNT
 from cnnviz.geometry import cell_pixels, photo_pixels
@@ -25,6 +27,8 @@ from cnnviz.photos.preprocessing import scale_pixels
 from cnnviz.photos.sources import SeenPhoto
 from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars
 
+# Places of cells on photos that are kept, of 200 bytes each.
+_PLACES = 1 << 14
 # Is told how many photos are done.
 Progress = Callable[[int], None]
 
@@ -117,21 +121,39 @@ class _Places:
         self._topology = passes.facts(network).topology
         self._layer = layer
         self._cells = cells
-        self._fields: dict[int, Box | None] = {}
+        # A search in many parts asks for the same ones again and again.
+        self._fields = self._topology.known_fields
 
     def box(self, cell: int, size: tuple[int, int]) -> Box | None:
         """In pixels of a photo of (H, W); None where the cell depends on none of them."""
-        if cell not in self._fields:
+        key = self._layer, cell
+        if key not in self._fields:
             row, column = divmod(cell, self._cells[1])
             pixels, _ = receptive_field(self._topology, self._layer, row, column, None)
-            self._fields[cell] = _around(pixels)
-        field = self._fields[cell]
-        return None if field is None else photo_pixels(field, *size, self._preprocessing)
+            self._fields[key] = _around(pixels)
+        field = self._fields[key]
+        return None if field is None else _pixels_of(field, size, self._preprocessing)
 
     def cell(self, cell: int, size: tuple[int, int]) -> Box | None:
         """The cell itself, in pixels of a photo of (H, W)."""
         place = divmod(cell, self._cells[1])
-        return cell_pixels(place, self._cells, *size, self._preprocessing)
+        return _place_of(place, self._cells, size, self._preprocessing)
+
+
+# Photos of one size ask for the same again and again, and so do the parts of a search.
+@functools.lru_cache(maxsize=_PLACES)
+def _pixels_of(field: Box, size: tuple[int, int], preprocessing: Preprocessing) -> Box | None:
+    return photo_pixels(field, *size, preprocessing)
+
+
+@functools.lru_cache(maxsize=_PLACES)
+def _place_of(
+    place: tuple[int, int],
+    cells: tuple[int, int],
+    size: tuple[int, int],
+    preprocessing: Preprocessing,
+) -> Box | None:
+    return cell_pixels(place, cells, *size, preprocessing)
 
 
 def _around(pixels: NDArray[np.bool_]) -> Box | None:

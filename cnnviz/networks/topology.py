@@ -5,8 +5,11 @@ It is made once for a network, needs neither Keras nor TensorFlow, and holds onl
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
+
+from cnnviz.results import Box
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,14 @@ class Topology:
 
     nodes: dict[str, Node]
     source: str
+
+    @functools.cached_property
+    def known_fields(self) -> dict[tuple[str, int], Box | None]:
+        """What cells depend on, as far as somebody has found it, by path and number of the cell.
+
+        In pixels of the network's input; None for a cell that depends on none of them.
+        """
+        return {}
 
     def inputs(self, node: Node) -> list[Node]:
         """The calls that computed the inputs of a call."""

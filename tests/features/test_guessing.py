@@ -43,7 +43,7 @@ def test_the_right_photo_exceeds_all_others_clearly() -> None:
     [
         # All alike; a slope without a gap; only seven that excite it less; too few photos.
         [6.0] * 12,
-        [float(at) for at in range(12)],
+        [float(at) for at in range(10)],
         [0.0] * 7 + [5.0] * 5,
         [0.0] * 8 + [5.0, 5.0],
     ],

@@ -118,7 +118,8 @@ def _farm(scene: Scene, scope: str) -> None:
         "This network knows cats and dogs. What does it say of a cow?"
     )
     cow = _of_sample(scene, _FARM[0])
-    seen.html(drawings.shown(cow.view().pixels, cow.photo.name, side=260))
+    place = seen.empty()
+    place.html(drawings.shown(cow.view().pixels, cow.photo.name, side=260))
     if not frame.guess(
         said,
         scope,
@@ -128,6 +129,8 @@ def _farm(scene: Scene, scope: str) -> None:
         "does not know. A high percentage is no promise.",
     ):
         return
+    # The cow is among those below, which have to be in sight.
+    place.empty()
     pictures = []
     for name in _FARM:
         animal = _of_sample(scene, name)
@@ -220,9 +223,9 @@ def _why(scene: Scene, scope: str) -> None:
     view = dog.view()
     square = _with_square(dog)
     before, after = _explained(dog, view), _explained(dog, square)
-    seen.html(
-        drawings.shown(square.pixels, f"A dog, with a square: {_said(after.prediction)}", side=280)
-    )
+    with_square = f"A dog, with a square: {_said(after.prediction)}"
+    place = seen.empty()
+    place.html(drawings.shown(square.pixels, with_square, side=280))
     # The square is all that differs between the two.
     changed = after.prediction.label != before.prediction.label
     right = _SQUARE if changed else "None of these"
@@ -237,15 +240,17 @@ def _why(scene: Scene, scope: str) -> None:
         "answer is another one.",
     ):
         return
+    place.empty()
     st.html(
         drawings.row(
+            drawings.shown(square.pixels, with_square, side=220),
             drawings.shown(
-                _on_view(square, after.maps[0]), "Where the evidence for “dog” is", side=280
+                _on_view(square, after.maps[0]), "Where the evidence for “dog” is", side=220
             ),
             drawings.shown(
                 view.pixels,
                 f"Without the square: {_said(before.prediction)}",
-                side=280,
+                side=220,
             ),
         )
     )
