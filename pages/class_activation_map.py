@@ -42,6 +42,9 @@ else:
     with said:
         pictures.says(scene, cam)
         maps.detail_note(scene, answer, cam)
+    on_map, on_prediction = verdict.places(judged, alone)
+    is_judged = verdict.show(on_map, scene, prediction, cam, wait=False)
+    is_tried = verdict.steadiness(on_prediction, scene, prediction, target, wait=False)
     with legend:
         pictures.colours(of_class, target)
     localization.where_exactly(scene, cam)
@@ -54,9 +57,8 @@ classes.show(scene, target)
 if cam is not None:
     files.downloads(scene, of_class, target, choice.signed)
 parts.about(scene)
-# Last: their runs must not hold up the page.
-if cam is not None:
-    with judged:
-        verdict.show(scene, prediction, cam)
-    with alone:
-        verdict.steadiness(scene, prediction, target)
+# Last: what is missing of them takes runs, which must not hold up the page.
+if cam is not None and not is_judged:
+    verdict.show(on_map, scene, prediction, cam, wait=True)
+if cam is not None and not is_tried:
+    verdict.steadiness(on_prediction, scene, prediction, target, wait=True)

@@ -43,44 +43,74 @@ _STOPPED = "Not checked", ":material/stop:"
 _GRID, _VERDICT, _STEADINESS = 280, 9.25, 5
 
 
-def show(scene: Scene, prediction: Prediction, cam: ClassActivationMap) -> None:
-    """The verdict on a map, and how it is judged."""
-    with _place("verdict", _VERDICT):
+def places(beside: DeltaGenerator, below: DeltaGenerator) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Where the verdict will be, and how steady the prediction is: in containers of the page."""
+    with beside:
+        on_map = _place("verdict", _VERDICT)
+    with below:
+        on_prediction = _place("steadiness", _STEADINESS)
+    return on_map, on_prediction
+
+
+def show(
+    place: DeltaGenerator,
+    scene: Scene,
+    prediction: Prediction,
+    cam: ClassActivationMap,
+    *,
+    wait: bool,
+) -> bool:
+    """Draws the verdict on a map, and how it is judged; whether it is there.
+
+    Args:
+        place: for it.
+        scene: model and photo.
+        prediction: for the photo.
+        cam: the map.
+        wait: whether to ask for runs that are missing; else it says that the map is being checked.
+    """
+    with place.container(gap="small"):
         badge = st.container(horizontal=True, vertical_alignment="center", gap="small")
         waiting = badge.empty()
         waiting.badge(_CHECKING[0], icon=_CHECKING[1], color="gray")
-        verdict = verdicts.verdict(cam, prediction, lambda question: _runs(scene, question))
+        verdict = verdicts.verdict(cam, prediction, lambda question: _runs(scene, question, wait))
         if verdict is None:
             if long_questions.is_stopped("checks"):
                 waiting.badge(_STOPPED[0], icon=_STOPPED[1], color="gray")
-            return
+            return False
         text, icon, colour = _BADGES[verdict.word]
         waiting.badge(text, icon=icon, color=colour)
         with badge, st.popover("How?", help="How is this judged?", type="tertiary"):
             _explain(verdict)
         st.caption(plain(verdict_sentence(verdict, cam)))
+    return True
 
 
-def steadiness(scene: Scene, prediction: Prediction, target: str) -> None:
-    """How steady the prediction is: a line on the class in shifted and mirrored copies."""
-    with _place("steadiness", _STEADINESS):
-        found = verdicts.consistency(prediction, target, lambda question: _runs(scene, question))
+def steadiness(
+    place: DeltaGenerator, scene: Scene, prediction: Prediction, target: str, *, wait: bool
+) -> bool:
+    """Draws how steady the prediction for a class is, from shifted copies; as ``show``."""
+    with place.container():
+        found = verdicts.consistency(
+            prediction, target, lambda question: _runs(scene, question, wait)
+        )
         if found is not None:
             st.caption(plain(consistency_sentence(found)))
+    return found is not None
 
 
 def _place(key: str, height: float) -> DeltaGenerator:
     st.html(f"<style>.st-key-{key} {{min-height: {height}rem}}</style>")
-    return st.container(key=key, gap="small")
+    return st.container(key=key).empty()
 
 
-def _runs(scene: Scene, question: SeriesQuestion) -> Floats | None:
+def _runs(scene: Scene, question: SeriesQuestion, wait: bool) -> Floats | None:
     """The runs of a check if they are there, at once or after a moment; one check waits at most."""
-    if long_questions.is_waiting("checks"):
+    if not wait or long_questions.is_waiting("checks"):
         total = long_questions.known(scene, question)
     else:
-        wait = long_questions.SHORT
-        total = long_questions.series(scene, question, place="checks", wait=wait)
+        moment = long_questions.SHORT
+        total = long_questions.series(scene, question, place="checks", wait=moment)
     return None if total is None else total.values
 
 
