@@ -235,7 +235,8 @@ def of_classes() -> ClassGallery:
 
 def test_the_pictures_of_a_class_are_the_photo_and_its_map(of_classes: ClassGallery) -> None:
     both, small = of_classes.pictures
-    assert (pixels_of(both.picture)[5, 5] == (255, 0, 0)).all()
+    # Compressed with loss.
+    np.testing.assert_allclose(pixels_of(both.picture)[5, 5], (255, 0, 0), atol=3)
     assert both.under_map is not None
     over = pixels_of(both.under_map).astype(int)
     # Orange where there is evidence, grey where there is none.
