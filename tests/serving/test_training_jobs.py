@@ -187,11 +187,11 @@ def test_batches_are_written_once_a_second_at_most(tmp_path: Path) -> None:
     recorder = BatchRecorder(job, photos, lambda: now[0])
     for step in range(1, 26):
         recorder.note(BatchFigures(1, step, 25, 1 / step, 0.5))
-        now[0] += 0.1
-    assert asked == [(1, 1), (1, 11), (1, 21)]
+        now[0] += 0.125
+    assert asked == [(1, 1), (1, 9), (1, 17), (1, 25)]
     batches = job.live_batches()
     assert batches is not None
-    np.testing.assert_allclose(batches.losses, [1 / step for step in range(1, 22)], rtol=1e-6)
+    np.testing.assert_allclose(batches.losses, [1 / step for step in range(1, 26)], rtol=1e-6)
 
 
 def test_what_is_told_of_batches_takes_a_fiftieth_of_the_time_at_most(tmp_path: Path) -> None:
@@ -199,14 +199,14 @@ def test_what_is_told_of_batches_takes_a_fiftieth_of_the_time_at_most(tmp_path: 
 
     def photos(epoch: int, step: int) -> tuple[np.ndarray, list[str]]:
         asked.append(now[0])
-        now[0] += 0.1
+        now[0] += 0.125
         return np.zeros((1, 2, 2, 1), np.uint8), ["cat"]
 
     recorder = BatchRecorder(_job_in(tmp_path), photos, lambda: now[0])
     for step in range(1, 221):
         recorder.note(BatchFigures(1, step, 220, 1.0, 0.5))
-        now[0] += 0.1
-    assert asked == pytest.approx([0, 5, 10, 15, 20], abs=0.6)
+        now[0] += 0.125
+    assert asked == [0, 6.25, 12.5, 18.75, 25]
 
 
 def test_the_request_is_in_the_folder(digits: tuple[TrainingJob, list[TrainingStatus]]) -> None:

@@ -46,7 +46,7 @@ def markup(batches: LiveBatches) -> str:
     highest = float(losses.max()) if losses.any() else 1.0
     return (
         '<div class="batches">'
-        + _curve(batches, "Loss", batches.losses, highest, "{:.3f}")
+        + _curve(batches, "Loss", batches.losses, highest, "{:.3g}")
         + _curve(batches, "Accuracy", batches.accuracies, 1.0, "{:.0%}")
         + _photos(batches)
         + "</div>"
