@@ -70,8 +70,10 @@ def start(seen: Any) -> Any:
 
 
 @pytest.fixture
-def seen(visit: Any) -> Any:
+def seen(visit: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The page with a collection of two classes, cat and dog, without photos."""
+    # `AppTest` has no server whose files could be counted.
+    monkeypatch.setattr(uploads, "refusal_of", lambda _: None)
     page = visit("training", data="collect")
     assert [one.message for one in page.app.exception] == []
     assert names(page) == ["Class 1", "Class 2"]
