@@ -165,7 +165,7 @@ RECIPES = {
             "transfer-quick",
             "Transfer learning, last layer only",
             "EfficientNet-Lite0, pretrained on ImageNet: its convolutions stay as they are, and a "
-            "new dense layer learns your classes. For a few photos; an epoch takes about a second.",
+            "new dense layer learns your classes. For a few photos: an epoch takes little time.",
             scaling="none",
             channels=3,
             sides=(224, 224),

@@ -70,8 +70,10 @@ def start(seen: Any) -> Any:
 
 
 @pytest.fixture
-def seen(visit: Any) -> Any:
+def seen(visit: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The page with a collection of two classes, cat and dog, without photos."""
+    # `AppTest` has no server whose files could be counted.
+    monkeypatch.setattr(uploads, "refusal_of", lambda _: None)
     page = visit("training", data="collect")
     assert [one.message for one in page.app.exception] == []
     assert names(page) == ["Class 1", "Class 2"]
@@ -190,9 +192,9 @@ def test_the_budget_counts_files_and_what_is_kept_of_all_sessions_that_are_there
     sessions = SimpleNamespace(
         get_session_info=lambda session: session if session in there else None
     )
+    storage = {"one": {"a": SimpleNamespace(data=b"x" * 100, name="", type="")}}
     files = SimpleNamespace(
-        file_storage={"one": {"a": SimpleNamespace(data=b"x" * 100, name="", type="")}},
-        remove_session_files=lambda session: files.file_storage.pop(session, None),
+        file_storage=storage, remove_session_files=lambda session: storage.pop(session, None)
     )
     server = SimpleNamespace(_session_mgr=sessions, uploaded_file_mgr=files)
     person = SimpleNamespace(session_id="one")

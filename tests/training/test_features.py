@@ -76,7 +76,8 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     out = tmp_path_factory.mktemp("models") / "colours.keras"
-    seen, reports = [], []
+    seen: list[tuple[TrainingSetup, Any]] = []
+    reports: list[TrainingStatus] = []
 
     def compute(setup: TrainingSetup, *others: Any) -> Any:
         seen.append((setup, compute_features(setup, *others)))
