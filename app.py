@@ -8,9 +8,7 @@ import streamlit as st
 from cnnviz.ui.web import start
 
 # Streamlit's server imports this file and looks for this name and call.
-app = st.App(
-    __file__, middleware=start.middleware(), routes=start.routes(), lifespan=start.lifespan
-)
+app = st.App(__file__, middleware=start.middleware(), lifespan=start.lifespan)
 
 if __name__ == "__main__":
     # Only here: the server answers without it.

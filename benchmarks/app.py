@@ -46,7 +46,7 @@ LIVE_SECONDS = 10
 
 # The navigation, the model's name in the bar, and the sidebar with its uploader.
 _SHELL = """() => {
-  const parts = ['stTopNavLink', 'stFileUploaderDropzone']
+  const parts = ['stTopNavSection', 'stFileUploaderDropzone']
     .map(name => document.querySelector(`[data-testid="${name}"]`));
   const name = document.querySelector('.topbar .name');
   return name?.textContent && parts.every(part => part) ? [name, ...parts] : null;

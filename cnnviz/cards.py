@@ -215,16 +215,6 @@ def with_preset(card: ModelCard, preset: str) -> ModelCard:
     return changed(card, preprocessing=card.preprocessing.model_dump() | PRESETS[preset])
 
 
-def card_path(model_path: str | Path) -> Path:
-    """The path of the card that belongs to a model file."""
-    return Path(model_path).with_suffix(".json")
-
-
-def labels_path(model_path: str | Path) -> Path:
-    """The path of the file with the class names of a model that has no card."""
-    return Path(model_path).with_name("labels.txt")
-
-
 def read_card(path: str | Path) -> ModelCard:
     """Reads and checks one card.
 

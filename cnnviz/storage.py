@@ -43,6 +43,16 @@ class HashedFile:
     identity: FileIdentity
 
 
+def card_path(model_path: str | Path) -> Path:
+    """The path of the card that belongs to a model file."""
+    return Path(model_path).with_suffix(".json")
+
+
+def labels_path(model_path: str | Path) -> Path:
+    """The path of the file with the class names of a model that has no card."""
+    return Path(model_path).with_name("labels.txt")
+
+
 def hash_file(path: Path) -> HashedFile:
     """Reads a whole file.
 

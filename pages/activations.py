@@ -34,7 +34,7 @@ activations.outline(shown, opened, channel)
 with grids:
     activations.name_dead(opened)
 with detail, st.container(key="beside the grid"):
-    one_channel.draw(scene, opened.layer, opened.maps, channel, look)
+    one_channel.draw(scene, opened, channel, look)
 with beside:
     channels.show(scene, opened.layer.path, channel)
 below, _ = st.columns([2, 1])

@@ -21,9 +21,10 @@ import typer
 from keras import layers
 from numpy.typing import NDArray
 
-from cnnviz.cards import Accuracy, ModelCard, Preprocessing, Training, card_path, write_card
+from cnnviz.cards import Accuracy, ModelCard, Preprocessing, Training, write_card
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input
+from cnnviz.storage import card_path
 from cnnviz.training.data.sources import list_photos
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.result_card import suggested_layers

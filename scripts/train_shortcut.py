@@ -19,20 +19,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from cnnviz.cards import (
-    Accuracy,
-    ModelCard,
-    Preprocessing,
-    SuggestedLayers,
-    Training,
-    card_path,
-    write_card,
-)
+from cnnviz.cards import Accuracy, ModelCard, Preprocessing, SuggestedLayers, Training, write_card
 from cnnviz.lessons.shortcut import CORNER, SIDE, marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_view
 from cnnviz.settings import ROOT
-from cnnviz.storage import hash_file
+from cnnviz.storage import card_path, hash_file
 from cnnviz.training.architectures import lesson_cam
 
 LABELS = ("cat", "dog")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cnnviz import cards
-from cnnviz.cards import ModelCard, card_path, read_card, write_card
+from cnnviz.cards import ModelCard, read_card, write_card
 from cnnviz.errors import CardError
+from cnnviz.storage import card_path
 
 CARD: dict[str, Any] = {
     "title": "Cats and dogs",

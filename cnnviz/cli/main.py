@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cnnviz
-from cnnviz.cards import card_path, card_text, changed
+from cnnviz.cards import card_text, changed
 from cnnviz.cli import (
     compare,
     convert,
@@ -57,7 +57,7 @@ from cnnviz.cli.terminal import (
 )
 from cnnviz.errors import CardError, CnnvizError, LayerError, TargetError
 from cnnviz.networks.keras_start import around_start
-from cnnviz.storage import write_whole
+from cnnviz.storage import card_path, write_whole
 
 if TYPE_CHECKING:
     from cnnviz.batch.runs import Row

@@ -10,14 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnviz.cards import (
-    ModelCard,
-    card_path,
-    labels_path,
-    read_card,
-    read_class_names,
-    with_preset,
-)
+from cnnviz.cards import ModelCard, read_card, read_class_names, with_preset
 from cnnviz.errors import LayerError, ModelError, RefusedModelError
 from cnnviz.inspection.gate import Inspection, write_sanitised
 from cnnviz.inspection.limited import sanitised
@@ -31,7 +24,7 @@ from cnnviz.networks.keras_start import start_keras
 from cnnviz.networks.network import ModelSource, Network
 from cnnviz.networks.weight_files import changed_in_use
 from cnnviz.shipped_models import shipped
-from cnnviz.storage import HashedFile, hash_file, read_small_file
+from cnnviz.storage import HashedFile, card_path, hash_file, labels_path, read_small_file
 
 if TYPE_CHECKING:
     import keras

@@ -6,10 +6,10 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnviz.cards import card_path, labels_path
 from cnnviz.errors import ModelError
 from cnnviz.settings import read_settings
 from cnnviz.shipped_models import fingerprint_of, shipped
+from cnnviz.storage import card_path, labels_path
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from typing import IO, Any, cast
 from cnnviz.errors import WorkerError
 from cnnviz.sandbox.confinement import environment
 from cnnviz.serving import temporary_folders, worker_process
-from cnnviz.serving.answer_checks import answers_question
-from cnnviz.serving.answers import RESULTS, AnswerError, read_answer
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.serving.untrusted_process import REQUEST_LENGTH
 from cnnviz.serving.worker_process import WorkerCall
@@ -101,6 +99,10 @@ class UntrustedProcess:
                 of no more use.
             CnnvizError: whatever the function raises.
         """
+        # Only here, as all results: the server starts with this module, and mostly without a model.
+        from cnnviz.serving.answer_checks import answers_question
+        from cnnviz.serving.answers import RESULTS
+
         seconds = SECONDS if seconds is None else seconds
         with self._turn:
             if not self._is_loaded:
@@ -138,6 +140,8 @@ class UntrustedProcess:
             WorkerError: as for ``answer``.
             CnnvizError: whatever the function raises.
         """
+        from cnnviz.serving.answers import AnswerError, read_answer
+
         request = pickle.dumps((function, arguments), protocol=pickle.HIGHEST_PROTOCOL)
         end = time.monotonic() + seconds
         try:

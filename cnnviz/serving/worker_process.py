@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from cnnviz.cards import ModelCard, card_path, labels_path
 from cnnviz.errors import CnnvizError, ModelError, TensorFlowNeededError
 from cnnviz.processes import follow
 from cnnviz.sandbox.confinement import confine, protect_memory
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.settings import Settings
-from cnnviz.storage import HashedFile, hash_file
+from cnnviz.storage import HashedFile, card_path, hash_file, labels_path
 
 if TYPE_CHECKING:
+    from cnnviz.cards import ModelCard
     from cnnviz.inspection.gate import Inspection
     from cnnviz.networks.network import Network
 
@@ -228,6 +228,8 @@ def _check_weight(result: Any) -> None:
 
 def _weight(value: Any) -> int:
     """About how many bytes a result takes: its arrays, texts and numbers, wherever they are."""
+    from cnnviz.cards import ModelCard
+
     match value:
         # An array, or a number of NumPy's.
         case _ if hasattr(value, "nbytes"):

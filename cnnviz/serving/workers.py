@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from cnnviz.arrays import Floats
 from cnnviz.attribution.details import CELLS
 from cnnviz.errors import TensorFlowNeededError, WorkerError
 from cnnviz.serving import background_conversion, worker_pools
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cnnviz.arrays import Floats
     from cnnviz.attribution.series import SeriesQuestion
     from cnnviz.cards import ModelCard
     from cnnviz.features.objectives import AscentQuestion, AscentState, Objective, PictureCheck
@@ -49,6 +49,12 @@ _log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _before_tensorflow: ContextVar[Callable[[], None]] = ContextVar("before_tensorflow")
+_without_tensorflow: ContextVar[bool] = ContextVar("without_tensorflow", default=False)
+# What is done with each model at the start.
+_PREPARING: tuple[Function, ...] = ("outline", "prepare")
+# Seconds after which the second model follows the first one, which the first page shows: until then
+# its browser needs the processors.
+_PAUSE = 5
 
 
 def outline(model: ModelFile, card: ModelCard | None = None) -> Outline:
@@ -313,11 +319,14 @@ def call(question: WorkerCall, seconds: float | None = None) -> Any:
 
     Raises:
         WorkerError: the process died, or gave no answer in time.
+        TensorFlowNeededError: `without_tensorflow` it cannot be answered.
         CnnvizError: whatever the function raises.
     """
     try:
         return _ask(question, seconds)
     except TensorFlowNeededError as error:
+        if _without_tensorflow.get():
+            raise
         needed = error
     result = _ask(question, seconds, tensorflow=True)
     if needed.convertible:
@@ -335,6 +344,16 @@ def announcing_tensorflow(announce: Callable[[], None]) -> Iterator[None]:
         _before_tensorflow.reset(token)
 
 
+@contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Has the questions of this thread be answered by a light worker, or refused."""
+    token = _without_tensorflow.set(True)
+    try:
+        yield
+    finally:
+        _without_tensorflow.reset(token)
+
+
 def start(models: Sequence[ModelFile]) -> None:
     """Starts the shared workers, and has one load and compile some models, in this order.
 
@@ -343,13 +362,12 @@ def start(models: Sequence[ModelFile]) -> None:
     Returns at once, and does nothing more until the processes have been replaced. Of more
     models than a worker keeps it takes the first ones, so that none evicts another. The
     steps are submitted one by one, so that a visitor's call never waits for more than one
-    of them.
+    of them; those of the second model some seconds after those of the first.
     """
     settings = read_settings()
     trusted = [model for model in models if model.trusted]
     kept = trusted[: settings.networks]
-    functions: tuple[Function, ...] = ("outline", "prepare")
-    steps = [WorkerCall(function, model) for model in kept for function in functions]
+    steps = [WorkerCall(function, model) for model in kept for function in _PREPARING]
     if not steps:
         return
     with _lock:
@@ -357,7 +375,7 @@ def start(models: Sequence[ModelFile]) -> None:
             pool = worker_pools.open_pool(kept[0], tensorflow=tensorflow)
             if isinstance(pool, WorkerPool) and not pool.is_prepared:
                 pool.is_prepared = True
-                _submit_next(pool, steps, first=True)
+                _submit_next(pool, steps)
 
 
 def start_tensorflow(model: ModelFile) -> None:
@@ -388,8 +406,8 @@ def _ask(question: WorkerCall, seconds: float | None, *, tensorflow: bool = Fals
             raise
 
 
-def _submit_next(pool: WorkerPool, steps: list[WorkerCall], *, first: bool = False) -> None:
-    step = steps[0]
+def _submit_next(pool: WorkerPool, steps: list[WorkerCall], at: int = 0) -> None:
+    step = steps[at]
 
     def go_on(done: futures.Future[Any]) -> None:
         if done.cancelled() or isinstance(done.exception(), worker_pools.GONE):
@@ -398,11 +416,21 @@ def _submit_next(pool: WorkerPool, steps: list[WorkerCall], *, first: bool = Fal
             _log.warning("Could not prepare %s: %s", step.model.path, done.exception())
         # The server may be ending.
         with suppress(*worker_pools.GONE):
-            if first and isinstance(done.exception(), TensorFlowNeededError):
+            if at == 0 and isinstance(done.exception(), TensorFlowNeededError):
                 tensorflow = worker_pools.open_pool(step.model, tensorflow=True)
                 if isinstance(tensorflow, WorkerPool):
-                    _submit_next(tensorflow, steps[:2])
-            if steps[1:]:
-                _submit_next(pool, steps[1:])
+                    _submit_next(tensorflow, steps[: len(_PREPARING)])
+            if at + 1 == len(_PREPARING) < len(steps):
+                later = threading.Timer(_PAUSE, _submit_later, (pool, steps, at + 1))
+                later.daemon = True
+                later.start()
+            elif at + 1 < len(steps):
+                _submit_next(pool, steps, at + 1)
 
     pool.submit(step).add_done_callback(go_on)
+
+
+def _submit_later(pool: WorkerPool, steps: list[WorkerCall], at: int) -> None:
+    # The pool may have been replaced, or the server be ending.
+    with suppress(*worker_pools.GONE):
+        _submit_next(pool, steps, at)

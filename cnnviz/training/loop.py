@@ -19,8 +19,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cnnviz.cards import ModelCard, card_path, write_card
+from cnnviz.cards import ModelCard, write_card
 from cnnviz.errors import TrainingError
+from cnnviz.storage import card_path
 from cnnviz.training import checkpoints, pipelines
 from cnnviz.training.architectures import freeze
 from cnnviz.training.data.manifest import Prepared, Split

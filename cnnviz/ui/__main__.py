@@ -1,8 +1,7 @@
 """Starts the app: ``python -m cnnviz.ui [--lan] [--replay FOLDER] [options of "streamlit run"]``.
 
-The worker processes start first, so that they are ready as early as possible. Then the server
-starts with what it needs to answer; what the pages need is imported while a browser loads its
-scripts, see `page_imports`.
+The server starts with what it needs to answer, and the worker processes just before it; what the
+pages need is imported while a browser loads its scripts, see `page_imports`.
 """
 
 import argparse
@@ -39,8 +38,10 @@ def main() -> None:
     from cnnviz.ui.sidebar import library
 
     temporary_folders.delete_leftovers()
-    workers.start(library.models())
     from streamlit.web import cli
+
+    # Not before: its imports would take the processors from these, which a browser waits for.
+    workers.start(library.models())
 
     limits = [*cache_limit(), *upload_limit(options)]
     sys.argv = ["streamlit", "run", str(ROOT / "app.py"), *limits, *options]

@@ -109,6 +109,28 @@ def staged(
     )
 
 
+def known_staged(
+    model: ModelFile, card: ModelCard | None, photo: LoadedPhoto
+) -> StagedExplanation | None:
+    """``staged`` without targets if it was answered before, for whomever; else None."""
+    try:
+        return _staged(model, card, photo.seen_key, (), photo, None)
+    except _NotAskedError:
+        return None
+
+
+def stage_ahead(model: ModelFile, photo: LoadedPhoto) -> None:
+    """Has ``staged`` be answered before a page asks, from a thread that draws nothing.
+
+    Raises:
+        TensorFlowNeededError: that needs TensorFlow, which is not started for it.
+        CnnvizError: as ``staged``.
+    """
+    with workers.without_tensorflow():
+        _outline(model, None, "")
+        _staged(model, None, photo.seen_key, (), photo, "")
+
+
 def series_explanation(
     model: ModelFile,
     card: ModelCard | None,
@@ -287,7 +309,10 @@ def _retried(question: Callable[[str], Answer], text: str) -> Answer:
 
 @contextmanager
 def _waiting(text: str) -> Iterator[None]:
-    """Says what the page waits for: TensorFlow, once that has to be started."""
+    """Says what a page waits for: TensorFlow, once that has to start; without a text nothing."""
+    if not text:
+        yield
+        return
     with ExitStack() as shown:
 
         def show(text: str) -> None:
@@ -392,8 +417,10 @@ def _staged(
     key: str,
     targets: tuple[str, ...],
     _photo: LoadedPhoto,
-    _text: str,
+    _text: str | None,
 ) -> StagedExplanation:
+    if _text is None:
+        raise _NotAskedError
     seen = view(_photo, outline(model, card).card.preprocessing)
     with _waiting(_text):
         return workers.explain_stages(model, seen, targets, card=card)

@@ -72,6 +72,11 @@ class Scene:
         """The photo's way through the network, with maps of classes, or of the five likeliest."""
         return ask.staged(self.model, self.card, self.photo, targets)
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether ``staged`` without targets has its answer already, and no page waits for it."""
+        return ask.known_staged(self.model, self.card, self.photo) is not None
+
     def trace(self, layer: str, row: int, column: int, channel: int) -> ValueTrace:
         """Where one value of a layer comes from."""
         return ask.trace_value(self.model, self.card, self.photo, layer, row, column, channel)

@@ -56,7 +56,7 @@ _MOST_SIDE_BY_SIDE = 7
 # enlarged.
 PRESENTS_ITSELF = "presents-itself"
 
-_STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8") + topbar.STYLE
+_STYLE = (PACKAGE / "ui" / "shell.css").read_text(encoding="utf-8")
 # The name of the parameter in the address.
 _PRESENT = "present"
 # By how many pages a key turns.
@@ -82,6 +82,12 @@ def configure() -> StreamlitPage:
     return st.navigation(pages if len(pages) <= _MOST_SIDE_BY_SIDE else groups, position="top")
 
 
+def presents_itself(page: StreamlitPage) -> bool:
+    """Whether a page has a part that is as large as the window while it is presented."""
+    # Only the first page, which has no path, and not while it shows the camera.
+    return not page.url_path and not live.is_on()
+
+
 def page_path(name: str) -> str:
     """The file of a page, for ``st.switch_page``."""
     return str(ROOT / "pages" / f"{name}.py")
@@ -90,7 +96,8 @@ def page_path(name: str) -> str:
 def run(page: StreamlitPage) -> None:
     """Draws the sidebar, then the page; a ``CnnvizError`` becomes a box on it."""
     # First of all: the browser then has what draws styles before the page's own come.
-    st.html(f"<style>{_STYLE}{_mark(page)}</style>")
+    of_page = topbar.ITSELF if presents_itself(page) else topbar.ENLARGED
+    st.html(f"<style>{_STYLE}{of_page}{_mark(page)}</style>")
     choices.start_run()
     uploaders.start_run()
     long_questions.start_run()

@@ -13,7 +13,7 @@ from cnnviz.arrays import steps
 from cnnviz.attribution.faithfulness import MEASURES, map_score
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.attribution.trust import cell_drops, judge_drops, losses
-from cnnviz.cards import card_path, read_card
+from cnnviz.cards import read_card
 from cnnviz.colours import table
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
@@ -22,6 +22,7 @@ from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT
+from cnnviz.storage import card_path
 from cnnviz.traces import ClassTerms
 from cnnviz.ui.components import comparison
 from tests.pages.conftest import numbers

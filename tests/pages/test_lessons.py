@@ -12,7 +12,7 @@ from helpers import chelsea
 
 import cnnviz
 from cnnviz.attribution.localization import locate
-from cnnviz.cards import card_path, read_card
+from cnnviz.cards import read_card
 from cnnviz.lessons.shortcut import marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
@@ -22,6 +22,7 @@ from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import model_file
 from cnnviz.settings import ROOT
+from cnnviz.storage import card_path
 from cnnviz.ui.page_parts.lessons import attention, class_maps, filters, pooling
 from cnnviz.ui.page_parts.lessons.colour_planes import telling_plane
 from cnnviz.ui.page_parts.lessons.contents import LESSONS

@@ -249,7 +249,8 @@ def test_what_no_browser_sends_is_no_event(payload: Any) -> None:
 
 
 def test_the_model_is_tried_on_other_pages(visit: Any, models: Any, fresh: Any, save: Any) -> None:
-    from cnnviz.cards import card_path, write_card
+    from cnnviz.cards import write_card
+    from cnnviz.storage import card_path
 
     models("flat")
     job = training_jobs.add(TrainingRequest("pets_1", "pets.zip", "pets", "tiny-vgg", 3))

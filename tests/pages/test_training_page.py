@@ -436,7 +436,8 @@ def trained(
 
 def finish(job: TrainingJob, fresh: Any, save: Any) -> None:
     """Writes the model, with a card that describes its training."""
-    from cnnviz.cards import card_path, write_card
+    from cnnviz.cards import write_card
+    from cnnviz.storage import card_path
 
     network = fresh("flat")
     save(network.model, job.model)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 
-from cnnviz.errors import WorkerError
+from cnnviz.errors import TensorFlowNeededError, WorkerError
 from cnnviz.serving import workers
 from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import __main__ as start
+from cnnviz.ui import ahead
 
 _ALL_PAGES = """
 import sys
@@ -56,6 +61,7 @@ def test_numpy_starts_no_threads_of_its_own() -> None:
     code = """
 import os
 from cnnviz.ui import __main__ as start
+from cnnviz.ui import ahead
 start.use_one_blas_thread()
 import numpy
 numpy.ones((400, 400)) @ numpy.ones((400, 400))
@@ -133,6 +139,60 @@ def questions(models: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_first_visit_asks_each_question_once(visit: Any, questions: list[str]) -> None:
     visit()
     assert sorted(questions) == ["explain_stages", "outline"]
+
+
+def test_the_first_photo_is_explained_before_a_page_asks(
+    visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A shipped one, which the light worker answers about.
+    model = tmp_path / "cat_dog_lesson.keras"
+    for ending in (".keras", ".json"):
+        shutil.copy((ROOT / "models" / model.name).with_suffix(ending), tmp_path)
+    monkeypatch.setenv("CNNVIZ_MODELS", str(tmp_path))
+    asked: list[str] = []
+    drawn: list[int | None] = []
+    call, image = workers.call, st.image
+
+    def counted_call(question: WorkerCall) -> Any:
+        asked.append(question.function)
+        return call(question)
+
+    def counted_image(*args: Any, width: Any = None, **others: Any) -> Any:
+        drawn.append(width)
+        return image(*args, width=width, **others)
+
+    monkeypatch.setattr(workers, "call", counted_call)
+    monkeypatch.setattr(st, "image", counted_image)
+    ahead.answer_first_photo()
+    assert asked == ["outline", "explain_stages"]
+    walk = visit().fine().painted
+    # There was nothing to wait for, so that no photo was drawn in place of the walk.
+    assert len(asked) == 2
+    assert len(drawn) == 1
+    # Another state of the file is another question, to which the answer is the same here.
+    os.utime(model, ns=(1, 1))
+    assert visit().fine().painted == walk
+    assert asked == ["outline", "explain_stages"] * 2
+    assert len(drawn) == 3
+    # And so is another photo.
+    assert visit(sample="dog").fine().painted != walk
+    assert asked[4:] == ["explain_stages"]
+
+
+def test_what_cannot_be_explained_ahead_is_left_to_the_page(
+    models: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models()
+    ahead.answer_first_photo()
+    models("flat")
+
+    def call(question: WorkerCall) -> Any:
+        raise TensorFlowNeededError("It was not converted.")
+
+    monkeypatch.setattr(workers, "call", call)
+    with caplog.at_level(logging.INFO):
+        ahead.answer_first_photo()
+    assert "not explained ahead: It was not converted." in caplog.text
 
 
 def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 import cnnviz
-from cnnviz.cards import ModelCard, card_path, read_card
+from cnnviz.cards import ModelCard, read_card
 from cnnviz.evidence import mostly_against
 from cnnviz.lessons.shortcut import marked
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.preprocessing import network_input, network_view
 from cnnviz.photos.samples import samples
+from cnnviz.storage import card_path
 from scripts.make_small_samples import SIDE, small_picture
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from helpers import wait_until
 
-from cnnviz.cards import card_path, read_card, write_card
+from cnnviz.cards import read_card, write_card
 from cnnviz.networks import conversions
 from cnnviz.networks.engines import conversion
 from cnnviz.serving import background_conversion, conversion_process
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.shipped_models import fingerprint_of
+from cnnviz.storage import card_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

@@ -22,7 +22,7 @@ from helpers import running_in, wait_until
 from PIL import Image
 
 import cnnviz
-from cnnviz.cards import card_path, read_card
+from cnnviz.cards import read_card
 from cnnviz.errors import DataError, ModelError, TrainingError
 from cnnviz.sandbox.confinement import environment, missing_protections
 from cnnviz.serving import training_jobs, training_process, training_supervision
@@ -30,6 +30,7 @@ from cnnviz.serving.batch_recorder import BatchRecorder
 from cnnviz.serving.training_jobs import TrainingJob, TrainingRequest
 from cnnviz.serving.training_process import ProgressReporter
 from cnnviz.settings import ROOT
+from cnnviz.storage import card_path
 from cnnviz.training import pipelines
 from cnnviz.training.data.manifest import read_prepared
 from cnnviz.training.recipes import find_recipe

@@ -28,7 +28,7 @@ from helpers import ByValue, running_in, wait_until
 
 import cnnviz
 from cnnviz.attribution.outlines import outline
-from cnnviz.cards import ModelCard, card_path, changed, read_card, write_card
+from cnnviz.cards import ModelCard, changed, read_card, write_card
 from cnnviz.errors import (
     CardError,
     CnnvizError,
@@ -55,7 +55,7 @@ from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.serving.worker_process import WorkerCall
 from cnnviz.settings import read_settings
 from cnnviz.shipped_models import fingerprint_of
-from cnnviz.storage import HashedFile, hash_file
+from cnnviz.storage import HashedFile, card_path, hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv2")
@@ -528,6 +528,7 @@ def test_a_start_prepares_every_model_that_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CNNVIZ_NETWORKS", "4")
+    monkeypatch.setattr(workers, "_PAUSE", 0)
     not_converted = trusted(folder / "dense_after_flatten.keras")
     gone = replace(flat, path=str(tmp_path / "gone.keras"))
     other, fifth = (
@@ -544,6 +545,27 @@ def test_a_start_prepares_every_model_that_can_be(
     assert len(lines) == 2
     assert all("Could not prepare" in line and "gone.keras" in line for line in lines)
     # TensorFlow waits for the first question that needs it.
+    assert pools() == {worker_pools.SHARED}
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_start_leaves_the_processors_to_the_first_page(
+    folder: Path, flat: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_PAUSE", 60)
+    workers.start([flat, trusted(folder / "two_classes.keras")])
+    assert wait_until(lambda: in_process(flat, _kept) == ["flat"])
+    assert not wait_until(lambda: len(in_process(flat, _kept)) > 1, 1)
+
+
+@pytest.mark.usefixtures("anew")
+def test_without_tensorflow_a_question_is_answered_or_refused(
+    folder: Path, flat: ModelFile
+) -> None:
+    with workers.without_tensorflow():
+        assert workers.outline(flat) == workers.outline(flat)
+        with pytest.raises(TensorFlowNeededError):
+            workers.outline(trusted(folder / "dense_after_flatten.keras"))
     assert pools() == {worker_pools.SHARED}
 
 

@@ -11,8 +11,9 @@ import hashlib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-# The path at which `ui.web.component_files` gives them, relative to the page's.
-ADDRESS = "component-files"
+# The path at which `ui.web.scripts` gives them, relative to the page's. Below "static" a proxy
+# compresses them, and Streamlit does not, for each request anew.
+ADDRESS = "static/component-files"
 
 
 @functools.cache

@@ -45,6 +45,8 @@ export default function render({ data, parentElement, setTriggerValue }) {
 class Bar {
   constructor(place) {
     this.place = place;
+    // A selector that looks for the bar would be tried again after each change of the page.
+    root.dataset.bar = "1";
     place.innerHTML = `
       <div class="topbar" role="group" aria-label="Model and page">
         <span class="logo">cnn<b>viz</b></span>

@@ -15,7 +15,11 @@ import streamlit as st
 from cnnviz.ui.components import modules
 
 # Not the component's: Streamlit would take it away with the first of its two that is gone.
-STYLE = modules.style("topbar.css")
+# Of a page that is enlarged while it is presented, and of one that is as large as the window then.
+# Not one style that asks by ":has" which of them it is: Chromium would look at all elements of the
+# page again after each change of one.
+ENLARGED = modules.style("topbar.css", "topbar_enlarged.css")
+ITSELF = modules.style("topbar.css", "topbar_itself.css")
 _KEY = "bar"
 
 

@@ -58,6 +58,7 @@ class ShownLayer:
         layer: the layer.
         maps: (h, w, K).
         ranking: of the channels.
+        legend: of the colours.
         channels: all K of them, in the order of the page.
         drawn: how many of these have a tile.
         key: of the viewer.
@@ -68,6 +69,7 @@ class ShownLayer:
     layer: LayerInfo
     maps: Floats
     ranking: ChannelRanking
+    legend: Legend
     channels: list[int]
     drawn: int
     key: str
@@ -87,7 +89,8 @@ def draw_grids(
         look: how their channels are drawn.
     """
     if whole is not None:
-        return [_draw_grid(scene, whole, look, list(layers).index(whole), None)]
+        legend = legend_of(scene.activations(whole.path), look)
+        return [_draw_grid(scene, whole, look, list(layers).index(whole), None, legend)]
     st.html(_HEAD_STYLE)
     legends = [legend_of(scene.activations(layer.path), look) for layer in layers]
     # Said once where all have the same.
@@ -96,10 +99,12 @@ def draw_grids(
         _draw_legend(legends[0])
     shown = []
     places = st.columns(len(layers), gap="small")
-    for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
+    for position, (place, layer, legend) in enumerate(zip(places, layers, legends, strict=True)):
         with place:
             shown.append(
-                _draw_grid(scene, layer, look, position, MOST_CHANNELS, with_legend=not common)
+                _draw_grid(
+                    scene, layer, look, position, MOST_CHANNELS, legend, with_legend=not common
+                )
             )
     return shown
 
@@ -115,6 +120,7 @@ def _draw_grid(
     look: Look,
     position: int,
     most: int | None,
+    legend: Legend,
     *,
     with_legend: bool = True,
 ) -> ShownLayer:
@@ -126,6 +132,7 @@ def _draw_grid(
         look: how its channels are drawn.
         position: of the layer among those that are chosen.
         most: how many channels are drawn; None for all, with a heading.
+        legend: of its colours.
         with_legend: whether it says what its colours mean.
     """
     maps = scene.activations(layer.path)
@@ -137,13 +144,14 @@ def _draw_grid(
     key, name = f"activations {position}", _name(scene.model, layer, look)
     packed = _packed_grid(
         *(scene.model, scene.card, scene.photo.seen_key, layer, look, key, most, with_legend),
-        *(maps, drawn),
+        *(maps, drawn, ranking, legend),
     )
     clicked = viewer.opened(viewer.show_packed(packed, name, key), len(drawn))
     return ShownLayer(
         layer,
         maps,
         ranking,
+        legend,
         channels,
         len(drawn),
         key,
@@ -185,6 +193,8 @@ def _packed_grid(
     with_legend: bool,
     _maps: Floats,
     _channels: Sequence[int],
+    _ranking: ChannelRanking,
+    _legend: Legend,
 ) -> bytes:
     """The grid of a layer, packed: that takes longer than reading cached activations."""
     shape = parts.shape_text(layer.output_shape)
@@ -192,9 +202,13 @@ def _packed_grid(
     names = [f"#{channel}" for channel in _channels]
     heading = "" if most is not None else f"{len(_channels):,} channels"
     name = _name(model, layer, look)
-    scene = channel_grid(_maps, _channels, look, name, title, names, heading)
+    scene = channel_grid(
+        *(_maps, _channels, look, name, title, names, heading),
+        ranking=_ranking,
+        legend=_legend,
+    )
     # A grid without a heading is in a narrow column.
-    shown = replace(legend_of(_maps, look), unit="" if heading == "" else "activation")
+    shown = replace(_legend, unit="" if heading == "" else "activation")
     return scenes.pack(replace(scene, legend=shown if with_legend else None), key)
 
 
@@ -209,6 +223,9 @@ def channel_grid(
     title: str,
     names: Sequence[str],
     heading: str | None = None,
+    *,
+    ranking: ChannelRanking | None = None,
+    legend: Legend | None = None,
 ) -> scenes.Scene:
     """Channels as a grid; those with values below zero get colours with zero in the middle.
 
@@ -220,11 +237,13 @@ def channel_grid(
         title: the name of the grid.
         names: of the channels; without, they cannot be clicked.
         heading: above the grid, empty for none; the title if it is left out.
+        ranking: of the channels, if it is known.
+        legend: of the colours, if it is known.
     """
-    ranking = rank_channels(maps)
+    ranking = ranking or rank_channels(maps)
     drawn = finite(maps[..., channels])
     # That of the whole layer, whichever channels of it are drawn.
-    legend = legend_of(maps, look)
+    legend = legend or legend_of(maps, look)
     limits: Limits | Floats = (legend.low, legend.high)
     if look.scale == "channel":
         # From zero: a constant channel is not a dead one.
@@ -246,17 +265,12 @@ def channel_grid(
 
 def legend_of(maps: Floats, look: Look) -> Legend:
     """What the colours of a layer's maps (h, w, K) mean."""
-    colours = scale_of(maps, look)
+    colours = SIGNED if (finite(maps) < 0).any() else look.colours
     low, high = shading(finite(maps), signed=colours == SIGNED).limits
     ticks = number_text(low), number_text(high)
     if look.scale == "channel":
         ticks = "−peak" if low < 0 else "0", "peak of each"
     return Legend("activation", colours, low, high, ticks)
-
-
-def scale_of(maps: Floats, look: Look) -> str:
-    """The colour scale of a layer's maps."""
-    return SIGNED if (finite(maps) < 0).any() else look.colours
 
 
 def sentence(ranking: ChannelRanking, channel: int) -> str:

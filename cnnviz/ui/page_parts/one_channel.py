@@ -4,44 +4,43 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cnnviz.arrays import Floats
 from cnnviz.drawing import colour_limits, finite, shading
 from cnnviz.figures.kernels import weight_strip
 from cnnviz.figures.maps import channel_beside_photo
-from cnnviz.networks.channels import rank_channels
 from cnnviz.results import LayerInfo
 from cnnviz.ui import parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
-from cnnviz.ui.page_parts.channel_grids import SIGNED, Look, scale_of, sentence
+from cnnviz.ui.page_parts.channel_grids import SIGNED, Look, ShownLayer, sentence
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
 
-def draw(scene: Scene, layer: LayerInfo, maps: Floats, channel: int, look: Look) -> None:
+def draw(scene: Scene, shown: ShownLayer, channel: int, look: Look) -> None:
     """One channel with its raw values, beside the part of the photo that the network saw.
 
     Args:
         scene: model and photo.
-        layer: the layer.
-        maps: (h, w, K) of the layer.
+        shown: the layer.
         channel: the channel.
         look: how it is drawn.
     """
-    values = maps[..., channel]
-    colours = scale_of(maps, look)
-    of_scale = maps if look.scale == "layer" else values
+    layer, legend = shown.layer, shown.legend
+    values = shown.maps[..., channel]
+    limits = legend.low, legend.high
+    if look.scale == "channel":
+        limits = shading(finite(values), signed=legend.colours == SIGNED).limits
     figure = channel_beside_photo(
         values,
         scene.view().pixels,
         title=f"Channel {channel} of {layer.path}",
         unit="activation",
-        colours=viewer.page_colours(colours),
-        limits=shading(finite(of_scale), signed=colours == SIGNED).limits,
+        colours=viewer.page_colours(legend.colours),
+        limits=limits,
     )
     parts.chart(figure, f"channel:{layer.path}")
-    st.caption(plain(sentence(rank_channels(maps), channel).replace("\n", " ") + "."))
+    st.caption(plain(sentence(shown.ranking, channel).replace("\n", " ") + "."))
     parts.download_array(
         "This channel (.npy)",
         values,

@@ -6,13 +6,17 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cnnviz.cards import ModelCard, card_path, read_card
 from cnnviz.errors import CardError
 from cnnviz.photos import samples as sample_pictures
 from cnnviz.photos.samples import Sample
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import read_settings
+from cnnviz.storage import card_path
+
+if TYPE_CHECKING:
+    from cnnviz.cards import ModelCard
 
 _ENDINGS = (".keras", ".h5", ".hdf5")
 
@@ -61,6 +65,9 @@ def _samples() -> tuple[Sample, ...]:
 @functools.lru_cache(maxsize=64)
 def card(model: ModelFile) -> ModelCard | None:
     """The card beside a model; None where there is none, or it cannot be read."""
+    # Only here: the server starts with the list of models.
+    from cnnviz.cards import read_card
+
     path = card_path(model.path)
     try:
         return read_card(path) if path.exists() else None

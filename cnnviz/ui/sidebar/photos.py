@@ -82,6 +82,11 @@ def sample_photo(model: ModelFile, name: str) -> LoadedPhoto:
     return _read_sample(sample)
 
 
+def first_sample(model: ModelFile) -> LoadedPhoto:
+    """The sample that a person finds who has not chosen a photo."""
+    return _read_sample(library.samples(model)[0])
+
+
 def any_sample(name: str) -> LoadedPhoto:
     """A sample by its name, whichever model it suits; it is not made the photo of the pages."""
     (sample,) = [one for one in samples() if one.name == name]

@@ -6,20 +6,16 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
-from cnnviz.ui.web.component_files import preload_links
-from cnnviz.ui.web.scripts import preload_header
+from cnnviz.ui.web.scripts import STATIC, preload_header
 
 # The health address is asked by programs on the server's own machine, and says nothing else.
 _HEALTH = "/_stcore/health"
-_STATIC = Path(streamlit.__file__).parent / "static"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -57,12 +53,12 @@ class HeaderGuard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        index = (_STATIC / "index.html").read_text(encoding="utf-8")
+        index = (STATIC / "index.html").read_text(encoding="utf-8")
         self._headers = {
             "Content-Security-Policy": content_policy(index),
             "X-Content-Type-Options": "nosniff",
         }
-        self._preload = {"Link": f"{preload_header(_STATIC)}, {preload_links()}"}
+        self._preload = {"Link": preload_header(STATIC)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request or a connection, as ASGI defines it."""

@@ -1,18 +1,30 @@
-"""The order in which a browser gets Streamlit's scripts.
+"""How, and in which order, a browser gets scripts: Streamlit's, and those of our components.
 
 Streamlit's page names what it needs to start. The scripts of its parts are requested when the first
-of each is drawn, and what they import after that: those that every page needs are named with the
-page. Plotly's comes last, since it keeps the browser busy.
+of each is drawn, and what they import after that. Those that every page needs are named with the
+page, to be loaded after those without which it does not start. Our components are not: while a
+browser starts it has no time for thirty more scripts. Plotly's comes last, since it keeps the
+browser busy.
+
+A page needs more than a hundred scripts. Streamlit reads each by several calls in other threads,
+which takes three times as long as all else about a request; here a script is read at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from pathlib import Path
 
+import streamlit
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cnnviz.ui.components import modules
+
+# Streamlit's folder of ``index.html``.
+STATIC = Path(streamlit.__file__).parent / "static"
 # The parts that the frame of every page is made of: bar, sidebar and styles; the files' names.
 _PARTS = ("BidiComponent", "Checkbox", "FileUploader", "Html", "ImageList", "Selectbox")
 _NAMED = re.compile(r"static/js/([\w.-]+\.js)")
@@ -38,17 +50,51 @@ def preload_header(static: Path) -> str:
         if name not in named and name not in found:
             found[name] = None
             waiting += _IMPORTED.findall((folder / name).read_text(encoding="utf-8"))
-    return ", ".join(f"<./static/js/{name}>; rel=modulepreload" for name in sorted(found))
+    how = "rel=modulepreload; fetchpriority=low"
+    return ", ".join(f"<./static/js/{name}>; {how}" for name in sorted(found))
 
 
 class ScriptGuard:
-    """Has Plotly's script wait until the rest of a new page is drawn."""
+    """Answers requests for scripts; has Plotly's wait until the rest of a new page is drawn."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request or a connection, as ASGI defines it."""
-        if scope["type"] == "http" and _PLOTLY in scope["path"]:
-            await asyncio.sleep(_PLOTLY_WAITS)
-        await self._app(scope, receive, send)
+        app = self._app
+        if scope["type"] == "http" and scope["method"] == "GET":
+            path = scope["path"]
+            if _PLOTLY in path:
+                await asyncio.sleep(_PLOTLY_WAITS)
+            script = find(path)
+            if script is not None:
+                app = _answer(script)
+            elif f"/{modules.ADDRESS}/" in path:
+                # Streamlit would answer with its page.
+                app = PlainTextResponse("Not Found", status_code=404)
+        await app(scope, receive, send)
+
+
+def find(path: str) -> Path | None:
+    """The file of a script, by the path of a request; None for anything else."""
+    folder, _, name = path.rpartition("/")
+    # A page that is open while a new version is installed gets an error, and not a mixture.
+    if folder.endswith(f"/{modules.ADDRESS}/{modules.version()}") and name in modules.names():
+        return modules.FOLDER / name
+    return _streamlits().get(name) if folder.endswith("/static/js") else None
+
+
+@functools.cache
+def _streamlits() -> dict[str, Path]:
+    """Streamlit's scripts by name."""
+    return {path.name: path for path in (STATIC / "static" / "js").glob("*.js")}
+
+
+def _answer(script: Path) -> Response:
+    # Its address changes with its content.
+    return Response(
+        script.read_bytes(),
+        media_type="text/javascript",
+        headers={"Cache-Control": "public, immutable, max-age=31536000"},
+    )

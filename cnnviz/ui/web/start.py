@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.routing import Route
 from streamlit import cli_util
 from streamlit.web.server import server_util
 
 from cnnviz.settings import read_settings
 from cnnviz.ui import page_imports
-from cnnviz.ui.web import component_files, lan, uploads
+from cnnviz.ui.web import lan, uploads
 from cnnviz.ui.web.frames import FrameGuard
 from cnnviz.ui.web.headers import HeaderGuard, HostGuard, PathGuard
 from cnnviz.ui.web.scripts import ScriptGuard
@@ -32,11 +31,6 @@ def middleware() -> list[Middleware]:
         Middleware(FrameGuard),
         Middleware(ScriptGuard),
     ]
-
-
-def routes() -> list[Route]:
-    """What the server answers besides Streamlit's own addresses."""
-    return [component_files.route()]
 
 
 @asynccontextmanager

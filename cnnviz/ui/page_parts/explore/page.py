@@ -30,7 +30,8 @@ def draw(scene: Scene) -> None:
         return
     waiting = st.empty()
     with waiting.container(key="waiting"):
-        st.image(scene.photo.shown.source, width=_WAITING, alt=scene.photo.name)
+        if not scene.is_staged:
+            st.image(scene.photo.shown.source, width=_WAITING, alt=scene.photo.name)
         staged = answers.on_screen(scene)
         built = content.build(scene, staged, _samples(scene), photos.shown_sample(scene.model))
     waiting.empty()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from cnnviz.cards import card_path
 from cnnviz.figures.curves import learning_curve
 from cnnviz.serving import training_jobs
 from cnnviz.serving.training_jobs import TrainingJob
+from cnnviz.storage import card_path
 from cnnviz.training.runs import Epoch, TrainingStatus
 from cnnviz.ui import parts
 from cnnviz.ui.page_parts.training import live
