@@ -28,8 +28,9 @@ from benchmarks import keras_tools
 from benchmarks.cases import MODEL, before_activation
 from benchmarks.measuring import print_table
 from cnnviz.arrays import normalise, rectify, resize
-from cnnviz.attribution import series_runs
+from cnnviz.attribution import rise, series_runs
 from cnnviz.attribution.methods import METHODS
+from cnnviz.attribution.occlusion import cell_means
 from cnnviz.cards import ModelCard
 from cnnviz.networks.network import Network
 from cnnviz.photos.preprocessing import network_input
@@ -115,7 +116,9 @@ SOFTMAX = (
 )
 PROBABILITIES = "Its weights are probabilities, none of them negative."
 DIVIDED = "It divides by S(x): the same but for that factor."
-QUOTIENT = "It divides by the sum of the masks at each place, and keeps the mean score."
+QUOTIENT = (
+    "It divides by the sum of the masks at each place, and adds the mean score: see the next row."
+)
 OWN_MASKS = "With masks of its own: what chance alone does."
 
 
@@ -315,7 +318,8 @@ def compare(
         theirs = np.load(folder / f"{framework}.npz")
         print(f"{name}: {theirs['versions']}", file=sys.stderr, flush=True)
         logits = [answer.logits for answer in answers]
-        yield name, "logits", framework, *summed_up(logits, theirs["scores"]), ""
+        title = "PyTorch" if torch else "Keras"
+        yield name, "logits", title, *summed_up(logits, theirs["scores"]), ""
         for pair in pairs:
             theirs = np.load(folder / files[pair])
             ours = our_maps(network, photos, targets, pair, layers, folder)
@@ -331,6 +335,10 @@ def compare(
                 ]
                 same = summed_up(*zip(*found, strict=True))
                 yield name, f"{what}: scores through the tool's masks", tool, *same, ""
+            if pair.difference == QUOTIENT:
+                divided = [one / sum_of_masks(inputs.shape[1], len(one)) for one in ours]
+                same = summed_up(centred(divided), centred(theirs["maps"]))
+                yield name, f"{what}: divided by the sum of the masks", tool, *same, ""
 
 
 def our_maps(
@@ -388,6 +396,18 @@ def same_scores(
     return scores - scores.mean(), theirs - theirs.mean()
 
 
+def sum_of_masks(pixels: int, cells: int) -> Any:
+    """(cells, cells): the sum of the masks of RISE, in shares of what it is on average."""
+    masks = [rise.mask(number, pixels, pixels) for number in range(keras_tools.MASKS)]
+    mean = sum(rows @ grid @ columns.T for rows, grid, columns in masks) / keras_tools.MASKS
+    return cell_means(mean, cells, cells) / rise.KEPT
+
+
+def centred(maps: Any) -> list[Any]:
+    """Maps less their means."""
+    return [one - one.mean() for one in maps]
+
+
 def from_corner_to_corner(values: Any, height: int, width: int) -> Any:
     """A map interpolated so that its outermost cells are the outermost pixels: (height, width)."""
     for length in (height, width):
@@ -443,11 +463,11 @@ def main() -> None:
     print(INTRODUCTION.format(photos=len(photos), same=SAME))
     rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory() as temporary:
-        for name, *one in networks():
-            if options.only in name:
-                folder = (options.keep or Path(temporary)) / name.replace(", ", "-")
+        for one in networks():
+            if options.only in one[0]:
+                folder = (options.keep or Path(temporary)) / one[0].replace(", ", "-")
                 folder.mkdir(parents=True, exist_ok=True)
-                rows += compare(name, *one, photos, options.torch_python, folder)
+                rows += compare(*one, photos, options.torch_python, folder)
     print_table(TITLES, rows)
 
 

@@ -174,7 +174,7 @@ def tf_keras_vis_cam(model: Any, kind: str, layer: str, **options: Any) -> Run:
 
 def principal_component(model: Any, kind: str, layer: str) -> Run:
     """The first component of a layer's maps, not centred, with the sign of a positive sum."""
-    from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
+    from sklearn.decomposition import TruncatedSVD  # type: ignore[import-not-found]
 
     tapped = keras.Model(model.inputs, model.get_layer(layer).output)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -68,13 +69,10 @@ def runs_of(method: Method, setting: Setting) -> int:
 def cnnviz_cases(setting: Setting) -> Iterator[tuple[Case, str]]:
     """Each method, and its runs."""
 
-    def call(key: str) -> Callable[[], Any]:
-        return lambda: cnnviz.class_activation_map(
-            setting.ready, setting.view, setting.target, method=key
-        )
-
+    question = setting.ready, setting.view, setting.target
     for key in cnnviz.methods(setting.network):
-        yield Case("cnnviz", key, call(key)), str(runs_of(METHODS[key], setting))
+        call = partial(cnnviz.class_activation_map, *question, method=key)
+        yield Case("cnnviz", key, call), str(runs_of(METHODS[key], setting))
 
 
 def keras_cases(setting: Setting) -> Iterator[tuple[Case, str]]:
@@ -100,23 +98,21 @@ def xplique_cases(setting: Setting) -> Iterator[tuple[Case, str]]:
         tool = getattr(attributions, kind)(model, **options)
         chosen = keras_tools.one_hot(model, setting.target)
 
-        def call(tool: Any = tool, chosen: Any = chosen) -> Any:
-            return tool(setting.inputs, chosen)
-
-        yield Case("xplique", kind, call), str(runs)
+        yield Case("xplique", kind, partial(tool, setting.inputs, chosen)), str(runs)
 
 
 def tf_keras_vis_cases(setting: Setting) -> Iterator[tuple[Case, str]]:
     """With as little processing as it allows."""
     layer, photo, target = setting.layers[LAST], setting.inputs, setting.target
-    for kind, runs, options in (
+    kinds: tuple[tuple[str, int, dict[str, Any]], ...] = (
         ("Gradcam", 1, {}),
         ("GradcamPlusPlus", 1, {}),
         ("Layercam", 1, {}),
         ("Scorecam", SCORED, {"max_N": SCORED}),
-    ):
+    )
+    for kind, runs, options in kinds:
         run = keras_tools.tf_keras_vis_cam(keras_tools.load(MODEL), kind, layer, **options)
-        yield Case("tf-keras-vis", kind, lambda run=run: run(photo, target)), str(runs)
+        yield Case("tf-keras-vis", kind, partial(run, photo, target)), str(runs)
 
 
 def pytorch_maps(setting: Setting) -> Iterator[tuple[TorchMap, str]]:

@@ -8,10 +8,13 @@ pixels as they are, one step replaces one cell, and both get the same replacemen
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,6 +36,7 @@ from cnnviz.attribution import series_runs
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.faithfulness import MEASURES, TESTS, map_score
 from cnnviz.attribution.perturbations import SEED, SIZES, cell_sets
+from cnnviz.errors import CnnvizError
 from cnnviz.networks.network import Network
 from cnnviz.networks.shuffled_weights import shuffled_copies, weighted_layers
 from cnnviz.photos.preprocessing import network_input
@@ -40,7 +44,6 @@ from cnnviz.photos.samples import samples
 from cnnviz.results import ClassActivationMap, MapScore
 
 _MODEL = "models/cat_dog.keras"
-_PHOTOS = 2
 _METHODS = ("cam", "random")
 # Cells of each map, and the runs of the curves of three maps with a step for each.
 _CELLS = 49
@@ -52,14 +55,15 @@ _ON_MASKED = {"average-drop": AverageDropMetric, "increase": AverageIncreaseMetr
 _XPLIQUE = {"deletion": Deletion, "insertion": Insertion}
 
 
-def rows() -> Iterator[list[str]]:
+def rows(photos: int) -> Iterator[list[str]]:
     """What is compared: score, tool, number of maps, and the largest differences."""
     gaps: dict[tuple[str, str], list[float]] = {}
     of_model = [one.path for one in samples() if Path(_MODEL).stem in one.models]
-    for photo in of_model[:_PHOTOS]:
+    for photo in of_model[:photos]:
         for method in _METHODS:
             for key, gap in _of_map(photo, method):
                 gaps.setdefault(key, []).append(gap)
+                print(photo.stem, method, *key, f"{gap:.1e}", file=sys.stderr, flush=True)
     for (score, tool), found in gaps.items():
         yield [score, tool, str(len(found)), f"{max(found):.1e}"]
 
@@ -107,7 +111,7 @@ def _of_map(photo: Path, method: str) -> Iterator[tuple[tuple[str, str], float]]
     yield ("sensitivity-n", "Quantus `FaithfulnessCorrelation`, for each size"), gap
     # The random map asks no network.
     if method != "random":
-        gap = abs(ours("weight-randomisation").value - _of_shuffled(network, inputs, cam))
+        gap = abs(ours("weight-randomisation").value - _of_shuffled(network, inputs, cam, side))
         yield ("weight-randomisation", "Quantus `MPRT`, same networks"), gap
     # xplique takes a map's absolute values, and stretches them from the least to the largest: so it
     # gets the positive part, of which the least is 0, as large as the photo.
@@ -175,7 +179,7 @@ def _of_sets(inputs: Floats, target: int, over_pixels: Floats, filling: Floats) 
             cell_sets(number, _CELLS) for number in range(size, _SETS * len(SIZES), len(SIZES))
         )
 
-        def choice(*_: object, drawn: Iterator[Floats] = drawn, **__: object) -> Floats:
+        def choice(*_: object, drawn: Iterator[Any] = drawn, **__: object) -> Floats:
             (pixels,) = np.nonzero(np.isin(cell_of, next(drawn)))
             return np.concatenate([pixels + one * cell_of.size for one in range(channels)])
 
@@ -195,8 +199,13 @@ def _of_sets(inputs: Floats, target: int, over_pixels: Floats, filling: Floats) 
     return float(np.mean(found))
 
 
-def _of_shuffled(network: Network, inputs: Floats, cam: ClassActivationMap) -> float:
+def _of_shuffled(network: Network, inputs: Floats, cam: ClassActivationMap, side: int) -> float:
     """The mean likeness of the maps of networks with shuffled weights, by Quantus."""
+
+    def over_pixels(one: ClassActivationMap) -> Floats:
+        # It takes maps as large as the photo; equal values do not change a rank correlation here.
+        return np.kron(one.values, np.ones((side, side)))[None, None]
+
     layers = weighted_layers(network)
     counts = [round(1 + number * (layers - 1) / (_NETWORKS - 1)) for number in range(_NETWORKS)]
 
@@ -205,9 +214,11 @@ def _of_shuffled(network: Network, inputs: Floats, cam: ClassActivationMap) -> f
 
     def explain(model: object, *_: object, **__: object) -> Floats:
         if not isinstance(model, Network):
-            return cam.values[None, None]
-        found = explain_inputs(model, inputs, [cam.target], method=cam.method)
-        return found[0].maps[0].values[None, None]
+            return over_pixels(cam)
+        (found,) = explain_inputs(model, inputs, [cam.target], method=cam.method)
+        if isinstance(found, CnnvizError):
+            raise found
+        return over_pixels(found.maps[0])
 
     metric = quantus.MPRT(
         similarity_func=quantus.similarity_func.correlation_spearman,
@@ -222,7 +233,7 @@ def _of_shuffled(network: Network, inputs: Floats, cam: ClassActivationMap) -> f
             model=network.model,
             x_batch=inputs,
             y_batch=np.array([network.card.labels.index(cam.target)]),
-            a_batch=cam.values[None, None],
+            a_batch=over_pixels(cam),
             explain_func=explain,
             channel_first=False,
             softmax=False,
@@ -231,7 +242,10 @@ def _of_shuffled(network: Network, inputs: Floats, cam: ClassActivationMap) -> f
 
 
 def main() -> None:
-    print_table(["score", "tool", "maps", "largest difference"], rows())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photos", type=int, default=2)
+    found = list(rows(parser.parse_args().photos))
+    print_table(["score", "tool", "maps", "largest difference"], found)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def main() -> None:
         run = TOOLS[tool](network, load(), kind, module)
         pairs = zip(photos, targets, strict=True)
         made = [run(photo[None].clone().requires_grad_(), one) for photo, one in pairs]
-        answer = {"maps": np.stack([values for values, _ in made])}
+        answer: dict[str, Any] = {"maps": np.stack([values for values, _ in made])}
         if kind == WEIGHED:
             answer["weights"] = np.stack([weights for _, weights in made])
         np.savez(folder / file, **answer)
