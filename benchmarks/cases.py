@@ -1,13 +1,16 @@
-"""What ``benchmarks/explain.py`` times: a network, a photo, layers, and the calls on them."""
+"""What ``explain`` and ``methods`` time: a network, a photo, layers, and the calls on them."""
 
 from __future__ import annotations
 
 import gc
+import math
 import random
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import tensorflow as tf
 
 import cnnviz
 from benchmarks.measuring import timed_pair
@@ -33,8 +36,9 @@ class Case:
     Attributes:
         tool: the tool.
         name: what it computes.
-        run: the call, which returns the answer.
-        pair: the seconds of the bare pass and of the call, where another process times them.
+        run: the call.
+        pair: gives the seconds of the bare pass and of the call, where another process times them;
+            ``run`` is not called then.
     """
 
     tool: str
@@ -101,24 +105,41 @@ def prepare() -> Setting:
     )
 
 
+def bare(setting: Setting) -> Case:
+    """TensorFlow's forward pass, which ratios are to."""
+    model = setting.network.model
+    inputs = tf.constant(setting.inputs)
+    shape = tf.TensorSpec(inputs.shape, tf.float32)
+    forward = tf.function(lambda x: model(x, training=False), input_signature=[shape])
+    return Case("TensorFlow", BARE, lambda: forward(inputs))
+
+
 def before_activation(layer: str) -> str:
     """The layer whose output goes straight into this ReLU6: its batch normalisation."""
     return layer.removesuffix("_act") + "_bn"
 
 
-def measure(cases: list[Case], rounds: int) -> list[Timing]:
-    """Times every case against the bare pass of its framework; the first one is TensorFlow's."""
+def measure(cases: list[Case], rounds: int, patience: float = math.inf) -> list[Timing]:
+    """Times every case against the bare pass of its framework; the first one is TensorFlow's.
+
+    A case that has taken more seconds than ``patience`` in all is measured once after the warm-up,
+    and no more.
+    """
     reference = cases[0].run
     order = list(range(len(cases)))
     pairs: list[list[tuple[float, float]]] = [[] for _ in cases]
+    spent = [0.0] * len(cases)
     shuffle = random.Random(1).shuffle
     # As timeit does it: garbage collection belongs to none of the cases.
     gc.disable()
     for turn in range(rounds + WARM_UP):
         shuffle(order)
         for index in order:
+            if turn > WARM_UP and spent[index] > patience:
+                continue
             case = cases[index]
             pair = case.pair() if case.pair else timed_pair(reference, case.run)
+            spent[index] += pair[1]
             if turn >= WARM_UP:
                 pairs[index].append(pair)
         gc.collect()

@@ -28,10 +28,8 @@ import keras
 import tensorflow as tf
 
 import cnnviz
-from benchmarks.agreement import agreement
 from benchmarks.cases import (
     ALL,
-    BARE,
     CAM,
     EARLY,
     KEPT,
@@ -42,11 +40,12 @@ from benchmarks.cases import (
     Case,
     Setting,
     Timing,
+    bare,
     measure,
     prepare,
 )
 from benchmarks.measuring import print_table
-from benchmarks.other_tools import COMPETITORS, HookedMap, hooked_maps, keras_cases, torch_cases
+from benchmarks.other_tools import COMPETITORS, TorchMap, keras_cases, module_of, torch_cases
 from cnnviz.networks import passes
 from cnnviz.settings import ROOT
 
@@ -55,14 +54,6 @@ PASS = "the pass alone"
 # Grad-CAM of the last maps, megabytes.
 AT_MOST = {"predict": 0.60, CAM: 0.60, ALL: 0.80, MIDDLE: 1.15, EARLY: 1.5}
 FASTER, MEMORY = 20, 250
-
-
-def bare(setting: Setting) -> Case:
-    model = setting.network.model
-    inputs = tf.constant(setting.inputs)
-    shape = tf.TensorSpec(inputs.shape, tf.float32)
-    forward = tf.function(lambda x: model(x, training=False), input_signature=[shape])
-    return Case("TensorFlow", BARE, lambda: forward(inputs))
 
 
 def cnnviz_cases(setting: Setting) -> Iterator[Case]:
@@ -92,6 +83,14 @@ def cnnviz_cases(setting: Setting) -> Iterator[Case]:
     )
 
 
+def torch_maps(setting: Setting) -> Iterator[TorchMap]:
+    """What torchcam and pytorch-grad-cam are asked for; ``methods`` asks for all they have."""
+    yield TorchMap("torchcam", "CAM", module_of(setting.layers[LAST]), f"{CAM}, {KEPT}")
+    for tool in ("torchcam", "pytorch-grad-cam"):
+        for name in (LAST, MIDDLE, EARLY):
+            yield TorchMap(tool, "GradCAM", module_of(setting.layers[name]), f"{name}, {KEPT}")
+
+
 def worker_memory() -> dict[str, Any]:
     """What benchmarks/worker_memory.py prints, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.worker_memory"]
@@ -117,9 +116,7 @@ def goals(
     yield name, f"at most {MEMORY} MB", f"{size:.0f} MB, {engine} TensorFlow", size <= MEMORY
 
 
-def report(
-    cases: list[Case], timings: list[Timing], maps: list[HookedMap], memory: dict[str, Any]
-) -> None:
+def report(cases: list[Case], timings: list[Timing], memory: dict[str, Any]) -> None:
     timed = list(zip(cases, timings, strict=True))
     ratios = {(case.tool, case.name): timing.ratio for case, timing in timed}
     print_table(
@@ -135,10 +132,6 @@ def report(
             (name, goal, value, "yes" if reached else "no")
             for name, goal, value, reached in goals(ratios, memory)
         ),
-    )
-    print_table(
-        ("cnnviz beside", "r", "largest difference ÷ largest value"),
-        ((name, f"{r:.6f}", f"{gap:.1e}") for name, r, gap in agreement(cases, maps)),
     )
 
 
@@ -167,14 +160,13 @@ def main() -> None:
             continue
         print(f"{package} {importlib.metadata.version(package)}")
         cases.extend(make(setting))
-    maps: list[HookedMap] = []
     with ExitStack() as stack:
         if options.torch_python:
-            maps.extend(hooked_maps(setting))
+            maps = list(torch_maps(setting))
             cases.extend(stack.enter_context(torch_cases(options.torch_python, setting, maps)))
         else:
             print("torchcam: not installed, and no --torch-python")
-        report(cases, measure(cases, options.rounds), maps, memory)
+        report(cases, measure(cases, options.rounds), memory)
 
 
 if __name__ == "__main__":

@@ -6,28 +6,23 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-import cnnviz
 from benchmarks.cases import (
     ALL,
-    CAM,
     EARLY,
     KEPT,
     LAST,
-    MIDDLE,
     MODEL,
     Case,
     Setting,
     before_activation,
 )
-from cnnviz.arrays import rectify
 from cnnviz.settings import ROOT
 from scripts.convert_efficientnet_lite0 import layer_sources
 
@@ -93,79 +88,32 @@ def keract_cases(setting: Setting) -> Iterator[Case]:
 
 COMPETITORS = {"tf-keras-vis": tf_keras_vis_cases, "keract": keract_cases}
 
-BEFORE = "before ReLU6"
-# The original has one ReLU6 at its top level, which runs after the first and after the last
-# convolution. A hook of torchcam keeps the last run, and torchcam chooses this module by itself;
-# one of pytorch-grad-cam keeps both runs, and explains the first: it needs another module.
-SHARED_RELU6 = "_swish"
 TORCH_BARE = "PyTorch", "bare forward pass"
 
 
-@dataclass(frozen=True)
-class HookedMap:
-    """A map that a tool for PyTorch makes, and what cnnviz makes of the same layer.
+class TorchMap(NamedTuple):
+    """A map of a tool for PyTorch.
 
     Attributes:
         tool: the tool.
-        method: its class.
+        kind: its class.
+        module: path of the module that it hooks.
         name: what is measured.
-        module: path of the module in the PyTorch original that it hooks.
-        ours: gives cnnviz's map (h, w).
     """
 
     tool: str
-    method: str
-    name: str
+    kind: str
     module: str
-    ours: Callable[[], Any]
+    name: str
 
 
-def hooked_maps(setting: Setting) -> Iterator[HookedMap]:
-    """What torchcam and pytorch-grad-cam are asked for.
-
-    Inside the blocks, too, one ReLU6 runs twice, so that the layer before it is hooked. Only
-    torchcam rectifies its Grad-CAM at once.
-    """
-    modules = dict(layer_sources())
-
-    def ours(method: str, layer: str | None) -> Any:
-        return cnnviz.class_activation_map(
-            setting.ready, setting.view, setting.target, method=method, layer=layer
-        ).values
-
-    def rectified(layer: str, method: str = "grad-cam") -> Any:
-        return rectify(ours(method, layer))
-
-    weighted = partial(ours, "cam", None)
-    layers = {name: before_activation(layer) for name, layer in setting.layers.items()}
-    last = layers[LAST]
-    after = partial(rectified, setting.layers[LAST])
-    yield HookedMap("torchcam", "CAM", CAM, SHARED_RELU6, weighted)
-    yield HookedMap("torchcam", "CAM", f"{CAM} {BEFORE}", modules[last], weighted)
-    yield HookedMap("torchcam", "GradCAM", LAST, SHARED_RELU6, after)
-    for name in (MIDDLE, EARLY):
-        layer, title = layers[name], f"{name} {BEFORE}"
-        yield HookedMap("torchcam", "GradCAM", title, modules[layer], partial(rectified, layer))
-    for kind, title, method in (
-        ("GradCAMpp", "Grad-CAM++", "grad-cam++"),
-        ("XGradCAM", "XGrad-CAM", "xgrad-cam"),
-        ("LayerCAM", "LayerCAM", "layer-cam"),
-    ):
-        name, same = LAST.replace("Grad-CAM", title), partial(after, method=method)
-        yield HookedMap("torchcam", kind, name, SHARED_RELU6, same)
-    grad_cam_tool = "pytorch-grad-cam"
-    for name, layer in layers.items():
-        title, signed = f"{name} {BEFORE}", partial(ours, "grad-cam", layer)
-        yield HookedMap(grad_cam_tool, "GradCAM", title, modules[layer], signed)
-    # Its Eigen-CAM centres the maps, and its Grad-CAM++ adds much to small gradients: see
-    # docs/methods.md.
-    for kind, method in (("HiResCAM", "hires-cam"), ("LayerCAM", "layer-cam")):
-        title, signed = LAST.replace("Grad-CAM", kind), partial(ours, method, last)
-        yield HookedMap(grad_cam_tool, kind, f"{title} {BEFORE}", modules[last], signed)
+def module_of(layer: str) -> str:
+    """Path of the module in `benchmarks.torch_tools` whose output is that of this ReLU6."""
+    return dict(layer_sources())[before_activation(layer)]
 
 
 @contextmanager
-def torch_cases(python: str, setting: Setting, maps: list[HookedMap]) -> Iterator[list[Case]]:
+def torch_cases(python: str, setting: Setting, maps: list[TorchMap]) -> Iterator[list[Case]]:
     """PyTorch's bare pass and these maps, in a process with another Python."""
     with subprocess.Popen(
         [python, "-m", "benchmarks.torch_tools"],
@@ -184,19 +132,16 @@ def torch_cases(python: str, setting: Setting, maps: list[HookedMap]) -> Iterato
                 raise RuntimeError(f"{python} -m benchmarks.torch_tools ended: see above why.")
             return json.loads(line)
 
-        def ask(question: Any) -> Any:
-            print(json.dumps(question), file=questions, flush=True)
+        def ask(number: int) -> Any:
+            print(number, file=questions, flush=True)
             return read()
 
         about = read()
         versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
         print(f"{versions}; {about['threads']} threads")
-        asked = [(hooked.tool, hooked.method, hooked.module) for hooked in maps]
+        asked = [(one.tool, one.kind, one.module) for one in maps]
         photo = {"inputs": setting.inputs.tolist(), "target": setting.target}
         print(json.dumps({**photo, "maps": asked}), file=questions, flush=True)
-        names = [TORCH_BARE]
-        names += [(hooked.tool, f"{hooked.name}, {KEPT}") for hooked in maps]
-        yield [
-            Case(tool, name, partial(ask, ("answer", number)), partial(ask, ("pair", number)))
-            for number, (tool, name) in enumerate(names)
-        ]
+        names = [TORCH_BARE, *((one.tool, one.name) for one in maps)]
+        questions_of = [partial(ask, number) for number in range(len(names))]
+        yield [Case(*name, one, one) for name, one in zip(names, questions_of, strict=True)]

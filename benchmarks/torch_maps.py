@@ -2,13 +2,13 @@
 
 It runs with the Python of an environment that has PyTorch and need not have cnnviz's packages:
 
-    python -m benchmarks.torch_maps QUESTION.npz ANSWER.npz
+    python -m benchmarks.torch_maps QUESTION.npz FOLDER
 
 The question has ``inputs`` (N, h, w, 3), ``targets`` (N,), and ``network``: "efficientnet-lite0",
 or "small" with the weights of its layers, as Keras has them, in ``weight_0``, ``weight_1``, …; and
-``maps``, a JSON list of [tool, class, module]. The answer has ``scores`` (N, classes), ``map_0``,
-``map_1``, …, each (N, h, w) as the tool computes it, neither normalised nor resized, and
-``versions``.
+``maps``, a JSON list of [tool, class, module, file]. A file that is not in the folder yet gets
+``maps`` (N, h, w) as the tool computes them, neither normalised nor resized, and for Score-CAM
+``weights`` (N, channels); ``torch.npz`` gets ``scores`` (N, classes) and ``versions``.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_grad_cam  # type: ignore[import-not-found]
 import torch  # type: ignore[import-not-found]
-import torchcam.methods  # type: ignore[import-not-found]
-from pytorch_grad_cam.utils.model_targets import (  # type: ignore[import-not-found]
-    ClassifierOutputTarget,
-)
 
 from benchmarks import torch_tools
 
 PACKAGES = ("torch", "torchcam", "grad-cam")
-# What Finer-CAM subtracts, in cnnviz and in the paper's code: 0.6 of the nearest class alone.
-STRENGTH, NEAREST = 0.6, 1
 # Tools that take the weights of a dense layer; the others take gradients.
-DENSE = {"efficientnet-lite0": torch_tools.DENSE, "small": "dense"}
+DENSE = {"efficientnet-lite0": "_fc", "small": "dense"}
+# From a photo and a class: the map (h, w), and the channels' weights (K,) where they are compared.
+Run = Callable[[Any, int], tuple[Any, Any]]
+WEIGHED = "ScoreCAM"
 
 
 def small(weights: list[Any]) -> Any:
@@ -67,39 +66,40 @@ def small(weights: list[Any]) -> Any:
     return model.eval()
 
 
-def torchcam_map(network: str, model: Any, kind: str, module: str) -> Any:
-    options: dict[str, Any] = {"fc_layer": DENSE[network]} if kind == "CAM" else {}
-    if kind == "FinerCAM":
-        options = {"gamma": STRENGTH, "num_references": NEAREST}
-    if kind == "ScoreCAM":
-        options = {"batch_size": 16}
-    tool = getattr(torchcam.methods, kind)(model, target_layer=module, **options)
+def keep(tool: Any, name: str) -> list[Any]:
+    """Where all that a method of a tool gives is kept from now on, the latest last."""
+    kept: list[Any] = []
+    method = getattr(tool, name)
 
-    def run(photo: Any, target: int) -> Any:
-        scores = model(photo)
-        return tool(target, scores, normalized=False)[0][0].detach().numpy()
+    def keeping(*arguments: Any, **named: Any) -> Any:
+        kept.append(method(*arguments, **named))
+        return kept[-1]
+
+    setattr(tool, name, keeping)
+    return kept
+
+
+def torchcam_map(network: str, model: Any, kind: str, module: str) -> Run:
+    tool = torch_tools.torchcam_tool(model, kind, module, DENSE[network])
+    weights = keep(tool, "_get_weights") if kind == WEIGHED else []
+
+    def run(photo: Any, target: int) -> tuple[Any, Any]:
+        found = tool(target, model(photo), normalized=False)[0][0].detach().numpy()
+        return found, weights.pop()[0].detach().numpy().ravel() if weights else None
 
     return run
 
 
-def grad_cam_map(network: str, model: Any, kind: str, module: str) -> Any:
-    layer = model.get_submodule(module)
-    tool = getattr(pytorch_grad_cam, kind)(model, [layer])
-    base, finer = getattr(tool, "base_cam", tool), kind == "FinerCAM"
-    options = {"alpha": STRENGTH, "comparison_categories": [NEAREST]} if finer else {}
+def grad_cam_map(network: str, model: Any, kind: str, module: str) -> Run:
+    tool = getattr(pytorch_grad_cam, kind)(model, [model.get_submodule(module)])
+    # It rectifies, resizes and normalises what this gives.
+    base = getattr(tool, "base_cam", tool)
+    maps, weights = keep(base, "get_cam_image"), keep(base, "get_cam_weights")
 
-    def run(photo: Any, target: int) -> Any:
-        made = []
-
-        # It rectifies, resizes and normalises what this gives.
-        def kept(*arguments: Any, **named: Any) -> Any:
-            made.append(type(base).get_cam_image(base, *arguments, **named))
-            return made[-1]
-
-        base.get_cam_image = kept
-        chosen = {"target_idx": target} if finer else {"targets": [ClassifierOutputTarget(target)]}
-        tool(photo, **chosen, **options)
-        return made[-1][0]
+    def run(photo: Any, target: int) -> tuple[Any, Any]:
+        tool(photo, **torch_tools.grad_cam_question(kind, target))
+        # Not all of its methods ask for weights.
+        return maps.pop()[0], np.ravel(weights.pop()) if weights else None
 
     return run
 
@@ -119,23 +119,29 @@ def main() -> None:
         # No tool needs gradients of weights; those of the photo are what lets all others be had.
         return made.requires_grad_(False)
 
-    inputs = torch.tensor(question["inputs"])
-    if network != "small":
-        # As the network was trained, and as cnnviz's copy of it does inside.
-        inputs = (inputs - 127) / 128
-    photos = inputs.permute(0, 3, 1, 2).contiguous()
+    inputs = question["inputs"]
+    if network == "small":
+        photos = torch.tensor(inputs).permute(0, 3, 1, 2).contiguous()
+    else:
+        photos = torch_tools.network_input(inputs)
     targets = [int(target) for target in question["targets"]]
-    with torch.no_grad():
-        answer = {"scores": load()(photos).numpy()}
-    for number, (tool, kind, module) in enumerate(json.loads(str(question["maps"]))):
+    folder = Path(sys.argv[2])
+    for tool, kind, module, file in json.loads(str(question["maps"])):
+        if (folder / file).exists():
+            continue
         # Each has a model of its own, so that no hook of one changes another.
         run = TOOLS[tool](network, load(), kind, module)
         pairs = zip(photos, targets, strict=True)
-        answer[f"map_{number}"] = np.stack(
-            [run(photo[None].clone().requires_grad_(), one) for photo, one in pairs]
-        )
+        made = [run(photo[None].clone().requires_grad_(), one) for photo, one in pairs]
+        answer: dict[str, Any] = {"maps": np.stack([values for values, _ in made])}
+        if kind == WEIGHED:
+            answer["weights"] = np.stack([weights for _, weights in made])
+        np.savez(folder / file, **answer)
+        print(file, file=sys.stderr, flush=True)
+    with torch.no_grad():
+        scores = load()(photos).numpy()
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    np.savez(sys.argv[2], versions=json.dumps(versions), **answer)
+    np.savez(folder / "torch.npz", scores=scores, versions=json.dumps(versions))
 
 
 if __name__ == "__main__":

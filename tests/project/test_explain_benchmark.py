@@ -1,4 +1,4 @@
-"""What benchmarks/explain.py computes from its measurements."""
+"""What the benchmarks of explanations compute from their measurements."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from benchmarks.agreement import difference
-from benchmarks.cases import Case, before_activation, measure
+from benchmarks.agreement import difference, summed_up
+from benchmarks.cases import Case, Timing, before_activation, measure
 from benchmarks.explain import goals
 from benchmarks.measuring import timed_pair
+from benchmarks.methods import goals as goals_of_methods
 
 
 def test_a_call_is_timed_right_after_a_reference_that_is_warm() -> None:
@@ -31,12 +32,39 @@ def test_a_case_of_another_process_has_the_ratio_that_the_process_measured(
     assert (timing.seconds, timing.ratio) == (4.0, 2.5)
 
 
+def test_a_case_that_takes_long_is_measured_once_after_the_warm_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.cases.gc.collect", int)
+    long = iter([(1.0, 9.0), (1.0, 8.0), (1.0, 7.0)])
+    short = iter([(1.0, 0.5)] * 7)
+    cases = [
+        Case("a", "bare", int),
+        Case("b", "long", int, lambda: next(long)),
+        Case("b", "short", int, lambda: next(short)),
+    ]
+    timings = measure(cases, rounds=5, patience=20)
+    assert [timing.seconds for timing in timings[1:]] == [7.0, 0.5]
+    assert next(long, None) is None
+    assert next(short, None) is None
+
+
 def test_the_difference_of_two_maps() -> None:
     theirs = np.array([[0.0, 1.0], [2.0, -4.0]])
     assert difference(theirs * 2, theirs) == pytest.approx((1, 1))
     assert difference([[0, 1], [2, -3]], theirs)[1] == 0.25
     # Deviations (-1, 1, -1, 1) and (-1, 1, 1, -1).
     assert difference([0, 2, 0, 2], [1, 3, 3, 1])[0] == pytest.approx(0)
+
+
+def test_maps_that_are_even_have_no_correlation_and_are_not_counted() -> None:
+    even, other = np.ones((2, 2)), np.array([[0.0, 1.0], [2.0, 3.0]])
+    assert summed_up([even, other, -other], [even, other, other]) == (
+        "-1.000000",
+        "0.000000",
+        "2.0e+00",
+        "1 of 2",
+    )
 
 
 def test_the_layer_before_an_activation() -> None:
@@ -62,4 +90,18 @@ def test_goals_are_reached_up_to_their_limits() -> None:
         ("1.50", True),
         ("20.0", True),
         ("250 MB, without TensorFlow", False),
+    ]
+
+
+def test_the_goals_of_methods_are_ratios_or_seconds() -> None:
+    cases = [
+        Case("cnnviz", key, int) for key in ("cam", "grad-cam", "finer-cam", "score-cam", "rise")
+    ]
+    cases.append(Case("another", "rise", int))
+    timings = [Timing(*one) for one in ((1, 9), (1, 1.5), (1, 1.6), (1.0, 70), (6.2, 400), (9, 9))]
+    assert list(goals_of_methods(cases, timings)) == [
+        ("grad-cam", "at most 1.5 ×", "1.50", True),
+        ("finer-cam", "at most 1.5 ×", "1.60", False),
+        ("score-cam", "at most 1 s", "1.00 s", True),
+        ("rise", "at most 6 s", "6.20 s", False),
     ]
