@@ -399,7 +399,7 @@ def same_scores(
 def sum_of_masks(pixels: int, cells: int) -> Any:
     """(cells, cells): the sum of the masks of RISE, in shares of what it is on average."""
     masks = [rise.mask(number, pixels, pixels) for number in range(keras_tools.MASKS)]
-    mean = sum(rows @ grid @ columns.T for rows, grid, columns in masks) / keras_tools.MASKS
+    mean = np.mean([rows @ grid @ columns.T for rows, grid, columns in masks], axis=0)
     return cell_means(mean, cells, cells) / rise.KEPT
 
 
