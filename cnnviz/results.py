@@ -71,15 +71,6 @@ class LayerCall:
     nested: bool
 
 
-def percent(share: float) -> str:
-    """A probability as text, never rounded to 0 or 1: "> 99.9 %", "< 0.1 %"."""
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    if share >= 0.9995:
-        return "> 99.9 %"
-    return f"{share:.1%}".replace("%", " %")
-
-
 @dataclass(frozen=True)
 class Score:
     """One class with its probability, 0 to 1."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cnnviz.arrays import Floats, blur
 from cnnviz.attribution.trust_series import squares
 from cnnviz.errors import ModelError
+from cnnviz.numerals import percent, written
 from cnnviz.results import (
     ClassActivationMap,
     Consistency,
@@ -27,7 +28,6 @@ from cnnviz.results import (
     Verdict,
     VerdictReason,
     VerdictWord,
-    percent,
 )
 
 # From these skills on a map is taken to be weak, and to hold: so that a tenth of the maps of wrong
@@ -226,7 +226,7 @@ def verdict_sentence(verdict: Verdict, cam: ClassActivationMap) -> str:
     if verdict.skill < 0:
         return f"{bright} less than elsewhere: the network depends more on other places."
     share = min(verdict.skill, 1)
-    found = f"{share:.0%} of what the best map would find.".replace("%", " %")
+    found = f"{written(share, '.0%')} of what the best map would find."
     if verdict.word == "holds":
         return f"{bright} clearly more than elsewhere: {found}"
     if verdict.word == "weak":

@@ -116,6 +116,6 @@ def _text(measure: Measure, value: float) -> str:
     """A score as text; a dash where there is none."""
     if math.isnan(value):
         return "–"
-    from cnnviz.results import percent
+    from cnnviz.numerals import percent
 
     return percent(value) if measure.share else f"{value:.3f}".replace("-", "−")

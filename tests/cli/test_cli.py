@@ -45,7 +45,7 @@ from cnnviz.figures.boxes import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
 from cnnviz.networks.engines import conversion
-from cnnviz.results import percent
+from cnnviz.numerals import percent
 from cnnviz.settings import ROOT, read_settings
 
 # Keras saves weights with a call that NumPy 2 deprecates.

@@ -14,11 +14,11 @@ import cnnviz
 from cnnviz.attribution.localization import locate
 from cnnviz.cards import read_card
 from cnnviz.lessons.shortcut import marked
+from cnnviz.numerals import percent
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.preprocessing import NetworkView, network_view
 from cnnviz.photos.samples import samples
-from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import model_file
 from cnnviz.settings import ROOT

@@ -16,6 +16,7 @@ from cnnviz.drawing import overlay
 from cnnviz.features.searches import PhotoSearch
 from cnnviz.figures.shading import magnify
 from cnnviz.lessons.shortcut import SIDE, marked, variants
+from cnnviz.numerals import percent
 from cnnviz.photos.encoding import as_picture, shrink
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.photos.sources import PhotoSource
@@ -25,7 +26,6 @@ from cnnviz.results import (
     Exemplars,
     Explanation,
     Prediction,
-    percent,
 )
 from cnnviz.ui import ask
 from cnnviz.ui.components import located
