@@ -10,7 +10,7 @@ import streamlit as st
 
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.ground_truth import box_overlap
-from cnnviz.attribution.localization import contours, locate
+from cnnviz.attribution.localization import contours, find_parts
 from cnnviz.cards import Preprocessing
 from cnnviz.drawing import overlay
 from cnnviz.features.searches import PhotoSearch
@@ -79,7 +79,7 @@ def _mark(scene: Scene, scope: str) -> None:
     if own is None:
         return
     cam = explanation.maps[0]
-    found = locate(cam, *scene.photo.size, scene.preprocessing)[:1]
+    found = find_parts(cam, *scene.photo.size, scene.preprocessing)[:1]
     photo = located.Located(
         scene.photo.key,
         scene.photo.shown,
