@@ -760,6 +760,10 @@ class Consistency:
         shifted_first: (n,) whether it is the most probable class there.
         mirrored: (n,) its probability in the mirrored copies of these.
         mirrored_first: (n,) as ``shifted_first``.
+        shifted_maps: (n,) how alike the maps of the shifted copies are to a map of the photo, once
+            they are shifted back: Pearson's r, -1 to 1. None where that was not asked for, or the
+            map takes many runs.
+        mirrored_maps: (n,) the same of the mirrored ones, mirrored back.
     """
 
     target: str
@@ -767,3 +771,12 @@ class Consistency:
     shifted_first: NDArray[np.bool_]
     mirrored: Floats
     mirrored_first: NDArray[np.bool_]
+    shifted_maps: Floats | None = None
+    mirrored_maps: Floats | None = None
+
+    @property
+    def map_likeness(self) -> float | None:
+        """The mean of how alike the maps of all copies are to that of the photo."""
+        if self.shifted_maps is None or self.mirrored_maps is None:
+            return None
+        return float(np.concatenate([self.shifted_maps, self.mirrored_maps]).mean())
