@@ -19,9 +19,10 @@ import cnnviz
 from benchmarks.measuring import print_table
 from cnnviz.arrays import Bytes, Floats
 from cnnviz.attribution.ground_truth import RIGHT, box_overlap, cells_inside, pointing_game
-from cnnviz.attribution.localization import THRESHOLD, find_box
+from cnnviz.attribution.localization import THRESHOLD, find_box, smoothed
 from cnnviz.attribution.methods import METHODS
 from cnnviz.networks.network import Network
+from cnnviz.numerals import written
 from cnnviz.photos.samples import samples
 from cnnviz.results import Box
 from cnnviz.settings import ROOT
@@ -39,7 +40,10 @@ in photos.
 
 The class is given: of those of the animal the one that the network gives the highest probability.
 Each method explains its default layer. The box is the one of `cnnviz.find_box`: around the largest
-connected part of the map above a share of its maximum.
+connected part of the map above a share of its maximum. Methods that take 50 runs or more, but for
+occlusion, have a table of their own, of the animals that are 45 % as long as the scene; some of the
+others are there, too, for comparison. RISE, which takes 500 runs, is left out. Maps with a value
+for each pixel are smoothed first, as `find_box` does; *raw* is without that.
 
 - **found**: boxes whose IoU with the true one is more than 0.5, in percent (Zhou et al. 2016), at
   thresholds of 10 to 50 % of the maximum. A map without a box counts as not found.
@@ -75,6 +79,12 @@ MODELS: dict[str, Iterable[str]] = {
 SCENES = ("palace", "coffee", "rocket", "camera")
 SIDE = 448
 SIZES = (0.30, 0.45, 0.60)
+# The methods that are measured on one size alone, which, and what they are compared with there.
+SLOW = ("score-cam", "ablation-cam", "smoothgrad", "integrated-gradients")
+SLOW_SIZE = 0.45
+BESIDE = ("cam", "occlusion", "random")
+LEFT_OUT = "rise"
+RAW = ", raw"
 # Pixels at each edge that are left free: the crop of the ImageNet network does not show them.
 MARGIN = SIDE // 16
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -102,11 +112,13 @@ class Pasted:
         photo: (SIDE, SIDE, 3) uint8.
         animal: a key of ``ANIMALS``.
         truth: where it is.
+        size: its longer side as a share of the scene's.
     """
 
     photo: Bytes
     animal: str
     truth: Box
+    size: float
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,7 @@ class Score:
     """How well one map fits the true box.
 
     Attributes:
-        method: a key of ``METHODS``, or ``CENTRE``.
+        method: a key of ``METHODS``, with ``RAW`` where it was not smoothed, or ``CENTRE``.
         overlaps: IoU at each of ``THRESHOLDS``; 0 without a box.
         pointing: 1 where the largest value is inside.
     """
@@ -135,7 +147,7 @@ def pasted_photos(animals: Iterable[str], seed: int) -> Iterator[Pasted]:
         for scene in scenes:
             for size in SIZES:
                 photo, truth = paste(scene, cutting, size, random)
-                yield Pasted(photo, animal, truth)
+                yield Pasted(photo, animal, truth, size)
 
 
 def middle_square(photo: Bytes) -> Bytes:
@@ -206,18 +218,20 @@ def centre_map(shape: tuple[int, ...]) -> Floats:
     return np.exp(-(y[:, None] + x) / (2 * _CENTRE_DEVIATION**2))
 
 
-def score_photo(network: Network, pasted: Pasted) -> Iterator[Score]:
-    """The scores of all methods that fit the network, and of the centre."""
+def score_photo(network: Network, pasted: Pasted, methods: Iterable[str]) -> Iterator[Score]:
+    """The scores of some methods that fit the network, and of the centre."""
     target = class_of(network, pasted)
-    for method in cnnviz.methods(network):
+    for method in methods:
         cam = cnnviz.class_activation_map(network, pasted.photo, target, method=method)
-        yield score_map(network, method, cam.values, pasted)
+        yield score_map(network, method, smoothed(cam), pasted)
+        if METHODS[method].of_pixels:
+            yield score_map(network, method + RAW, cam.values, pasted)
     yield score_map(network, CENTRE, centre_map(_CENTRE_CELLS), pasted)
 
 
 def rows(scores: Sequence[Score]) -> Iterator[list[str]]:
     """A row of the table for each method."""
-    for method in (*METHODS, CENTRE):
+    for method in (*(key + end for key in METHODS for end in ("", RAW)), CENTRE):
         of_method = [score for score in scores if score.method == method]
         if not of_method:
             continue
@@ -227,7 +241,7 @@ def rows(scores: Sequence[Score]) -> Iterator[list[str]]:
         yield [
             method,
             *(f"{share:.0f}" for share in found),
-            f"{found[best]:.0f} at {THRESHOLDS[best]:.0%}".replace("%", " %"),
+            f"{found[best]:.0f} at {written(THRESHOLDS[best], '.0%')}",
             f"{overlaps[:, THRESHOLDS.index(THRESHOLD)].mean():.2f}",
             f"{100 * np.mean([score.pointing for score in of_method]):.0f}",
         ]
@@ -241,11 +255,20 @@ def main() -> None:
     for model, animals in MODELS.items():
         network = cnnviz.load_model(ROOT / "models" / f"{model}.keras")
         photos = list(pasted_photos(animals, arguments.seed))
-        scores = [score for pasted in photos for score in score_photo(network, pasted)]
+        quick = [one for one in cnnviz.methods(network) if one not in (*SLOW, LEFT_OUT)]
         print(f"\n## {model}: {len(photos)} photos of {', '.join(animals)}")
-        columns = [f"found at {threshold:.0%}".replace("%", " %") for threshold in THRESHOLDS]
-        print_table(["method", *columns, "best", "IoU", "pointing"], rows(scores))
+        print_scores(network, photos, quick)
+        some = [pasted for pasted in photos if pasted.size == SLOW_SIZE]
+        print(f"\n### Methods of many runs: {len(some)} of these photos")
+        print_scores(network, some, (*SLOW, *BESIDE))
     print(REMARKS, end="")
+
+
+def print_scores(network: Network, photos: Iterable[Pasted], methods: Sequence[str]) -> None:
+    """Prints the table of some methods."""
+    scores = [score for pasted in photos for score in score_photo(network, pasted, methods)]
+    columns = [f"found at {written(threshold, '.0%')}" for threshold in THRESHOLDS]
+    print_table(["method", *columns, "best", "IoU", "pointing"], rows(scores))
 
 
 if __name__ == "__main__":

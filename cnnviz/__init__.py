@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnnviz.attribution.formulas import contrast_picture as contrast_picture
     from cnnviz.attribution.judging import consistency as consistency
     from cnnviz.attribution.judging import judge as judge
+    from cnnviz.attribution.judging import map_consistency as map_consistency
     from cnnviz.attribution.localization import contours as contours
     from cnnviz.attribution.localization import find_box as find_box
     from cnnviz.attribution.localization import find_boxes as find_boxes
@@ -215,6 +216,7 @@ _MODULES = {
     "find_parts": "attribution.localization",
     "judge": "attribution.judging",
     "load_model": "networks.loading",
+    "map_consistency": "attribution.judging",
     "maximise": "features.maximization",
     "measure": "attribution.measuring",
     "methods": "attribution.explanations",

@@ -71,15 +71,6 @@ class LayerCall:
     nested: bool
 
 
-def percent(share: float) -> str:
-    """A probability as text, never rounded to 0 or 1: "> 99.9 %", "< 0.1 %"."""
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    if share >= 0.9995:
-        return "> 99.9 %"
-    return f"{share:.1%}".replace("%", " %")
-
-
 @dataclass(frozen=True)
 class Score:
     """One class with its probability, 0 to 1."""
@@ -769,6 +760,10 @@ class Consistency:
         shifted_first: (n,) whether it is the most probable class there.
         mirrored: (n,) its probability in the mirrored copies of these.
         mirrored_first: (n,) as ``shifted_first``.
+        shifted_maps: (n,) how alike the maps of the shifted copies are to a map of the photo, once
+            they are shifted back: Pearson's r, -1 to 1. None where that was not asked for, or the
+            map takes many runs.
+        mirrored_maps: (n,) the same of the mirrored ones, mirrored back.
     """
 
     target: str
@@ -776,3 +771,12 @@ class Consistency:
     shifted_first: NDArray[np.bool_]
     mirrored: Floats
     mirrored_first: NDArray[np.bool_]
+    shifted_maps: Floats | None = None
+    mirrored_maps: Floats | None = None
+
+    @property
+    def map_likeness(self) -> float | None:
+        """The mean of how alike the maps of all copies are to that of the photo."""
+        if self.shifted_maps is None or self.mirrored_maps is None:
+            return None
+        return float(np.concatenate([self.shifted_maps, self.mirrored_maps]).mean())

@@ -44,7 +44,7 @@ else:
         maps.detail_note(scene, answer, cam)
     on_map, on_prediction = verdict.places(judged, alone)
     is_judged = verdict.show(on_map, scene, prediction, cam, wait=False)
-    is_tried = verdict.steadiness(on_prediction, scene, prediction, target, wait=False)
+    is_tried = verdict.steadiness(on_prediction, scene, prediction, cam, wait=False)
     with legend:
         pictures.colours(of_class, target)
     localization.where_exactly(scene, cam)
@@ -61,4 +61,4 @@ parts.about(scene)
 if cam is not None and not is_judged:
     verdict.show(on_map, scene, prediction, cam, wait=True)
 if cam is not None and not is_tried:
-    verdict.steadiness(on_prediction, scene, prediction, target, wait=True)
+    verdict.steadiness(on_prediction, scene, prediction, cam, wait=True)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 import cnnviz
 from cnnviz.networks.network import Network
+from cnnviz.numerals import percent
 from cnnviz.photos.preprocessing import network_input
 from cnnviz.photos.samples import samples
-from cnnviz.results import percent
 from cnnviz.settings import ROOT
 from cnnviz.training.data.manifest import Row, split_rows
 from cnnviz.training.data.sources import list_photos

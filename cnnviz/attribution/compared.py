@@ -205,7 +205,7 @@ def _cell(
         alike = _likeness(cam, answer, reference, other)
         if alike is not None:
             scores[name] = alike
-    box = find_box(cam.values, *answer.size, answer.preprocessing) if cam.of_class else None
+    box = find_box(cam, *answer.size, answer.preprocessing) if cam.of_class else None
     return ComparedCell(at, cam, limit, "", box, scores)
 
 

@@ -13,13 +13,13 @@ from cnnviz.attribution.occlusion import cell_means
 from cnnviz.cards import Preprocessing
 from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import seen_region
+from cnnviz.numerals import percent, signed
 from cnnviz.results import (
     CERTAIN,
     ClassActivationMap,
     Explanation,
     Filters,
     Prediction,
-    percent,
 )
 
 # Below this probability a network is not sure, and its second class is named too.
@@ -81,7 +81,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
             f"The map of {explained} speaks mostly against it, most of all {strongest_against} of "
             "the photo."
         )
-    against = f"is strongest {strongest_against} of the photo ({_signed(lowest)})"
+    against = f"is strongest {strongest_against} of the photo ({signed(lowest)})"
     if highest <= 0:
         return (
             f"The photo holds no evidence for {explained}: no cell of the map is above zero. "
@@ -89,7 +89,7 @@ def where(cam: ClassActivationMap, size: tuple[int, int], preprocessing: Preproc
         )
     return (
         f"The map of {explained} speaks mostly against it. The evidence against it {against}; "
-        f"the evidence for it is at most {_signed(highest)}, {strongest_for}: less than a fifth "
+        f"the evidence for it is at most {signed(highest)}, {strongest_for}: less than a fifth "
         "of that."
     )
 
@@ -302,11 +302,6 @@ def position(values: Floats, size: tuple[int, int], preprocessing: Preprocessing
     y = _share(int(row), values.shape[0], region.top, region.height, height)
     x = _share(int(column), values.shape[1], region.left, region.width, width)
     return _POSITIONS[min(int(y * 3), 2)][min(int(x * 3), 2)]
-
-
-def _signed(value: float) -> str:
-    """A value of a map with its sign."""
-    return f"{value:+.3g}".replace("-", "−")
 
 
 def _share(index: int, cells: int, start: float, length: float, side: int) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution import series_runs
+from cnnviz.attribution.map_changes import COPIED_MAPS
 from cnnviz.attribution.series_runs import Subject
 from cnnviz.attribution.trust import (
     cell_drops,
@@ -13,6 +14,8 @@ from cnnviz.attribution.trust import (
     losses,
     needs_halves,
     read_consistency,
+    why_no_copies,
+    with_maps,
 )
 from cnnviz.attribution.trust_series import RANDOM_HALVES, SHIFTED_COPIES, SQUARES
 from cnnviz.networks.network import Network
@@ -90,6 +93,39 @@ def consistency(
     prediction = series_runs.with_prediction(about, ()).prediction
     of_class = prediction.index if target is None else class_index(network, target)
     return read_consistency(prediction, of_class, series_runs.run(SHIFTED_COPIES, about)[0])
+
+
+def map_consistency(network: Network, photo: PhotoInput, cam: ClassActivationMap) -> Consistency:
+    """``consistency`` of a map's class, and whether the map stays in place in the same copies.
+
+    Each copy of the photo gets a map of the same kind, which is put back into the photo's place and
+    compared. A map of a method of many runs, or in a finer detail, would take 16 times as long: it
+    is not compared, and ``trust.why_no_copies`` says so.
+
+    Args:
+        network: the network.
+        photo: (H, W, 3) uint8.
+        cam: a map of this photo.
+
+    Returns:
+        ``.map_likeness``: the mean correlation of the maps of the copies with the map; None where
+        they were not made. Beside it what ``consistency`` gives.
+
+    Raises:
+        PhotoError: the photo is not (H, W, 3) uint8.
+        TargetError: the network has no such class.
+        LayerError: the network is a subclassed model.
+        ModelError: the network's answer is not a number, or TensorFlow cannot run it.
+    """
+    found = consistency(network, photo, cam.target)
+    if why_no_copies(cam):
+        return found
+    inputs = network_input(photo, network.card.preprocessing)
+    against = None if cam.against is None else class_index(network, cam.against)
+    classes = [class_index(network, cam.target)]
+    about = series_runs.subject(network, inputs, classes, against=against)
+    about = series_runs.tested(about, "copied-maps", cam.values, cam.method, cam.layer)
+    return with_maps(found, series_runs.run(COPIED_MAPS, about)[0][0])
 
 
 def _subject(network: Network, photo: PhotoInput) -> Subject:

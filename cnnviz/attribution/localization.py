@@ -1,7 +1,9 @@
 """The position of a class in a photo: the parts of its map that stand out, as boxes and contours.
 
 The map's cells above a share of its largest value are the region, and cells of it that touch are
-one part. All of it follows the cells, in whole pixels of the photo: a map says nothing finer.
+one part. All of it follows the cells, in whole pixels of the photo: a map says nothing finer. A map
+whose cells are single pixels is smoothed first: its largest values are single pixels, and the parts
+would be specks.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnviz.arrays import Floats
+from cnnviz.arrays import Floats, blur
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
 from cnnviz.evidence import mostly_against, why_empty
 from cnnviz.geometry import seen_region
@@ -22,25 +25,31 @@ from cnnviz.results import Box, ClassActivationMap, FoundPart, Point
 # The share of the map's maximum above which a cell belongs to the object. Zhou et al. 2016,
 # section 3.2: "the regions of which the value is above 20% of the max value of the CAM".
 THRESHOLD = 0.2
+# The standard deviation of the Gaussian that maps of pixels are smoothed with, as a share of their
+# longer side: that of gradients in the pointing game of TorchRay (Fong, Patrick and Vedaldi 2019,
+# arXiv 1910.08485).
+SMOOTHING = 0.02
 
 _Cell = tuple[int, int]
 
 
 def find_box(
-    values: Floats,
+    values: ClassActivationMap | Floats,
     height: int,
     width: int,
     preprocessing: Preprocessing,
     threshold: float = THRESHOLD,
 ) -> Box | None:
-    """The box of a class in a photo of (height, width), from its map (h, w).
+    """The box of a class in a photo of (height, width), from its map.
 
     The box of the largest connected part of the map above 20 % of its maximum, by Zhou et
     al. 2016, "Learning deep features for discriminative localization". It follows the map's
     cells, so it is as coarse as the map.
 
     Args:
-        values: (h, w) raw and signed.
+        values: the map. One of ``class_activation_map`` is smoothed first if its cells are single
+            pixels (``smoothed``), and has no box where it says nothing about any place. An array
+            (h, w), raw and signed, is taken as it is.
         height: of the photo.
         width: of the photo.
         preprocessing: how the photo became the network's input.
@@ -59,13 +68,13 @@ def find_box(
 
 
 def find_boxes(
-    values: Floats,
+    values: ClassActivationMap | Floats,
     height: int,
     width: int,
     preprocessing: Preprocessing,
     threshold: float = THRESHOLD,
 ) -> tuple[Box, ...]:
-    """The boxes of all parts of a map (h, w) that stand out in a photo, the largest part first.
+    """The boxes of all parts of a map that stand out in a photo, the largest part first.
 
     Arguments and errors are those of ``find_box``.
     """
@@ -74,13 +83,13 @@ def find_boxes(
 
 
 def find_parts(
-    values: Floats,
+    values: ClassActivationMap | Floats,
     height: int,
     width: int,
     preprocessing: Preprocessing,
     threshold: float = THRESHOLD,
 ) -> tuple[FoundPart, ...]:
-    """All parts of a map (h, w) that stand out in a photo, the largest part first.
+    """All parts of a map that stand out in a photo, the largest part first.
 
     A part is as large as the number of its cells; of equal ones the topmost is first. Cells that
     touch at a side or a corner belong to one part. Those that lie beyond the photo's edge, in a
@@ -90,6 +99,10 @@ def find_parts(
     """
     if not 0 <= threshold < 1:
         raise ValueError(f"Expected a threshold from 0 to below 1. Received: {threshold!r}")
+    if isinstance(values, ClassActivationMap):
+        if why_empty(values):
+            return ()
+        values = smoothed(values)
     # In double precision, as the threshold is.
     values = np.asarray(values, np.float64)
     peak = values.max()
@@ -103,17 +116,20 @@ def find_parts(
     )
 
 
-def locate(
-    cam: ClassActivationMap,
-    height: int,
-    width: int,
-    preprocessing: Preprocessing,
-    threshold: float = THRESHOLD,
-) -> tuple[FoundPart, ...]:
-    """``find_parts`` of a class activation map; none where it says nothing about any place."""
-    if why_empty(cam):
-        return ()
-    return find_parts(cam.values, height, width, preprocessing, threshold)
+def smoothing(cam: ClassActivationMap) -> float:
+    """The standard deviation, in cells, of the Gaussian that a map is smoothed with; 0 for none."""
+    return SMOOTHING * max(cam.values.shape) if METHODS[cam.method].of_pixels else 0.0
+
+
+def smoothed(cam: ClassActivationMap) -> Floats:
+    """The values (h, w) in which the parts of a map are looked for.
+
+    Its own, but for a method that has a value for each pixel: these are smoothed, so that each is
+    the mean of what is around it. Evidence keeps its sign. That of a sensitivity says only whether
+    more or less light raises the score, so there its absolute values are smoothed.
+    """
+    sensitivity = METHODS[cam.method].shows == "sensitivity"
+    return blur(np.abs(cam.values) if sensitivity else cam.values, smoothing(cam))
 
 
 def peaks(
@@ -181,6 +197,9 @@ def localization_record(
 ) -> dict[str, Any]:
     """Where a class was found, as JSON stores it.
 
+    ``smoothing`` is the standard deviation of the Gaussian that the map was smoothed with first, in
+    pixels of the network's input; 0 where it was not.
+
     Args:
         cam: the map.
         height: of the photo.
@@ -197,7 +216,8 @@ def localization_record(
         "method": cam.method,
         "layer": cam.layer,
         "threshold": threshold,
-        "peaks": [] if why_empty(cam) else peaks(cam.values, height, width, preprocessing),
+        "smoothing": smoothing(cam),
+        "peaks": [] if why_empty(cam) else peaks(smoothed(cam), height, width, preprocessing),
         "parts": [
             {"box": asdict(part.box), "cells": len(part.cells), "contours": contours(part.cells)}
             for part in parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from cnnviz.attribution import trust_series
 from cnnviz.attribution.perturbations import (
     MAPS,
     SEED,
@@ -16,6 +17,7 @@ from cnnviz.attribution.perturbations import (
     random_map,
 )
 from cnnviz.attribution.series import Series
+from cnnviz.attribution.similarity import correlation, rank_correlation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,36 +36,48 @@ _NOISE, _DRAWS = 0.05, 4
 _NETWORKS = 8
 
 
-def _map(subject: Subject, network: Network, inputs: Floats) -> Floats:
-    """The map (h, w) of the tested map's method, for another input (h, w, C) or network."""
+def _maps(subject: Subject, network: Network, inputs: Floats) -> Floats:
+    """The maps (N, h, w) of the tested map's method, for other inputs (N, h', w', C) or a network.
+
+    Those of several inputs come from as few runs as the network can take them in.
+    """
     import numpy as np
 
     from cnnviz.attribution import map_terms
     from cnnviz.attribution.formulas import weighted
 
     method, target = cast("Method", subject.method), subject.targets[0]
-    batch = inputs[None].astype(np.float32)
-    *_, terms_of = map_terms.run(network, batch, [target], method, subject.layer, subject.against)
-    terms = terms_of(0, target)
     formula = cast("Callable[..., Floats]", method.weights)
-    return weighted(terms.maps, formula(terms.maps, *terms.factors))
+    maps = []
+    for batch in subject.batches(inputs):
+        *_, terms_of = map_terms.run(
+            network, batch, [target], method, subject.layer, subject.against
+        )
+        for number in range(len(batch)):
+            terms = terms_of(number, target)
+            maps.append(weighted(terms.maps, formula(terms.maps, *terms.factors)))
+    return np.stack(maps)
 
 
-def _alike(before: Floats, after: Floats, down: int = 0, right: int = 0) -> float:
-    """The rank correlation of two pictures (h, w), the second one shifted back; 0 if one is even.
+def _alike(
+    before: Floats,
+    after: Floats,
+    down: int = 0,
+    right: int = 0,
+    likeness: Callable[[Floats, Floats], float] = rank_correlation,
+) -> float:
+    """How alike two pictures (h, w) are, the second one shifted back; 0 if one is even.
 
     What was shifted out of the picture is left out of both.
     """
     import numpy as np
 
-    from cnnviz.attribution.similarity import rank_correlation
-
     height, width = before.shape
     rows = slice(max(0, -down), height - max(0, down))
     columns = slice(max(0, -right), width - max(0, right))
     moved = np.roll(after, (-down, -right), axis=(0, 1))
-    ranked = rank_correlation(before[rows, columns], moved[rows, columns])
-    return 0.0 if np.isnan(ranked) else ranked
+    found = likeness(before[rows, columns], moved[rows, columns])
+    return 0.0 if np.isnan(found) else found
 
 
 # --- Other photos ---------------------------------------------------------------------------------
@@ -86,7 +100,7 @@ def _against_photo(
     from cnnviz.arrays import resize
 
     size = subject.inputs.shape[:2]
-    found = _map(subject, subject.network, inputs)
+    found = _maps(subject, subject.network, inputs[None])[0]
     others = found, blurred_copy(found), random_map(found, inputs)
     return tuple(
         _alike(resize(before, *size), resize(after, *size), down, right)
@@ -120,8 +134,31 @@ def _for_noise(subject: Subject, numbers: range, count: int) -> Floats:
     return table
 
 
+def _for_copies(subject: Subject, numbers: range, count: int) -> Floats:
+    """(1, n): how alike the maps of shifted and mirrored copies are to that of the photo.
+
+    Shift and mirroring are undone. It is Pearson's r, in which the bright parts count most, and not
+    the order of all that is near zero.
+    """
+    import numpy as np
+
+    from cnnviz.arrays import resize
+
+    size = subject.inputs.shape[:2]
+    before = resize(cast("Floats", subject.shown), *size)
+    table = np.zeros((1, count))
+    maps = _maps(subject, subject.network, trust_series.shifted(subject.inputs, numbers))
+    for number, found in zip(numbers, maps, strict=True):
+        after = resize(found[:, ::-1] if trust_series.is_mirrored(number) else found, *size)
+        shift = trust_series.copy_shift(number, *size)
+        table[0, number] = _alike(before, after, *shift, correlation)
+    return table
+
+
 SHIFTS = Series(lambda subject, runs: len(_DIRECTIONS), _for_shifts)
 NOISE = Series(lambda subject, runs: _DRAWS, _for_noise)
+# Those of the copies of which ``SHIFTED_COPIES`` has the predictions.
+COPIED_MAPS = Series(trust_series.SHIFTED_COPIES.count, _for_copies)
 
 
 # --- Other networks -------------------------------------------------------------------------------
@@ -142,7 +179,7 @@ def _shuffled(subject: Subject, numbers: range, count: int) -> Floats:
 
     table = np.zeros((1, MAPS, count))
     for number, network in _shuffled_networks(subject, numbers, count):
-        found = _map(subject, network, subject.inputs)
+        found = _maps(subject, network, subject.inputs[None])[0]
         own, blurred, noise = compared_maps(subject)
         pairs = (own, found), (blurred, blurred_copy(found)), (noise, noise)
         table[0, :, number] = [_alike(*pair) for pair in pairs]

@@ -60,6 +60,8 @@ class Method:
             is negative; or the score's ``sensitivity`` to more light there.
         fuses: whether its maps of several layers can be fused into one: they are never negative,
             and say something in early layers, too.
+        of_pixels: whether its maps have a value for each pixel of the network's input. A few of
+            them are far above all others: boxes are found in a smoothed copy.
     """
 
     key: str
@@ -81,6 +83,7 @@ class Method:
     series: Series | None = None
     shows: Literal["evidence", "sensitivity"] = "evidence"
     fuses: bool = False
+    of_pixels: bool = False
 
 
 # The methods by their keys. Where several fit a network, the first is the default, unless one
@@ -332,6 +335,7 @@ METHODS = {
             aggregate="sum",
             shows="sensitivity",
             series=SMOOTHGRAD,
+            of_pixels=True,
         ),
         Method(
             key="integrated-gradients",
@@ -351,6 +355,7 @@ METHODS = {
             unit="part of the score (logit)",
             aggregate="sum",
             series=INTEGRATED_GRADIENTS,
+            of_pixels=True,
         ),
         Method(
             key="random",

@@ -16,6 +16,7 @@ from cnnviz.arrays import Floats, blur
 from cnnviz.attribution import finer_maps, map_terms
 from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.faithfulness import TESTS, check_applies
+from cnnviz.attribution.map_changes import COPIED_MAPS
 from cnnviz.attribution.methods import METHODS, Method
 from cnnviz.attribution.series import Series, SeriesQuestion
 from cnnviz.attribution.trust_series import RANDOM_HALVES, SHIFTED_COPIES, SQUARES
@@ -44,6 +45,7 @@ SERIES = {
     "covered-squares": SQUARES,
     "covered-halves": RANDOM_HALVES,
     "shifted-copies": SHIFTED_COPIES,
+    "copied-maps": COPIED_MAPS,
 }
 
 # Is told how many runs are done, and of how many.
@@ -142,7 +144,7 @@ class Subject:
         return np.concatenate([self._shares(run.output) for run in self._runs(inputs)])
 
     def _runs(self, inputs: NDArray[np.floating]) -> list[PassValues]:
-        return [passes.forward(self.network, batch) for batch in self._batches(inputs)]
+        return [passes.forward(self.network, batch) for batch in self.batches(inputs)]
 
     def _shares(self, outputs: Floats) -> Floats:
         every = class_probabilities(passes.facts(self.network).head, outputs)
@@ -161,7 +163,7 @@ class Subject:
                 cast(str, self.layer),
                 batch,
             )
-            for batch in self._batches(maps)
+            for batch in self.batches(maps)
         ]
         return self._of_targets(
             np.concatenate([class_scores(run.output, run.logits) for run in runs])
@@ -173,7 +175,7 @@ class Subject:
         def of_class(target: int) -> Floats:
             runs = [
                 passes.backward(self.network, batch, [path], target)
-                for batch in self._batches(inputs)
+                for batch in self.batches(inputs)
             ]
             return np.concatenate([run.gradients[path] for run in runs]).astype(np.float64)
 
@@ -182,7 +184,8 @@ class Subject:
             return own
         return own - self.strength * of_class(self.against)[:, None]
 
-    def _batches(self, arrays: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+    def batches(self, arrays: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        """Arrays (N, ...) in parts of as many as the network takes at once."""
         size = passes.facts(self.network).batch_size
         return np.split(arrays.astype(np.float32), range(size, len(arrays), size))
 
@@ -381,7 +384,7 @@ def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -
     inputs = network_input(photo, network.card.preprocessing)
     about = subject(network, inputs, classes, method, question.layer, other)
     map_terms.check_different(network, about.targets, other)
-    if question.series not in TESTS:
+    if question.series not in TESTS and SERIES[question.series] is not COPIED_MAPS:
         return dataclasses.replace(about, shown=question.shown)
     return tested(about, question.series, question.shown, question.method, question.layer)
 
@@ -389,11 +392,11 @@ def _subject_of(network: Network, photo: PhotoInput, question: SeriesQuestion) -
 def tested(
     about: Subject, test: str, shown: Floats | None, method: str | None, layer: str | None
 ) -> Subject:
-    """A subject with the map that a series of ``faithfulness`` tests.
+    """A subject with the map that a series tests.
 
     Args:
         about: photo and class.
-        test: a key of ``faithfulness.TESTS``.
+        test: the key of the series: one of ``faithfulness.TESTS``, or ``copied-maps``.
         shown: (h, w) raw and signed.
         method: the key of the method that it is by.
         layer: the layer that this method reads, if it reads one.
@@ -406,7 +409,12 @@ def tested(
         raise TargetError("Expected a map (h, w) of finite numbers to test.")
     if method not in METHODS:
         raise TargetError(f"There is no method {method!r}. Choose from {', '.join(METHODS)}.")
-    check_applies(test, method)
+    if test in TESTS:
+        check_applies(test, method)
+    elif METHODS[method].series is not None:
+        raise TargetError(
+            f"A map of the method {method!r} takes many runs, and each copy of the photo needs one."
+        )
     return dataclasses.replace(about, shown=shown, method=METHODS[method], layer=layer or None)
 
 

@@ -30,9 +30,10 @@ from cnnviz.errors import TargetError
 from cnnviz.networks import passes
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index, class_scores, predict, read_prediction
+from cnnviz.numerals import percent
 from cnnviz.photos.masking import enlarged, filled
 from cnnviz.photos.preprocessing import NetworkView, PhotoInput, network_view, scale_pixels
-from cnnviz.results import PartSearch, Prediction, SmallestPart, Stage, percent
+from cnnviz.results import PartSearch, Prediction, SmallestPart, Stage
 
 # Cells along each side of the grid.
 SIDE = 7

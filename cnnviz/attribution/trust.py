@@ -11,6 +11,7 @@ instead.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -18,8 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats, blur
+from cnnviz.attribution.details import CELLS, DETAILS
+from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.trust_series import squares
 from cnnviz.errors import ModelError
+from cnnviz.evidence import why_empty
+from cnnviz.numerals import percent, written
 from cnnviz.results import (
     ClassActivationMap,
     Consistency,
@@ -27,7 +32,6 @@ from cnnviz.results import (
     Verdict,
     VerdictReason,
     VerdictWord,
-    percent,
 )
 
 # From these skills on a map is taken to be weak, and to hold: so that a tenth of the maps of wrong
@@ -48,6 +52,8 @@ _LEAST_SHARE = 0.25
 _LEAST_BEYOND = 0.3
 # A loss without half of the photo that shows that the evidence is there, in several places.
 _SEVERAL = 0.5
+# What is said of a map, by the mean correlation of the maps of shifted and mirrored copies with it.
+_STAYS = (0.8, "stays in place"), (0.5, "changes somewhat"), (-1.0, "does not stay the same")
 
 
 def losses(
@@ -226,7 +232,7 @@ def verdict_sentence(verdict: Verdict, cam: ClassActivationMap) -> str:
     if verdict.skill < 0:
         return f"{bright} less than elsewhere: the network depends more on other places."
     share = min(verdict.skill, 1)
-    found = f"{share:.0%} of what the best map would find.".replace("%", " %")
+    found = f"{written(share, '.0%')} of what the best map would find."
     if verdict.word == "holds":
         return f"{bright} clearly more than elsewhere: {found}"
     if verdict.word == "weak":
@@ -266,18 +272,68 @@ def read_consistency(prediction: Prediction, target: int, copies: Floats) -> Con
     return Consistency(label, shifted, shifted_first, mirrored, mirrored_first)
 
 
-def consistency_sentence(found: Consistency) -> str:
-    """How steady a prediction is, in a sentence.
+def consistency_sentence(found: Consistency, cam: ClassActivationMap | None = None) -> str:
+    """How steady a prediction is, and the map that was asked about, in a sentence for each.
+
+    Args:
+        found: what the copies say.
+        cam: the photo's map; None if it was not asked about.
 
     Example:
         >>> ones = np.array([0.8, 0.9]), np.array([True, False])
         >>> consistency_sentence(Consistency("cat", *ones, *ones))[:47]
         '“cat” comes first in 1 of 2 slightly shifted co'
     """
-    return (
+    said = (
         f"“{found.target}” comes first in {_count(found.shifted_first)} slightly shifted copies of "
         f"the photo ({_range(found.shifted)}), and in {_count(found.mirrored_first)} that are "
         f"mirrored, too ({_range(found.mirrored)})."
+    )
+    if cam is None:
+        return said
+    return f"{said} {why_no_copies(cam) or _map_sentence(found)}"
+
+
+def why_no_copies(cam: ClassActivationMap) -> str:
+    """Why the maps of copies of the photo are not made, in a sentence; "" where they are."""
+    if why_empty(cam):
+        return "The map says nothing about any place, so it has none to stay in."
+    if METHODS[cam.method].series is not None:
+        what = f"a map by {METHODS[cam.method].title}"
+    elif cam.detail != CELLS:
+        what = f"a map in this detail ({DETAILS[cam.detail].title})"
+    else:
+        return ""
+    return (
+        f"Whether the map stays in place was not asked: {what} takes many runs or long ones, and "
+        "each copy needs one."
+    )
+
+
+def with_maps(found: Consistency, maps: Floats) -> Consistency:
+    """What copies say, with their maps.
+
+    Args:
+        found: what they say of the class.
+        maps: (2 n,) how alike the map of each is to that of the photo, in the order of
+            ``trust_series.SHIFTED_COPIES``: the sum of ``map_changes.COPIED_MAPS`` for the class.
+    """
+    shifted, mirrored = np.split(maps, 2)
+    return dataclasses.replace(found, shifted_maps=shifted, mirrored_maps=mirrored)
+
+
+def _map_sentence(found: Consistency) -> str:
+    """Whether a map stays in place; "" where that was not found out."""
+    shifted, mirrored, mean = found.shifted_maps, found.mirrored_maps, found.map_likeness
+    if shifted is None or mirrored is None or mean is None:
+        return ""
+    word = next(word for least, word in _STAYS if mean >= least)
+    whole, of_shifted, of_mirrored = (
+        written(float(one), ".2f") for one in (mean, shifted.mean(), mirrored.mean())
+    )
+    return (
+        f"The map {word}: put back, the maps of the copies correlate with it by r = {whole} on "
+        f"average, {of_shifted} shifted and {of_mirrored} mirrored."
     )
 
 

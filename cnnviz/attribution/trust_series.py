@@ -143,17 +143,27 @@ def shifted(inputs: Floats, numbers: range) -> Floats:
     import numpy as np
 
     height, width = inputs.shape[:2]
-    directions = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
     copies = []
     for number in numbers:
-        down, right = directions[number % SHIFTED]
-        rows = np.arange(height) - down * max(1, round(height * REACH))
-        columns = np.arange(width) - right * max(1, round(width * REACH))
-        if number >= SHIFTED:
+        down, right = copy_shift(number, height, width)
+        rows, columns = np.arange(height) - down, np.arange(width) - right
+        if is_mirrored(number):
             columns = columns[::-1]
         copy = inputs[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
         copies.append(copy)
     return np.stack(copies)
+
+
+def copy_shift(number: int, height: int, width: int) -> tuple[int, int]:
+    """By how many pixels of an input the copy of this number is shifted, down and to the right."""
+    directions = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+    down, right = directions[number % SHIFTED]
+    return down * max(1, round(height * REACH)), right * max(1, round(width * REACH))
+
+
+def is_mirrored(number: int) -> bool:
+    """Whether the copy of this number is mirrored, once it is shifted."""
+    return number >= SHIFTED
 
 
 # The log-odds of all classes for the photo, and where squares of it are covered.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cnnviz.attribution.details import CELLS
 from cnnviz.attribution.explanations import explain_inputs, sized
-from cnnviz.attribution.localization import THRESHOLD, locate
+from cnnviz.attribution.localization import THRESHOLD, find_parts
 from cnnviz.attribution.methods import MANY_PASSES
 from cnnviz.attribution.series_runs import Progress
 from cnnviz.errors import CnnvizError
@@ -95,7 +95,7 @@ def explain_many(
     def complete(result: PhotoResult, answer: Explanation | CnnvizError) -> PhotoResult:
         if isinstance(answer, CnnvizError):
             return replace(result, error=answer)
-        parts = locate(answer.maps[0], *result.size, steps, threshold)
+        parts = find_parts(answer.maps[0], *result.size, steps, threshold)
         return replace(result, explanation=answer, parts=parts)
 
     def explain_batch(photos: list[_DecodedPhoto]) -> list[PhotoResult]:

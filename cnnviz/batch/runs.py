@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cnnviz.attribution.details import CELLS
-from cnnviz.attribution.judging import judge
+from cnnviz.attribution.judging import judge, map_consistency
 from cnnviz.attribution.localization import THRESHOLD, contours, localization_record
 from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.series_runs import Progress
@@ -53,6 +54,10 @@ COLUMNS = pa.schema(
         ("verdict", pa.string()),
         ("verdict_reason", pa.string()),
         ("skill", pa.float64()),
+        ("copies_first", pa.int32()),
+        ("copies_lowest", pa.float64()),
+        ("copies_highest", pa.float64()),
+        ("copies_map", pa.float64()),
         ("error", pa.string()),
     ]
 )
@@ -80,7 +85,7 @@ class BatchRun:
         detail: as in ``explain``.
         threshold: as in ``find_box``.
         boxes: whether each photo gets what was found as JSON and, with ``pictures``, as a picture.
-        judge: whether each map gets a verdict.
+        judge: whether each map gets a verdict, and copies of the photo are asked, too.
     """
 
     out: Path
@@ -164,7 +169,10 @@ def explain_part(
 
     A row has ``file``, and ``error`` where the photo failed; else ``class``, ``confidence``,
     ``top``, ``method``, ``layer``, ``target``, ``against``, ``detail``, ``size`` (H, W), ``box``,
-    ``threshold``, its files and, if asked for, ``verdict``, ``verdict_reason`` and ``skill``.
+    ``threshold``, its files and, if asked for, ``verdict``, ``verdict_reason``, ``skill``, and what
+    is said of the map's class in 16 shifted and mirrored copies: ``copies_first``, in how many it
+    comes first, ``copies_lowest`` and ``copies_highest``, its probability, and ``copies_map``, how
+    alike their maps are, None where they are not made.
 
     Args:
         network: the network.
@@ -182,8 +190,8 @@ def explain_part(
             return {"file": str(result.path), "error": str(result.error)}
         row = _row(result, result.explanation) | {"threshold": run.threshold}
         try:
-            verdict = _verdict(network, result) if run.judge else {}
-            return row | verdict | _write_files(network, run, result, stems[result.path])
+            judged = _judged(network, result) if run.judge else {}
+            return row | judged | _write_files(network, run, result, stems[result.path])
         except CnnvizError as error:
             if isinstance(error, StorageError) and error.full:
                 raise
@@ -296,13 +304,23 @@ def _row(result: PhotoResult, explanation: Explanation) -> Row:
     }
 
 
-def _verdict(network: Network, result: PhotoResult) -> Row:
-    """Whether the map of a photo can be believed: the part of its row that says so."""
+def _judged(network: Network, result: PhotoResult) -> Row:
+    """Whether the map of a photo, and its prediction, can be believed: that part of its row."""
     if result.explanation is None or result.photo is None:
         raise ValueError(f"Expected a photo that was explained and kept. Received: {result.path}.")
-    verdict = judge(network, result.photo, result.explanation.maps[0])
-    skill = None if math.isnan(verdict.skill) else verdict.skill
-    return {"verdict": verdict.word, "verdict_reason": verdict.reason, "skill": skill}
+    cam = result.explanation.maps[0]
+    verdict = judge(network, result.photo, cam)
+    copies = map_consistency(network, result.photo, cam)
+    probabilities = np.concatenate([copies.shifted, copies.mirrored])
+    return {
+        "verdict": verdict.word,
+        "verdict_reason": verdict.reason,
+        "skill": None if math.isnan(verdict.skill) else verdict.skill,
+        "copies_first": int(copies.shifted_first.sum() + copies.mirrored_first.sum()),
+        "copies_lowest": float(probabilities.min()),
+        "copies_highest": float(probabilities.max()),
+        "copies_map": copies.map_likeness,
+    }
 
 
 def _write_files(network: Network, run: BatchRun, result: PhotoResult, stem: str) -> dict[str, str]:

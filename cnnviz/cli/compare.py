@@ -10,12 +10,15 @@ import typer
 
 import cnnviz
 from cnnviz.attribution.methods import METHODS
-from cnnviz.cli.explain import class_index
 from cnnviz.cli.inputs import (
+    Against,
+    ExplainedLayer,
     Json,
+    Judge,
     Preset,
     Trust,
     check_folder,
+    class_index,
     find_photos,
     load_for_photos,
 )
@@ -66,25 +69,9 @@ def compare(
             help=f"May be given again: {', '.join(METHODS)}. Else four that fit and differ.",
         ),
     ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH", help="The layer, for methods that read any; else the last with maps."
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS", help="A class whose score is subtracted, where the method can do that."
-        ),
-    ] = None,
-    judge: Annotated[
-        bool,
-        typer.Option(
-            "--judge",
-            help="Say whether each map can be believed; some 50 runs a photo.",
-        ),
-    ] = False,
+    layer: ExplainedLayer = None,
+    against: Against = None,
+    judge: Judge = False,
     preset: Preset = None,
     as_json: Json = False,
     trust: Trust = False,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnviz.cli.explain import class_index
-from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_ending, load_for_photos
+from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_ending, class_index, load_for_photos
 from cnnviz.cli.terminal import clear_errors, finish, progress_bar, say, show_rows, stoppable
 from cnnviz.errors import DataError
+from cnnviz.numerals import number
 from cnnviz.storage import write_whole
 
 if TYPE_CHECKING:
@@ -239,4 +239,4 @@ def _names(ends: tuple[Exemplar, ...]) -> str:
 
 
 def _values(ends: tuple[Exemplar, ...]) -> str:
-    return ", ".join(f"{one.value:.3g}".replace("-", "−") for one in ends)
+    return ", ".join(number(one.value) for one in ends)

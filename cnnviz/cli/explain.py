@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnnviz.attribution.details import CELLS, DETAILS
-from cnnviz.attribution.methods import ANY_LAYER, MANY_PASSES, METHODS
+from cnnviz.attribution.methods import MANY_PASSES, METHODS
 from cnnviz.cli.inputs import (
+    Against,
+    ChosenMethod,
+    ExplainedLayer,
     Json,
+    Judge,
     Model,
     Photos,
     Preset,
+    Target,
     Trust,
     check_folder,
+    class_index,
     find_photos,
     load_for_photos,
 )
@@ -41,12 +47,10 @@ if TYPE_CHECKING:
     from cnnviz.batch.runs import BatchRun, Part, Row
     from cnnviz.networks.network import Network
 
-# The choices of --method and --detail. A type checker cannot know them.
+# The choices of --detail. A type checker cannot know them.
 if TYPE_CHECKING:
-    Method = str
     Detail = str
 else:
-    Method = Literal[tuple(METHODS)]
     Detail = Literal[tuple(DETAILS)]
 
 # The most photos whose answers are printed as a table.
@@ -69,32 +73,10 @@ def explain(
             metavar="DIR", file_okay=False, help="The folder for the files; made if missing."
         ),
     ],
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--class", metavar="CLASS", help="A class, by name or number; else the predicted one."
-        ),
-    ] = None,
-    method: Annotated[
-        Method | None,
-        typer.Option(
-            metavar="METHOD",
-            help=f"{', '.join(METHODS)}; else the best for how the network ends.",
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help=f"The layer, for {', '.join(ANY_LAYER)}; else the last with maps.",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS", help="A class to compare with: its score is subtracted first."
-        ),
-    ] = None,
+    target: Target = None,
+    method: ChosenMethod = None,
+    layer: ExplainedLayer = None,
+    against: Against = None,
     runs: Annotated[
         int | None,
         typer.Option(
@@ -124,9 +106,7 @@ def explain(
             "a fifth unless another one is given.",
         ),
     ] = None,
-    judge: Annotated[
-        bool, typer.Option("--judge", help="Also say whether each map can be believed.")
-    ] = False,
+    judge: Judge = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -158,10 +138,14 @@ def explain(
     With --boxes there are also NAME.boxes.json, with the boxes and contours of all parts of the
     map above the threshold, the largest part first, in pixels of the photo, and NAME.boxes.png,
     which has them on the photo: the largest part's box is the bold one. With --no-pictures there
-    is the JSON alone.
+    is the JSON alone. A map with a value for each pixel is smoothed first, by a Gaussian of 2 % of
+    its longer side; 'smoothing' in the JSON says by how many of its pixels.
 
     With --judge each row also has a verdict on its map: holds, weak, says nothing or cannot tell,
-    with the reason why it cannot, and the skill that it rests on. That takes 64 runs more, or 104.
+    with the reason why it cannot, and the skill that it rests on; and what 16 shifted and mirrored
+    copies of the photo give: in how many the map's class comes first, from which probability to
+    which, and how alike their maps are, put back into place (a correlation; not of methods that
+    take many runs). That takes 96 runs more, or 136.
 
     --detail makes a finer map than the layer has cells: of 4 or 16 shifted copies of the photo
     (shifts-2, shifts-4), of the photo at twice the size (double; class and confidence are then the
@@ -221,18 +205,6 @@ def explain(
     finish(failures, f"the column 'error' in {out / 'results'} names them all")
 
 
-def class_index(network: Network, text: str) -> int:
-    """The index of a class: of the label ``text`` if there is one, else the number itself.
-
-    Raises:
-        TargetError: there is no such class.
-    """
-    from cnnviz.networks import predictions
-
-    by_label = text in network.card.labels or not text.isdecimal()
-    return predictions.class_index(network, text if by_label else int(text))
-
-
 def _free_stems(paths: Iterable[Path], out: Path) -> dict[Path, str]:
     """A name for each photo's files: all different, and none that replaces a photo."""
     from cnnviz.photos.array_files import array_reference
@@ -276,11 +248,18 @@ def _explain_here(
             has_picture = run.method is not None and METHODS[run.method].picture is not None
             files += " contrast" * (run.pictures and has_picture)
             files += " boxes" * run.boxes + " boxed" * (run.boxes and run.pictures)
-            verdict = ("verdict",) if run.judge else ()
-            columns = (files, "class", "confidence", "target", "method", "layer", *verdict)
-            show_rows(explained, columns, as_json)
+            judged = ("verdict copies",) if run.judge else ()
+            columns = (files, "class", "confidence", "target", "method", "layer", *judged)
+            rows_shown = explained if as_json or not judged else map(_with_copies, explained)
+            show_rows(rows_shown, columns, as_json)
         else:
             _say_explained(sum(1 for _ in explained), run)
+
+
+def _with_copies(row: Row) -> Row:
+    """A row with what the copies of its photo say as text, for a table."""
+    alike = "" if row["copies_map"] is None else f", map r = {row['copies_map']:.2f}"
+    return row | {"copies": f"first in {row['copies_first']} of 16 copies{alike}"}
 
 
 def _by_photo(rows: Iterable[Row], show: Callable[[float], None]) -> Iterator[Row]:

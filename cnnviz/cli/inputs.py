@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import cnnviz
+from cnnviz.attribution.methods import ANY_LAYER, METHODS
 from cnnviz.cards import PRESETS
 from cnnviz.cli.terminal import say
 from cnnviz.errors import CardError, StorageError
@@ -66,6 +67,47 @@ Preset = Annotated[
         "teachable-machine (-1 to 1, cropped in the middle).",
     ),
 ]
+# The choices of --method.
+if TYPE_CHECKING:
+    Method = str
+else:
+    Method = Literal[tuple(METHODS)]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--class", metavar="CLASS", help="A class, by name or number; else the predicted one."
+    ),
+]
+ChosenMethod = Annotated[
+    Method | None,
+    typer.Option(
+        "--method",
+        metavar="METHOD",
+        help=f"{', '.join(METHODS)}; else the best for how the network ends.",
+    ),
+]
+ExplainedLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        metavar="PATH",
+        help=f"The layer, for {', '.join(ANY_LAYER)}; else the last with maps.",
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="CLASS",
+        help="A class to compare with: its score is subtracted first.",
+    ),
+]
+Judge = Annotated[
+    bool,
+    typer.Option(
+        "--judge", help="Also say whether each map can be believed, which takes more runs."
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
 ]
@@ -98,6 +140,18 @@ def _load(path: Path, trusted: bool, preset: str | None) -> Network:
     if network.card.inferred:
         say(f"Note: there is no card beside {path.name}. {network.card.description}")
     return network
+
+
+def class_index(network: Network, text: str) -> int:
+    """The index of a class: of the label ``text`` if there is one, else the number itself.
+
+    Raises:
+        TargetError: there is no such class.
+    """
+    from cnnviz.networks import predictions
+
+    by_label = text in network.card.labels or not text.isdecimal()
+    return predictions.class_index(network, text if by_label else int(text))
 
 
 def find_photos(patterns: Iterable[str]) -> tuple[list[Path], dict[str, str]]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cnnviz
-from cnnviz.cli.explain import class_index
-from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_folder, load_for_photos
+from cnnviz.cli.inputs import Json, Model, Preset, Trust, check_folder, class_index, load_for_photos
 from cnnviz.cli.terminal import clear_errors, counting, say, show_rows, stoppable
 from cnnviz.errors import LayerError
 from cnnviz.storage import write_whole

@@ -10,10 +10,22 @@ import typer
 import cnnviz
 from cnnviz.attribution.faithfulness import MEASURES, Measure
 from cnnviz.attribution.methods import METHODS
-from cnnviz.cli.explain import Method, class_index
-from cnnviz.cli.inputs import Json, Model, Photo, Preset, Trust, load_for_photos
+from cnnviz.cli.inputs import (
+    Against,
+    ChosenMethod,
+    ExplainedLayer,
+    Json,
+    Model,
+    Photo,
+    Preset,
+    Target,
+    Trust,
+    class_index,
+    load_for_photos,
+)
 from cnnviz.cli.terminal import clear_errors, counting, say, show_rows, stoppable
 from cnnviz.errors import TargetError
+from cnnviz.numerals import percent, written
 
 if TYPE_CHECKING:
     from cnnviz.batch.runs import Row
@@ -26,29 +38,10 @@ _COLUMNS = ("score", "map", "blurred_copy", "random_map", "better")
 def measure(
     model: Model,
     photo: Photo,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--class", metavar="CLASS", help="A class, by name or number; else the predicted one."
-        ),
-    ] = None,
-    method: Annotated[
-        Method | None,
-        typer.Option(
-            metavar="METHOD",
-            help=f"{', '.join(METHODS)}; else the best for how the network ends.",
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The layer that is explained; else the last with maps."),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS", help="A class to compare with: its score is subtracted first."
-        ),
-    ] = None,
+    target: Target = None,
+    method: ChosenMethod = None,
+    layer: ExplainedLayer = None,
+    against: Against = None,
     scores: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,6 +109,4 @@ def _text(measure: Measure, value: float) -> str:
     """A score as text; a dash where there is none."""
     if math.isnan(value):
         return "–"
-    from cnnviz.results import percent
-
-    return percent(value) if measure.share else f"{value:.3f}".replace("-", "−")
+    return percent(value) if measure.share else written(value, ".3f")

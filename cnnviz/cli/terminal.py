@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnviz.errors import CnnvizError, PhotoError
+from cnnviz.numerals import percent
 
 if TYPE_CHECKING:
     from cnnviz.batch.runs import Row
@@ -68,8 +69,6 @@ def show_rows(rows: Iterable[Row], columns: tuple[str, ...], as_json: bool) -> N
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        from cnnviz.results import percent
-
         return percent(value)
     if isinstance(value, int):
         return f"{value:,}"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import cnnviz
-from cnnviz.cli.explain import Method, class_index
-from cnnviz.cli.inputs import Model, Photo, Preset, Trust, load_for_photos
+from cnnviz.cli.inputs import Method, Model, Photo, Preset, Trust, class_index, load_for_photos
 from cnnviz.cli.terminal import clear_errors, printable
+from cnnviz.numerals import written
 
 if TYPE_CHECKING:
     from cnnviz.results import Box
@@ -99,13 +99,13 @@ def _lines(trace: ValueTrace) -> Iterator[str]:
     if trace.note:
         yield trace.note
     for term in trace.terms:
-        yield f"{term.layer}, channel {term.channel}{_place(term)}: {_signed(term.total)}"
+        yield f"{term.layer}, channel {term.channel}{_place(term)}: {written(term.total, '+.4g')}"
         if len(trace.terms) <= _MOST_PATCHES and max(term.inputs.shape) <= _LARGEST_PATCH:
             yield from _patch_lines(term)
     if trace.others:
-        yield f"{trace.others:,} other channels: {_signed(trace.rest)}"
+        yield f"{trace.others:,} other channels: {written(trace.rest, '+.4g')}"
     if trace.bias is not None:
-        yield f"bias: {_signed(trace.bias)}"
+        yield f"bias: {written(trace.bias, '+.4g')}"
     name = _COMBINED[trace.combine] if trace.terms else "value"
     yield f"{name} of {trace.source} ({trace.source_kind}): {_number(trace.total)}"
     before = trace.total
@@ -167,9 +167,5 @@ def _with_numbers(step: TraceStep, before: float) -> str:
 
 
 def _number(value: float, brackets: bool = False) -> str:
-    text = f"{value:.4g}".replace("-", "−")
+    text = written(value, ".4g")
     return f"({text})" if brackets and value < 0 else text
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4g}".replace("-", "−")

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cnnviz.figures.frame import ACCENT, FAINT, TEXT, empty_drawing, plain_text
-from cnnviz.results import percent
+from cnnviz.numerals import percent
 
 # From one bar to the next, and how much of that is coloured.
 _PITCH = 52

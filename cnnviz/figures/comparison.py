@@ -23,8 +23,9 @@ from cnnviz.figures.lettering import (
     write,
 )
 from cnnviz.figures.shading import magnify
+from cnnviz.numerals import percent, written
 from cnnviz.photos.encoding import shrink
-from cnnviz.results import ComparedAnswer, ComparedCell, ComparedMethod, Comparison, percent
+from cnnviz.results import ComparedAnswer, ComparedCell, ComparedMethod, Comparison
 
 # Pixels: the longer side of a photo, the column of headings, the distances, and a line of text.
 _SIDE, _HEADINGS, _MARGIN, _GAP, _LINE = 300, 220, 24, 20, 20
@@ -103,7 +104,7 @@ def score_lines(cell: ComparedCell, *, several: bool = False) -> list[str]:
 
 def _text(value: float | str, digits: str = "+.2f") -> str:
     """A score: a word as it is, a number with its sign."""
-    return value if isinstance(value, str) else f"{value:{digits}}".replace("-", "−")
+    return value if isinstance(value, str) else written(value, digits)
 
 
 def _sized(photo: Bytes) -> Bytes:

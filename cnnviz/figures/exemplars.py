@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw
 
 from cnnviz.arrays import Bytes
 from cnnviz.figures.lettering import BOLD, GROUND, LARGE, NORMAL, QUIET, TEXT, write
+from cnnviz.numerals import number as in_digits
+from cnnviz.numerals import percent
 from cnnviz.photos.encoding import FEW_PIXELS
-from cnnviz.results import Box, ChannelExemplars, ClassGallery, Exemplar, Gallery, percent
+from cnnviz.results import Box, ChannelExemplars, ClassGallery, Exemplar, Gallery
 
 # Pixels: a side of a picture, distances, a line of text, and the column of headings.
 _SIDE, _MARGIN, _GAP, _LINE, _HEADINGS = 96, 24, 8, 20, 130
@@ -126,7 +128,7 @@ def _draw_row(
     for number, one in enumerate(ends):
         left, top = place[0] + number * (_SIDE + _GAP), place[1]
         _draw_part(canvas, _opened(pictures[one.photo, one.box]), gallery, one, (left, top))
-        value = f"{one.value:.3g}".replace("-", "−")
+        value = in_digits(one.value)
         write(draw, (left, top + _SIDE + 2), value, _SIDE, colour=TEXT)
         name = one.photo.rpartition("/")[2]
         write(draw, (left, top + _SIDE + 2 + _LINE), name, _SIDE, colour=QUIET)

@@ -16,6 +16,7 @@ import plotly.io
 
 from cnnviz.arrays import Floats
 from cnnviz.drawing import Limits
+from cnnviz.numerals import written
 
 CHART_CONFIG: dict[str, Any] = {
     "displaylogo": False,
@@ -268,7 +269,7 @@ def printed_values(values: Floats, limits: Limits) -> list[list[str]]:
     kind = f".{decimals}f" if decimals <= _MOST_DECIMALS and largest < _LARGEST_WHOLE else ".3g"
     # "z": what is rounded to zero has no sign.
     return [
-        ["" if math.isnan(one) else f"{one:z{kind}}".replace("-", "−") for one in row]
+        ["" if math.isnan(one) else written(one, f"z{kind}") for one in row]
         for row in values.tolist()
     ]
 

@@ -24,6 +24,7 @@ from cnnviz.figures.frame import (
     square_axes,
 )
 from cnnviz.figures.shading import colour_scale, data_uri
+from cnnviz.numerals import signed
 from cnnviz.photos.encoding import encode_png
 
 # Kernels side by side: the gap is a share of the width.
@@ -201,10 +202,10 @@ def weighted_maps(
     texts = [(one.name, one.weight) for one in inputs] + ([rest] if rest else [])
     for row, (name, weight) in enumerate(texts):
         left = _NAME if with_maps and row < len(inputs) else 0.0
-        signed = "not a number" if not np.isfinite(weight) else f"{weight:+.3g}"
+        text_of_weight = "not a number" if not np.isfinite(weight) else signed(weight)
         for text, x, anchor in (
             (plain_text(name), left, "left"),
-            (signed.replace("-", "−"), _NUMBER, "right"),
+            (text_of_weight, _NUMBER, "right"),
         ):
             drawing.append(
                 "annotations",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cnnviz.colours import BLANK, plotly_scale, table
 from cnnviz.drawing import Shading
 from cnnviz.figures.frame import TEXT, plain_text
+from cnnviz.numerals import number
 
 # Pixels across the bar; a line on it, readable on light and on dark.
 _BAR = 12
@@ -33,7 +34,7 @@ def colour_scale(shading: Shading, unit: str, letter: str = "z") -> dict[str, An
             "orientation": "h",
             "title": {"text": plain_text(unit), "side": "top", "font": TEXT},
             "tickvals": ticks,
-            "ticktext": [_number(value) for value in ticks],
+            "ticktext": [number(value) for value in ticks],
             "tickfont": TEXT,
             "tickangle": 0,
             # With its padding; a share of the plot's width, so that it fits into a narrow column.
@@ -65,7 +66,3 @@ def data_uri(data: bytes, kind: str) -> str:
 def magnify(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
     """Repeats each pixel of (h, w, ...) ``factor`` times down and across."""
     return pixels if factor <= 1 else pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

@@ -6,7 +6,7 @@ import html
 
 from cnnviz.colours import BLANK, table
 from cnnviz.drawing import Shading
-from cnnviz.ui.text import number
+from cnnviz.numerals import number
 
 _STYLE = """<style>
 .legend-line {display: flex; flex-wrap: wrap; align-items: center; gap: 2px 8px;

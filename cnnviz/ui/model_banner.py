@@ -14,6 +14,7 @@ import streamlit as st
 from cnnviz.cards import PRESETS, ModelCard, card_text, changed, numbered_labels
 from cnnviz.errors import CardError
 from cnnviz.figures.photos import picture
+from cnnviz.numerals import number
 from cnnviz.photos.preprocessing import scale_pixels
 from cnnviz.results import Outline
 from cnnviz.serving.model_files import ModelFile
@@ -248,7 +249,7 @@ def _preview(outline: Outline, card: ModelCard, photo: LoadedPhoto) -> None:
         st.caption(f"{size}, values not known yet")
         return
     values = scale_pixels(view, scaling)
-    st.caption(f"{size}, values {values.min():.3g} to {values.max():.3g}".replace("-", "−"))
+    st.caption(f"{size}, values {number(values.min())} to {number(values.max())}")
     if inferred not in {"unknown", scaling}:
         st.warning(f"The first layers of the network expect other values: {_VALUES[inferred]}.")
     if inferred == "unknown" and scaling == "none":

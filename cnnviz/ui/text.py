@@ -1,4 +1,4 @@
-"""Text on pages: names and labels from files are never markup; numbers have three digits."""
+"""Text on pages: names and labels from files are never markup."""
 
 from __future__ import annotations
 
@@ -20,8 +20,3 @@ def plain(text: str) -> str:
     """Escapes all that Streamlit's Markdown would read as markup, so that it stays text."""
     parts = _DIVISION.split(_INDENT.sub("", text))
     return _NOTHING.join(_MARKUP.sub(r"\\\1", part) for part in parts)
-
-
-def number(value: float) -> str:
-    """A number of three digits, with a minus sign that is as wide as a plus."""
-    return f"{value:.3g}".replace("-", "−")

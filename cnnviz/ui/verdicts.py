@@ -12,6 +12,8 @@ from cnnviz.attribution.trust import (
     losses,
     needs_halves,
     read_consistency,
+    why_no_copies,
+    with_maps,
 )
 from cnnviz.results import ClassActivationMap, Consistency, Prediction, Verdict
 
@@ -51,3 +53,17 @@ def consistency(prediction: Prediction, target: str, ask: Ask) -> Consistency | 
     if copies is None:
         return None
     return read_consistency(prediction, prediction.labels.index(target), copies)
+
+
+def with_map(found: Consistency, cam: ClassActivationMap, ask: Ask) -> Consistency | None:
+    """What copies of a photo say of a class, and whether its map stays in place; as ``verdict``.
+
+    Where ``trust.why_no_copies`` has a reason, the copies get no map.
+    """
+    if why_no_copies(cam):
+        return found
+    layer, shown, method = cam.layer or None, cam.values, cam.method
+    maps = ask(
+        SeriesQuestion("copied-maps", (cam.target,), layer, cam.against, shown=shown, method=method)
+    )
+    return None if maps is None else with_maps(found, maps[0])

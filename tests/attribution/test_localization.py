@@ -18,9 +18,11 @@ from cnnviz.attribution.localization import (
     find_boxes,
     find_parts,
     localization_record,
-    locate,
     peaks,
+    smoothed,
+    smoothing,
 )
+from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
 from cnnviz.evidence import mostly_against
 from cnnviz.results import Box, ClassActivationMap, FoundPart
@@ -188,14 +190,44 @@ def test_the_peaks_are_the_middles_of_the_largest_cells() -> None:
     )
 
 
-def cam(values: np.ndarray) -> ClassActivationMap:
-    return ClassActivationMap(values, "cam", "conv", "cat", 1.0, None)
+def cam(values: np.ndarray, method: str = "cam") -> ClassActivationMap:
+    return ClassActivationMap(values, method, "conv", "cat", 1.0, None)
 
 
 def test_a_map_that_says_nothing_has_no_parts() -> None:
-    assert locate(cam(np.full((2, 2), 3.0)), 10, 10, steps()) == ()
-    assert locate(cam(np.array([[np.nan, 1.0]])), 10, 10, steps()) == ()
-    assert locate(cam(MAP), 50, 100, steps()) == find_parts(MAP, 50, 100, steps())
+    assert find_parts(cam(np.full((2, 2), 3.0)), 10, 10, steps()) == ()
+    assert find_parts(cam(np.array([[np.nan, 1.0]])), 10, 10, steps()) == ()
+    assert find_parts(cam(MAP), 50, 100, steps()) == find_parts(MAP, 50, 100, steps())
+
+
+@pytest.mark.parametrize("method", [key for key, one in METHODS.items() if one.of_pixels])
+def test_a_map_of_pixels_is_smoothed_before_boxes_are_found(method: str) -> None:
+    # Two pixels of one thing, a single one that is brighter, and pixels that speak against it.
+    values = np.zeros((50, 100))
+    values[20, 30] = values[20, 32] = 3
+    values[40, 80] = 4
+    values[39:42, 79:82:2] = -1
+    size = (50, 100, steps())
+    assert len(find_parts(values, *size)) == 3
+    shown = cam(values, method)
+    assert smoothing(shown) == 2
+    # A Gaussian of 2 pixels is exp(-r² / 8) at a distance of r: twice 3 exp(-1 / 8) between the
+    # two, and 4 less the six around it at the single one.
+    peak, single = smoothed(shown)[20, 31], smoothed(shown)[40, 80]
+    beside = 2 * np.exp(-1 / 8) + 4 * np.exp(-2 / 8)
+    if METHODS[method].shows == "sensitivity":
+        # Of a sensitivity the sizes count, whatever the sign.
+        assert single / peak == pytest.approx((4 + beside) / (6 * np.exp(-1 / 8)), rel=1e-4)
+        assert len(find_parts(shown, *size, 0.5)) == 2
+        return
+    assert single / peak == pytest.approx((4 - beside) / (6 * np.exp(-1 / 8)), rel=1e-4)
+    (part,) = find_parts(shown, *size, 0.5)
+    # Half of that: exp(-4 / 8) of it two pixels above and below, exp(-9 / 8) at three; to the
+    # sides exp(-1 / 8) + exp(-9 / 8) of 2 exp(-1 / 8) at two, exp(-4 / 8) + exp(-16 / 8) at three.
+    assert part.box == Box(29, 18, 34, 23)
+    record = localization_record(shown, 50, 100, steps(), 0.5, [part])
+    assert (record["smoothing"], record["peaks"]) == (2, ((31.5, 20.5),))
+    assert localization_record(cam(values), 50, 100, steps(), 0.5, [])["smoothing"] == 0
 
 
 def test_the_record_by_hand() -> None:
@@ -210,6 +242,7 @@ def test_the_record_by_hand() -> None:
         "method": "cam",
         "layer": "conv",
         "threshold": 0.3,
+        "smoothing": 0,
         "peaks": [[5.0, 5.0]],
         "parts": [
             {

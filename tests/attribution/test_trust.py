@@ -15,9 +15,11 @@ from corpus.planted import planted_cases
 from corpus.planted_case import PlantedCase
 
 import cnnviz
-from cnnviz.arrays import Floats, blur
-from cnnviz.attribution import series_runs
+from cnnviz.arrays import Floats, blur, resize
+from cnnviz.attribution import map_changes, series_runs
+from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.judging import judge_all
+from cnnviz.attribution.map_changes import COPIED_MAPS
 from cnnviz.attribution.trust import (
     cell_drops,
     cell_shares,
@@ -227,6 +229,39 @@ def test_how_steady_a_prediction_is() -> None:
         "“cat” comes first in all 2 slightly shifted copies of the photo (92.0 % to > 99.9 %), and "
         "in none of 2 that are mirrored, too (20.0 %)."
     )
+    cam = cam_of(at((0, 0)))
+    maps = replace(found, shifted_maps=np.array([1.0, 0.9]), mirrored_maps=np.array([1.0, 0.5]))
+    assert consistency_sentence(maps, cam).endswith(
+        " The map stays in place: put back, the maps of the copies correlate with it by r = 0.85 "
+        "on average, 0.95 shifted and 0.75 mirrored."
+    )
+    worse = replace(maps, mirrored_maps=np.array([-0.9, 0.4]))
+    assert "The map does not stay the same" in consistency_sentence(worse, cam)
+    assert "0.95 shifted and −0.25 mirrored." in consistency_sentence(worse, cam)
+    many = consistency_sentence(found, replace(cam, method="rise"))
+    assert "was not asked: a map by RISE takes many runs" in many
+
+
+def test_the_maps_of_copies_are_put_back_into_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A network whose map is the photo itself, so that each copy's is the map, shifted and mirrored.
+    photo = np.random.default_rng(0).random((14, 28, 1))
+    monkeypatch.setattr(map_changes, "_maps", lambda subject, network, inputs: inputs[..., 0])
+    subject: Any = SimpleNamespace(inputs=photo, network=None, shown=photo[..., 0])
+    whole = COPIED_MAPS.part(subject, range(16), 16)
+    np.testing.assert_allclose(whole, np.ones((1, 16)), atol=1e-6)
+    parts = [COPIED_MAPS.part(subject, part, 16) for part in (range(5), range(5, 16))]
+    np.testing.assert_array_equal(sum(parts), whole)
+    # One that looks at a place of the photo's frame, whatever is there, does not move with it.
+    still = np.zeros((14, 28))
+    still[3:6, 5:9] = 1
+    monkeypatch.setattr(map_changes, "_maps", lambda *about: np.stack([still] * len(about[2])))
+    subject.shown = still
+    (found,) = COPIED_MAPS.part(subject, range(16), 16)
+    # Up and left by one row and two columns: 2 × 2 of 3 × 4 cells are still covered, of 13 × 26.
+    cells = 13 * 26
+    expected = (4 / cells - (12 / cells) ** 2) / (12 / cells - (12 / cells) ** 2)
+    assert found[0] == pytest.approx(expected)
+    assert found[8:].max() < 0
 
 
 # --- Runs that all classes share ------------------------------------------------------------
@@ -359,6 +394,23 @@ def test_consistency_of_a_network(tiny: Callable[[str], Any], photo: Any) -> Non
     # An input that is the same everywhere has equal copies.
     assert (count, total.shape) == (16, (1, 16, 2))
     assert np.ptp(total, axis=1).max() < 1e-6
+    cam = cnnviz.class_activation_map(network, photo, "cat")
+    assert found.map_likeness is None
+    many = cnnviz.map_consistency(network, photo, replace(cam, method="rise"))
+    assert many.map_likeness is None
+    with_maps = cnnviz.map_consistency(network, photo, cam)
+    np.testing.assert_array_equal(with_maps.shifted, found.shifted)
+    # The first copy by hand: its map, resized, shifted back down and to the right.
+    steps = network.card.preprocessing
+    inputs = network_input(photo, steps)[0]
+    (answer,) = explain_inputs(network, shifted(inputs, range(1)), ["cat"])
+    size = inputs.shape[:2]
+    down, right = (max(1, round(side / 14)) for side in size)
+    before = resize(cam.values, *size)[down:, right:]
+    after = resize(answer.maps[0].values, *size)[: size[0] - down, : size[1] - right]
+    expected = np.corrcoef(before.ravel(), after.ravel())[0, 1]
+    assert with_maps.shifted_maps is not None
+    assert with_maps.shifted_maps[0] == pytest.approx(expected, abs=1e-4)
     other = cnnviz.consistency(network, photo, "dog")
     np.testing.assert_allclose(found.shifted + other.shifted, 1, atol=1e-6)
     np.testing.assert_array_equal(found.mirrored_first, ~other.mirrored_first)

@@ -38,14 +38,14 @@ from cnnviz.attribution import methods
 from cnnviz.attribution.localization import find_box
 from cnnviz.batch import exemplar_search, runs
 from cnnviz.cards import ModelCard, Preprocessing, Training, write_card
-from cnnviz.cli import explain, main, terminal
+from cnnviz.cli import explain, inputs, main, terminal
 from cnnviz.errors import PhotoError
 from cnnviz.features import kept_galleries
 from cnnviz.figures.boxes import BOX_COLOUR, CONTOUR_COLOUR
 from cnnviz.inspection.refusals import REASONS
 from cnnviz.networks import keras_start
 from cnnviz.networks.engines import conversion
-from cnnviz.results import percent
+from cnnviz.numerals import percent
 from cnnviz.settings import ROOT, read_settings
 
 # Keras saves weights with a call that NumPy 2 deprecates.
@@ -631,6 +631,7 @@ def test_explain_writes_boxes_at_a_threshold(averaged: Path, photos: Path, tmp_p
     record = json.loads(Path(answer["boxes"]).read_text())
     assert record["file"] == str(photos / "b.png")
     assert (record["threshold"], record["class"]) == (0.9, answer["class"])
+    assert record["smoothing"] == 0
     boxes = [asdict(part.box) for part in parts]
     assert [part["box"] for part in record["parts"]] == boxes
     assert boxes != [asdict(box) for box in cnnviz.find_boxes(cam.values, 14, 20, steps)]
@@ -663,9 +664,18 @@ def test_explain_judges_maps(averaged: Path, photos: Path, tmp_path: Path) -> No
     options = ("--no-pictures", "--judge", "--boxes", "--out", tmp_path, "--json")
     (answer,) = lines(run("explain", averaged, photos / "b.png", *options))
     network, photo = cnnviz.load_model(averaged), cnnviz.open_photo(photos / "b.png")
-    expected = cnnviz.judge(network, photo, cnnviz.class_activation_map(network, photo))
+    cam = cnnviz.class_activation_map(network, photo)
+    expected, copies = (
+        cnnviz.judge(network, photo, cam),
+        cnnviz.map_consistency(network, photo, cam),
+    )
     (row,) = rows_in(tmp_path)
     for found in (answer, row):
+        first = copies.shifted_first.sum() + copies.mirrored_first.sum()
+        assert found["copies_first"] == first
+        lowest = min(copies.shifted.min(), copies.mirrored.min())
+        assert found["copies_lowest"] == pytest.approx(lowest)
+        assert found["copies_map"] == pytest.approx(copies.map_likeness)
         assert (found["verdict"], found["verdict_reason"]) == (expected.word, expected.reason)
         skill = math.nan if found["skill"] is None else found["skill"]
         assert skill == pytest.approx(expected.skill, nan_ok=True)
@@ -681,7 +691,7 @@ def test_explain_refuses_a_threshold_that_leaves_nothing(
     assert "from 0 to below 1" in result.stderr
 
 
-@pytest.mark.parametrize("method", get_args(explain.Method))
+@pytest.mark.parametrize("method", get_args(inputs.Method))
 def test_explain_does_each_method_for_a_chosen_class(
     averaged: Path, photos: Path, tmp_path: Path, method: str
 ) -> None:
@@ -726,8 +736,8 @@ def test_a_class_named_by_a_number_has_priority_over_the_number() -> None:
     )
     base = cnnviz.network(model)
     digits = cnnviz.network(model, base.card.model_copy(update={"labels": ["1", "0"]}))
-    assert explain.class_index(digits, "1") == 0
-    assert explain.class_index(base, "1") == 1
+    assert inputs.class_index(digits, "1") == 0
+    assert inputs.class_index(base, "1") == 1
 
 
 def test_measure_prints_the_scores_of_the_api(averaged: Path, photos: Path) -> None:
@@ -858,6 +868,7 @@ def test_the_table_has_the_same_values_as_the_lines(
     for row, line in zip((first, last), lines(result), strict=True):
         box = {"height": line["size"][0], "width": line["size"][1], **line["box"], "error": None}
         judged = dict.fromkeys(("verdict", "verdict_reason", "skill"))
+        judged |= dict.fromkeys(f"copies_{name}" for name in ("first", "lowest", "highest", "map"))
         shared = ("file", "class", "confidence", "target", "method", "layer", "against")
         shared += ("detail", "threshold")
         assert row == {**{name: line[name] for name in shared}, **box, **judged}
@@ -1168,7 +1179,7 @@ def test_a_wrong_model_is_a_usage_error(photos: Path, tmp_path: Path) -> None:
 
 
 def test_the_methods_are_those_of_the_api() -> None:
-    assert get_args(explain.Method) == tuple(methods.METHODS)
+    assert get_args(inputs.Method) == tuple(methods.METHODS)
 
 
 # --- layers, filters, activations ---------------------------------------------------------------

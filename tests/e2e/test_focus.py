@@ -11,6 +11,7 @@ import pytest
 from corpus import traces
 from playwright.sync_api import Browser, Page, Route
 
+from cnnviz import numerals
 from cnnviz.drawing import Shading
 from cnnviz.errors import WorkerError
 from cnnviz.results import ClassActivationMap
@@ -104,7 +105,7 @@ def _answer(route: Route) -> None:
 
 def content_of(trace: ValueTrace, drawn: CellMap | None = None) -> Content:
     asked = Asked("cell", trace.layer, trace.channel, trace.row, trace.column)
-    title = f"Where does {wording.short(trace.value)} come from?"
+    title = f"Where does {numerals.number(trace.value)} come from?"
     here = strips.layer_tile(trace.layer, traces.MAPS, 0, TEAL)
     frame = Frame(asked, f"row {trace.row}", title, trace_sentences.subtitle(trace), [here])
     return arithmetic.build(trace, frame, drawn, MAPS.get, (0.1, 0.2, 0.3, 0.4))

@@ -19,11 +19,11 @@ from cnnviz.lessons.colour_planes import plane
 from cnnviz.lessons.convolution import KERNELS, Sliding, convolve
 from cnnviz.lessons.pooling import pool
 from cnnviz.lessons.shortcut import marked
+from cnnviz.numerals import percent
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import shrink
 from cnnviz.photos.preprocessing import NetworkView, network_view
 from cnnviz.photos.samples import samples
-from cnnviz.results import percent
 from cnnviz.settings import ROOT
 from cnnviz.ui.page_parts.lessons import attention, filters, pooling
 from cnnviz.ui.page_parts.lessons.contents import LESSONS

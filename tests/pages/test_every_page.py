@@ -15,10 +15,10 @@ from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.attribution.trust import cell_drops, judge_drops, losses
 from cnnviz.cards import read_card
 from cnnviz.colours import table
+from cnnviz.numerals import percent
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.samples import samples
-from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import ModelFile, model_file
 from cnnviz.settings import ROOT

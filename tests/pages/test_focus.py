@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 from corpus import traces
 
+from cnnviz import numerals
 from cnnviz.cards import Preprocessing
 from cnnviz.drawing import Shading
 from cnnviz.errors import WorkerError
@@ -117,7 +118,7 @@ def test_a_class_map_s_parts_add_up_to_the_evidence() -> None:
     sentence = told(content.sentence)
     assert "14 channels, each times its weight, added up: " in sentence
     assert sentence.endswith(
-        f"{wording.signed(products.sum())}. That is the evidence for cat here."
+        f"{numerals.signed(products.sum())}. That is the evidence for cat here."
     )
 
 
@@ -161,7 +162,7 @@ def test_a_formula_with_its_numbers(formula: str, numbers: Any, before: float, t
 
 
 def test_numbers_have_as_many_digits_as_are_read() -> None:
-    assert [wording.short(value) for value in (3.2508, 0.0, -0.01234, 12345.6)] == [
+    assert [numerals.number(value) for value in (3.2508, 0.0, -0.01234, 12345.6)] == [
         "3.25",
         "0",
         "−0.0123",

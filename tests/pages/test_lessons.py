@@ -11,14 +11,14 @@ import pytest
 from helpers import chelsea
 
 import cnnviz
-from cnnviz.attribution.localization import locate
+from cnnviz.attribution.localization import find_parts
 from cnnviz.cards import read_card
 from cnnviz.lessons.shortcut import marked
+from cnnviz.numerals import percent
 from cnnviz.photos.decoding import open_photo
 from cnnviz.photos.encoding import encode_png
 from cnnviz.photos.preprocessing import NetworkView, network_view
 from cnnviz.photos.samples import samples
-from cnnviz.results import percent
 from cnnviz.serving import workers
 from cnnviz.serving.model_files import model_file
 from cnnviz.settings import ROOT
@@ -153,7 +153,7 @@ def test_a_box_is_scored_against_the_map(visit: Any) -> None:
     model = model_file(ROOT / "models" / "cat_dog.keras")
     cam = workers.explain_stages(model, chelsea()).explanation.maps[0]
     steps = read_card(card_path(model.path)).preprocessing
-    box = locate(cam, height, width, steps)[0].box
+    box = find_parts(cam, height, width, steps)[0].box
     share = (box.right - box.left) * (box.bottom - box.top) / (width * height)
     markup = " ".join(one.proto.body for one in seen.app.get("html"))
     assert f"<b>{100 * share:.0f}\N{NO-BREAK SPACE}%</b>" in markup

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from corpus.planted import KINDS
 
 import cnnviz
+from cnnviz.attribution.methods import METHODS, Method
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -23,9 +25,11 @@ def read(name: str) -> str:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a document."""
+    """The anchors that GitHub gives the headings of a document: a second one of a name has -1."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    names = [re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings]
+    before = [names[:at].count(name) for at, name in enumerate(names)]
+    return {f"{name}-{at}" if at else name for name, at in zip(names, before, strict=True)}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -52,6 +56,18 @@ def test_make_targets_and_modules_that_are_named_exist(name: str) -> None:
     assert set(re.findall(r"`make ([a-z-]+)", read(name))) <= targets
     for module in re.findall(r"python -m ((?:benchmarks|scripts|tests)[\w.]+)", read(name)):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_method_is_described_in_one_shape(method: Method) -> None:
+    section = read("docs/methods.md").split(f"\n### {method.title}\n")[1].split("\n### ")[0]
+    assert f"](images/methods/{method.key}.webp)" in section
+    parts = re.findall(r"^- \*\*(.+)\*\*: ", section, re.MULTILINE)
+    assert parts == ["Formula", "Paper", "Cost", "Good for", "Fails on"]
+    # What is in quotes after the last of them is a kind of planted networks.
+    failures = section.split("- **Fails on**: ")[1].split("\n\n")[0]
+    kinds = {kind.lower() for kind in re.findall(r'"([\w\s]+)"', failures)}
+    assert {" ".join(kind.split()) for kind in kinds} <= set(KINDS)
 
 
 def test_every_decision_is_listed() -> None:

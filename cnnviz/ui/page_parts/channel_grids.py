@@ -13,14 +13,15 @@ from cnnviz.arrays import Floats
 from cnnviz.cards import ModelCard
 from cnnviz.drawing import Limits, Shading, finite, shading
 from cnnviz.networks.channels import ChannelRanking, rank_channels
-from cnnviz.results import LayerInfo, percent
+from cnnviz.numerals import number as number_text
+from cnnviz.numerals import percent
+from cnnviz.results import LayerInfo
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import ask, parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as number_text
 
 # The scale of values on both sides of zero.
 SIGNED = "blue-orange"

@@ -14,13 +14,14 @@ from cnnviz.attribution.descriptions import sum_of_cells
 from cnnviz.colours import on_page, table
 from cnnviz.drawing import Shading, activation_shading
 from cnnviz.figures.shading import data_uri
+from cnnviz.numerals import number, percent, written
 from cnnviz.photos.encoding import encode_png
-from cnnviz.results import ClassActivationMap, percent
+from cnnviz.results import ClassActivationMap
 from cnnviz.traces import ClassTerms, StagedExplanation
 from cnnviz.ui import parts
 from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # Of bars for a class and against it, on light and on dark pages.
 _FOR, _AGAINST = ("#c2520a", "#ff9a4d"), ("#2a5fc4", "#7fb0ff")
@@ -174,7 +175,7 @@ def markup(shown: ClassSum, *, dark: bool) -> str:
         shown: the terms.
         dark: whether the page has a dark background.
     """
-    digits = _decimals(shown.products)
+    form = f"+.{_decimals(shown.products)}f"
     mean = "mean" if shown.of == "channel" else "output"
     lowest, highest = min(0.0, *shown.products), max(0.0, *shown.products)
     span = (highest - lowest) or 1.0
@@ -188,15 +189,15 @@ def markup(shown: ClassSum, *, dark: bool) -> str:
         )
         rows.append(
             f'<tr><td class="name">{_tile(shown, at, look)}{shown.of} {shown.numbers[at]:,}</td>'
-            f"<td>{number(shown.inputs[at])}</td><td>× {_signed(shown.weights[at], 3)}</td>"
-            f'<td class="bars">{bar}</td><td>{_signed(product, digits)}</td></tr>'
+            f"<td>{number(shown.inputs[at])}</td><td>× {written(shown.weights[at], '+.3f')}</td>"
+            f'<td class="bars">{bar}</td><td>{written(product, form)}</td></tr>'
         )
     tail = [("bias", shown.bias, ""), ("score (logit)", shown.score, ' class="score"')]
     if shown.others:
         rest = f"{shown.others:,} other {shown.of}{'s' if shown.others > 1 else ''}"
         tail.insert(0, (rest, shown.rest, ' class="rest"'))
     rows += [
-        f'<tr{kind}><td class="name" colspan="4">{name}</td><td>{_signed(value, digits)}</td></tr>'
+        f'<tr{kind}><td class="name" colspan="4">{name}</td><td>{written(value, form)}</td></tr>'
         for name, value, kind in tail
     ]
     colours = "" if look is None else legend_line("activation", look)
@@ -227,7 +228,3 @@ def _decimals(products: Floats) -> int:
     """So many that the largest product has three digits, and two of them at least."""
     largest = float(np.abs(products).max(initial=0))
     return max(2, _DIGITS - 1 - math.floor(math.log10(largest))) if largest else 2
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")

@@ -12,12 +12,12 @@ from cnnviz.arrays import Floats
 from cnnviz.attribution.descriptions import damage
 from cnnviz.drawing import Limits, colour_limits, finite
 from cnnviz.figures.kernels import folded
+from cnnviz.numerals import number as number_text
 from cnnviz.results import Filters, LayerInfo, WeightStatistics, weight_statistics
 from cnnviz.ui import choices, parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
 # The choice of all input channels together: as red, green and blue, or as a cell for each.

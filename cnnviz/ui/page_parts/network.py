@@ -11,6 +11,7 @@ import streamlit as st
 from cnnviz.arrays import Floats
 from cnnviz.drawing import finite, shading
 from cnnviz.networks.channels import rank_channels
+from cnnviz.numerals import number as number_text
 from cnnviz.results import LayerCall, LayerInfo, Outline
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.ui import choices, parts, shell
@@ -19,7 +20,6 @@ from cnnviz.ui.components.diagrams import Diagram
 from cnnviz.ui.components.scenes import Legend, Region, Tiles
 from cnnviz.ui.page_parts import activations, channel_grids, filters
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
 # Maps of a layer that are shown, and how many of them are in a row.

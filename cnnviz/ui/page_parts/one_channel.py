@@ -7,13 +7,13 @@ import streamlit as st
 from cnnviz.drawing import colour_limits, finite, shading
 from cnnviz.figures.kernels import weight_strip
 from cnnviz.figures.maps import channel_beside_photo
+from cnnviz.numerals import number as number_text
 from cnnviz.results import LayerInfo
 from cnnviz.ui import parts
 from cnnviz.ui.components import scenes, viewer
 from cnnviz.ui.components.scenes import Legend
 from cnnviz.ui.page_parts.channel_grids import SIGNED, Look, ShownLayer, sentence
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as number_text
 from cnnviz.ui.text import plain
 
 

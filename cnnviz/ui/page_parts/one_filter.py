@@ -16,12 +16,13 @@ from cnnviz.figures.kernels import (
     weighted_maps,
 )
 from cnnviz.figures.maps import heatmap
+from cnnviz.numerals import number as digits
+from cnnviz.numerals import written
 from cnnviz.results import Filters
 from cnnviz.ui import parts
 from cnnviz.ui.components import viewer
 from cnnviz.ui.page_parts.filters import input_names, is_in_colour, rank, scopes
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number as digits
 from cnnviz.ui.text import plain
 
 # The scale of weights on both sides of zero.
@@ -157,7 +158,7 @@ def _limits(maps: Floats | None, *, signed: bool) -> Limits:
 def _and_bias(weights: Filters, number: int) -> str:
     if weights.biases is None:
         return ""
-    return f", plus the bias {weights.biases[number]:.3g}".replace("-", "−")
+    return f", plus the bias {digits(weights.biases[number])}"
 
 
 def statistics(scene: Scene, weights: Filters, number: int, channel: int | None) -> None:
@@ -196,7 +197,7 @@ def _bias(weights: Filters, number: int) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+    return written(value, ".4g")
 
 
 def downloads(weights: Filters) -> None:

@@ -17,9 +17,18 @@ from cnnviz.attribution.ground_truth import (
     pointing_game,
     region_overlap,
 )
-from cnnviz.attribution.localization import THRESHOLD, contours, localization_record, locate
+from cnnviz.attribution.localization import (
+    SMOOTHING,
+    THRESHOLD,
+    contours,
+    find_parts,
+    localization_record,
+    smoothed,
+    smoothing,
+)
 from cnnviz.evidence import mostly_against
 from cnnviz.geometry import seen_region
+from cnnviz.numerals import written
 from cnnviz.results import Box, ClassActivationMap, FoundPart
 from cnnviz.ui import choices, parts
 from cnnviz.ui.components import located
@@ -42,7 +51,7 @@ def where_exactly(scene: Scene, cam: ClassActivationMap) -> None:
     picture, beside = st.columns([3, 2], gap="medium")
     with beside:
         threshold, which = _pick()
-        found = locate(cam, *scene.photo.size, scene.preprocessing, threshold)
+        found = find_parts(cam, *scene.photo.size, scene.preprocessing, threshold)
         shown = found[:1] if which == _LARGEST else found
         own = own_box.current(scene.photo)
         _say_found(scene, cam, threshold, found, shown)
@@ -114,7 +123,7 @@ def _say_found(
     if not shown:
         st.markdown(f"There is no box. {plain(_why_none(cam))}")
         return
-    above = f"above {threshold:.0%} of its largest value".replace("%", " %")
+    above = f"above {written(threshold, '.0%')} of its largest value"
     if len(found) == 1:
         st.markdown(f"The map is {above} in one part. Its box: {_size(shown[0].box, scene)}")
     elif len(shown) == 1:
@@ -130,9 +139,21 @@ def _say_found(
             + "\n".join(listed)
             + (f"\n\nand {more} more, which the file lists." if more else "")
         )
+    st.caption(_exactness(scene, cam))
+
+
+def _exactness(scene: Scene, cam: ClassActivationMap) -> str:
+    """How exact an edge of a box is."""
     seen = seen_region(*scene.photo.size, scene.preprocessing)
     rows, columns = cam.values.shape
-    st.caption(
+    if deviation := smoothing(cam):
+        return (
+            "This map has a value for each pixel, and its largest are single ones. So it is "
+            f"smoothed first, by a Gaussian of {deviation:.2g} of its pixels "
+            f"({written(SMOOTHING, '.0%')} of the longer side, as TorchRay does): "
+            f"no edge is more exact than {deviation * seen.width / columns:.2g} pixels here."
+        )
+    return (
         f"Box and contour follow the map's cells, of {seen.width / columns:.3g} × "
         f"{seen.height / rows:.3g} pixels here: no edge is more exact than that."
     )
@@ -144,7 +165,7 @@ def _size(box: Box, scene: Scene) -> str:
     share = wide * high / (scene.photo.width * scene.photo.height)
     return (
         f"**{wide} × {high} pixels**, x {box.left} to {box.right} and y {box.top} to "
-        f"{box.bottom}, {share:.0%} of the photo.".replace("%", " %")
+        f"{box.bottom}, {written(share, '.0%')} of the photo."
     )
 
 
@@ -152,9 +173,10 @@ def _why_none(cam: ClassActivationMap) -> str:
     """Why a map has no box."""
     if nothing_to_see(cam):
         return "The map says nothing about any place of the photo."
-    if not cam.values.max() > 0:
+    values = smoothed(cam)
+    if not values.max() > 0:
         return "No cell of the map is above zero."
-    if mostly_against(cam.values):
+    if mostly_against(values):
         return "The evidence for the class is less than a fifth of that against it."
     return "What is above the threshold lies beyond the photo's edge, in the border."
 
@@ -169,7 +191,7 @@ def _agreement(
         "box_iou": max(overlaps),
         "best_box": overlaps.index(max(overlaps)),
         "region_iou": region_overlap([cell for part in shown for cell in part.cells], own),
-        "pointing_game": pointing_game(cam.values, inside),
+        "pointing_game": pointing_game(smoothed(cam), inside),
     }
 
 
@@ -182,10 +204,11 @@ def _say_agreement(agreement: dict[str, Any], own: Box | None, shown: Sequence[F
         st.markdown("So there is nothing to compare your box with.")
         return
     box = "box" if len(shown) == 1 else f"box {agreement['best_box'] + 1}, which fits best,"
+    of_boxes, of_region = (written(agreement[key], ".0%") for key in ("box_iou", "region_iou"))
     st.markdown(
-        f"Your box and the map's {box} overlap by **{agreement['box_iou']:.0%} (IoU)**, your box "
-        f"and the region inside the white line by {agreement['region_iou']:.0%}. "
-        f"{_pointed(agreement['pointing_game'])}".replace("%", " %"),
+        f"Your box and the map's {box} overlap by **{of_boxes} (IoU)**, your box and the region "
+        f"inside the white line by {of_region}. "
+        f"{_pointed(agreement['pointing_game'])}",
         help="IoU, intersection over union: the pixels that both have, divided by those that at "
         "least one of them has. Usually a box is taken for right from 50 % on.",
     )
@@ -198,8 +221,8 @@ def _pointed(share: float) -> str:
     if share == 0:
         return "The strongest cell of the map is outside your box: a miss in the pointing game."
     return (
-        f"Of the cells that are the strongest, {share:.0%} are inside your box: so much is the "
-        "hit in the pointing game."
+        f"Of the cells that are the strongest, {written(share, '.0%')} are inside your box: so "
+        "much is the hit in the pointing game."
     )
 
 

@@ -12,7 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from cnnviz.attribution import details
 from cnnviz.attribution.details import DETAILS
 from cnnviz.attribution.methods import METHODS, Method
-from cnnviz.results import Prediction, percent
+from cnnviz.numerals import percent
+from cnnviz.results import Prediction
 from cnnviz.ui import choices, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain

@@ -12,11 +12,12 @@ from cnnviz.attribution.descriptions import cells, colours_mean, compared, title
 from cnnviz.drawing import Shading, common_limit, finite, map_shading
 from cnnviz.figures.maps import evidence_maps, heatmap
 from cnnviz.figures.photos import map_overlay, photo_figure
+from cnnviz.numerals import number
 from cnnviz.results import ClassActivationMap
 from cnnviz.ui import parts
 from cnnviz.ui.legends import legend_line
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # The row of pictures at 1280 pixels: the photo's height, the width of the map's cells, and what is
 # left for text; the photo is between these widths.

@@ -20,7 +20,8 @@ from cnnviz.attribution.faithfulness import (
 from cnnviz.attribution.series import SeriesQuestion
 from cnnviz.errors import CnnvizError
 from cnnviz.figures.deletion import step_curves
-from cnnviz.results import ClassActivationMap, MapScore, percent
+from cnnviz.numerals import percent, written
+from cnnviz.results import ClassActivationMap, MapScore
 from cnnviz.ui import long_questions, parts
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -134,7 +135,7 @@ def _table(measures: tuple[Measure, ...], found: Scores) -> None:
 def _text(measure: Measure, value: float) -> str:
     if math.isnan(value):
         return "–"
-    return percent(value) if measure.share else f"{value:.2f}".replace("-", "−")
+    return percent(value) if measure.share else written(value, ".2f")
 
 
 def _curves(found: Scores) -> None:

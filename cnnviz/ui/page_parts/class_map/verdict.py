@@ -40,7 +40,7 @@ _LIMITS = (
 _CHECKING = "Checking the map …", ":material/hourglass_empty:"
 _STOPPED = "Not checked", ":material/stop:"
 # Pixels of a grid; and the height of the usual texts, so that nothing moves when they come.
-_GRID, _VERDICT, _STEADINESS = 280, 9.25, 5
+_GRID, _VERDICT, _STEADINESS = 280, 9.25, 9
 
 
 def places(beside: DeltaGenerator, below: DeltaGenerator) -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -87,15 +87,24 @@ def show(
 
 
 def steadiness(
-    place: DeltaGenerator, scene: Scene, prediction: Prediction, target: str, *, wait: bool
+    place: DeltaGenerator,
+    scene: Scene,
+    prediction: Prediction,
+    cam: ClassActivationMap,
+    *,
+    wait: bool,
 ) -> bool:
-    """Draws how steady the prediction for a class is, from shifted copies; as ``show``."""
+    """Draws how steady prediction and map are, from shifted copies; as ``show``."""
+
+    def ask(question: SeriesQuestion) -> Floats | None:
+        return _runs(scene, question, wait)
+
     with place.container():
-        found = verdicts.consistency(
-            prediction, target, lambda question: _runs(scene, question, wait)
-        )
+        found = verdicts.consistency(prediction, cam.target, ask)
         if found is not None:
-            st.caption(plain(consistency_sentence(found)))
+            found = verdicts.with_map(found, cam, ask)
+        if found is not None:
+            st.caption(plain(consistency_sentence(found, cam)))
     return found is not None
 
 

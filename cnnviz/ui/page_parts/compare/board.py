@@ -12,7 +12,8 @@ from cnnviz.arrays import Floats
 from cnnviz.evidence import why_empty
 from cnnviz.figures.comparison import scale_ends, score_lines
 from cnnviz.geometry import seen_region
-from cnnviz.results import ClassActivationMap, ComparedAnswer, ComparedCell, Comparison, percent
+from cnnviz.numerals import percent
+from cnnviz.results import ClassActivationMap, ComparedAnswer, ComparedCell, Comparison
 from cnnviz.ui import shell
 from cnnviz.ui.components import comparison as component
 from cnnviz.ui.components.comparison import Board, Column, MapCell, Row, ShownPhoto

@@ -13,6 +13,7 @@ from cnnviz.features.galleries import make_gallery
 from cnnviz.features.kept_galleries import KeptGalleries
 from cnnviz.figures.exemplars import mark_in
 from cnnviz.figures.shading import data_uri
+from cnnviz.numerals import number
 from cnnviz.photos.encoding import FEW_PIXELS
 from cnnviz.photos.sources import PhotoSource
 from cnnviz.results import Box, ChannelExemplars, Exemplar, Exemplars, Gallery
@@ -20,7 +21,7 @@ from cnnviz.storage import FileIdentity
 from cnnviz.ui import ask, choices, long_questions
 from cnnviz.ui.page_parts.exemplars import photos
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 _ENDS = {"most": "Most", "least": "Least"}
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from cnnviz.features import kept_galleries
 from cnnviz.features.galleries import class_picture
 from cnnviz.features.kept_galleries import KeptClassGalleries
 from cnnviz.figures.shading import data_uri
+from cnnviz.numerals import percent
 from cnnviz.photos.encoding import FEW_PIXELS
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.photos.sources import PhotoSource
@@ -20,7 +21,6 @@ from cnnviz.results import (
     ClassGallery,
     ClassPicture,
     Exemplars,
-    percent,
 )
 from cnnviz.serving.model_files import ModelFile
 from cnnviz.storage import FileIdentity

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnviz import numerals
 from cnnviz.arrays import Floats, largest_magnitude
 from cnnviz.cards import Preprocessing
 from cnnviz.drawing import Shading, activation_shading, finite
@@ -97,7 +98,7 @@ def layer_map(
     path: str, values: Floats, channel: int, selected: tuple[int, int] | None, shading: Shading
 ) -> CellMap:
     """One channel of a layer (h, w, K), or all units of a layer (K,) or (1, 1, K), as a map."""
-    ends = wording.short(shading.low), wording.short(shading.high)
+    ends = numerals.number(shading.low), numerals.number(shading.high)
     if values.size == values.shape[-1]:
         cells = arranged(values.ravel())
         place = (channel // cells.shape[1], channel % cells.shape[1])
@@ -130,7 +131,7 @@ def class_map(cam: ClassActivationMap, limit: float, selected: tuple[int, int]) 
         limits=(-limit, limit),
         colours="blue-orange",
         unit="evidence",
-        ends=(wording.short(-limit), wording.signed(limit)),
+        ends=(numerals.number(-limit), numerals.signed(limit)),
         selected=selected,
         event=Asked("map", cam.target),
     )

@@ -15,6 +15,7 @@ from cnnviz.drawing import Limits, Shading, activation_shading
 from cnnviz.evidence import why_empty
 from cnnviz.figures.photos import Picture
 from cnnviz.geometry import seen_region
+from cnnviz.numerals import exact_percent
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import (
@@ -242,7 +243,7 @@ def _terms(scene: Scene, staged: StagedExplanation, limits: Limits | None) -> Wa
 
 def _class(staged: StagedExplanation, cam: ClassActivationMap) -> WalkClass:
     prediction = staged.explanation.prediction
-    share = percent(float(prediction.probabilities[prediction.labels.index(cam.target)]))
+    share = exact_percent(float(prediction.probabilities[prediction.labels.index(cam.target)]))
     problem = nothing_to_see(cam)
     caption: Text = [(problem, "")] if problem else sentences.evidence(cam)
     return WalkClass(
@@ -252,16 +253,3 @@ def _class(staged: StagedExplanation, cam: ClassActivationMap) -> WalkClass:
         sentence=sentences.last(staged, cam),
         caption=caption,
     )
-
-
-def percent(share: float) -> str:
-    """A probability as text, with more digits where it is near 0 or 1 and never rounded to these.
-
-    A share of exactly 0 or 1 is what float32 has rounded to it.
-    """
-    if share < 5e-5:
-        return "< 0.01 %"
-    if share >= 0.99995:
-        return "> 99.99 %"
-    digits = 2 if share > 0.99 or share < 0.01 else 1
-    return f"{share:.{digits}%}".replace("%", " %")

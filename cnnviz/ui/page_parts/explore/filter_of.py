@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnviz import numerals
 from cnnviz.arrays import Bytes, Floats, largest_magnitude
 from cnnviz.drawing import finite
 from cnnviz.results import Filters
@@ -83,7 +84,7 @@ def _note(inputs: int, listed: int, weights: Filters, number: int) -> str:
     if weights.pointwise is not None:
         parts.append("Its pointwise weights, after a depthwise kernel for each input.")
     if weights.biases is not None and np.isfinite(weights.biases[number]):
-        parts.append(f"Bias {wording.signed(float(weights.biases[number]))}.")
+        parts.append(f"Bias {numerals.signed(float(weights.biases[number]))}.")
     return " ".join(parts)
 
 
@@ -94,10 +95,10 @@ def _numbers(maps: Floats, number: int) -> Text:
     active = np.count_nonzero(cells)
     strength = "strongest" if rank == 1 else f"number {rank:,} by strength"
     return [
-        (f"In this photo it reaches from {wording.short(cells.min())} to ", ""),
-        (wording.short(cells.max()), "strong"),
+        (f"In this photo it reaches from {numerals.number(cells.min())} to ", ""),
+        (numerals.number(cells.max()), "strong"),
         (
-            f", {wording.short(cells.mean())} on average; {active:,} of {cells.size:,} cells are "
+            f", {numerals.number(cells.mean())} on average; {active:,} of {cells.size:,} cells are "
             f"not zero. Of {len(deviations):,} channels it is the {strength}. "
             "Click a cell to see where its number comes from.",
             "",

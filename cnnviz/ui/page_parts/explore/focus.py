@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
+from cnnviz import numerals
 from cnnviz.arrays import Floats
 from cnnviz.drawing import Shading, finite
 from cnnviz.errors import CnnvizError, LayerError
@@ -102,7 +103,7 @@ def _cell(scene: Scene, asked: Asked, path: str) -> Content:
         scene,
         asked,
         label=f"{wording.name_of(path)} {channel} ({place[0]}, {place[1]})",
-        title=f"Where does {wording.short(trace.value)} come from?",
+        title=f"Where does {numerals.number(trace.value)} come from?",
         subtitle=trace_sentences.subtitle(trace),
         here=here,
     )
@@ -121,7 +122,7 @@ def _map(scene: Scene, asked: Asked, target: str) -> Content:
         scene,
         asked,
         label=f"map of {target} ({place[0]}, {place[1]})",
-        title=f"Where does {wording.signed(trace.value)} come from?",
+        title=f"Where does {numerals.signed(trace.value)} come from?",
         subtitle=trace_sentences.subtitle(trace),
         here=strips.class_tile(cam, limit),
     )
@@ -158,11 +159,11 @@ def channels(maps: Floats, frame: Frame, path: str, shading: Shading) -> Channel
     drawn = finite(maps)
     deviations = np.nan_to_num(drawn).std(axis=(0, 1))
     order = np.argsort(-deviations, kind="stable")
-    ends = wording.short(shading.low), wording.short(shading.high)
+    ends = numerals.number(shading.low), numerals.number(shading.high)
     peaks, means = drawn.max(axis=(0, 1)), drawn.mean(axis=(0, 1))
     sentences = [
-        f"Channel {k}\nlargest {wording.short(peaks[k])}, mean {wording.short(means[k])}, "
-        f"standard deviation {wording.short(deviations[k])}"
+        f"Channel {k}\nlargest {numerals.number(peaks[k])}, mean {numerals.number(means[k])}, "
+        f"standard deviation {numerals.number(deviations[k])}"
         for k in order
     ]
     scene = scenes.grid(

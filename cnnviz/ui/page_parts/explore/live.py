@@ -8,12 +8,13 @@ import streamlit as st
 
 from cnnviz.errors import CnnvizError
 from cnnviz.geometry import seen_region
+from cnnviz.numerals import exact_percent
 from cnnviz.photos.decoding import open_picture
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.serving import workers
 from cnnviz.ui.components import live
 from cnnviz.ui.components.live import LiveAnswer, LiveEvent
-from cnnviz.ui.page_parts.explore.content import evidence, limit_of, percent
+from cnnviz.ui.page_parts.explore.content import evidence, limit_of
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import photos
 
@@ -69,7 +70,7 @@ def explain_frame(scene: Scene, event: LiveEvent) -> LiveAnswer:
     seen = seen_region(frame.height, frame.width, steps)
     return LiveAnswer(
         number=event.number,
-        classes=[(score.label, percent(score.probability)) for score in best],
+        classes=[(score.label, exact_percent(score.probability)) for score in best],
         target=cam.target,
         values=evidence(cam),
         limit=limit_of([cam]),

@@ -9,6 +9,7 @@ import numpy as np
 from cnnviz.attribution.descriptions import mirrored
 from cnnviz.attribution.methods import METHODS
 from cnnviz.cards import Preprocessing
+from cnnviz.numerals import written
 from cnnviz.results import ClassActivationMap
 from cnnviz.traces import CellFields, StagedExplanation, StageMaps
 from cnnviz.ui.components.walk import Text
@@ -114,7 +115,7 @@ def evidence(cam: ClassActivationMap) -> Text:
     return [
         *name,
         (f"Its {kind} plus the bias is the logit, ", ""),
-        (f"{cam.score:.2f}".replace("-", "−"), "strong"),
+        (written(cam.score, ".2f"), "strong"),
         (".", ""),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnnviz import numerals
 from cnnviz.traces import TraceStep, ValueTrace
 from cnnviz.ui.components.walk import Text
 from cnnviz.ui.page_parts.explore import wording
@@ -58,11 +59,11 @@ def sentence(trace: ValueTrace) -> Text:
     said = said[0].upper() + said[1:]
     parts: list[tuple[str, str]] = [(f"{_sees(trace)} {said}: ".lstrip(), "")]
     if trace.target is None:
-        return [*parts, (wording.short(trace.value), "strong"), (".", "")]
+        return [*parts, (numerals.number(trace.value), "strong"), (".", "")]
     style = "for" if trace.value > 0 else "against"
     return [
         *parts,
-        (wording.signed(trace.value), style),
+        (numerals.signed(trace.value), style),
         (f". That is the evidence for {trace.target} here.", ""),
     ]
 
@@ -113,7 +114,7 @@ def _step_words(trace: ValueTrace) -> list[str]:
 def _step_word(step: TraceStep) -> str:
     if step.formula in wording.CUTS:
         highest = step.numbers.get("highest")
-        return "cut off at 0" + ("" if highest is None else f" and {wording.short(highest)}")
+        return "cut off at 0" + ("" if highest is None else f" and {numerals.number(highest)}")
     if step.kind in _NORMALIZES:
         return "normalized"
     if step.kind == "Rescaling":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from cnnviz import numerals
+from cnnviz.numerals import written
 from cnnviz.traces import TraceStep, ValueTrace
 from cnnviz.ui.components.focus import Result
 
@@ -38,24 +40,14 @@ def count(number: int) -> str:
     return _WORDS[number] if number < len(_WORDS) else f"{number:,}"
 
 
-def short(value: float) -> str:
-    """A number with three digits."""
-    return _text(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}")
-
-
 def result(value: float) -> str:
     """A number of a calculation, with three decimals where it is of the size of 1."""
     size = abs(value)
     if not size:
         return "0"
     if not 5e-4 <= size < 1e6:
-        return _text(f"{value:.2e}")
-    return _text(f"{value:,.{3 if size < 10 else 2 if size < 100 else 1}f}")
-
-
-def signed(value: float) -> str:
-    """A number with three digits and its sign."""
-    return short(value) if value < 0 or value == 0 else f"+{short(value)}"
+        return written(value, ".2e")
+    return written(value, f",.{3 if size < 10 else 2 if size < 100 else 1}f")
 
 
 def kind(name: str) -> str:
@@ -135,7 +127,7 @@ def step_name(step: TraceStep) -> str:
     """What a step does."""
     if step.formula in CUTS:
         highest = step.numbers.get("highest")
-        return "ReLU" if highest is None else f"ReLU, at most {short(highest)}"
+        return "ReLU" if highest is None else f"ReLU, at most {numerals.number(highest)}"
     return kind(step.kind) if step.kind[:1].isupper() else step.kind.replace("_", " ").capitalize()
 
 
@@ -146,8 +138,8 @@ def _cut(step: TraceStep, before: float) -> str:
     if highest is None:
         return "above 0: unchanged" if before else "unchanged"
     if before > highest:
-        return f"above {short(highest)}: becomes {short(highest)}"
-    return f"between 0 and {short(highest)}: unchanged"
+        return f"above {numerals.number(highest)}: becomes {numerals.number(highest)}"
+    return f"between 0 and {numerals.number(highest)}: unchanged"
 
 
 # --- What kind of sum it is -------------------------------------------------------------------
@@ -172,10 +164,6 @@ def passes_on(trace: ValueTrace) -> bool:
 def values(trace: ValueTrace) -> int:
     """How many inputs the value is made of."""
     return (len(trace.terms) + trace.others) * (trace.terms[0].inputs.size if trace.terms else 0)
-
-
-def _text(number: str) -> str:
-    return number.replace("-", "−")
 
 
 def of_others(trace: ValueTrace) -> Sequence[str]:

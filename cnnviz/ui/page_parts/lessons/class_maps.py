@@ -11,8 +11,9 @@ import streamlit as st
 from cnnviz.arrays import Bytes, Floats
 from cnnviz.drawing import overlay, own_limit
 from cnnviz.lessons.class_maps import quarters, stacked
+from cnnviz.numerals import number, percent, written
 from cnnviz.photos.encoding import shrink
-from cnnviz.results import ClassActivationMap, percent
+from cnnviz.results import ClassActivationMap
 from cnnviz.traces import ClassTerms, ListedChannels, StagedExplanation
 from cnnviz.ui import parts
 from cnnviz.ui.page_parts import class_terms
@@ -20,7 +21,7 @@ from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # A network of the folder whose head averages, for those whose own does not.
 _OFFERED = "cat_dog"
@@ -279,7 +280,7 @@ def _over_photo(scene: Scene, head: Head, values: Floats) -> Bytes:
 
 
 def _decimals(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+    return written(value, ".3f")
 
 
 def _maps(listed: ListedChannels) -> Floats:

@@ -12,9 +12,9 @@ from cnnviz.colours import on_page, table
 from cnnviz.drawing import activation_shading
 from cnnviz.figures.photos import picture
 from cnnviz.figures.shading import data_uri, magnify
+from cnnviz.numerals import number
 from cnnviz.photos.encoding import encode_png
 from cnnviz.results import Box
-from cnnviz.ui.text import number
 
 Cell = tuple[int, int]
 

@@ -10,6 +10,7 @@ import streamlit as st
 from cnnviz.arrays import Bytes, Floats, scale_filters
 from cnnviz.cards import Preprocessing
 from cnnviz.lessons.convolution import KERNELS, Place, Sliding, convolve, output_size, place
+from cnnviz.numerals import written
 from cnnviz.photos.preprocessing import picture_view
 from cnnviz.results import Box
 from cnnviz.ui import parts
@@ -305,7 +306,7 @@ def sign_of(total: float) -> str:
 
 def _whole(total: float) -> str:
     """A sum of whole numbers."""
-    return f"{total:,.0f}".replace("-", "−")
+    return written(total, ",.0f")
 
 
 def _framed(picture: Floats, at: Place) -> str:

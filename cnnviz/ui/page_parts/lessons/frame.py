@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.arrays import Floats
+from cnnviz.numerals import number
 from cnnviz.results import Box
 from cnnviz.ui import choices, notices
 from cnnviz.ui.components import located, step_start
@@ -22,7 +23,7 @@ from cnnviz.ui.components.located import box_in_photo
 from cnnviz.ui.loaded_photo import LoadedPhoto
 from cnnviz.ui.page_parts.lessons import drawings
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # The names of the parameters in the address.
 _LESSON, _STEP, _GUESS = "lesson", "step", "guess"

@@ -7,12 +7,13 @@ import streamlit as st
 
 from cnnviz.arrays import Floats
 from cnnviz.lessons.pooling import Kind, global_average, kept_places, pool, same_after_pooling
+from cnnviz.numerals import number
 from cnnviz.traces import StageMaps
 from cnnviz.ui import parts
 from cnnviz.ui.page_parts.lessons import drawings, frame
 from cnnviz.ui.page_parts.lessons.frame import Lesson, Notes
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 # The grid of the lecture.
 GRID = np.array([[1.0, 3, 2, 9], [7, 4, 1, 5], [8, 5, 2, 3], [4, 2, 1, 4]])

@@ -10,12 +10,13 @@ import streamlit as st
 
 from cnnviz.attribution.descriptions import nothing_to_see
 from cnnviz.attribution.ground_truth import box_overlap
-from cnnviz.attribution.localization import contours, locate
+from cnnviz.attribution.localization import contours, find_parts
 from cnnviz.cards import Preprocessing
 from cnnviz.drawing import overlay
 from cnnviz.features.searches import PhotoSearch
 from cnnviz.figures.shading import magnify
 from cnnviz.lessons.shortcut import SIDE, marked, variants
+from cnnviz.numerals import percent
 from cnnviz.photos.encoding import as_picture, shrink
 from cnnviz.photos.preprocessing import NetworkView, picture_view
 from cnnviz.photos.sources import PhotoSource
@@ -25,7 +26,6 @@ from cnnviz.results import (
     Exemplars,
     Explanation,
     Prediction,
-    percent,
 )
 from cnnviz.ui import ask
 from cnnviz.ui.components import located
@@ -79,7 +79,7 @@ def _mark(scene: Scene, scope: str) -> None:
     if own is None:
         return
     cam = explanation.maps[0]
-    found = locate(cam, *scene.photo.size, scene.preprocessing)[:1]
+    found = find_parts(cam, *scene.photo.size, scene.preprocessing)[:1]
     photo = located.Located(
         scene.photo.key,
         scene.photo.shown,

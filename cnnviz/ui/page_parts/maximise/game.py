@@ -11,6 +11,7 @@ from cnnviz.errors import CnnvizError
 from cnnviz.features.guessing import CHOICES, Round, rounds
 from cnnviz.features.objectives import Maximised, Objective
 from cnnviz.figures.shading import data_uri
+from cnnviz.numerals import number
 from cnnviz.photos.encoding import FEW_PIXELS, encode_png
 from cnnviz.results import Exemplars, Gallery
 from cnnviz.serving import workers
@@ -20,7 +21,7 @@ from cnnviz.ui.page_parts.exemplars import channels, photos
 from cnnviz.ui.page_parts.maximise import picks, runs, search
 from cnnviz.ui.page_parts.maximise.picks import Game
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 ROUNDS = 5
 # The name of the game in the session: the score is nowhere else.

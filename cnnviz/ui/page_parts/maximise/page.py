@@ -15,6 +15,7 @@ from cnnviz.features.objectives import Maximised, Objective
 from cnnviz.features.ways import before_activation
 from cnnviz.figures.curves import ascent_curve
 from cnnviz.figures.shading import data_uri
+from cnnviz.numerals import number
 from cnnviz.photos.encoding import encode_jpeg, encode_png
 from cnnviz.serving import workers
 from cnnviz.ui import parts
@@ -160,7 +161,7 @@ def _short(one: Maximised, name: str) -> str:
     channel = name.split(" of ")[0]
     if words.silent(one):
         return f"{channel}: silent"
-    return f"{channel}: {words.number(float(one.values[0][-1]))}"
+    return f"{channel}: {number(float(one.values[0][-1]))}"
 
 
 def _pictures(pictures: Sequence[NDArray[np.uint8]], names: Sequence[str], *, final: bool) -> None:

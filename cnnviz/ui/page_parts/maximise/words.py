@@ -7,7 +7,7 @@ import numpy as np
 from cnnviz.arrays import Floats
 from cnnviz.features import found
 from cnnviz.features.objectives import OF_CLASSES, Maximised, Objective
-from cnnviz.results import percent
+from cnnviz.numerals import number, percent
 
 _AFTER = "other crops of the picture, each saved as a JPEG file"
 
@@ -80,11 +80,6 @@ def way(one: Maximised) -> str:
     if objective.layer is None and ascent.variation != OF_CLASSES.variation:
         return f"The second way, less smooth, since the first picture did not last; {how}"
     return f"The usual way; {how}"
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return f"{value:.3g}".replace("-", "−")
 
 
 def label_of(objective: Objective, labels: list[str] | tuple[str, ...]) -> str:

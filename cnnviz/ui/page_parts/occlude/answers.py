@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnviz.numerals import exact_percent, written
 from cnnviz.photos.masking import occlude
 from cnnviz.photos.preprocessing import NetworkView
 from cnnviz.results import Explanation, Prediction
 from cnnviz.ui.components.paint import PaintAnswer, PaintClass, pack
-from cnnviz.ui.page_parts.explore.content import evidence, limit_of, percent
+from cnnviz.ui.page_parts.explore.content import evidence, limit_of
 from cnnviz.ui.page_parts.occlude.paintings import Painting
 
 # Classes that are listed: the most probable ones for the whole photo, and for the changed one.
@@ -53,7 +54,7 @@ def _classes(before: Prediction, after: Prediction, target: str) -> list[PaintCl
 
 def _class(label: str, before: Prediction, after: Prediction) -> PaintClass:
     was, is_now = probability(before, label), probability(after, label)
-    texts = percent(was), percent(is_now), points(is_now - was)
+    texts = exact_percent(was), exact_percent(is_now), points(is_now - was)
     return PaintClass(label, was, is_now, texts)
 
 
@@ -64,18 +65,18 @@ def probability(prediction: Prediction, label: str) -> float:
 
 def points(change: float) -> str:
     """The change of a probability as text, in points of a hundred."""
-    text = f"{100 * change:+.1f}".replace("-", "−")
+    text = written(100 * change, "+.1f")
     return "0.0 points" if text[1:] == "0.0" else f"{text} points"
 
 
 def _sentence(painting: Painting, before: Prediction, after: Prediction) -> str:
     label = before.label
-    was, is_now = (percent(probability(one, label)) for one in (before, after))
+    was, is_now = (exact_percent(probability(one, label)) for one in (before, after))
     share = painting.mask.mean()
     if not share:
         return f"The network says {label}, {was}. Paint on the photo to ask what it needs for that."
     told = f"{was} for the whole photo, now {is_now}."
     if after.label == label:
         return f"Still {label}: {told}"
-    other = percent(probability(after, after.label))
+    other = exact_percent(probability(after, after.label))
     return f"No longer {label}: {told} The network says {after.label}, {other}."

@@ -10,9 +10,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cnnviz.errors import CnnvizError
+from cnnviz.numerals import exact_percent
 from cnnviz.photos.masking import enlarged
 from cnnviz.results import PartSearch
-from cnnviz.ui.page_parts.explore.content import percent
 from cnnviz.ui.page_parts.occlude import paintings
 from cnnviz.ui.scene import Scene
 from cnnviz.ui.text import plain
@@ -112,7 +112,7 @@ def progress(search: PartSearch) -> str:
     """How far a search is."""
     count = int(search.cells.sum())
     cells = "1 cell" if count == 1 else f"{count} cells"
-    now = f"{cells} so far, {search.target} {percent(search.probability)}"
+    now = f"{cells} so far, {search.target} {exact_percent(search.probability)}"
     doing = {
         "weigh": "Leaving out one cell after the other",
         "grow": f"Adding cells: {now}" if count else "Trying each cell alone",
@@ -133,7 +133,7 @@ def found(stamp: str, filling: str, keep: bool) -> str:
 def describe(search: PartSearch) -> str:
     """What a search has found."""
     count, total = int(search.cells.sum()), search.cells.size
-    answer, was = percent(search.probability), percent(search.before)
+    answer, was = exact_percent(search.probability), exact_percent(search.before)
     told = f"{search.target} {answer}, and {was} for the whole photo."
     how = f"Found in {search.runs:,} runs of the network; there may be a smaller part."
     if search.keep and not count:

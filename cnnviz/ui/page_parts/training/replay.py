@@ -16,7 +16,8 @@ from cnnviz.drawing import colour_limits, common_limit, finite, shading
 from cnnviz.errors import CnnvizError
 from cnnviz.evidence import why_empty
 from cnnviz.geometry import seen_region
-from cnnviz.results import ClassActivationMap, percent
+from cnnviz.numerals import number, percent
+from cnnviz.results import ClassActivationMap
 from cnnviz.training.runs import Epoch, TrainingRun
 from cnnviz.ui import choices
 from cnnviz.ui.components import epoch_player
@@ -29,7 +30,7 @@ from cnnviz.ui.page_parts.training import frames, network
 from cnnviz.ui.page_parts.training.frames import Frame, Reel
 from cnnviz.ui.page_parts.training.views import TrainingView
 from cnnviz.ui.scene import Scene
-from cnnviz.ui.text import number, plain
+from cnnviz.ui.text import plain
 
 _SHOWN = {"epoch": "One epoch", "replay": "Replay, and before | after"}
 # Seconds for which one run asks for frames, and between two runs.
