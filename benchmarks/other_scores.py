@@ -160,7 +160,8 @@ def _flipped(
             y_batch=np.array([target]),
             a_batch=values,
             channel_first=False,
-            softmax=False,
+            # Probabilities, which its areas are of.
+            softmax=True,
         )
     return np.asarray(found[0])[inputs.shape[-1] - 1 :: inputs.shape[-1]]
 
