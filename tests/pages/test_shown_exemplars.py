@@ -128,7 +128,8 @@ def test_the_digits_that_are_taken_for_a_class(cache: Path, tiles: Tiles) -> Non
     assert f"{names[1]} is the photo of all pages now." in visit.run().fine().text
     number = names[1].rpartition("/")[2]
     assert f"{number}  \nFrom handwritten digits" in visit.run().fine().text
-    shown = visit.pictures[0]
+    # A picture of few pixels is enlarged.
+    shown = visit.pictures[0][::14, ::14]
     np.testing.assert_array_equal(shown, cnnviz.open_photo(DIGITS.parent / names[1]))
 
     one = ClassExemplar("mine/7.png", 0.75, "7", 1.5)
