@@ -40,6 +40,9 @@ def main() -> None:
     temporary_folders.delete_leftovers()
     from streamlit.web import cli
 
+    from cnnviz.ui import page_imports
+
+    page_imports.import_shared()
     # Not before: its imports would take the processors from these, which a browser waits for.
     workers.start(library.models())
 

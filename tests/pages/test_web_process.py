@@ -61,7 +61,6 @@ def test_numpy_starts_no_threads_of_its_own() -> None:
     code = """
 import os
 from cnnviz.ui import __main__ as start
-from cnnviz.ui import ahead
 start.use_one_blas_thread()
 import numpy
 numpy.ones((400, 400)) @ numpy.ones((400, 400))
@@ -76,6 +75,25 @@ print(len(os.listdir("/proc/self/task")))
         check=True,
     )
     assert counted.stdout == "1\n"
+
+
+def test_what_threads_share_is_imported_before_there_are_any() -> None:
+    # Two threads that import NumPy at once may find half of it.
+    code = """
+import sys
+from cnnviz.serving import workers
+from cnnviz.ui import __main__ as start
+def begin(models):
+    print({"numpy", "pydantic", "cnnviz.cards", "cnnviz.traces"} - set(sys.modules))
+    sys.exit()
+workers.start = begin
+sys.argv = ["cnnviz.ui"]
+start.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
 
 
 def test_what_pages_import_is_there_before_they_are_visited() -> None:
