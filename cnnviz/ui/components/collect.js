@@ -24,7 +24,7 @@ class Collect {
     const box = element("div", "collect", root);
     this.head = element("div", "head", box);
     this.count = element("p", "count", this.head, { "aria-live": "polite" });
-    this.camera = button("", this.head, "Camera", () => this.toggle(), { "aria-expanded": "false" });
+    this.camera = button("", this.head, "", () => this.toggle());
     this.problem = element("p", "problem", box, { role: "alert" });
     this.film = element("div", "film", box);
     this.film.hidden = true;
@@ -61,7 +61,7 @@ class Collect {
   show(scene, send) {
     Object.assign(this, { scene, send });
     this.photos.setAttribute("aria-label", `Photos of ${scene.name}`);
-    this.camera.setAttribute("aria-label", `Camera for ${scene.name}`);
+    this.nameCamera();
     this.tell();
     const keys = JSON.stringify(scene.photos.map(({ key }) => key));
     if (keys === this.keys) return;
@@ -75,6 +75,14 @@ class Collect {
       button("remove", photo, "×", () => this.send({ action: "remove", photo: key }), { "aria-label": label });
     }
     this.photos.scrollTop = this.photos.scrollHeight;
+  }
+
+  // For readers of the screen with the class, since each has a camera.
+  nameCamera() {
+    const text = this.stream === null ? "Camera" : "Stop the camera";
+    this.camera.textContent = text;
+    this.camera.setAttribute("aria-label", `${text} for ${this.scene.name}`);
+    this.camera.setAttribute("aria-expanded", this.stream !== null);
   }
 
   tell() {
@@ -114,8 +122,7 @@ class Collect {
       this.problem.textContent = reasonFor(error);
       return;
     }
-    this.camera.textContent = "Stop the camera";
-    this.camera.setAttribute("aria-expanded", "true");
+    this.nameCamera();
   }
 
   begin() {
@@ -164,8 +171,7 @@ class Collect {
     this.stream = null;
     if (filming === this) filming = null;
     this.film.hidden = true;
-    this.camera.textContent = "Camera";
-    this.camera.setAttribute("aria-expanded", "false");
+    this.nameCamera();
   }
 
   close() {
