@@ -144,7 +144,8 @@ def test_the_digits_that_are_taken_for_a_class(cache: Path, tiles: Tiles) -> Non
     kept_galleries.keep_classes(MODEL, fingerprint_of(MODEL), kept)
     visit.run().fine()
     assert not tiles.drawn.opens
-    (tile,) = tiles.drawn.groups[2].tiles
+    assert [group.heading for group in tiles.drawn.groups] == ["Surest", "Surest, but wrong"]
+    (tile,) = tiles.drawn.groups[1].tiles
     assert (tile.title, tile.note) == ("75.0 %", "is 7")
     assert "so they cannot be opened" in visit.text
 
