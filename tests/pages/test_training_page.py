@@ -258,7 +258,7 @@ def test_the_frames_of_a_replay_are_the_answers_for_each_epoch(
         np.testing.assert_allclose(
             channels["values"][at], np.moveaxis(maps, -1, 0), rtol=2e-3, atol=1e-3
         )
-        cam = cnnviz.class_activation_map(network, chelsea(), "owl")
+        cam = cnnviz.class_activation_map(network, chelsea(), 2)
         np.testing.assert_allclose(sent["evidence"]["values"][at], cam.values, rtol=2e-3, atol=1e-3)
         largest = max(largest, float(np.abs(kernels).max()))
     # One scale for all epochs.
@@ -284,7 +284,7 @@ def test_of_many_epochs_some_are_played() -> None:
     """Every fourth of 81, the best and the last one; of one more, almost the same ones."""
     from cnnviz.ui.page_parts.training import frames
 
-    history = [epoch(number, 0.9 if number == 30 else 0.5) for number in range(81)]
+    history = [UNTRAINED] + [epoch(number, 0.9 if number == 30 else 0.5) for number in range(1, 81)]
     numbers = [one.number for one in frames.choose(history)]
     assert numbers == [*range(0, 29, 4), 30, *range(32, 81, 4)]
     more = [one.number for one in frames.choose([*history, epoch(81, 0.5)])]
