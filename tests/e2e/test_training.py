@@ -100,10 +100,10 @@ def check_replay(tab: Tab, count: int) -> None:
     trained = painted()
 
     player.get_by_role("combobox", name="Speed").select_option("4 ×")
-    player.get_by_role("button", name="Play").click()
+    player.get_by_role("button", name="Play", exact=True).click()
     expect(caption).to_contain_text("Untrained")
     expect(caption).to_contain_text("Epoch")
-    player.get_by_role("button", name="Pause").click()
+    player.get_by_role("button", name="Pause", exact=True).click()
     shown = caption.inner_text()
     assert slider.get_attribute("aria-valuetext") == shown
     page.wait_for_timeout(400)
@@ -118,9 +118,9 @@ def check_replay(tab: Tab, count: int) -> None:
     expect(caption).to_contain_text("Untrained")
     # Where motion is not wanted, ▶ is a step.
     page.emulate_media(reduced_motion="reduce")
-    player.get_by_role("button", name="Play").click()
+    player.get_by_role("button", name="Play", exact=True).click()
     expect(caption).to_contain_text("Epoch")
-    expect(player.get_by_role("button", name="Play")).to_be_visible()
+    expect(player.get_by_role("button", name="Play", exact=True)).to_be_visible()
     page.emulate_media(reduced_motion="no-preference")
 
     # Before | after: at both ends of the slider the one and the other epoch.
@@ -274,7 +274,8 @@ def test_a_network_learns_from_photos_collected_in_the_page(
 
     button(tab, "Start").click()
     page.get_by_text("Try it: choose a photo").wait_for(timeout=_PATIENCE)
-    page.get_by_role("button", name="Explore").last.click()
+    settle(page)
+    page.locator(".st-key-try-on-explore button").click()
     tab.upload("new.png", encode_png(classes.picture(1, 99, 48)))
     assert "model=red-green_transfer_quick" in page.url
     assert tab.answer.startswith("green")
