@@ -121,6 +121,7 @@ if TYPE_CHECKING:
     from cnnviz.training.data.photos import prepare_photos as prepare_photos
     from cnnviz.training.data.pixels import prepare_pixels as prepare_pixels
     from cnnviz.training.loop import train as train
+    from cnnviz.training.runs import BatchFigures as BatchFigures
     from cnnviz.training.runs import Epoch as Epoch
     from cnnviz.training.runs import TrainingStatus as TrainingStatus
 
@@ -130,6 +131,7 @@ __version__ = "0.2.0"
 _MODULES = {
     "Accuracy": "cards",
     "Ascent": "features.objectives",
+    "BatchFigures": "training.runs",
     "Box": "results",
     "CardError": "errors",
     "CellFields": "traces",

@@ -148,7 +148,8 @@ def test_from_photos_to_a_model_that_the_api_opens(
     network = cnnviz.load_model(out)
     (figure,) = network.card.training.accuracy
     assert done.stdout == f"{figure.value:.2%}  accuracy on the 14 validation photos\n"
-    history = read_history(tmp_path / "colours_training")
+    untrained, *history = read_history(tmp_path / "colours_training")
+    assert untrained.number == 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
     assert len(lines) == len(history) == 4
     for line, epoch in zip(lines, history, strict=True):
@@ -179,7 +180,7 @@ def test_train_takes_an_array_file_and_goes_on_with_more_epochs(tmp_path: Path) 
     note, epoch, _ = more.stderr.splitlines()
     assert note.startswith("Epoch 2: the learning rate begins again at 0.0005 and falls to 0")
     assert epoch.startswith("epoch 2/2  loss ")
-    assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [1, 2]
+    assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [0, 1, 2]
     # No data is left.
     assert {path.name for path in tmp_path.iterdir()} == {
         "a.npz", "a.keras", "a.json", "a_training",

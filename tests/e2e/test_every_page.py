@@ -64,7 +64,7 @@ def test_every_page_is_painted_for_all(new_tab: Callable[..., Any], server: Any)
     assert tab.errors == []
     # The policy is in force.
     page.evaluate("violations.length = 0; new Image().src = 'https://evil.example/x.png'")
-    page.wait_for_function("violations.length > 0")
+    page.wait_for_function("() => violations.length > 0")
     assert page.evaluate("violations") == ["img-src https://evil.example/x.png"]
 
 
@@ -123,6 +123,7 @@ def below_the_fold(tab: Any) -> list[str]:
     for size in (_WIDE, {"width": 1440, "height": 900}):
         page.set_viewport_size(size)
         settle(page)
+        page.get_by_test_id("stMain").evaluate("element => element.scrollTo(0, 0)")
         picture = tab.chart("overlay").locator("image").first
         parts = {"map": picture, "first chip": tab.chips.first, "last chip": tab.chips.last}
         for name, part in (parts | {"method": tab.select("Method")}).items():
@@ -159,7 +160,7 @@ def test_on_a_telephone_a_choice_closes_the_sidebar(tab: Any) -> None:
     assert "sample=cow" in tab.page.url
     # So does another page.
     tab.sidebar.get_by_test_id("stSidebarNavLink").get_by_text("Filters", exact=True).click()
-    tab.page.wait_for_function("document.title === 'Filters'")
+    tab.page.wait_for_function("() => document.title === 'Filters'")
     tab.page.locator(".stSidebar[data-collapsed=true]").wait_for(state="attached")
 
 
@@ -187,7 +188,7 @@ def test_a_page_is_presented_and_turned_by_the_keyboard(tab: Any) -> None:
     tab.page.get_by_role("heading", level=1).click()
     with tab.run():
         tab.page.keyboard.press("ArrowRight")
-    tab.page.wait_for_function("document.title === 'Activations'")
+    tab.page.wait_for_function("() => document.title === 'Activations'")
     assert "present=1" in tab.settled().page.url
     with tab.run():
         tab.page.keyboard.press("Escape")

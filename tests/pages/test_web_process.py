@@ -242,7 +242,7 @@ def test_a_first_visit_computes_no_map_twice(visit: Any, monkeypatch: pytest.Mon
 def test_another_look_asks_no_network(
     visit: Any, questions: list[str], page: str, looks: list[tuple[str, Any]]
 ) -> None:
-    seen = visit(page).fine()
+    seen = visit(page).answered().fine()
     before_looks = list(questions)
     assert before_looks
     for label, option in looks:
@@ -267,9 +267,9 @@ def test_a_second_visit_to_a_page_asks_no_network(visit: Any, questions: list[st
 def test_another_person_with_the_same_question_asks_no_network(
     visit: Any, questions: list[str]
 ) -> None:
-    visit("class_activation_map")
+    visit("class_activation_map").answered()
     first_visit = list(questions)
-    visit("class_activation_map").fine()
+    visit("class_activation_map").answered().fine()
     assert questions == first_visit
 
 

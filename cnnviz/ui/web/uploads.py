@@ -151,8 +151,10 @@ def stored_bytes() -> Counter[str]:
 def keep(count: int) -> None:
     """Notes how many bytes this session keeps itself of the files that it was given."""
     context = get_script_run_ctx()
-    if context is not None:
+    if context is not None and count:
         _kept[context.session_id] = count
+    elif context is not None:
+        _kept.pop(context.session_id, None)
 
 
 def refusal_of(count: int) -> str | None:
