@@ -35,6 +35,7 @@ from cnnviz.arrays import Floats, blur, rectify, resize
 from cnnviz.attribution import series_runs
 from cnnviz.attribution.explanations import explain_inputs
 from cnnviz.attribution.faithfulness import MEASURES, TESTS, map_score
+from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.perturbations import SEED, SIZES, cell_sets
 from cnnviz.errors import CnnvizError
 from cnnviz.networks.network import Network
@@ -109,8 +110,8 @@ def _of_map(photo: Path, method: str) -> Iterator[tuple[tuple[str, str], float]]
     sets = ours("sensitivity-n")
     gap = abs(sets.value - _of_sets(inputs, target, over_pixels, fillings["blur"]))
     yield ("sensitivity-n", "Quantus `FaithfulnessCorrelation`, for each size"), gap
-    # The random map asks no network.
-    if method != "random":
+    # A map that asks no network is the same with other weights.
+    if METHODS[method].passes != "none":
         gap = abs(ours("weight-randomisation").value - _of_shuffled(network, inputs, cam, side))
         yield ("weight-randomisation", "Quantus `MPRT`, same networks"), gap
     # xplique takes a map's absolute values, and stretches them from the least to the largest: so it

@@ -11,6 +11,7 @@ Importing the package is quick: TensorFlow is imported when a function first nee
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ if TYPE_CHECKING:
     from cnnviz.training.runs import TrainingStatus as TrainingStatus
 
 __version__ = "0.2.0"
+
+# TensorFlow uses oneDNN by itself on newer processors alone; without it there are no convolutions
+# of channels that come first. Before it is imported: then it is the same on all machines.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # The module of each public name.
 _MODULES = {
