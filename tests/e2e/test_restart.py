@@ -40,10 +40,13 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
         says(tab, "The photo of this page is gone, and a sample is shown instead")
         assert "photo=own" not in tab.settled().page.url
         # Links.
-        tab.open(f"/filters?model={name}")
+        # A message goes after some seconds, which the checks of a map may take, too.
+        tab.page.goto(f"{tab.url}/filters?model={name}")
         says(tab, f"network '{name}'")
-        tab.open("/class_activation_map?class=unicorn")
+        tab.settled()
+        tab.page.goto(f"{tab.url}/class_activation_map?class=unicorn")
         says(tab, "class 'unicorn'")
+        tab.settled()
         assert "Traceback" not in server.log.read_text(errors="replace")
 
 
