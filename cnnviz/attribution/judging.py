@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from cnnviz.arrays import Floats
 from cnnviz.attribution import series_runs
 from cnnviz.attribution.map_changes import COPIED_MAPS
 from cnnviz.attribution.series_runs import Subject
-from cnnviz.attribution.trust import (
-    cell_drops,
-    judge_drops,
-    losses,
-    needs_halves,
-    read_consistency,
-    why_no_copies,
-    with_maps,
-)
+from cnnviz.attribution.trust import judge_runs, read_consistency, why_no_copies, with_maps
 from cnnviz.attribution.trust_series import RANDOM_HALVES, SHIFTED_COPIES, SQUARES
 from cnnviz.networks.network import Network
 from cnnviz.networks.predictions import class_index
@@ -56,18 +48,14 @@ def judge_all(
     about = _subject(network, photo)
     prediction = series_runs.with_prediction(about, ()).prediction
     squares = series_runs.run(SQUARES, about)[0]
-    halves: Floats | None = None
+    halves = functools.cache(lambda: series_runs.run(RANDOM_HALVES, about)[0])
     verdicts = []
     for cam in maps:
         of_class = class_index(network, cam.target)
         other = None if cam.against is None else class_index(network, cam.against)
-        drops = cell_drops(losses(squares, prediction, of_class, other))
-        of_halves = None
-        if needs_halves(drops):
-            halves = series_runs.run(RANDOM_HALVES, about)[0] if halves is None else halves
-            of_halves = losses(halves, prediction, of_class, other)
-        verdicts.append(judge_drops(cam.values, drops, of_halves))
-    return verdicts
+        verdicts.append(judge_runs(cam.values, prediction, of_class, other, squares, halves))
+    # Runs that are made here are always there.
+    return [verdict for verdict in verdicts if verdict is not None]
 
 
 def consistency(

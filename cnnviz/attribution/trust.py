@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,36 @@ def cell_drops(of_squares: Floats) -> Floats:
     if len(where) != of_squares.size:
         raise ModelError("The network’s answers do not fit each other.")
     return np.tensordot(of_squares, where, 1) / where.sum(axis=0)
+
+
+def judge_runs(
+    values: Floats,
+    prediction: Prediction,
+    target: int,
+    against: int | None,
+    squares: Floats,
+    halves: Callable[[], Floats | None],
+) -> Verdict | None:
+    """The verdict on a map from runs that serve all classes.
+
+    Args:
+        values: (h, w) the map.
+        prediction: for its photo.
+        target: the number of its class.
+        against: that of the class that it is set against, if there is one.
+        squares: (1, 1 + n, C) as for ``losses``, of ``trust_series.SQUARES``.
+        halves: gives those of ``RANDOM_HALVES``, asked for where the squares show nothing.
+
+    Returns:
+        None where ``halves`` gave none.
+    """
+    drops = cell_drops(losses(squares, prediction, target, against))
+    if not needs_halves(drops):
+        return judge_drops(values, drops)
+    found = halves()
+    if found is None:
+        return None
+    return judge_drops(values, drops, losses(found, prediction, target, against))
 
 
 def judge_drops(values: Floats, drops: Floats, halves: Floats | None = None) -> Verdict:

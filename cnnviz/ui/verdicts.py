@@ -6,15 +6,7 @@ from collections.abc import Callable
 
 from cnnviz.arrays import Floats
 from cnnviz.attribution.series import SeriesQuestion
-from cnnviz.attribution.trust import (
-    cell_drops,
-    judge_drops,
-    losses,
-    needs_halves,
-    read_consistency,
-    why_no_copies,
-    with_maps,
-)
+from cnnviz.attribution.trust import judge_runs, read_consistency, why_no_copies, with_maps
 from cnnviz.results import ClassActivationMap, Consistency, Prediction, Verdict
 
 # Gives the sum over all runs of a series, or None while it is not there.
@@ -38,13 +30,7 @@ def verdict(cam: ClassActivationMap, prediction: Prediction, ask: Ask) -> Verdic
     squares = ask(_SQUARES)
     if squares is None:
         return None
-    drops = cell_drops(losses(squares, prediction, target, against))
-    if not needs_halves(drops):
-        return judge_drops(cam.values, drops)
-    halves = ask(_HALVES)
-    if halves is None:
-        return None
-    return judge_drops(cam.values, drops, losses(halves, prediction, target, against))
+    return judge_runs(cam.values, prediction, target, against, squares, lambda: ask(_HALVES))
 
 
 def consistency(prediction: Prediction, target: str, ask: Ask) -> Consistency | None:
