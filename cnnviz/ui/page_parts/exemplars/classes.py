@@ -39,13 +39,10 @@ _ACROSS, _BESIDE = 9, 3
 def show(scene: Scene, label: str) -> None:
     """Draws the section: the photos of a class, each with its map, and a choice of the photos."""
     st.subheader(f"Which photos does it take for {plain(_quoted(label))}?", anchor=False)
-    gallery, source = _gallery_of(scene, label)
-    if gallery is None:
+    found = _find(scene, label)
+    if found is None:
         return
-    of_class = _of(gallery, label)
-    if of_class is None or not of_class.count:
-        st.caption(plain(f"It takes none of {gallery.source} for {_quoted(label)}."))
-        return
+    gallery, of_class, source = found
     # Of few photos the same ones are at both ends.
     unsure = tuple(one for one in of_class.doubtful if one not in of_class.confident)
     groups = {
@@ -60,13 +57,10 @@ def show(scene: Scene, label: str) -> None:
 def show_best(scene: Scene, label: str) -> None:
     """Draws those photos of a class of which the network is surest, in a narrow column."""
     st.subheader("It is surest of these", anchor=False)
-    gallery, source = _gallery_of(scene, label)
-    if gallery is None:
+    found = _find(scene, label)
+    if found is None:
         return
-    of_class = _of(gallery, label)
-    if of_class is None or not of_class.count:
-        st.caption(plain(f"It takes none of {gallery.source} for {_quoted(label)}."))
-        return
+    gallery, of_class, source = found
     groups = {"": of_class.confident}
     _tiles(scene, gallery, groups, label, source, key="surest photos", maps=False)
     st.caption(
@@ -75,6 +69,20 @@ def show_best(scene: Scene, label: str) -> None:
             f"{gallery.source}."
         )
     )
+
+
+def _find(
+    scene: Scene, label: str
+) -> tuple[ClassGallery, ClassExemplars, PhotoSource | None] | None:
+    """Where a class was looked for, what was found, and the photos; None, and why, if nothing."""
+    gallery, source = _gallery_of(scene, label)
+    if gallery is None:
+        return None
+    of_class = _of(gallery, label)
+    if of_class is None or not of_class.count:
+        st.caption(plain(f"It takes none of {gallery.source} for {_quoted(label)}."))
+        return None
+    return gallery, of_class, source
 
 
 def _said(gallery: ClassGallery, of_class: ClassExemplars, *, can_open: bool) -> str:
