@@ -24,6 +24,12 @@ def first_case(kind: str) -> PlantedCase:
     return next(planted_cases([kind]))
 
 
+def without_ties(case: PlantedCase) -> PlantedCase:
+    """Without its patterns the answer is "nothing" by half a logit, and not what rounding says."""
+    case.network.source.get().get_layer("scores").bias.assign([0.5, 0.0])
+    return case
+
+
 def does_it(case: PlantedCase, cells: np.ndarray, keep: bool) -> bool:
     """Whether a part does what it is to do: asked of the public functions, run by run."""
     steps = case.network.card.preprocessing
@@ -47,7 +53,7 @@ def is_smallest(case: PlantedCase, count: int, keep: bool) -> bool:
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("kind", ["two together", "small beside large", "wide"])
 def test_no_smaller_part_of_the_grid_does_the_same(kind: str, keep: bool) -> None:
-    case = first_case(kind)
+    case = without_ties(first_case(kind))
     found = cnnviz.smallest_part(case.network, case.photo, keep=keep, side=SIDE)
     assert found.reached
     assert found.cells.any()
