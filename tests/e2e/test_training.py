@@ -273,6 +273,8 @@ def test_a_network_learns_from_photos_collected_in_the_page(
     expect(page.locator(".st-key-collected-1 .count")).to_have_text("9 photos · 10 are enough")
 
     button(tab, "Start").click()
+    # The page may still show an earlier training, whose model can be tried.
+    button(tab, "Stop for everybody").wait_for(timeout=_PATIENCE)
     page.get_by_text("Try it: choose a photo").wait_for(timeout=_PATIENCE)
     settle(page)
     page.locator(".st-key-try-on-explore button").click()
