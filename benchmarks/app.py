@@ -80,6 +80,35 @@ def first_visit(browser: Browser) -> list[Row]:
     ]
 
 
+# An app with one choice, and the line that tells it: what Streamlit itself needs for a change.
+_CHOICE_APP = """
+import streamlit as st
+chosen = st.multiselect("Layers", ["first", "second"], ["first"])
+st.write(f"chosen: {len(chosen)}")
+"""
+_TWO = """() => {
+  const lines = [...document.querySelectorAll('[data-testid=stMarkdown]')];
+  const found = lines.find(line => line.textContent === 'chosen: 2');
+  return found ? [found] : null;
+}"""
+
+
+def changes_of_a_choice(browser: Browser, rounds: int) -> Row:
+    """One more option is chosen in an app of two lines, until the line that tells it is painted."""
+    page = new_page(browser)
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "choice.py"
+        script.write_text(_CHOICE_APP, encoding="utf-8")
+        with running_server(["streamlit", "run", script.name], script.parent) as server:
+            for _ in range(3 * rounds):
+                page.goto(server.url)
+                page.get_by_text("chosen: 1").wait_for()
+                seconds.append(timed(page, _TWO, option_of(page, "second").click))
+            page.context.close()
+    return Row("change of a choice in an app of two lines, until it is painted", seconds)
+
+
 def hello(browser: Browser) -> float:
     """Seconds from the command to the painted heading of an app of one line."""
     page = new_page(browser)
@@ -105,16 +134,16 @@ def changes_of_layer(page: Page, server: Server, rounds: int) -> Row:
             ready(page)
             upload(page, phone_photo(number))
             ready(page)
-            option = layer_option(page, layer)
+            option = option_of(page, layer)
             grid = "() => window.grid('', document.querySelector('.st-key-activations-1'))"
             seconds.append(timed(page, grid, option.click))
     return Row("change of layer, until its grid is repainted", seconds, LAYER)
 
 
-def layer_option(page: Page, layer: str) -> Locator:
-    """The option of a layer in the list of the Activations page, which is opened."""
-    page.get_by_test_id("stMultiSelect").locator("input").fill(layer)
-    option = page.get_by_role("option").filter(has_text=layer).first
+def option_of(page: Page, text: str) -> Locator:
+    """An option in the list from which several can be chosen, which is opened."""
+    page.get_by_test_id("stMultiSelect").locator("input").fill(text)
+    option = page.get_by_role("option").filter(has_text=text).first
     option.wait_for()
     return option
 
@@ -257,7 +286,7 @@ def many_channels(page: Page, server: Server, rounds: int) -> list[Row]:
         walk.append(with_tasks(page, first, stage.click, show_all.click))
         page.goto(f"{server.url}/activations?model={MODEL}&layer=stem_act")
         ready(page)
-        layer_option(page, LAST).click()
+        option_of(page, LAST).click()
         page.locator(".st-key-activations-1 [role=grid]").wait_for()
         ready(page)
         page.get_by_test_id("stSelectbox").filter(has_text="Channels shown").locator(
@@ -327,6 +356,7 @@ def main() -> None:
             dataclasses.replace(same[0], values=[row.values[0] for row in same])
             for same in zip(*visits, strict=True)
         ]
+        rows.append(changes_of_a_choice(browser, rounds))
         with running_app() as server:
             page = new_page(browser)
             page.goto(f"{server.url}/activations?model={MODEL}")

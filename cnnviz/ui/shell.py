@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import ParamSpec
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -29,6 +32,8 @@ from cnnviz.ui.scene import Scene
 from cnnviz.ui.sidebar import library, network_choice, own_models, photos
 from cnnviz.ui.text import plain
 from cnnviz.ui.web import uploads
+
+Arguments = ParamSpec("Arguments")
 
 # A picture of our own, within the page: the browser would look for a named icon on the internet.
 ICON = data_uri((PACKAGE / "ui" / "icon.png").read_bytes(), "png")
@@ -124,12 +129,33 @@ def run(page: StreamlitPage) -> None:
                 topbar.add(title, _known(scene.outline))
         uploaders.free_unused()
     except CnnvizError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        st.button("Try again", icon=":material/refresh:")
+        _report(error)
     except StopException:
         long_questions.end_run()
         raise
     long_questions.end_run()
+
+
+def part(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A part of a page that runs alone after a choice in it, without the sidebar and the rest.
+
+    It asks no long question, since these are counted by runs of the page. A ``CnnvizError``
+    becomes a box in its place.
+    """
+
+    @functools.wraps(draw)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except CnnvizError as error:
+            _report(error)
+
+    return st.fragment(guarded)
+
+
+def _report(error: CnnvizError) -> None:
+    st.error(plain(str(error)), icon=":material/error:")
+    st.button("Try again", icon=":material/refresh:")
 
 
 def _mark(page: StreamlitPage) -> str:

@@ -90,10 +90,11 @@ def draw_grids(
         look: how their channels are drawn.
     """
     if whole is not None:
-        legend = legend_of(scene.activations(whole.path), look)
+        _, legend = _measured(scene, whole, look)
         return [_draw_grid(scene, whole, look, list(layers).index(whole), None, legend)]
+    # Before anything is drawn: the browser then draws all grids at once.
+    legends = [_measured(scene, layer, look)[1] for layer in layers]
     st.html(_HEAD_STYLE)
-    legends = [legend_of(scene.activations(layer.path), look) for layer in layers]
     # Said once where all have the same.
     common = len({(one.colours, one.ticks) for one in legends}) == 1
     if common:
@@ -137,7 +138,7 @@ def _draw_grid(
         with_legend: whether it says what its colours mean.
     """
     maps = scene.activations(layer.path)
-    ranking = rank_channels(maps)
+    ranking, _ = _measured(scene, layer, look)
     channels = _order(ranking, look.order)
     drawn = channels[:most]
     if most is not None:
@@ -180,6 +181,22 @@ def _order(ranking: ChannelRanking, order: str) -> list[int]:
 def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
     """The name of a grid's scene: a click in another one means another channel."""
     return f"{model.name} {layer.path} by {look.order}"
+
+
+def _measured(scene: Scene, layer: LayerInfo, look: Look) -> tuple[ChannelRanking, Legend]:
+    """The ranking of a layer's channels, and the legend of their colours."""
+    maps = scene.activations(layer.path)
+    return _measure(scene.model, scene.card, scene.photo.seen_key, layer.path, look, maps)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _measure(
+    model: ModelFile, card: ModelCard | None, photo: str, layer: str, look: Look, _maps: Floats
+) -> tuple[ChannelRanking, Legend]:
+    return rank_channels(_maps), legend_of(_maps, look)
+
+
+ask.forget_with_photos(_measure.clear)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
