@@ -91,6 +91,9 @@ def batch_curve(positions: Floats, values: Floats, highest: float) -> str:
     first, last = float(positions[0]), float(positions[-1])
     across = _WIDE / (last - first or 1)
     x = (positions - first) * across
+    if len(positions) == 1:
+        # A level line: a single point would not be seen.
+        x, values = np.array([0.0, _WIDE]), np.repeat(values, 2)
     edges = "".join(
         f'<path d="M{(epoch - first) * across:.1f} 0V{_HIGH}" stroke-dasharray="2 4"/>'
         for epoch in range(math.ceil(first), math.floor(last) + 1)

@@ -10,9 +10,9 @@ from scripts.process_list import running
 
 
 def test_a_reload_and_a_link_restore_the_choices(tab: Any, context: Any) -> None:
-    tab.open("/class_activation_map").choose("Network", "ImageNet").choose(
-        "Sample picture", "A cup of espresso"
-    )
+    # On a page that runs little.
+    tab.open("/filters").choose("Network", "ImageNet").choose("Sample picture", "A cup of espresso")
+    tab.turn_to("Class activation map")
     tab.choose_class("coffee mug").choose("Method", "Grad-CAM").choose("Layer", "block4c_add")
     expected = {
         "Network": "ImageNet",

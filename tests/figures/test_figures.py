@@ -696,6 +696,9 @@ def test_the_curve_of_batches_has_each_batch_and_a_mean_of_ten() -> None:
     assert "M120.1 0V100" in svg
     # Well formed, as an SVG in a picture has to be.
     assert ElementTree.fromstring(svg).tag.endswith("svg")
+    # A single one is level: a point would not be seen.
+    (level, _) = re.findall('points="(.*?)"', batch_curve(np.array([1.0]), np.array([3.0]), 4.0))
+    assert level == "0.0,25.0 600.0,25.0"
 
 
 def test_one_epoch_is_drawn_too() -> None:
