@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--torch-python", metavar="PATH", help="with requirements-torch.txt")
     options = parser.parse_args()
+    # xplique's calls show their progress where the table is written.
+    keras.config.disable_interactive_logging()
     print(INTRODUCTION)
     load = os.getloadavg()[0]
     print(
