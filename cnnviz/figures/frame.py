@@ -231,6 +231,8 @@ def picture_drawing(
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
     drawing = empty_drawing(title, plot_height, above=above, below=below, narrow=narrow)
+    # Room is kept for all there is: else Plotly measures each text, and that takes a third of it.
+    drawing.set("margin", autoexpand=False)
     fit(drawing, 0, height / width)
     square_axes(drawing, "", [0, width], [height, 0])
     return drawing
