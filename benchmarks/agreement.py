@@ -179,7 +179,8 @@ def photo_pairs() -> Iterator[Pair]:
     yield Pair("xplique", "Rise", "rise", runs=masks, difference=QUOTIENT)
     yield Pair("xplique", "Rise, its own masks", "rise", runs=masks, difference=OWN_MASKS)
     yield Pair("xplique", "SmoothGrad", "smoothgrad")
-    yield Pair("xplique", "IntegratedGradients", "integrated-gradients")
+    even = "Its steps are even: the more of them there are, the less differs."
+    yield Pair("xplique", "IntegratedGradients", "integrated-gradients", even)
 
 
 def pairs_of(name: str, network: Network) -> list[Pair]:
