@@ -119,6 +119,7 @@ DIVIDED = "It divides by S(x): the same but for that factor."
 QUOTIENT = (
     "It divides by the sum of the masks at each place, and adds the mean score: see the next row."
 )
+EVEN = "Its steps are even: the more of them there are, the less differs."
 OWN_MASKS = "With masks of its own: what chance alone does."
 
 
@@ -179,8 +180,7 @@ def photo_pairs() -> Iterator[Pair]:
     yield Pair("xplique", "Rise", "rise", runs=masks, difference=QUOTIENT)
     yield Pair("xplique", "Rise, its own masks", "rise", runs=masks, difference=OWN_MASKS)
     yield Pair("xplique", "SmoothGrad", "smoothgrad")
-    even = "Its steps are even: the more of them there are, the less differs."
-    yield Pair("xplique", "IntegratedGradients", "integrated-gradients", even)
+    yield Pair("xplique", "IntegratedGradients", "integrated-gradients", difference=EVEN)
 
 
 def pairs_of(name: str, network: Network) -> list[Pair]:
