@@ -7,9 +7,8 @@ APP := $(BIN)/python -m cnnviz.ui
 PYTEST :=
 # Options for `make mutants`, such as MUTANTS="--each 2 cnnviz/arrays.py".
 MUTANTS :=
-# Three processes, for two cores: browser tests wait a lot. Which tests stay together, and their
-# order, is in tests/conftest.py.
-PARALLEL := -n 3 --no-loadscope-reorder
+# Two processes; which tests stay together, and their order, is in tests/conftest.py.
+PARALLEL := -n 2 --no-loadscope-reorder
 # What `make test-fast` collects; without the tests in there that are marked as slow.
 FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/features tests/figures tests/inspection \
     tests/lessons tests/networks tests/photos

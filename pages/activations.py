@@ -3,9 +3,7 @@
 import streamlit as st
 
 from cnnviz.ui import parts, shell
-from cnnviz.ui.page_parts import activations, channel_grids, one_channel
-from cnnviz.ui.page_parts.exemplars import channels
-from cnnviz.ui.scene import Scene
+from cnnviz.ui.page_parts import activation_columns
 
 scene = shell.enter(
     "What does each layer answer?",
@@ -13,39 +11,9 @@ scene = shell.enter(
     "one to look closer.",
     runs_photo=True,
 )
-
-
-@shell.part
-def draw(scene: Scene) -> None:
-    spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
-    if not spatial:
-        st.info("This network has no layer with maps, so there are no activations to draw.")
-        return
-    layers_place, shown_place, channel_place, more = activations.places_of_choices()
-    with layers_place:
-        layers = activations.pick_layers(scene, spatial)
-    with shown_place:
-        whole = activations.pick_whole(scene, layers)
-    with more:
-        look = activations.pick_look()
-
-    grids, detail, beside = st.columns([5, 4, 4], gap="medium")
-    with grids:
-        shown = channel_grids.draw_grids(scene, layers, whole, look)
-    opened = activations.pick_opened(scene, shown, whole)
-    with channel_place:
-        channel = activations.pick_channel(scene, opened)
-    activations.outline(shown, opened, channel)
-    with grids:
-        activations.name_dead(opened)
-    with detail, st.container(key="beside the grid"):
-        one_channel.draw(scene, opened, channel, look)
-    with beside:
-        channels.show(scene, opened.layer.path, channel)
-    below, _ = st.columns([2, 1])
-    with below:
-        one_channel.filter_of(scene, opened.layer, channel)
-
-
-draw(scene)
+spatial = [layer for layer in scene.outline.layers if layer.spatial and not layer.nested]
+if not spatial:
+    st.info("This network has no layer with maps, so there are no activations to draw.")
+    st.stop()
+activation_columns.draw(scene, spatial)
 parts.about(scene)

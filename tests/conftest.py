@@ -31,9 +31,6 @@ TESTS = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-# The first file of the second half of the browser tests, which are about equally long.
-MIDDLE = "tests/e2e/test_looking_inside.py"
-
 # What takes longest, in this order: with several processes, none is left alone with it at the end.
 LONGEST = (
     "e2e",
@@ -74,19 +71,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class OneProcessPerFile(LoadScopeScheduling):
-    """One process runs all tests of a file, and one each half of the browser tests.
+    """One process runs all tests of a file, and one all browser tests.
 
-    So that each fixture of a module is made once, and the server of the browser tests twice: they
-    wait more than they compute, and a single process would be the last to end. The marker
+    So that each fixture of a module, and the server of the browser tests, is made once. The marker
     ``xdist_group`` cannot say it: pytest 9.2 ignores how pytest-xdist 3.8 passes it on
     (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if not file.startswith("tests/e2e/"):
-            return file
-        return f"browser tests {1 if file < MIDDLE else 2}"
+        return "browser tests" if file.startswith("tests/e2e/") else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessPerFile:

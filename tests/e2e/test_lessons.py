@@ -28,7 +28,7 @@ from cnnviz.settings import ROOT
 from cnnviz.ui.page_parts.lessons import attention, filters, pooling
 from cnnviz.ui.page_parts.lessons.contents import LESSONS
 from cnnviz.ui.page_parts.lessons.frame import Lesson
-from scripts.browse import Server
+from scripts.browse import Server, settle
 from tests.e2e.conftest import Tab
 from tests.e2e.test_every_page import serious, too_wide
 
@@ -67,6 +67,8 @@ def complete(tab: Tab, lesson: Lesson, step: int, *, phone: bool) -> list[str]:
     page.get_by_text(name).wait_for()
     asked = page.get_by_text("Guess first. The answer comes after it.")
     asked.wait_for()
+    # Until a run ends, the step before is still there.
+    settle(page)
     main = page.get_by_test_id("stMain")
     assert not _ANSWER.search(main.inner_text()), name
     guess(tab, phone=phone)
