@@ -201,8 +201,10 @@ def close_idle(model: ModelFile) -> None:
 def discard(pool: WorkerPool | UntrustedProcess) -> None:
     """Stops a pool's processes; the next call opens a new pool."""
     with _lock:
-        if _pools.get(pool.name) is pool:
-            del _pools[pool.name]
+        if _pools.get(pool.name) is not pool:
+            # Another caller does it already; two at once would disturb each other.
+            return
+        del _pools[pool.name]
     # In the background: killing takes a moment, and only then can the files be deleted for good.
     threading.Thread(target=pool.close, daemon=True).start()
 
