@@ -174,9 +174,7 @@ def _of_spectrum(parameters: Any, side: int) -> Any:
         scaled = tf.reshape(tf.matmul(fourier.COLOURS.T, rows), shape)
     planes = tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), [side, side])
     flat = tf.reshape(planes, (-1, channels * side * side))
-    mean = tf.reduce_mean(flat, axis=1, keepdims=True)
-    variance = tf.reduce_mean(flat**2, axis=1, keepdims=True) - mean**2
-    deviation = tf.sqrt(tf.maximum(variance, 0.0))
+    deviation = tf.math.reduce_std(flat, axis=1, keepdims=True)
     squeezed = tf.sigmoid(flat * (fourier.CONTRAST / (deviation + 1e-6)))
     return tf.transpose(tf.reshape(squeezed, (-1, channels, side, side)), (0, 2, 3, 1))
 

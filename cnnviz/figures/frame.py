@@ -231,7 +231,7 @@ def picture_drawing(
     """An empty figure whose axes are a picture's pixels, from 0 to width and, down, to height."""
     plot_height = min(largest[1], largest[0] * height / width)
     drawing = empty_drawing(title, plot_height, above=above, below=below, narrow=narrow)
-    # Room is kept for all there is: else Plotly measures each text, and that takes a third of it.
+    # Room is kept for all there is: to measure each text takes Plotly a third of its time.
     drawing.set("margin", autoexpand=False)
     fit(drawing, 0, height / width)
     square_axes(drawing, "", [0, width], [height, 0])

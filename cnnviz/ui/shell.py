@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ParamSpec
 
@@ -108,7 +109,7 @@ def run(page: StreamlitPage) -> None:
     long_questions.start_run()
     _report_losses()
     _turn_from(page)
-    try:
+    with _guarded():
         with st.sidebar:
             scene, title = _sidebar()
         bar = st.container(key="topbar")
@@ -128,34 +129,36 @@ def run(page: StreamlitPage) -> None:
             with bar:
                 topbar.add(title, _known(scene.outline))
         uploaders.free_unused()
-    except CnnvizError as error:
-        _report(error)
-    except StopException:
-        long_questions.end_run()
-        raise
-    long_questions.end_run()
 
 
 def part(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """A part of a page that runs alone after a choice in it, without the sidebar and the rest.
 
-    It asks no long question, since these are counted by runs of the page. A ``CnnvizError``
-    becomes a box in its place.
+    It asks all of the page's long questions: another choice in it stops one that goes on. A
+    ``CnnvizError`` becomes a box in its place.
     """
 
     @functools.wraps(draw)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        try:
+        long_questions.start_run()
+        with _guarded():
             draw(*args, **kwargs)
-        except CnnvizError as error:
-            _report(error)
 
     return st.fragment(guarded)
 
 
-def _report(error: CnnvizError) -> None:
-    st.error(plain(str(error)), icon=":material/error:")
-    st.button("Try again", icon=":material/refresh:")
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """A ``CnnvizError`` becomes a box; long questions that were not asked inside are stopped."""
+    try:
+        yield
+    except CnnvizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.button("Try again", icon=":material/refresh:")
+    except StopException:
+        long_questions.end_run()
+        raise
+    long_questions.end_run()
 
 
 def _mark(page: StreamlitPage) -> str:

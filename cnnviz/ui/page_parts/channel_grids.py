@@ -90,8 +90,7 @@ def draw_grids(
         look: how their channels are drawn.
     """
     if whole is not None:
-        _, legend = _measured(scene, whole, look)
-        return [_draw_grid(scene, whole, look, list(layers).index(whole), None, legend)]
+        return [_draw_grid(scene, whole, look, list(layers).index(whole), None)]
     # Before anything is drawn: the browser then draws all grids at once.
     legends = [_measured(scene, layer, look)[1] for layer in layers]
     st.html(_HEAD_STYLE)
@@ -101,12 +100,10 @@ def draw_grids(
         _draw_legend(legends[0])
     shown = []
     places = st.columns(len(layers), gap="small")
-    for position, (place, layer, legend) in enumerate(zip(places, layers, legends, strict=True)):
+    for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
         with place:
             shown.append(
-                _draw_grid(
-                    scene, layer, look, position, MOST_CHANNELS, legend, with_legend=not common
-                )
+                _draw_grid(scene, layer, look, position, MOST_CHANNELS, with_legend=not common)
             )
     return shown
 
@@ -122,7 +119,6 @@ def _draw_grid(
     look: Look,
     position: int,
     most: int | None,
-    legend: Legend,
     *,
     with_legend: bool = True,
 ) -> ShownLayer:
@@ -134,11 +130,10 @@ def _draw_grid(
         look: how its channels are drawn.
         position: of the layer among those that are chosen.
         most: how many channels are drawn; None for all, with a heading.
-        legend: of its colours.
         with_legend: whether it says what its colours mean.
     """
     maps = scene.activations(layer.path)
-    ranking, _ = _measured(scene, layer, look)
+    ranking, legend = _measured(scene, layer, look)
     channels = _order(ranking, look.order)
     drawn = channels[:most]
     if most is not None:
