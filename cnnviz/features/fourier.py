@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnviz.arrays import Floats
+from cnnviz.errors import PhotoError
 
 # Deviation of the picture before it is squeezed to 0–1, and that of the spectrum at the start.
 CONTRAST = 0.8
 _START = 0.01
+# Beyond this the sigmoid's slope is 0 in float32.
+_FLAT = 16
 
 # The square root of the covariance of the colours of natural photos, as Lucid has it (Olah et al.
 # 2017), divided by its largest norm.
@@ -37,7 +40,19 @@ def noise(generator: np.random.Generator, count: int, side: int, channels: int) 
 
 
 def spectrum_of(picture: NDArray[np.uint8]) -> Floats:
-    """The spectrum (C, side, side // 2 + 1, 2) of a square picture (side, side, C)."""
+    """The spectrum (C, side, side // 2 + 1, 2) of a square picture (side, side, C).
+
+    Raises:
+        PhotoError: the picture has one colour, or nearly: at ``CONTRAST`` it would be all black,
+            white or pure colours, which no small step changes.
+    """
+    values = _logits(picture)
+    if np.mean(np.abs(values) * CONTRAST > _FLAT * values.std()) > 1 / 2:
+        raise PhotoError(
+            "This photo has nearly the same colour everywhere, so no search can start from it. "
+            "Start from noise, or choose another photo.",
+            "flat",
+        )
     planes = np.fft.rfft2(unsqueezed(picture), axes=(0, 1)).transpose(2, 0, 1)
     spectrum = planes / frequency_scale(picture.shape[0])
     return np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
@@ -45,9 +60,14 @@ def spectrum_of(picture: NDArray[np.uint8]) -> Floats:
 
 def unsqueezed(picture: NDArray[np.uint8]) -> Floats:
     """A picture (h, w, C) before the sigmoid, in colours that are not correlated."""
+    values = _logits(picture)
+    if picture.shape[-1] == 3:
+        values = values @ np.linalg.inv(COLOURS.astype(np.float64))
+    return values
+
+
+def _logits(picture: NDArray[np.uint8]) -> Floats:
     # Black and white have no logarithm.
     shares = np.clip(picture.astype(np.float64) / 255, 0.02, 0.98)
     values: Floats = np.log(shares / (1 - shares))
-    if picture.shape[-1] == 3:
-        values = values @ np.linalg.inv(COLOURS.astype(np.float64))
     return values

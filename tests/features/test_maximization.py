@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnviz.errors import LayerError, ModelError, TargetError
+from cnnviz.errors import LayerError, ModelError, PhotoError, TargetError
 from cnnviz.features import forms, fourier
 from cnnviz.features import maximization as maximisation
 from cnnviz.features.found import better, stays_silent
@@ -193,6 +193,19 @@ def test_a_photo_can_be_the_start(tiny: Tiny) -> None:
     shown = state.pictures[0].astype(float)
     for channel in (0, 1):
         assert np.corrcoef(shown[..., channel].ravel(), photo[..., channel].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("value", [0, 90, 255])
+def test_no_search_starts_from_a_photo_of_one_colour(tiny: Tiny, value: int) -> None:
+    photo = np.full((24, 24, 3), value, np.uint8)
+    photo[3, 4] ^= 1
+    question = AscentQuestion((Objective(None, 0),), STILL, photo)
+    with pytest.raises(PhotoError, match="same colour everywhere"):
+        search(tiny("flat"), question, 1)
+    # White paper with a line on it is no photo of one colour.
+    photo[:, 10:13] = 200 - value // 2
+    state = search(tiny("flat"), AscentQuestion((Objective(None, 0),), STILL, photo), 12)
+    assert state.values[0, -1] > state.values[0, 0]
 
 
 def test_what_lasts_is_measured_on_other_crops(tiny: Tiny) -> None:
