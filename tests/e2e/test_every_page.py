@@ -104,8 +104,10 @@ def not_painted(tab: Any, title: str, *, dark: bool) -> list[str]:
 
 
 def too_wide(tab: Any, title: str) -> list[str]:
-    """What is wider than a telephone: the page, its main part, or a chart."""
-    found = []
+    """What is wider than a telephone, or stays in place there and covers what comes after it."""
+    columns = "columns => columns.map(column => getComputedStyle(column).position)"
+    positions = tab.page.locator(".stMain .stColumn").evaluate_all(columns)
+    found = [f"{title}: a stacked column is sticky" for one in positions if one == "sticky"]
     for part in ("documentElement", "querySelector('[data-testid=\"stMain\"]')"):
         widths = f"[document.{part}.scrollWidth, document.{part}.clientWidth]"
         content, visible = tab.page.evaluate(widths)
