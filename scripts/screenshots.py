@@ -106,6 +106,7 @@ SHOTS = (
     Shot("class_activation_map", f"class_activation_map?{CAT}", height=980),
     Shot("network", f"network?{CAT}"),
     Shot("training", "training", height=1500, complete=f"text={_TRAINED}"),
+    Shot("training_replay", "training?show=replay", act=_before_after, complete=".epochs .play"),
 )
 # What only `--all` has.
 STATES = (
@@ -120,7 +121,6 @@ STATES = (
     replace(WALK, name="channel", act=_channel),
     replace(WALK, name="live", act=_live),
     replace(WALK, name="sidebar", act=click(".topbar .model, .topbar .menu >> visible=true")),
-    Shot("training_replay", "training?show=replay", act=_before_after, complete=".epochs .play"),
     Shot("activations_all", f"activations?{IMAGENET}&layer=top_act"),
     Shot("network_digit", f"network?{DIGIT}"),
     Shot("own_model", f"class_activation_map?{DIGIT}", act=_own_model),

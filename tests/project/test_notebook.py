@@ -46,12 +46,12 @@ def printed(folder: Path) -> str:
 
 def test_the_notebook_shows_the_right_numbers(printed: str) -> None:
     assert re.search(r"^cat: 0\.[5-9]\d{3}$", printed, re.MULTILINE)
-    assert re.search(r"^conv1 +Conv2D +\(None, 128, 128, 32\) +864$", printed, re.MULTILINE)
+    assert re.search(r"^conv1 +Conv2D +\(None, 64, 64, 32\) +864$", printed, re.MULTILINE)
     assert "32 filters of 3 × 3 × 3" in printed
     equal = re.search(r"mean \+ bias = (\S+), logit = (\S+)", printed)
     assert equal is not None
     assert float(equal[1]) == pytest.approx(float(equal[2]), rel=1e-3)
-    assert "grad-cam of relu3, (32, 32)" in printed
+    assert "grad-cam of relu3, (16, 16)" in printed
 
 
 def test_the_notebook_goes_on_after_a_photo_that_is_missing(printed: str) -> None:

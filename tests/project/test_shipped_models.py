@@ -106,7 +106,7 @@ def test_cat_dog_lesson_has_the_shapes_of_the_lesson(networks: dict[str, keras.M
         "conv4": (3, 3, 128, 128),
     }
     assert [layer.name for layer in layers[-3:]] == ["relu4", "average", "predictions"]
-    assert layers[-3].output.shape == (None, 16, 16, 128)
+    assert layers[-3].output.shape == (None, 8, 8, 128)
 
 
 def test_cat_dog_shortcut_looks_at_the_corner(networks: dict[str, keras.Model]) -> None:
@@ -184,14 +184,6 @@ def test_the_probability_of_the_coffee_in_the_document_is_measured(
     assert written
     dog = probabilities_for_sample(networks, "cat_dog", "coffee")["dog"]
     assert float(written[1]) == pytest.approx(100 * dog, abs=0.01)
-
-
-def test_the_lessons_card_names_the_measurement_on_another_source() -> None:
-    text = (MODELS / "README.md").read_text(encoding="utf-8")
-    described = card("cat_dog_lesson").description
-    for part in ("2,000 photos of another source", "75.8%", "57%", "99.8%"):
-        assert part in described
-        assert part in text
 
 
 @pytest.mark.parametrize("digit", range(10))
