@@ -26,7 +26,8 @@ _EDGES = "vertical edges"
 # Filters of a network's first layer that are shown.
 _MOST_SHOWN = 8
 _SIGNS = ("Above zero", "Zero", "Below zero")
-# The kernels in the question which one made a picture.
+# The kernels in the question which one made a picture, and the one that did.
+_ASKED = "horizontal edges"
 _OFFERED = ("blur", "sharpen", "horizontal edges", "vertical edges")
 
 
@@ -66,6 +67,18 @@ def _slide(scene: Scene, scope: str) -> None:
     most = int(np.abs(result).argmax())
     row, column = divmod(most, result.shape[1])
     at = place(picture, kernel, row, column, Sliding())
+    if frame.guess(
+        said,
+        frame.scope_of(scene, scope),
+        _SIGNS,
+        sign_of(at.total),
+        f"The nine products add up to **{plain(_whole(at.total))}**. The left column counts "
+        "below zero, the right one above. So this filter gives much where it is brighter on the "
+        "right, and less than zero where it is brighter on the left: it finds **vertical edges**.",
+    ):
+        with seen:
+            _move(picture, kernel, result, most + 1)
+        return
     seen.html(
         drawings.row(
             _framed(picture, at),
@@ -75,19 +88,13 @@ def _slide(scene: Scene, scope: str) -> None:
         )
     )
     seen.markdown("Multiply each pixel by the number at its place. Add up all nine. Is the sum …")
-    if not frame.guess(
-        said,
-        frame.scope_of(scene, scope),
-        _SIGNS,
-        sign_of(at.total),
-        f"The nine products add up to **{plain(_whole(at.total))}**. The left column counts "
-        "below zero, the right one above. So this filter gives much where it is brighter on the "
-        "right, and less than zero where it is brighter on the left: it finds **vertical edges**.",
-    ):
-        return
-    st.markdown("**Now you move it.** Arrow keys move it one place.")
+
+
+def _move(picture: Floats, kernel: Floats, result: Floats, start: int) -> None:
+    """The filter at a place that a person chooses, from a first one, counted from 1."""
     count = result.size
-    reached = st.slider("Place, row after row", 1, count, most + 1)
+    st.markdown("**Now you move it.** Arrow keys move it one place.")
+    reached = st.slider("Place, row after row", 1, count, start)
     row, column = divmod(reached - 1, result.shape[1])
     at = place(picture, kernel, row, column, Sliding())
     so_far = result.copy()
@@ -108,37 +115,27 @@ def _slide(scene: Scene, scope: str) -> None:
 
 def _which(scene: Scene, scope: str) -> None:
     seen, said = frame.question_beside("Which filter made this picture?")
-    picture, right = small_picture(scene), "horizontal edges"
-    dark = parts.on_dark_page()
+    kernel = np.array(KERNELS[_ASKED])
+    if frame.guess(
+        said,
+        scope,
+        _OFFERED,
+        _ASKED,
+        "Its upper row counts below zero, its lower row above: it answers where light and dark "
+        "meet along a horizontal line.",
+    ):
+        with said:
+            st.markdown("**Now make your own.** Nine numbers are the whole filter.")
+            kernel = _own_kernel()
+    picture = small_picture(scene)
+    result = convolve(picture, kernel, Sliding())
     seen.html(
         drawings.row(
             drawings.shown(picture.astype(np.uint8), f"Your photo, {SIDE} × {SIDE} pixels in grey"),
             drawings.sign("→"),
             drawings.shown(
-                drawings.coloured(
-                    convolve(picture, np.array(KERNELS[right]), Sliding()), dark=dark
-                ),
+                drawings.coloured(result, dark=parts.on_dark_page()),
                 "After the filter. One colour is above zero, the other below.",
-            ),
-        )
-    )
-    if not frame.guess(
-        said,
-        scope,
-        _OFFERED,
-        right,
-        "Its upper row counts below zero, its lower row above: it answers where light and dark "
-        "meet along a horizontal line.",
-    ):
-        return
-    st.markdown("**Now make your own.** Nine numbers are the whole filter.")
-    kernel = _own_kernel()
-    st.html(
-        drawings.row(
-            drawings.shown(picture.astype(np.uint8), "Before"),
-            drawings.sign("→"),
-            drawings.shown(
-                drawings.coloured(convolve(picture, kernel, Sliding()), dark=dark), "After"
             ),
         )
     )
@@ -155,7 +152,7 @@ def _own_kernel() -> Floats:
                 st.session_state[key] = float(value)
 
     if keys[0] not in st.session_state:
-        for key, value in zip(keys, np.ravel(KERNELS[_EDGES]), strict=True):
+        for key, value in zip(keys, np.ravel(KERNELS[_ASKED]), strict=True):
             st.session_state[key] = float(value)
     st.pills("Start from", list(KERNELS), key="kernel preset", on_change=fill)
     with st.container(key="kernel numbers", width=400):
@@ -178,42 +175,48 @@ def _own_kernel() -> Floats:
 def _stride(scene: Scene, scope: str) -> None:
     frame.question("Now the filter jumps two pixels at a time. How wide is the result?")
     right = output_size(SIDE, KERNEL, Sliding(stride=2))
+    said, seen = st.columns([2, 3], gap="large")
     if frame.guess(
-        st.container(),
+        said,
         scope,
         _sizes(26, 24, 14, right),
         _sizes(right)[0],
         f"It starts at pixels 1, 3, 5, … 25: **{right}** places. At 27 it would stick out. The "
         "length of the jump is called **stride**.",
     ):
-        _play(scene, Sliding(stride=2))
+        with seen:
+            _play(scene, Sliding(stride=2))
 
 
 def _padding(scene: Scene, scope: str) -> None:
     frame.question(f"How many rows of zeros around it keep {SIDE} pixels at {SIDE}?")
+    said, seen = st.columns([2, 3], gap="large")
     if frame.guess(
-        st.container(),
+        said,
         scope,
         ("None", "One on each side", "Two on each side", "Three on each side"),
         "One on each side",
         "With one zero on each side the picture is 30 wide, and 30 − 3 + 1 = 28. This is called "
         "**padding**.",
     ):
-        _play(scene, Sliding(padding=1))
+        with seen:
+            _play(scene, Sliding(padding=1))
 
 
 def _dilation(scene: Scene, scope: str) -> None:
     frame.question("The filter skips every second pixel. How wide is what it covers?")
     st.markdown("It still has 3 × 3 numbers, but with a gap of one pixel between them.")
+    said, seen = st.columns([2, 3], gap="large")
     if frame.guess(
-        st.container(),
+        said,
         scope,
         ("3 pixels", "5 pixels", "6 pixels", "9 pixels"),
         "5 pixels",
         "Number, gap, number, gap, number: 5 pixels. This is called **dilation**: the filter sees "
         "more of the picture, with no more numbers.",
     ):
-        _play(scene, Sliding(dilation=2))
+        with seen:
+            _play(scene, Sliding(dilation=2))
 
 
 def _play(scene: Scene, start: Sliding) -> None:
