@@ -54,10 +54,14 @@ def nodes(cache: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Any]) -> Path:
+def model(
+    cache: Path, tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Any]
+) -> Path:
+    """A model and its conversion, which workers take if they trust the model."""
     path = tmp_path_factory.mktemp("models") / "two_classes.keras"
     tiny("two_classes").model.save(path)
     write_card(tiny("two_classes").card, path.with_suffix(".json"))
+    conversion.convert_file(path, trusted=True)
     return path
 
 
@@ -105,35 +109,10 @@ def test_the_command_gives_the_same_rows_on_a_cluster(
     assert "12 of 12 photos were done before." in again.stderr
 
 
-def test_workers_run_a_converted_network_with_litert(
-    nodes: Cluster, cache: Path, model: Path, photos: list[Path], tmp_path: Path
-) -> None:
-    """A worker that uses a conversion sets its time; the rows are those of TensorFlow here."""
-    conversion.convert_file(model, trusted=True)
-    (description,) = cache.glob("*.json")
-    os.utime(description, (0, 0))
-    network = cnnviz.load_model(model)
-    rows = {}
-    for trusted in (True, False):
-        run = runs.BatchRun(tmp_path / str(trusted))
-        parts = runs.split(photos[:6], list("abcdef"), 6)
-        runs.begin(run, network, parts, resume=False)
-        task = cluster.WorkerTask(tmp_path, model, trusted, network.fingerprint, run)
-        if trusted:
-            assert len(list(cluster.explain_parts(nodes.address, task, parts))) == 1
-            assert description.stat().st_mtime > 0
-        else:
-            list(runs.explain_part(network, run, parts[0]))
-        rows[trusted] = rows_in(run.out)
-    assert_same_rows(rows[True], rows[False])
-
-
 def test_an_error_of_a_worker_ends_the_run_with_its_message(
     nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
-    task = cluster.WorkerTask(
-        tmp_path, model, False, "another fingerprint", runs.BatchRun(tmp_path)
-    )
+    task = cluster.WorkerTask(tmp_path, model, True, "another fingerprint", runs.BatchRun(tmp_path))
     parts = runs.split(photos[:2], ["a", "b"], 2)
     with pytest.raises(cnnviz.errors.CnnvizError, match="is not the same file on all machines"):
         list(cluster.explain_parts(nodes.address, task, parts))
@@ -168,12 +147,17 @@ def test_a_missing_cluster_is_an_error(model: Path, photos: list[Path], tmp_path
 
 
 def test_a_node_that_is_killed_half_way_loses_nothing(
-    nodes: Cluster, model: Path, photos: list[Path], tmp_path: Path
+    nodes: Cluster, cache: Path, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
-    """Nothing is lost or doubled. The last test: the cluster is broken afterwards."""
+    """Nothing is lost or doubled; the rows of LiteRT there are those of TensorFlow here.
+
+    The last test: the cluster is broken afterwards.
+    """
+    (description,) = cache.glob("*.json")
+    os.utime(description, (0, 0))
     network = cnnviz.load_model(model)
     run = runs.BatchRun(tmp_path / "there", pictures=False)
-    task = cluster.WorkerTask(tmp_path, model, False, network.fingerprint, run)
+    task = cluster.WorkerTask(tmp_path, model, True, network.fingerprint, run)
     parts = runs.split(photos, [""] * len(photos), SIZE)
     runs.begin(run, network, parts, resume=False)
     (victim,) = [node for node in nodes.worker_nodes if node is not nodes.head_node]
@@ -185,6 +169,8 @@ def test_a_node_that_is_killed_half_way_loses_nothing(
             nodes.remove_node(victim, allow_graceful=False)
             killed_at = len(order)
     assert PARTS // 4 <= killed_at < PARTS
+    # A worker that uses a conversion sets its time.
+    assert description.stat().st_mtime > 0
     assert Counter(result.part.number for result in order) == Counter(range(PARTS))
     assert order[-1].node == nodes.head_node.node_id
     rows = rows_in(run.out)

@@ -230,7 +230,6 @@ def test_grey_pictures_and_free_sizes_are_read_too() -> None:
         ("EfficientNetB0", "none"),
         ("MobileNetV3Small", "none"),
         ("MobileNetV2", None),
-        ("ResNet50", None),
     ],
 )
 def test_stock_architectures(name: str, scaling: str | None) -> None:

@@ -15,6 +15,9 @@ from cnnviz.training.architectures import BUILDERS, freeze
 from cnnviz.training.recipes import RECIPES
 from cnnviz.training.result_card import suggested_layers
 
+# Networks, each with the first recipe that uses it.
+NAME_OF = {build: name for name, build in reversed(BUILDERS.items())}
+
 
 def shape_of(name: str) -> tuple[int, int, int]:
     side = RECIPES[name].sides[0]
@@ -41,8 +44,9 @@ def network_of(name: str, model: Any, classes: int) -> Any:
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, Any]:
-    """Each network at its smallest input, with three classes."""
-    return {name: build(shape_of(name), 3) for name, build in BUILDERS.items()}
+    """Each network at its smallest input, with three classes; two recipes share one network."""
+    models = {build: build(shape_of(name), 3) for build, name in NAME_OF.items()}
+    return {name: models[build] for name, build in BUILDERS.items()}
 
 
 @pytest.mark.parametrize("name", BUILDERS)

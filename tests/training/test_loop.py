@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from corpus import classes
 import cnnviz
 from cnnviz.cards import ModelCard, read_card
 from cnnviz.errors import DataError, TrainingError
+from cnnviz.settings import ROOT
 from cnnviz.training import architectures, checkpoints, loop, pipelines, recipes, schedule
 from cnnviz.training.data.manifest import Prepared, Row
 from cnnviz.training.data.pixels import prepare_pixels
@@ -87,6 +88,40 @@ def trained(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trained
         data, out, "lesson-mnist", epochs=EPOCHS, batch=BATCH, seed=2, report=reports.append
     )
     return Trained(out, card, reports)
+
+
+@pytest.fixture(scope="module")
+def two_stages() -> Iterator[str]:
+    """A small recipe like transfer: two epochs for the dense layer alone, then all layers."""
+
+    def build(shape: tuple[int, int, int], count: int) -> Any:
+        layers = keras.layers
+        image = keras.Input(shape)
+        x = layers.Conv2D(6, 3, strides=2, name="conv")(image)
+        x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+        x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
+        scores = layers.Dense(count, activation="softmax", name="predictions")(x)
+        return keras.Model(image, scores)
+
+    recipe = Recipe(
+        "two-stages", "Two stages", "For tests.", "unit", 3, (8, 64), 16, 5, 1e-2,
+        Augmentation(flip=True, brightness=0.1), RecipeLayers(), frozen=2, fine_rate=1e-3,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recipes.RECIPES, recipe.name, recipe)
+        patch.setitem(architectures.BUILDERS, recipe.name, build)
+        yield recipe.name
+
+
+@pytest.fixture(scope="module")
+def staged(
+    data: Prepared, two_stages: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[BatchFigures]]:
+    """The folder of a training in two stages without an interruption, and what it told."""
+    folder = tmp_path_factory.mktemp("staged")
+    told: list[BatchFigures] = []
+    train(data, folder / "a.keras", two_stages, batch=BATCH, watch=told.append)
+    return folder / "a_training", told
 
 
 def weights(path: Path) -> list[np.ndarray]:
@@ -240,14 +275,13 @@ def test_progress_is_reported_after_every_step(trained: Trained) -> None:
     assert list(trained.reports[-1].history) == trained.history
 
 
-def test_each_batch_is_told(data: Prepared, two_stages: str, tmp_path: Path) -> None:
+def test_each_batch_is_told(staged: tuple[Path, list[BatchFigures]]) -> None:
     """The mean over its batches, each as often as it has photos, is that of the epoch."""
-    told: list[BatchFigures] = []
-    train(data, tmp_path / "a.keras", two_stages, epochs=2, batch=BATCH, watch=told.append)
+    folder, told = staged
     steps = [(one.epoch, one.step, one.steps) for one in told]
-    assert steps == [(epoch, step, 4) for epoch in (1, 2) for step in range(1, 5)]
+    assert steps == [(epoch, step, 4) for epoch in range(1, 6) for step in range(1, 5)]
     counts = [16, 16, 16, 4]
-    for epoch in read_history(tmp_path / "a_training")[1:]:
+    for epoch in read_history(folder)[1:]:
         batches = [one for one in told if one.epoch == epoch.number]
         assert np.average([one.loss for one in batches], weights=counts) == pytest.approx(
             epoch.loss, rel=1e-5
@@ -370,87 +404,89 @@ def test_killed_and_resumed_a_training_equals_one_without_interruption(
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_kill_between_a_checkpoint_and_its_state(
+def test_a_disk_that_fills_up_between_a_checkpoint_and_its_state(
     data: Prepared, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, calls = np.savez, []
 
-    def killed(*args: Any, **arrays: Any) -> None:
+    def full(*args: Any, **arrays: Any) -> None:
         calls.append(args)
         if len(calls) == 4:
-            raise Stop
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(*args, **arrays)
 
     out = tmp_path / "colours.keras"
     config = {"epochs": EPOCHS, "batch": BATCH, "seed": 2}
-    monkeypatch.setattr(np, "savez", killed)
-    with pytest.raises(Stop):
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(TrainingError, match="No space left on device. The epochs.*--resume"):
         train(data, out, "lesson-mnist", **config)
     monkeypatch.undo()
     assert len(open_run(tmp_path / "colours_training").checkpoints()) == 4
     points = on_tensorboard(tmp_path / "colours_training")
     assert {epoch for _, epoch, _ in points} == {0, 1, 2, 3}
-    train(data, out, "lesson-mnist", **config, resume=True)
+    reports: list[TrainingStatus] = []
+    train(data, out, "lesson-mnist", **config, resume=True, report=reports.append)
+    # The epoch without its state is trained again.
+    assert reports[0].epoch == 3
     same_files(tmp_path / "colours_training", trained.folder)
     # No epoch shows twice.
     assert on_tensorboard(tmp_path / "colours_training") == on_tensorboard(trained.folder)
 
 
-@pytest.fixture
-def two_stages(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A small recipe like transfer: two epochs for the dense layer alone, then all layers."""
-
-    def build(shape: tuple[int, int, int], count: int) -> Any:
-        layers = keras.layers
-        image = keras.Input(shape)
-        x = layers.Conv2D(6, 3, strides=2, name="conv")(image)
-        x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
-        x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-        scores = layers.Dense(count, activation="softmax", name="predictions")(x)
-        return keras.Model(image, scores)
-
-    recipe = Recipe(
-        "two-stages", "Two stages", "For tests.", "unit", 3, (8, 64), 16, 5, 1e-2,
-        Augmentation(flip=True, brightness=0.1), RecipeLayers(), frozen=2, fine_rate=1e-3,
-    )  # fmt: skip
-    monkeypatch.setitem(recipes.RECIPES, recipe.name, recipe)
-    monkeypatch.setitem(architectures.BUILDERS, recipe.name, build)
-    return recipe.name
-
-
-def test_resumed_across_the_stages_of_a_recipe(
-    data: Prepared, two_stages: str, tmp_path: Path
+def test_each_stage_of_a_recipe_has_its_own_layers_and_rates(
+    staged: tuple[Path, list[BatchFigures]],
 ) -> None:
-    train(data, tmp_path / "whole.keras", two_stages, batch=BATCH)
-    uninterrupted = tmp_path / "whole_training"
-    history = read_history(uninterrupted)
+    folder, _ = staged
+    history = read_history(folder)
     # In each stage the learning rate falls along a cosine of its own.
     expected = [0, 1e-2, 5e-3, 1e-3, 7.5e-4, 2.5e-4]
     np.testing.assert_allclose([epoch.rate for epoch in history], expected, rtol=1e-5)
     first, frozen, tuned = (
-        keras.saving.load_model(uninterrupted / history[at].checkpoint, compile=False)
-        for at in (0, 2, 3)
+        keras.saving.load_model(folder / history[at].checkpoint, compile=False) for at in (0, 2, 3)
     )
     kernels = [model.get_layer("conv").kernel.numpy() for model in (first, frozen, tuned)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[1], kernels[2])
     np.testing.assert_array_equal(tuned.get_layer("norm").moving_mean, np.zeros(6))
 
-    out = tmp_path / "parts.keras"
-    # In the first stage, in the first epoch of the second, and in its second epoch.
-    for count, (epoch, resume) in enumerate(((2, False), (3, True), (4, True))):
-        with pytest.raises(Stop):
-            train(
-                data,
-                out,
-                two_stages,
-                batch=BATCH,
-                resume=resume,
-                report=interrupted_at(epoch, 2),
-            )
-        assert read_history(tmp_path / "parts_training")[-1].number == count + 1
-    train(data, out, two_stages, batch=BATCH, resume=True)
-    same_files(tmp_path / "parts_training", uninterrupted)
+
+def test_stopped_and_resumed_across_the_stages_of_a_recipe(
+    data: Prepared, two_stages: str, staged: tuple[Path, list[BatchFigures]], tmp_path: Path
+) -> None:
+    """Before the first epoch, at the border of the stages, and in the second one."""
+    out, folder = tmp_path / "parts.keras", tmp_path / "parts_training"
+    config = {"batch": BATCH, "resume": True}
+    with pytest.raises(TrainingError, match="stopped before its first epoch was finished"):
+        train(data, out, two_stages, batch=BATCH, stop=lambda: True)
+    assert not out.exists()
+    (untrained,) = read_history(folder)
+    assert untrained.number == 0
+    before = weights(folder / untrained.checkpoint)
+
+    with pytest.raises(Stop):
+        train(data, out, two_stages, **config, report=interrupted_at(3, 2))
+    assert read_history(folder)[-1].number == 2
+    # An unfinished training is finished before it gets more epochs.
+    with pytest.raises(TrainingError, match="begun with epochs 5, of which 2 are done. Go on"):
+        train(data, out, two_stages, **config, epochs=9)
+
+    reports: list[TrainingStatus] = []
+    card = train(
+        data, out, two_stages, **config, report=reports.append, stop=lambda: len(reports) >= 5
+    )
+    # Four steps of an epoch and one of the next: the best epoch so far became the model.
+    history = read_history(folder)
+    assert [epoch.number for epoch in history] == [0, 1, 2, 3]
+    best = schedule.best_of(history)
+    assert card.training.epochs == best.number > 0
+    for a, b in zip(weights(out), weights(folder / best.checkpoint), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    train(data, out, two_stages, **config)
+    assert read_history(folder)[0] == untrained
+    for a, b in zip(weights(folder / untrained.checkpoint), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    same_files(folder, staged[0])
 
 
 def test_resuming_needs_the_same_configuration(data: Prepared, trained: Trained) -> None:
@@ -503,24 +539,21 @@ def test_a_finished_training_goes_on_with_more_epochs(
     assert card.source.endswith("lesson-mnist', finished after epoch 6 and then continued")
     assert f"epoch-{card.training.epochs:03}" in schedule.best_of(history).checkpoint
 
-    # Interrupted, it goes on without a word of its epochs.
-    out = tmp_path / "parts.keras"
+    # Interrupted, it goes on without a word of its epochs. That of an older version has no epoch
+    # 0, and gets none.
+    out, parts = tmp_path / "parts.keras", tmp_path / "parts_training"
+    (parts / trained.history[0].checkpoint).unlink()
+    write_history(parts, trained.history[1:])
     with pytest.raises(Stop):
         train(data, out, "lesson-mnist", epochs=EPOCHS + 2, report=interrupted_at(8, 2), **config)
     train(data, out, "lesson-mnist", **config)
-    same_files(tmp_path / "parts_training", folder)
+    assert without_time(read_history(parts)) == without_time(history[1:])
+    names = [path.name for path in open_run(parts).checkpoints()]
+    assert names == [epoch.checkpoint for epoch in history[1:]]
+    for a, b in zip(weights(parts / names[-1]), weights(folder / names[-1]), strict=True):
+        np.testing.assert_array_equal(a, b)
     with pytest.raises(TrainingError, match="epochs 8, of which 8 are done.*more than 8"):
         train(data, out, "lesson-mnist", epochs=EPOCHS, **config)
-
-
-def test_an_unfinished_training_is_finished_first(
-    data: Prepared, two_stages: str, tmp_path: Path
-) -> None:
-    out = tmp_path / "a.keras"
-    with pytest.raises(Stop):
-        train(data, out, two_stages, batch=BATCH, report=interrupted_at(2, 2))
-    with pytest.raises(TrainingError, match="begun with epochs 5, of which 1 are done. Go on"):
-        train(data, out, two_stages, batch=BATCH, epochs=9, resume=True)
 
 
 def test_a_training_does_not_overwrite_another(data: Prepared, trained: Trained) -> None:
@@ -564,64 +597,6 @@ def test_a_damaged_folder(data: Prepared, trained: Trained, tmp_path: Path, file
 # --- Stopped --------------------------------------------------------------------------------
 
 
-def test_stopped_the_best_epoch_so_far_becomes_the_model(
-    data: Prepared, two_stages: str, tmp_path: Path
-) -> None:
-    reports: list[TrainingStatus] = []
-    card = train(
-        data,
-        tmp_path / "a.keras",
-        two_stages,
-        batch=BATCH,
-        report=reports.append,
-        stop=lambda: len(reports) >= 9,
-    )
-    history = read_history(tmp_path / "a_training")
-    assert [epoch.number for epoch in history] == [0, 1, 2]
-    assert card.training.epochs in {1, 2}
-    assert (tmp_path / "a.keras").exists()
-
-
-def test_stopped_before_the_first_epoch(data: Prepared, two_stages: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stopped before its first epoch was finished"):
-        train(data, tmp_path / "a.keras", two_stages, batch=BATCH, stop=lambda: True)
-    assert not (tmp_path / "a.keras").exists()
-    (untrained,) = read_history(tmp_path / "a_training")
-    assert untrained.number == 0
-    # It can still be resumed: from the same network.
-    before = weights(tmp_path / "a_training" / untrained.checkpoint)
-    card = train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True)
-    assert card.training.epochs
-    assert read_history(tmp_path / "a_training")[0] == untrained
-    for a, b in zip(weights(tmp_path / "a_training" / untrained.checkpoint), before, strict=True):
-        np.testing.assert_array_equal(a, b)
-    train(data, tmp_path / "b.keras", two_stages, batch=BATCH)
-    same_files(tmp_path / "a_training", tmp_path / "b_training")
-
-
-def test_a_training_of_an_older_version_goes_on(
-    data: Prepared, trained: Trained, tmp_path: Path
-) -> None:
-    """It has no epoch 0, and gets none."""
-    folder = tmp_path / "colours_training"
-    shutil.copytree(trained.folder, folder)
-    (folder / trained.history[0].checkpoint).unlink()
-    history = trained.history[1:]
-    write_history(folder, history)
-    card = train(
-        data,
-        tmp_path / "colours.keras",
-        "lesson-mnist",
-        epochs=EPOCHS + 1,
-        batch=BATCH,
-        seed=2,
-        resume=True,
-    )
-    assert read_history(folder)[:-1] == history
-    assert read_history(folder)[-1].number == EPOCHS + 1
-    assert card.training.epochs
-
-
 def test_it_stops_when_nothing_improves(
     data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -654,25 +629,6 @@ def test_a_loss_that_is_no_number(
     assert [epoch.number for epoch in read_history(tmp_path / "a_training")] == [0, 1, 2]
 
 
-def test_a_disk_that_fills_up(
-    data: Prepared, two_stages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, calls = np.savez, []
-
-    def full(*args: Any, **arrays: Any) -> None:
-        calls.append(args)
-        if len(calls) == 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(*args, **arrays)
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(TrainingError, match="No space left on device. The epochs.*--resume"):
-        train(data, tmp_path / "a.keras", two_stages, batch=BATCH)
-    reports: list[TrainingStatus] = []
-    train(data, tmp_path / "a.keras", two_stages, batch=BATCH, resume=True, report=reports.append)
-    assert reports[0].epoch == 2
-
-
 # --- Data that does not fit -----------------------------------------------------------------
 
 
@@ -689,18 +645,41 @@ def test_data_that_does_not_fit(data: Prepared, tmp_path: Path) -> None:
 
 # --- Several devices ------------------------------------------------------------------------
 
+# Imports TensorFlow once for three trainings. A process chooses its devices before it uses them.
 _ON_DEVICES = """
-import sys
+import json, os, sys, traceback
 import tensorflow as tf
+from cnnviz.processes import follow
+from cnnviz.training import recipes
 from cnnviz.training.data.manifest import read_prepared
 from cnnviz.training.loop import train
-data, out, batch, devices = sys.argv[1:]
-if devices == "2":
-    processor, = tf.config.list_physical_devices("CPU")
-    two = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(processor, two)
-    devices = "all"
-train(read_prepared(data), out, "tiny-vgg", epochs=3, batch=int(batch), devices=devices)
+from corpus.classes import flipped_vgg
+
+def run(out, cluster):
+    if cluster:
+        os.environ["TF_CONFIG"] = json.dumps(cluster)
+    else:
+        processor, = tf.config.list_physical_devices("CPU")
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(processor, two)
+    recipes.RECIPES["tiny-vgg"] = flipped_vgg()
+    devices = "one" if cluster else "all"
+    train(data, out, "tiny-vgg", epochs=2, batch=8, devices=devices)
+
+data = read_prepared(sys.argv[1])
+parent, children = os.getpid(), []
+for out, cluster in json.loads(sys.argv[2]):
+    child = os.fork()
+    if not child:
+        try:
+            follow(parent)
+            run(out, cluster)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 
@@ -714,27 +693,10 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def alone(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training on one device."""
     folder = tmp_path_factory.mktemp("alone")
-    train(uneven, folder / "a.keras", "tiny-vgg", epochs=3, batch=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recipes.RECIPES, "tiny-vgg", classes.flipped_vgg())
+        train(uneven, folder / "a.keras", "tiny-vgg", epochs=2, batch=16)
     return folder / "a_training"
-
-
-def start(data: Prepared, out: Path, devices: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _ON_DEVICES, str(data.folder), str(out), "8", devices]
-    return subprocess.Popen(
-        command,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> None:
-    try:
-        text, _ = process.communicate(timeout=180)
-    finally:
-        process.kill()
-    assert process.returncode == 0, text
 
 
 def check_curve(folder: Path, expected: Path) -> None:
@@ -753,13 +715,18 @@ def shared(uneven: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for each in (one, other):
             each.bind(("127.0.0.1", 0))
         addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
-    processes = [start(uneven, folder / "devices" / "a.keras", "2")]
+    trainings: list[tuple[str, Any]] = [(str(folder / "devices" / "a.keras"), None)]
     for index in range(2):
         cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        out = folder / f"machine{index}" / "a.keras"
-        processes.append(start(uneven, out, "one", TF_CONFIG=json.dumps(cluster)))
-    for process in processes:
-        ended(process)
+        trainings.append((str(folder / f"machine{index}" / "a.keras"), cluster))
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_DEVICES, str(uneven.folder), json.dumps(trainings)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 

@@ -19,6 +19,8 @@ from cnnviz.training.data.photos import prepare_photos
 from cnnviz.training.data.pixels import prepare_pixels
 from cnnviz.training.recipes import RECIPES, Augmentation, Recipe
 
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 STILL = Augmentation()
 TINY = RECIPES["tiny-vgg"]
 
@@ -50,11 +52,26 @@ def epoch_of(
     epoch: int = 1,
     batch: int = 5,
     weights: tuple[float, float] = (1, 1),
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> list[Batch]:
     """The batches of one epoch."""
+    (batches,) = epochs_of(1, prepared, used, seed, epoch, batch, weights)
+    return batches
+
+
+def epochs_of(
+    count: int,
+    prepared: Prepared,
+    used: Recipe,
+    seed: int = 0,
+    epoch: int = 1,
+    batch: int = 5,
+    weights: tuple[float, float] = (1, 1),
+) -> list[list[Batch]]:
+    """The batches of each of so many epochs of one data set, which is compiled once."""
     endless = pipelines.training_batches(prepared, used, list(weights), batch, seed, epoch)
     steps = -(-prepared.count("training") // batch)
-    return [tuple(np.asarray(x) for x in one) for one in endless.take(steps)]  # type: ignore[misc]
+    batches: list[Any] = [tuple(np.asarray(x) for x in one) for one in endless.take(count * steps)]
+    return [batches[start : start + steps] for start in range(0, count * steps, steps)]
 
 
 def same(one: list[Any], other: list[Any]) -> bool:
@@ -71,9 +88,9 @@ def photos_of(batches: list[Any]) -> list[bytes]:
 
 def test_seed_and_epoch_decide_everything(colours: Prepared) -> None:
     changed = recipe(Augmentation(flip=True, turn=15, shift=0.1, zoom=(0.7, 1), contrast=0.2))
-    first = epoch_of(colours, changed, seed=3, epoch=2)
+    first, second = epochs_of(2, colours, changed, seed=3, epoch=2)
     assert same(first, epoch_of(colours, changed, seed=3, epoch=2))
-    assert not same(first, epoch_of(colours, changed, seed=3, epoch=3))
+    assert not same(first, second)
     assert not same(first, epoch_of(colours, changed, seed=4, epoch=2))
 
 
@@ -81,22 +98,22 @@ def test_an_epoch_is_the_same_in_the_middle_of_a_training_and_at_its_start(
     colours: Prepared,
 ) -> None:
     changed = recipe(Augmentation(turn=15, brightness=0.1))
-    batches = pipelines.training_batches(colours, changed, [1, 1], 5, 7, 1)
-    batches_of_photos = [tuple(np.asarray(x) for x in one) for one in batches.take(12)]
-    for epoch in (1, 2, 3):
-        expected = epoch_of(colours, changed, seed=7, epoch=epoch)
-        assert same(batches_of_photos[4 * epoch - 4 : 4 * epoch], expected)
+    _, *later = epochs_of(3, colours, changed, seed=7)
+    for number, batches in enumerate(later, start=2):
+        assert same(batches, epoch_of(colours, changed, seed=7, epoch=number))
 
 
-@pytest.mark.parametrize("step", [1, 3, 4])
-def test_the_photos_that_are_shown_are_those_of_the_batch(colours: Prepared, step: int) -> None:
+def test_the_photos_that_are_shown_are_those_of_the_batch(colours: Prepared) -> None:
     changed = recipe(Augmentation(flip=True, turn=15, zoom=(0.7, 1), contrast=0.5, invert=0.5))
-    photos, labels, _ = epoch_of(colours, changed, seed=3, epoch=2)[step - 1]
-    shown, names = pipelines.shown_photos(colours, changed, 5, 3, 3)(2, step)
-    assert shown.shape == (min(3, len(photos)), 16, 16, 3)
-    # Whole numbers: half a step of 0 to 255, and a rounding.
-    np.testing.assert_allclose(shown, photos[:3] * 255, atol=0.51)
-    assert names == [colours.labels[label] for label in labels[:3]]
+    show = pipelines.shown_photos(colours, changed, 5, 3, 3)
+    batches = epoch_of(colours, changed, seed=3, epoch=2)
+    assert [len(photos) for photos, *_ in batches] == [5, 5, 5, 1]
+    for step, (photos, labels, _) in enumerate(batches, start=1):
+        shown, names = show(2, step)
+        assert shown.shape == (min(3, len(photos)), 16, 16, 3)
+        # Whole numbers: half a step of 0 to 255, and a rounding.
+        np.testing.assert_allclose(shown, photos[:3] * 255, atol=0.51)
+        assert names == [colours.labels[label] for label in labels[:3]]
 
 
 def test_every_photo_occurs_once_an_epoch_in_another_order(colours: Prepared) -> None:
@@ -106,8 +123,7 @@ def test_every_photo_occurs_once_an_epoch_in_another_order(colours: Prepared) ->
     ]
     expected_pairs = sorted((photo.tobytes(), int(label)) for photo, label in expected)
     orders = []
-    for epoch in (1, 2):
-        batches = epoch_of(colours, recipe(), epoch=epoch)
+    for batches in epochs_of(2, colours, recipe()):
         assert [len(photos) for photos, *_ in batches] == [5, 5, 5, 1]
         # Changes of nothing may cost a rounding.
         batches_of_photos = [
@@ -122,7 +138,7 @@ def test_every_photo_occurs_once_an_epoch_in_another_order(colours: Prepared) ->
 
 def test_two_epochs_change_a_photo_in_different_ways(colours: Prepared) -> None:
     changed = recipe(Augmentation(brightness=0.3))
-    both = [set(photos_of(epoch_of(colours, changed, epoch=epoch))) for epoch in (1, 2)]
+    both = [set(photos_of(batches)) for batches in epochs_of(2, colours, changed)]
     assert not both[0] & both[1]
 
 
@@ -137,8 +153,9 @@ def test_scaled_data_gives_the_same_batches(
     colours: Prepared, colours_scaled: Prepared, scaling: Any
 ) -> None:
     used = recipe(Augmentation(turn=10, contrast=0.2), scaling=scaling)
-    assert same(epoch_of(colours, used), epoch_of(colours_scaled, used))
-    most = max(photos.max() for photos, *_ in epoch_of(colours, used))
+    batches = epoch_of(colours, used)
+    assert same(batches, epoch_of(colours_scaled, used))
+    most = max(photos.max() for photos, *_ in batches)
     assert most > 100 if scaling == "none" else 0.5 < most <= 1
 
 
