@@ -664,7 +664,7 @@ def test_an_untrusted_model_is_inspected_once(
 
 def _slow_step(_: Any) -> None:
     """Runs inside a confined process, in place of TensorFlow's import, and of an answer."""
-    time.sleep(1)
+    time.sleep(1.5)
 
 
 def _nothing(*_: Any) -> None:
@@ -681,7 +681,7 @@ def test_the_time_of_an_untrusted_model_starts_when_tensorflow_is_loaded_and_its
     question = WorkerCall("prepare", model_file(folder / "flat.keras"))
     # Enough for one call, and too little for one that waits for another one, or for the import.
     with ThreadPoolExecutor(2) as people:
-        calls = [people.submit(workers.call, question, seconds=1.8) for _ in range(2)]
+        calls = [people.submit(workers.call, question, seconds=2.5) for _ in range(2)]
         assert [call.result(60) for call in calls] == [None, None]
     # One that takes too long by itself is stopped, and the one that waits for it gets an error.
     with ThreadPoolExecutor(2) as people:
