@@ -64,83 +64,7 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
     assert len(visit().fine().widget("Network").options) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("lambda", "lambda-code"),
-        ("bomb", "zip-bomb"),
-        ("lfs-pointer", "lfs-pointer"),
-        ("two-models-in-a-zip", "several-models"),
-    ],
-)
-def test_a_refused_model_leaves_the_network_and_no_file(
-    visit: Any, models: Any, kept: Path, name: str, code: str
-) -> None:
-    models("flat")
-    seen = visit().fine()
-    before, files, pools = seen.walk["maps"][0], set(kept.iterdir()), worker_pools.running()
-    seen.give_model("theirs.keras", file_of(name))
-    (message,) = [one.value for one in seen.app.error]
-    assert "theirs" in message
-    assert code in message.replace("\\", "")
-    assert seen.chosen("Network") == "flat"
-    np.testing.assert_array_equal(seen.walk["maps"][0], before)
-    assert set(kept.iterdir()) == files
-    assert set(worker_pools.running()) <= set(pools)
-
-
-def test_two_uploads_of_the_same_bad_file_get_the_same_message(
-    visit: Any, models: Any, kept: Path
-) -> None:
-    models("flat")
-    data = file_of("lambda")
-    store, path = own_models.uploaded_files(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
-    # As if another session were opening it at this moment.
-    store.opening[str(path)] += 1
-    seen = visit().fine()
-    seen.give_model("theirs.keras", data)
-    assert "lambda-code" in seen.app.error[0].value.replace("\\", "")
-    assert path.exists()
-    store.opening[str(path)] -= 1
-    other = visit().fine()
-    other.give_model("ours.keras", data)
-    assert "lambda-code" in other.app.error[0].value.replace("\\", "")
-    assert not path.exists()
-
-
-def test_of_many_files_the_one_used_longest_ago_is_deleted(
-    visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_models, "MOST_FILES", 1)
-    models("two_classes")
-    seen = visit().fine()
-    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    visit().fine().give_model("theirs.keras", saved("several_outputs").read_bytes()).fine()
-    seen.turn_to("network")
-    assert "mine.keras was deleted" in seen.text + seen.app.error[0].value.replace("\\", "")
-    assert seen.chosen("Network") == "two_classes"
-    assert seen.app.exception == []
-
-
-def test_a_zip_with_a_model_and_its_labels_becomes_the_network(visit: Any, models: Any) -> None:
-    models("flat")
-    seen = visit().fine()
-    seen.give_model("converted_keras.zip", file_of("keras-2-in-a-zip")).fine()
-    assert seen.chosen("Network") == "converted_keras.zip"
-    assert seen.app.text_area[0].value == "cats\ndogs\nowls"
-    seen.pick_preset("unit").fine()
-    assert seen.answer in ("cats", "dogs", "owls")
-
-
-def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
-    models("flat")
-    seen = visit().fine()
-    seen.give_model("cards.h5", file_of("multi-gpu"))
-    seen.run(seen.widget("Open the model inside").click()).fine()
-    assert seen.chosen("Network") == "cards.h5 (inside)"
-    assert seen.pick_preset("unit").fine().answer.startswith("class ")
-
-
+# Tests of one file follow each other: its process starts once.
 def test_names_and_preprocessing_are_set_by_hand_and_kept_on_all_pages(
     visit: Any, models: Any, saved: Any
 ) -> None:
@@ -185,6 +109,61 @@ def test_names_and_preprocessing_are_set_by_hand_and_kept_on_all_pages(
     assert banner(seen).proto.expanded
 
 
+def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    seen.turn_to("activations").pick_preset("unit")
+    before = seen.fine().tiles("activations 0")["values"]
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
+    assert not np.array_equal(seen.tiles("activations 0")["values"], before)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("lambda", "lambda-code"),
+        ("bomb", "zip-bomb"),
+        ("lfs-pointer", "lfs-pointer"),
+        ("two-models-in-a-zip", "several-models"),
+    ],
+)
+def test_a_refused_model_leaves_the_network_and_no_file(
+    visit: Any, models: Any, kept: Path, name: str, code: str
+) -> None:
+    models("flat")
+    seen = visit().fine()
+    before, files, pools = seen.walk["maps"][0], set(kept.iterdir()), worker_pools.running()
+    seen.give_model("theirs.keras", file_of(name))
+    (message,) = [one.value for one in seen.app.error]
+    assert "theirs" in message
+    assert code in message.replace("\\", "")
+    assert seen.chosen("Network") == "flat"
+    np.testing.assert_array_equal(seen.walk["maps"][0], before)
+    assert set(kept.iterdir()) == files
+    assert set(worker_pools.running()) <= set(pools)
+
+
+def test_two_uploads_of_the_same_bad_file_get_the_same_message(
+    visit: Any, models: Any, kept: Path
+) -> None:
+    models("flat")
+    data = file_of("lambda")
+    store, path = own_models.uploaded_files(), kept / f"{hashlib.sha256(data).hexdigest()}.keras"
+    # As if another session were opening it at this moment.
+    store.opening[str(path)] += 1
+    seen = visit().fine()
+    seen.give_model("theirs.keras", data)
+    assert "lambda-code" in seen.app.error[0].value.replace("\\", "")
+    assert path.exists()
+    store.opening[str(path)] -= 1
+    other = visit().fine()
+    other.give_model("ours.keras", data)
+    assert "lambda-code" in other.app.error[0].value.replace("\\", "")
+    assert not path.exists()
+
+
 def test_an_output_is_chosen(visit: Any, models: Any, saved: Any) -> None:
     models("two_classes")
     seen = visit().fine()
@@ -194,6 +173,40 @@ def test_an_output_is_chosen(visit: Any, models: Any, saved: Any) -> None:
     network = cnnviz.load_model(saved("several_outputs"))
     assert seen.app.query_params["output"] == "mood"
     assert f"({max(network.outputs['mood'], 2)})" in seen.app.text_area[0].label
+
+
+def test_of_many_files_the_one_used_longest_ago_is_deleted(
+    visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_models, "MOST_FILES", 1)
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    other = visit().fine()
+    other.give_model("theirs.zip", file_of("keras-2-in-a-zip")).fine()
+    seen.turn_to("network")
+    assert "mine.keras was deleted" in seen.text + seen.app.error[0].value.replace("\\", "")
+    assert seen.chosen("Network") == "two_classes"
+    assert seen.app.exception == []
+
+
+def test_a_zip_with_a_model_and_its_labels_becomes_the_network(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit().fine()
+    seen.give_model("converted_keras.zip", file_of("keras-2-in-a-zip")).fine()
+    assert seen.chosen("Network") == "converted_keras.zip"
+    assert seen.app.text_area[0].value == "cats\ndogs\nowls"
+    seen.pick_preset("unit").fine()
+    assert seen.answer in ("cats", "dogs", "owls")
+
+
+def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -> None:
+    models("flat")
+    seen = visit().fine()
+    seen.give_model("cards.h5", file_of("multi-gpu"))
+    seen.run(seen.widget("Open the model inside").click()).fine()
+    assert seen.chosen("Network") == "cards.h5 (inside)"
+    assert seen.pick_preset("unit").fine().answer.startswith("class ")
 
 
 @pytest.mark.parametrize(("switch", "offered"), [("off", False), ("on", True)])
@@ -212,14 +225,3 @@ def test_a_public_address_offers_no_uploads_by_itself(
     models("flat")
     monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
     assert [one.label for one in visit().fine().app.file_uploader] == ["Your photo"]
-
-
-def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
-    models("two_classes")
-    seen = visit().fine()
-    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    seen.turn_to("activations").pick_preset("unit")
-    before = seen.fine().tiles("activations 0")["values"]
-    seen.widget("Values of the pixels").set_value("tf")
-    seen.run(seen.widget("Use these").click()).fine()
-    assert not np.array_equal(seen.tiles("activations 0")["values"], before)
