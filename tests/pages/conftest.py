@@ -246,8 +246,10 @@ def numbers(packed: Any) -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def converted(converted_models: Path) -> Iterator[None]:
-    """The workers of all these tests have the shipped models converted."""
-    yield
+    """The workers of all these tests have the shipped models converted, and keep all networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_NETWORKS", "12")
+        yield
     # What was frozen for visits may be garbage now.
     gc.unfreeze()
 

@@ -26,7 +26,7 @@ def kept() -> Iterator[Path]:
         patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
         yield Path(own_models.uploaded_files().folder.name)
     for pool in worker_pools.running():
-        if pool.name != worker_pools.SHARED:
+        if pool.untrusted:
             worker_pools.discard(pool)
     st.cache_resource.clear()
 
