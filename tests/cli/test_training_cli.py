@@ -140,11 +140,11 @@ def test_from_photos_to_a_model_that_the_api_opens(
     photos: Path, prepared: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "colours.keras"
-    done = shell(
+    done = run(
         "train", prepared[1], "--architecture", "lesson-mnist", "--out", out, "--epochs", 4,
         "--batch", 8, "--keep-best",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     network = cnnviz.load_model(out)
     (figure,) = network.card.training.accuracy
     assert done.stdout == f"{figure.value:.2%}  accuracy on the 14 validation photos\n"
@@ -194,7 +194,7 @@ def test_ctrl_c_while_it_trains_leaves_a_usable_checkpoint(small: Prepared, tmp_
     )  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr
-        while not (line := process.stderr.readline()).startswith("epoch 3/"):
+        while not (line := process.stderr.readline()).startswith("epoch 2/"):
             assert line, "it ended by itself"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
@@ -204,14 +204,12 @@ def test_ctrl_c_while_it_trains_leaves_a_usable_checkpoint(small: Prepared, tmp_
     assert "Traceback" not in errors
     folder = tmp_path / "a_training"
     checkpoints = open_run(folder).checkpoints()
-    assert len(checkpoints) >= 3
+    assert len(checkpoints) >= 2
     import keras
 
-    for path in checkpoints[-2:]:
-        network = cnnviz.network(
-            keras.saving.load_model(path, compile=False), open_run(folder).card
-        )
-        assert cnnviz.predict(network, classes.picture(0, 0)).labels == ("0", "1")
+    newest = keras.saving.load_model(checkpoints[-1], compile=False)
+    network = cnnviz.network(newest, open_run(folder).card)
+    assert cnnviz.predict(network, classes.picture(0, 0)).labels == ("0", "1")
     assert not (tmp_path / "a.keras").exists()
 
 

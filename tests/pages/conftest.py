@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import html
 import json
 import math
@@ -56,6 +57,10 @@ class Visit:
         self.app.query_params.update(link)
         if page != "explore":
             self.app.switch_page(f"pages/{page}.py")
+        # Streamlit collects garbage after each run of a page: without TensorFlow's objects, and
+        # those of other tests, that takes no time.
+        gc.collect()
+        gc.freeze()
         with _no_keras():
             self.app.run()
 
@@ -240,8 +245,13 @@ def numbers(packed: Any) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def converted(converted_models: Path) -> None:
-    """The workers of all these tests have the shipped models converted."""
+def converted(converted_models: Path) -> Iterator[None]:
+    """The workers of all these tests have the shipped models converted, and keep all networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_NETWORKS", "12")
+        yield
+    # What was frozen for visits may be garbage now.
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -303,22 +313,52 @@ def saved(
     return find
 
 
+@pytest.fixture(scope="session")
+def saved_card(
+    tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The file of a tiny network's card; written once in a session."""
+    folder = tmp_path_factory.mktemp("cards")
+
+    def find(name: str) -> Path:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            write_card(tiny(name).card, path)
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `models` makes its folder."""
+    return tmp_path_factory.mktemp("pages") / "models"
+
+
 @pytest.fixture
 def models(
     saved: Callable[[str], Path],
+    saved_card: Callable[[str], Path],
     tiny: Callable[[str], Any],
-    tmp_path: Path,
+    models_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Path]:
-    """Fills the folder of models with tiny networks; with `card`, a changed one each."""
-    folder = tmp_path / "models"
+    """Fills the empty folder of models with tiny networks; with `card`, a changed one each.
+
+    A network has the same path and the same times in each test, so that workers load it once.
+    """
+    folder = models_folder
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
 
     def fill(*names: str, card: dict[str, Any] | None = None) -> Path:
         for name in names:
-            shutil.copy(saved(name), folder)
-            original = tiny(name).card
-            write_card(original.model_copy(update=card or {}), folder / f"{name}.json")
+            shutil.copy2(saved(name), folder)
+            if card is None:
+                shutil.copy2(saved_card(name), folder)
+            else:
+                changed = tiny(name).card.model_copy(update=card)
+                write_card(changed, folder / f"{name}.json")
         monkeypatch.setenv("CNNVIZ_MODELS", str(folder))
         # Otherwise each has a process of its own, which takes seconds to start.
         monkeypatch.setenv("CNNVIZ_TRUST", "on")

@@ -328,12 +328,14 @@ def assert_adds_up(table: list[list[str]], terms: ClassTerms) -> None:
 
 
 def test_grad_cam_on_a_chosen_layer_is_that_of_the_api(visit: Any) -> None:
-    model = "imagenet_efficientnet_lite0"
+    model = "cat_dog"
     seen = visit("class_activation_map", model=model).choose("Method", "grad-cam").fine()
     layers = [layer.path for layer in workers.outline(file_of(model)).layers if layer.spatial]
     chosen = layers[len(layers) // 2]
     seen.choose("Layer", chosen).fine()
-    answer = workers.explain(file_of(model), chelsea(), method="grad-cam", layer=chosen).maps[0]
+    answer = workers.explain(
+        file_of(model), first_photo(model), method="grad-cam", layer=chosen
+    ).maps[0]
     np.testing.assert_allclose(seen.values("map alone"), answer.values, atol=1e-4)
     assert "Grad-CAM" in seen.title("overlay")
     assert chosen in seen.title("map alone")
@@ -426,12 +428,13 @@ def test_the_contrastive_map_is_that_of_the_api(visit: Any) -> None:
 
 
 def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> None:
-    methods, classes = ["cam", "layer-cam", "random"], ["dog", "cat"]
+    model, methods, classes = "cat_dog_lesson", ["cam", "layer-cam", "random"], ["dog", "cat"]
+    file, photo = file_of(model), first_photo(model)
     link = {"methods": methods, "classes": classes}
-    seen = visit("compare", model="cat_dog", **link).fine()
+    seen = visit("compare", model=model, **link).fine()
     board, maps = seen.viewer("comparison"), {}
     for column, method in enumerate(methods):
-        answer = workers.explain(file_of("cat_dog"), first_photo("cat_dog"), classes, method=method)
+        answer = workers.explain(file, photo, classes, method=method)
         limit = max(np.abs(cam.values).max() for cam in answer.maps)
         assert board["columns"][column]["ends"] == [f"−{limit:.3g}", f"+{limit:.3g}"]
         for row, cam in enumerate(answer.maps):
@@ -451,9 +454,7 @@ def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> 
     assert dict(seen.app.query_params)["classes"] == classes
     board = seen.answered().viewer("comparison")
     squares, halves = (
-        workers.run_part(
-            file_of("cat_dog"), first_photo("cat_dog"), SeriesQuestion(key), 0, 99
-        ).values
+        workers.run_part(file, photo, SeriesQuestion(key), 0, 99).values
         for key in ("covered-squares", "covered-halves")
     )
     for (row, column), cam in maps.items():
@@ -464,7 +465,7 @@ def test_compare_shows_the_maps_of_the_api_on_one_scale_a_method(visit: Any) -> 
     seen.choose("A score below each map", "average-drop").answered().fine()
     cam = maps[0, 0]
     question = SeriesQuestion("masked-photo", ("dog",), cam.layer, shown=cam.values, method="cam")
-    part = workers.run_part(file_of("cat_dog"), first_photo("cat_dog"), question, 0, 3)
+    part = workers.run_part(file, photo, question, 0, 3)
     score = map_score(MEASURES["average-drop"], part.values).value
     lines = seen.viewer("comparison")["cells"][0][0]["lines"]
     assert lines[-1] == f"Drop in confidence, lower is better: {score:+.2f}".replace("-", "−")

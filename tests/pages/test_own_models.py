@@ -26,7 +26,7 @@ def kept() -> Iterator[Path]:
         patch.setattr(st, "get_option", lambda name: 200 if "Size" in name else "localhost")
         yield Path(own_models.uploaded_files().folder.name)
     for pool in worker_pools.running():
-        if pool.name != worker_pools.SHARED:
+        if pool.untrusted:
             worker_pools.discard(pool)
     st.cache_resource.clear()
 
@@ -62,6 +62,62 @@ def test_an_uploaded_model_becomes_the_network(visit: Any, models: Any, saved: A
         assert seen.chosen("Network") == "mine.keras"
     # Other sessions do not have it.
     assert len(visit().fine().widget("Network").options) == 1
+
+
+# Tests of one file follow each other: its process starts once.
+def test_names_and_preprocessing_are_set_by_hand_and_kept_on_all_pages(
+    visit: Any, models: Any, saved: Any
+) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    view = network_view(chelsea(), cnnviz.load_model(saved("flat")).card.preprocessing)
+    shown = seen.pictures[1]
+    times = shown.shape[0] // view.shape[0]
+    np.testing.assert_array_equal(
+        shown[::times, ::times], np.broadcast_to(view, (*view.shape[:2], 3))
+    )
+    seen.app.text_area[0].set_value("lion\ntiger\nbear")
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
+    assert not banner(seen).proto.expanded
+    network = cnnviz.load_model(saved("flat"))
+    card = network.card.model_copy(
+        update={
+            "labels": ["lion", "tiger", "bear"],
+            "preprocessing": network.card.preprocessing.model_copy(update={"scaling": "tf"}),
+        }
+    )
+    from cnnviz.networks.loading import with_card
+
+    best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
+    assert seen.answer == best.label
+    answer = f"{best.probability:.1%}".replace("%", " %")
+    assert seen.walk["classes"][0]["answer"] == answer
+    # A wrong number of names is reported, also on the next page, and those that were set stay.
+    seen.app.text_area[0].set_value("lion\ntiger")
+    seen.run(seen.widget("Use these").click())
+    assert "has 3 classes, and here are 2 names" in seen.text
+    assert seen.answer == best.label
+    seen.turn_to("network")
+    assert [one.value for one in seen.app.error] == [
+        "The network has 3 classes, and here are 2 names\\."
+    ]
+    assert seen.app.text_area[0].value == "lion\ntiger"
+    seen.run(seen.widget("Back to what is inferred").click()).fine()
+    assert seen.app.text_area[0].value == "class 0\nclass 1\nclass 2"
+    assert banner(seen).proto.expanded
+
+
+def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
+    seen.turn_to("activations").pick_preset("unit")
+    before = seen.fine().tiles("activations 0")["values"]
+    seen.widget("Values of the pixels").set_value("tf")
+    seen.run(seen.widget("Use these").click()).fine()
+    assert not np.array_equal(seen.tiles("activations 0")["values"], before)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +164,17 @@ def test_two_uploads_of_the_same_bad_file_get_the_same_message(
     assert not path.exists()
 
 
+def test_an_output_is_chosen(visit: Any, models: Any, saved: Any) -> None:
+    models("two_classes")
+    seen = visit().fine()
+    seen.give_model("mine.keras", saved("several_outputs").read_bytes()).fine()
+    assert seen.chosen("Output") == "scores"
+    seen.choose("Output", "mood").fine()
+    network = cnnviz.load_model(saved("several_outputs"))
+    assert seen.app.query_params["output"] == "mood"
+    assert f"({max(network.outputs['mood'], 2)})" in seen.app.text_area[0].label
+
+
 def test_of_many_files_the_one_used_longest_ago_is_deleted(
     visit: Any, models: Any, saved: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +182,8 @@ def test_of_many_files_the_one_used_longest_ago_is_deleted(
     models("two_classes")
     seen = visit().fine()
     seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    visit().fine().give_model("theirs.keras", saved("several_outputs").read_bytes()).fine()
+    other = visit().fine()
+    other.give_model("theirs.zip", file_of("keras-2-in-a-zip")).fine()
     seen.turn_to("network")
     assert "mine.keras was deleted" in seen.text + seen.app.error[0].value.replace("\\", "")
     assert seen.chosen("Network") == "two_classes"
@@ -141,61 +209,6 @@ def test_the_model_inside_a_multi_gpu_file_is_offered(visit: Any, models: Any) -
     assert seen.pick_preset("unit").fine().answer.startswith("class ")
 
 
-def test_names_and_preprocessing_are_set_by_hand_and_kept_on_all_pages(
-    visit: Any, models: Any, saved: Any
-) -> None:
-    models("two_classes")
-    seen = visit().fine()
-    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    view = network_view(chelsea(), cnnviz.load_model(saved("flat")).card.preprocessing)
-    shown = seen.pictures[1]
-    times = shown.shape[0] // view.shape[0]
-    np.testing.assert_array_equal(
-        shown[::times, ::times], np.broadcast_to(view, (*view.shape[:2], 3))
-    )
-    seen.app.text_area[0].set_value("lion\ntiger\nbear")
-    seen.widget("Values of the pixels").set_value("tf")
-    seen.run(seen.widget("Use these").click()).fine()
-    assert not banner(seen).proto.expanded
-    network = cnnviz.load_model(saved("flat"))
-    card = network.card.model_copy(
-        update={
-            "labels": ["lion", "tiger", "bear"],
-            "preprocessing": network.card.preprocessing.model_copy(update={"scaling": "tf"}),
-        }
-    )
-    from cnnviz.networks.loading import with_card
-
-    best = cnnviz.predict(with_card(network, card), chelsea()).top(1)[0]
-    assert seen.answer == best.label
-    answer = f"{best.probability:.1%}".replace("%", " %")
-    assert seen.walk["classes"][0]["answer"] == answer
-    # A wrong number of names is reported, also on the next page, and those that were set stay.
-    seen.app.text_area[0].set_value("lion\ntiger")
-    seen.run(seen.widget("Use these").click())
-    assert "has 3 classes, and here are 2 names" in seen.text
-    assert seen.answer == best.label
-    seen.turn_to("network")
-    assert [one.value for one in seen.app.error] == [
-        "The network has 3 classes, and here are 2 names\\."
-    ]
-    assert seen.app.text_area[0].value == "lion\ntiger"
-    seen.run(seen.widget("Back to what is inferred").click()).fine()
-    assert seen.app.text_area[0].value == "class 0\nclass 1\nclass 2"
-    assert banner(seen).proto.expanded
-
-
-def test_an_output_is_chosen(visit: Any, models: Any, saved: Any) -> None:
-    models("two_classes")
-    seen = visit().fine()
-    seen.give_model("mine.keras", saved("several_outputs").read_bytes()).fine()
-    assert seen.chosen("Output") == "scores"
-    seen.choose("Output", "mood").fine()
-    network = cnnviz.load_model(saved("several_outputs"))
-    assert seen.app.query_params["output"] == "mood"
-    assert f"({max(network.outputs['mood'], 2)})" in seen.app.text_area[0].label
-
-
 @pytest.mark.parametrize(("switch", "offered"), [("off", False), ("on", True)])
 def test_the_switch_decides(
     visit: Any, models: Any, monkeypatch: pytest.MonkeyPatch, switch: str, offered: bool
@@ -212,14 +225,3 @@ def test_a_public_address_offers_no_uploads_by_itself(
     models("flat")
     monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
     assert [one.label for one in visit().fine().app.file_uploader] == ["Your photo"]
-
-
-def test_a_card_set_by_hand_changes_the_activations(visit: Any, models: Any, saved: Any) -> None:
-    models("two_classes")
-    seen = visit().fine()
-    seen.give_model("mine.keras", saved("flat").read_bytes()).fine()
-    seen.turn_to("activations").pick_preset("unit")
-    before = seen.fine().tiles("activations 0")["values"]
-    seen.widget("Values of the pixels").set_value("tf")
-    seen.run(seen.widget("Use these").click()).fine()
-    assert not np.array_equal(seen.tiles("activations 0")["values"], before)

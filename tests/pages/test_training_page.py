@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from corpus import builders
 from helpers import chelsea
 
 import cnnviz
@@ -36,7 +38,7 @@ def no_training() -> Iterator[None]:
     yield
     training_jobs.reset()
     for pool in worker_pools.running():
-        if pool.name != worker_pools.SHARED:
+        if pool.untrusted or pool.name == worker_pools.CHECKPOINTS:
             worker_pools.discard(pool)
 
 
@@ -53,11 +55,32 @@ def epoch(number: int, val_accuracy: float) -> Epoch:
 EPOCHS = [epoch(1, 0.25), epoch(2, 0.75), epoch(3, 0.5)]
 
 
+@pytest.fixture(scope="module")
+def checkpoint(
+    save: Callable[[Any, Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Path]:
+    """The file of an epoch's network, each of which differs from the others; saved once."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    @functools.cache
+    def find(number: int) -> Path:
+        model = builders.fresh("flat").model
+        for weight in model.weights:
+            weight.assign(weight * number)
+        # Another class each time: the scores differ by more than any photo does.
+        if number:
+            model.layers[-1].bias.assign(np.eye(3, dtype=np.float32)[number - 1] * 1e4)
+        save(model, folder / f"{number}.keras")
+        return folder / f"{number}.keras"
+
+    return find
+
+
 @pytest.fixture
 def fill_training(
-    tiny: Callable[[str], Any], fresh: Callable[..., Any], save: Callable[[Any, Path], None]
+    tiny: Callable[[str], Any], checkpoint: Callable[[int], Path]
 ) -> Callable[..., Path]:
-    """Fills a folder like a training: each epoch's network differs from the others."""
+    """Fills a folder like a training."""
 
     def fill(folder: Path, epochs: list[Epoch], without: tuple[int, ...] = ()) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,14 +89,7 @@ def fill_training(
         TrainingRun(folder, card.model_copy(update={"suggested_layers": layers})).write_card()
         for one in epochs:
             if one.number not in without:
-                network = fresh("flat")
-                for weight in network.model.weights:
-                    weight.assign(weight * one.number)
-                # Another class each time: the scores differ by more than any photo does.
-                head = network.model.layers[-1]
-                if one.number:
-                    head.bias.assign(np.eye(3, dtype=np.float32)[one.number - 1] * 1e4)
-                save(network.model, folder / one.checkpoint)
+                shutil.copy2(checkpoint(one.number), folder / one.checkpoint)
         write_history(folder, epochs)
         return folder
 
@@ -422,9 +438,7 @@ def test_an_untrusted_training_is_shown_by_a_confined_process(
 
 
 @pytest.fixture
-def trained(
-    fill_training: Callable[..., Path], fresh: Callable[..., Any], save: Any
-) -> Iterator[TrainingJob]:
+def trained(fill_training: Callable[..., Path]) -> Iterator[TrainingJob]:
     """A finished job of this server: its files, without a process."""
     name = f"pets_tiny_vgg_{training_jobs.count() + 1}"
     job = training_jobs.add(TrainingRequest(name, "pets.zip", "pets", "tiny-vgg", 3))

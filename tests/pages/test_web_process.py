@@ -21,32 +21,6 @@ from cnnviz.settings import ROOT, read_settings
 from cnnviz.ui import __main__ as start
 from cnnviz.ui import ahead
 
-_ALL_PAGES = """
-import sys
-from pathlib import Path
-from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("app.py", default_timeout=120).run()
-for page in sorted(Path("pages").glob("*.py")):
-    app.switch_page(str(page)).run()
-    assert not app.exception and not app.error, page
-    print(page.stem, *(title.value for title in app.title))
-print({"tensorflow", "keras", "h5py"} & {name.partition(".")[0] for name in sys.modules})
-"""
-
-
-def test_all_pages_in_a_process_without_tensorflow(models: Any) -> None:
-    models("flat")
-    done = subprocess.run(
-        [sys.executable, "-c", _ALL_PAGES],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    *titles, loaded = done.stdout.splitlines() or [""]
-    assert loaded == "set()", done.stderr[-2000:]
-    assert len(set(titles)) == len(list((ROOT / "pages").glob("*.py")))
-
 
 def test_without_tensorflow_the_app_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", {"keras": "installed"}.get)
