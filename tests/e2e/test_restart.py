@@ -16,7 +16,7 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
 ) -> None:
     port = free_port()
     with running_app(port) as server:
-        tab = new_tab(server).open("/class_activation_map").upload("rings.png", photo)
+        tab = new_tab(server).open("/network?model=mnist_cnn").upload("rings.png", photo)
         case = next(case for case in models.CASES if case.expected == models.LOADS)
         name = f"mine{case.suffix}"
         file = {"name": name, "mimeType": "application/octet-stream", "buffer": case.make()}
@@ -44,7 +44,7 @@ def test_a_page_says_after_a_restart_that_photo_and_model_are_gone(
         tab.page.goto(f"{tab.url}/filters?model={name}")
         says(tab, f"network '{name}'")
         tab.settled()
-        tab.page.goto(f"{tab.url}/class_activation_map?class=unicorn")
+        tab.page.goto(f"{tab.url}/class_activation_map?model=mnist_cnn&class=unicorn")
         says(tab, "class 'unicorn'")
         tab.settled()
         assert "Traceback" not in server.log.read_text(errors="replace")

@@ -8,34 +8,46 @@ from typing import Any
 
 from scripts.process_list import running
 
+LESSON = "Cat or dog: the lesson's network"
+
 
 def test_a_reload_and_a_link_restore_the_choices(tab: Any, context: Any) -> None:
-    # On a page that runs little.
-    tab.open("/filters").choose("Network", "ImageNet").choose("Sample picture", "A cup of espresso")
+    # A small network: each choice has its answer at once.
+    tab.open("/filters").choose("Network", LESSON).choose("Sample picture", "A cow")
     tab.turn_to("Class activation map")
-    tab.choose_class("coffee mug").choose("Method", "Grad-CAM").choose("Layer", "block4c_add")
+    other = other_class(tab)
+    tab.choose_class(other).choose("Method", "Grad-CAM").choose("Layer", "conv3")
     expected = {
-        "Network": "ImageNet",
-        "Sample picture": "A cup of espresso",
+        "Network": LESSON,
+        "Sample picture": "A cow",
         "Method": "Grad-CAM",
-        "Layer": "block4c_add",
+        "Layer": "conv3",
     }
     titles = tab.title("overlay"), tab.title("map alone")
+    assert titles[0].startswith(f"Grad-CAM for “{other}”")
+    assert "16 × 16" in titles[1]
     tab.page.reload()
     tab.settled()
-    assert_choices(tab, expected, titles)
-    other = type(tab)(context.new_page(), tab.url)
-    other.open(tab.page.url.removeprefix(tab.url))
-    assert_choices(other, expected, titles)
-    other.page.close()
-    assert other.errors == []
+    assert_choices(tab, expected, other, titles)
+    second = type(tab)(context.new_page(), tab.url)
+    second.open(tab.page.url.removeprefix(tab.url))
+    assert_choices(second, expected, other, titles)
+    second.page.close()
+    assert second.errors == []
 
 
-def assert_choices(tab: Any, expected: dict[str, str], titles: tuple[str, str]) -> None:
+def other_class(tab: Any) -> str:
+    """The class that the network does not answer with, of two."""
+    return "dog" if tab.chosen_class().startswith("cat") else "cat"
+
+
+def assert_choices(
+    tab: Any, expected: dict[str, str], target: str, titles: tuple[str, str]
+) -> None:
     assert tab.page.title() == "Class activation map"
     for label, option in expected.items():
         assert tab.chosen(label).startswith(option)
-    assert tab.chosen_class().startswith("coffee mug")
+    assert tab.chosen_class().startswith(target)
     assert (tab.title("overlay"), tab.title("map alone")) == titles
 
 
@@ -52,8 +64,8 @@ def test_an_unknown_layer_is_reported_and_the_way_back_has_the_chosen_one(tab: A
 def test_a_killed_worker_costs_neither_photo_nor_choices(
     tab: Any, server: Any, photo: bytes
 ) -> None:
-    tab.open("/class_activation_map?model=cat_dog").upload("rings.png", photo)
-    other = "dog" if tab.chosen_class().startswith("cat") else "cat"
+    tab.open("/class_activation_map?model=cat_dog_lesson").upload("rings.png", photo)
+    other = other_class(tab)
     tab.choose_class(other)
     for process in workers_of(server.process):
         os.kill(process, signal.SIGKILL)

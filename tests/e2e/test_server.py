@@ -6,7 +6,6 @@ import asyncio
 import random
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -94,13 +93,19 @@ def small_server() -> Iterator[Server]:
     with running_app(
         CNNVIZ_UPLOADS="off",
         CNNVIZ_TRAINING="off",
-        CNNVIZ_SESSION_UPLOADS_MB="30",
-        CNNVIZ_ALL_UPLOADS_MB="40",
+        CNNVIZ_SESSION_UPLOADS_MB="16",
+        CNNVIZ_ALL_UPLOADS_MB="22",
         CNNVIZ_METRICS="on",
         STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
     ) as server:
         yield server
         assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+def keeps_no_file(server: Server) -> bool:
+    """Whether the files of all sessions that have ended are gone, which they are a second later."""
+    metrics = requests.get(f"{server.url}/_stcore/metrics", timeout=30)
+    return metrics.ok and "UploadedFileManager" not in metrics.text
 
 
 def test_without_models_of_ones_own_a_file_over_15_mb_is_refused_by_the_server(
@@ -121,17 +126,16 @@ def test_files_that_no_uploader_asked_for_have_a_budget(small_server: Server) ->
         async with visitor(small_server.url) as one, visitor(small_server.url) as other:
             await one.open("?model=mnist_cnn")
             await other.open("?model=mnist_cnn")
-            statuses = [await one.send_file(str(number), bytes(14 << 20)) for number in range(4)]
+            statuses = [await one.send_file(str(number), bytes(7 << 20)) for number in range(4)]
             await one.delete_file("0")
-            statuses.append(await one.send_file("4", bytes(14 << 20)))
+            statuses.append(await one.send_file("4", bytes(7 << 20)))
             # The others go on, until all is used up.
-            statuses += [await other.send_file(str(number), bytes(8 << 20)) for number in range(2)]
+            statuses += [await other.send_file(str(number), bytes(5 << 20)) for number in range(2)]
             return statuses
 
     refused = 413
     expected = [204, 204, refused, refused, 204, 204, refused]
-    # The files of the sessions before are gone: these ended more than a second ago.
-    time.sleep(1.5)
+    assert wait_until(lambda: keeps_no_file(small_server))
     assert run(fill()) == expected
 
 
@@ -140,22 +144,21 @@ def test_a_person_is_told_that_a_file_was_not_accepted(
 ) -> None:
     tab = new_tab(small_server).open("/?model=mnist_cnn")
     field = tab.page.locator(".st-key-uploaded-photo input[type=file]")
-    noise = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
     large = {"name": "a.png", "mimeType": "image/png", "buffer": encode_png(noise)}
 
     async def fill_and_upload() -> None:
         async with visitor(small_server.url) as one, visitor(small_server.url) as other:
             await one.open("?model=mnist_cnn")
             await other.open("?model=mnist_cnn")
-            assert await one.send_file("1", bytes(14 << 20)) == 204
-            assert await one.send_file("2", bytes(14 << 20)) == 204
-            assert await other.send_file("1", bytes(10 << 20)) == 204
+            assert await one.send_file("1", bytes(7 << 20)) == 204
+            assert await one.send_file("2", bytes(7 << 20)) == 204
+            assert await other.send_file("1", bytes(6 << 20)) == 204
             filled.set()
             await asyncio.to_thread(told.wait, 60)
 
     filled, told = threading.Event(), threading.Event()
-    # After the test before this one its sessions keep their files for a second.
-    time.sleep(2.5)
+    assert wait_until(lambda: keeps_no_file(small_server))
     with ThreadPoolExecutor(1) as pool:
         others = pool.submit(asyncio.run, fill_and_upload())
         assert filled.wait(60), others.result()

@@ -16,20 +16,12 @@ from corpus import classes
 from playwright.sync_api import Locator, expect
 
 from cnnviz.photos.encoding import encode_png
-from scripts.browse import HAS_RUN, SEEN_RUNS, Server, running_app, settle
+from scripts.browse import HAS_RUN, SEEN_RUNS, Server, settle
 from tests.e2e.conftest import Tab, pixels
 
 _PATIENCE = 180_000
 NETWORK = "digits tiny vgg 1"
 NEXT_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
-
-@pytest.fixture(scope="module")
-def own_server(models: Path) -> Iterator[Server]:
-    """A server that has no job before the first test."""
-    with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_TRUST="on") as server:
-        yield server
-        assert "Traceback" not in server.log.read_text(errors="replace")
 
 
 def opened(tab: Tab, address: str = "training") -> Tab:
@@ -151,10 +143,10 @@ def check_replay(tab: Tab, count: int) -> None:
 
 
 def test_a_class_watches_one_training(
-    own_server: Server, new_tab: Callable[..., Tab], tmp_path: Path
+    server: Server, new_tab: Callable[..., Tab], tmp_path: Path
 ) -> None:
-    teacher = opened(new_tab(own_server))
-    student = opened(new_tab(own_server))
+    teacher = opened(new_tab(server))
+    student = opened(new_tab(server))
     main = teacher.page.get_by_test_id("stMain")
     main.get_by_role("combobox", name="Network").fill("Tiny")
     with run(teacher):
@@ -181,9 +173,8 @@ def test_a_class_watches_one_training(
     for key in ("training filters", "training activations"):
         teacher.grid(key).first.wait_for()
     before = len(points(teacher, "training loss")[0])
-    wait_for_epochs(teacher, before + 1)
 
-    # Reloaded, the page shows the running training.
+    # Reloaded, the page shows the training, which goes on.
     opened(teacher)
     button(teacher, "Stop for everybody").wait_for(timeout=_PATIENCE)
     wait_for_epochs(teacher, before + 1)
@@ -242,9 +233,9 @@ def test_a_class_watches_one_training(
 
 
 def test_a_network_learns_from_photos_collected_in_the_page(
-    own_server: Server, new_tab: Callable[..., Tab]
+    server: Server, new_tab: Callable[..., Tab]
 ) -> None:
-    tab = opened(new_tab(own_server), "training?data=collect")
+    tab = opened(new_tab(server), "training?data=collect")
     page = tab.page
     for number, name in enumerate(("red", "green"), start=1):
         field = page.get_by_role("textbox", name="Class").nth(number - 1)
@@ -272,6 +263,11 @@ def test_a_network_learns_from_photos_collected_in_the_page(
         page.get_by_role("button", name="Remove photo 10 of red").click()
     expect(page.locator(".st-key-collected-1 .count")).to_have_text("9 photos · 10 are enough")
 
+    # The page loads the network of each epoch: a few epochs are soon shown.
+    epochs = page.get_by_role("spinbutton", name="Epochs")
+    epochs.fill("4")
+    with run(tab):
+        epochs.press("Enter")
     button(tab, "Start").click()
     # The page may still show an earlier training, whose model can be tried.
     button(tab, "Stop for everybody").wait_for(timeout=_PATIENCE)
