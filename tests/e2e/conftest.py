@@ -24,6 +24,7 @@ from playwright.sync_api import (
     Page,
     ViewportSize,
 )
+from playwright.sync_api import TimeoutError as NotInTime
 
 from cnnviz.settings import ROOT
 from scripts.browse import (
@@ -189,11 +190,20 @@ class Tab:
         field = self.select(label).locator("input")
         # Scrolling, as typing at the edge of the window does, closes the list.
         field.evaluate("field => field.scrollIntoView({block: 'center'})")
-        # A long list holds only what is in sight: typing narrows it down.
-        field.fill(option)
         options = self.page.get_by_role("option")
+        wanted = options.filter(has_text=re.compile(f"^{re.escape(option)}")).first
+        for _ in range(3):
+            # A long list holds only what is in sight: typing narrows it down.
+            field.fill("")
+            field.fill(option)
+            try:
+                wanted.wait_for(timeout=10_000)
+            except NotInTime:
+                # A run that goes on has closed the list.
+                continue
+            break
         with self.run():
-            options.filter(has_text=re.compile(f"^{re.escape(option)}")).first.click()
+            wanted.click()
         return self
 
     def choose_class(self, label: str) -> Tab:

@@ -56,4 +56,7 @@ def test_a_first_visitor_finds_a_sample_explained(new_tab: Any, server: Server) 
     # The network never saw the left and the right edge.
     edge = changed[height // 4 : -height // 4, 2 : width // 20]
     assert edge.mean() < 5
+    tab.page.get_by_role("button", name="Can this map be believed?").click()
+    tab.page.get_by_role("heading", name=PAGES["class_activation_map"][1]).wait_for()
+    tab.page.get_by_text("Cannot tell").wait_for()
     assert tab.errors == []

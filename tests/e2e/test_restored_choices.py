@@ -67,6 +67,8 @@ def test_a_killed_worker_costs_neither_photo_nor_choices(
     tab.open("/class_activation_map?model=cat_dog_lesson").upload("rings.png", photo)
     other = other_class(tab)
     tab.choose_class(other)
+    # The checks of the map are over: it is the next choice that misses the worker.
+    tab.page.locator(".st-key-steadiness").get_by_test_id("stCaptionContainer").wait_for()
     for process in workers_of(server.process):
         os.kill(process, signal.SIGKILL)
     # No earlier answer is cached for this.

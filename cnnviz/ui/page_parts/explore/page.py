@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from cnnviz.ui import crops
+from cnnviz.ui import crops, shell
 from cnnviz.ui.components import live, walk
 from cnnviz.ui.components.walk import Walk, WalkEvent, WalkSample
 from cnnviz.ui.page_parts.explore import answers, content, focus
@@ -38,6 +38,11 @@ def draw(scene: Scene) -> None:
     _draw_walk(scene, built)
     if st.session_state.pop("choosing a class", False):
         _choose_class(scene, staged.explanation.prediction.labels)
+    # To judge a map takes 50 runs: not for everybody who only comes by.
+    with st.container(key="judge the map"):
+        judge = st.button("Can this map be believed?", icon=":material/fact_check:")
+    if judge:
+        st.switch_page(shell.page_path("class_activation_map"))
 
 
 @st.fragment
