@@ -53,15 +53,18 @@ def spectrum_of(picture: NDArray[np.uint8]) -> Floats:
             "Start from noise, or choose another photo.",
             "flat",
         )
-    planes = np.fft.rfft2(unsqueezed(picture), axes=(0, 1)).transpose(2, 0, 1)
+    planes = np.fft.rfft2(_decorrelated(values), axes=(0, 1)).transpose(2, 0, 1)
     spectrum = planes / frequency_scale(picture.shape[0])
     return np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
 
 
 def unsqueezed(picture: NDArray[np.uint8]) -> Floats:
     """A picture (h, w, C) before the sigmoid, in colours that are not correlated."""
-    values = _logits(picture)
-    if picture.shape[-1] == 3:
+    return _decorrelated(_logits(picture))
+
+
+def _decorrelated(values: Floats) -> Floats:
+    if values.shape[-1] == 3:
         values = values @ np.linalg.inv(COLOURS.astype(np.float64))
     return values
 

@@ -715,9 +715,8 @@ def test_explain_refuses_a_threshold_that_leaves_nothing(
     assert "from 0 to below 1" in result.stderr
 
 
-# All methods are tested where their maps are made.
-@pytest.mark.parametrize("method", ["cam", "contrastive-cam", "layer-cam", "occlusion"])
-def test_explain_does_a_method_for_a_chosen_class(
+@pytest.mark.parametrize("method", get_args(inputs.Method))
+def test_explain_does_each_method_for_a_chosen_class(
     averaged: Path, photos: Path, tmp_path: Path, method: str
 ) -> None:
     network = cnnviz.load_model(averaged)

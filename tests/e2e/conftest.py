@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,12 +196,10 @@ class Tab:
             # A long list holds only what is in sight: typing narrows it down.
             field.fill("")
             field.fill(option)
-            try:
+            # A run that goes on may have closed the list.
+            with suppress(NotInTime):
                 wanted.wait_for(timeout=10_000)
-            except NotInTime:
-                # A run that goes on has closed the list.
-                continue
-            break
+                break
         with self.run():
             wanted.click()
         return self

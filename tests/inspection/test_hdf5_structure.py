@@ -156,10 +156,10 @@ def test_parts_are_counted() -> None:
 # --- Random damage ----------------------------------------------------------------------------
 
 
-def test_1000_damaged_files_end_no_process() -> None:
+def test_2000_damaged_files_end_no_process() -> None:
     """A quarter is in the newest format, of which some end a process without the check."""
-    report = fuzz(0, 1_000)
+    report = fuzz(0, 2_000)
     assert (report.crashes, report.hangs, report.wrong) == ({}, [], [])
-    assert sum(report.verdicts.values()) == 1_000
-    assert report.verdicts["odd-hdf5"] > 150
-    assert report.verdicts["accepted"] > 25
+    assert sum(report.verdicts.values()) == 2_000
+    assert report.verdicts["odd-hdf5"] > 300
+    assert report.verdicts["accepted"] > 50

@@ -303,14 +303,7 @@ def saved(
 ) -> Callable[[str], Path]:
     """The file of one of the tiny networks, without its card; saved once in a session."""
     folder = tmp_path_factory.mktemp("saved")
-
-    def find(name: str) -> Path:
-        path = folder / f"{name}.keras"
-        if not path.exists():
-            save(tiny(name).model, path)
-        return path
-
-    return find
+    return _written_once(folder, ".keras", lambda name, path: save(tiny(name).model, path))
 
 
 @pytest.fixture(scope="session")
@@ -319,11 +312,18 @@ def saved_card(
 ) -> Callable[[str], Path]:
     """The file of a tiny network's card; written once in a session."""
     folder = tmp_path_factory.mktemp("cards")
+    return _written_once(folder, ".json", lambda name, path: write_card(tiny(name).card, path))
+
+
+def _written_once(
+    folder: Path, ending: str, write: Callable[[str, Path], None]
+) -> Callable[[str], Path]:
+    """Finds the file of a name in a folder; it is written when it is first asked for."""
 
     def find(name: str) -> Path:
-        path = folder / f"{name}.json"
+        path = folder / f"{name}{ending}"
         if not path.exists():
-            write_card(tiny(name).card, path)
+            write(name, path)
         return path
 
     return find

@@ -44,17 +44,9 @@ def colours_scaled(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare_pixels(path, folder / "data", scale=True)
 
 
-def epoch_of(
-    prepared: Prepared,
-    used: Recipe,
-    *,
-    seed: int = 0,
-    epoch: int = 1,
-    batch: int = 5,
-    weights: tuple[float, float] = (1, 1),
-) -> list[Batch]:
-    """The batches of one epoch."""
-    (batches,) = epochs_of(1, prepared, used, seed, epoch, batch, weights)
+def epoch_of(*arguments: Any, **named: Any) -> list[Batch]:
+    """The batches of one epoch: as ``epochs_of``."""
+    (batches,) = epochs_of(1, *arguments, **named)
     return batches
 
 

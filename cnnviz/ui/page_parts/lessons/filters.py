@@ -175,48 +175,52 @@ def _own_kernel() -> Floats:
 def _stride(scene: Scene, scope: str) -> None:
     frame.question("Now the filter jumps two pixels at a time. How wide is the result?")
     right = output_size(SIDE, KERNEL, Sliding(stride=2))
-    said, seen = st.columns([2, 3], gap="large")
-    if frame.guess(
-        said,
+    _guess_and_play(
+        scene,
         scope,
         _sizes(26, 24, 14, right),
         _sizes(right)[0],
         f"It starts at pixels 1, 3, 5, … 25: **{right}** places. At 27 it would stick out. The "
         "length of the jump is called **stride**.",
-    ):
-        with seen:
-            _play(scene, Sliding(stride=2))
+        Sliding(stride=2),
+    )
 
 
 def _padding(scene: Scene, scope: str) -> None:
     frame.question(f"How many rows of zeros around it keep {SIDE} pixels at {SIDE}?")
-    said, seen = st.columns([2, 3], gap="large")
-    if frame.guess(
-        said,
+    _guess_and_play(
+        scene,
         scope,
         ("None", "One on each side", "Two on each side", "Three on each side"),
         "One on each side",
         "With one zero on each side the picture is 30 wide, and 30 − 3 + 1 = 28. This is called "
         "**padding**.",
-    ):
-        with seen:
-            _play(scene, Sliding(padding=1))
+        Sliding(padding=1),
+    )
 
 
 def _dilation(scene: Scene, scope: str) -> None:
     frame.question("The filter skips every second pixel. How wide is what it covers?")
     st.markdown("It still has 3 × 3 numbers, but with a gap of one pixel between them.")
-    said, seen = st.columns([2, 3], gap="large")
-    if frame.guess(
-        said,
+    _guess_and_play(
+        scene,
         scope,
         ("3 pixels", "5 pixels", "6 pixels", "9 pixels"),
         "5 pixels",
         "Number, gap, number, gap, number: 5 pixels. This is called **dilation**: the filter sees "
         "more of the picture, with no more numbers.",
-    ):
+        Sliding(dilation=2),
+    )
+
+
+def _guess_and_play(
+    scene: Scene, scope: str, options: Sequence[str], right: str, because: str, start: Sliding
+) -> None:
+    """A guess as ``frame.guess`` has it and, beside its answer, what to try out."""
+    said, seen = st.columns([2, 3], gap="large")
+    if frame.guess(said, scope, options, right, because):
         with seen:
-            _play(scene, Sliding(dilation=2))
+            _play(scene, start)
 
 
 def _play(scene: Scene, start: Sliding) -> None:
