@@ -13,6 +13,9 @@ PARALLEL := -n 2 --no-loadscope-reorder
 FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/features tests/figures tests/inspection \
     tests/lessons tests/networks tests/photos
 
+# Else each process would do so again where Python may not write it, and the first start anywhere.
+COMPILE := $(BIN)/python -m compileall -q cnnviz
+
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.
 LOCK :=
 
@@ -22,13 +25,16 @@ help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/.converted  ## install and convert what is missing and open the app
+	$(COMPILE)
 	$(APP)
 
 test: lint types  ## lint, types, doctests, unit, page and browser tests
+	$(COMPILE)
 	$(BIN)/python -m scripts.find_browser
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 test-fast: $(VENV)/.dev  ## doctests and unit tests: no page, no browser, no training
+	$(COMPILE)
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(FAST) $(PYTEST)
 
 mutants: $(VENV)/.dev  ## plant faults in the core modules, and count those test-fast catches
@@ -46,6 +52,7 @@ types: $(VENV)/.dev  ## static types
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev  ## measure the backend, then the app in a browser
+	$(COMPILE)
 	$(BIN)/python -m benchmarks.explain
 	$(BIN)/python -m benchmarks.app
 

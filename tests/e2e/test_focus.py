@@ -21,13 +21,14 @@ from cnnviz.ui.components.focus import Asked, CellMap, Content, Failure, Frame
 from cnnviz.ui.page_parts.explore import arithmetic, focus, strips, trace_sentences, wording
 
 _HOST = "http://focus.test/"
-_START = """async css => {
+_START = """async ([address, css]) => {
   document.body.innerHTML = `<div class="walk" style="--st-background-color: #ffffff;
     --ground: #ffffff; --text: #14202b; --accent: #0f6e84; --quiet: #566573; font: 14px sans-serif">
     <div id="host" style="width: 652px"></div><div id="aside" style="width: 252px"></div></div>`;
   document.head.append(Object.assign(document.createElement('style'), {textContent: css}));
-  window.module = await import('/focus.js');
-  window.unpack = (await import('/data.js')).unpack;
+  const modules = (await import(`/${address}`)).default;
+  window.module = modules.focus;
+  window.unpack = modules.data.unpack;
   window.host = document.getElementById('host');
   const aside = document.getElementById('aside');
   window.events = [];
@@ -52,7 +53,7 @@ class View:
     def __init__(self, page: Page) -> None:
         self.page = page
         page.goto(_HOST)
-        page.evaluate(_START, modules.style("focus.css"))
+        page.evaluate(_START, [modules.address(), modules.style("focus.css")])
 
     def show(self, content: Content) -> View:
         message = base64.b64encode(walk.pack_focus(content, "walk")).decode()
@@ -96,9 +97,8 @@ def view(tab: tuple[Page, list[str]]) -> Iterator[View]:
 
 def _answer(route: Route) -> None:
     """As the server does: an empty page, and the modules."""
-    name = route.request.url.rpartition("/")[2]
-    if name in modules.names():
-        route.fulfill(path=modules.FOLDER / name, content_type="text/javascript")
+    if route.request.url.endswith(modules.address()):
+        route.fulfill(body=modules.joined(), content_type="text/javascript")
     else:
         route.fulfill(body="<!doctype html>", content_type="text/html")
 

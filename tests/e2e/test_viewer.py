@@ -98,9 +98,8 @@ def stage(browser: Browser) -> Iterator[Stage]:
 
 def answer(route: Route) -> None:
     """As the server does: an empty page, and the modules."""
-    name = route.request.url.rpartition("/")[2]
-    if name in modules.names():
-        route.fulfill(path=modules.FOLDER / name, content_type="text/javascript")
+    if route.request.url.endswith(modules.address()):
+        route.fulfill(body=modules.joined(), content_type="text/javascript")
     else:
         route.fulfill(body="<!doctype html>", content_type="text/html")
 
@@ -257,9 +256,10 @@ def test_a_selection_is_for_its_scene_alone_and_shows_hidden_tiles(stage: Stage)
 
 EVIDENCE = np.array([[0, 0, 4], [0, 0, 0], [-4, 0, 2]], np.float32)
 # Paints a map over the middle of a grey photo of 400 × 300, or over nothing.
-_EVIDENCE = """async ([host, values, limit, contours, grey, colours]) => {
-  const { evidence, paintEvidence, paintGrey } = await import(`${host}evidence.js`);
-  const { pixelTable } = await import(`${host}pixels.js`);
+_EVIDENCE = """async ([address, values, limit, contours, grey, colours]) => {
+  const modules = (await import(`/${address}`)).default;
+  const { evidence, paintEvidence, paintGrey } = modules.evidence;
+  const { pixelTable } = modules.pixels;
   document.body.innerHTML = '<canvas class="region" width="400" height="300"></canvas>';
   document.body.style = 'margin: 0; background: #fff';
   const context = document.querySelector('canvas').getContext('2d');
@@ -282,7 +282,8 @@ def painted_map(
 ) -> np.ndarray:
     """The pixels (300, 400, 3) of the map, over a photo of one grey if there is one."""
     colours = table("blue-orange").ravel().tolist()
-    stage.page.evaluate(_EVIDENCE, [_HOST, EVIDENCE.tolist(), 4.0, contours, grey, colours])
+    drawn = [EVIDENCE.tolist(), 4.0, contours, grey, colours]
+    stage.page.evaluate(_EVIDENCE, [modules.address(), *drawn])
     return stage.pixels()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from graphlib import CycleError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,21 +59,64 @@ def test_scripts_of_parts_are_named_with_what_they_import(tmp_path: Path) -> Non
 
 def test_scripts_are_answered_at_once_and_kept_for_good() -> None:
     (streamlits,) = sorted((STATIC / "static" / "js").glob("Html.*.js"))
-    folder = f"/static/component-files/{modules.version()}"
-    for path, file in {
-        f"/static/js/{streamlits.name}": streamlits,
-        f"{folder}/walk.js": modules.FOLDER / "walk.js",
+    ours = f"/{modules.address()}"
+    for path, script in {
+        f"/static/js/{streamlits.name}": streamlits.read_bytes(),
+        ours: modules.joined(),
     }.items():
         status, headers, body = asyncio.run(asked(path))
-        assert (status, body) == (200, file.read_bytes())
+        assert (status, body) == (200, script)
         assert headers["content-type"].startswith("text/javascript")
         assert "immutable" in headers["cache-control"]
     # Nothing else is: neither another file, nor one of another version, nor another request.
-    for path in (f"{folder}/walk.py", "/static/component-files/0123456789abcdef/walk.js"):
+    folder = "/static/component-files"
+    for path in (ours.replace(".js", ".py"), f"{folder}/0123456789abcdef/{modules.NAME}"):
         assert asyncio.run(asked(path))[0] == 404
     for path in ("/static/js/nothing.js", "/static/js/../index.html", "/walk.js", "/"):
         assert asyncio.run(asked(path))[2] == b"Streamlit"
-    assert asyncio.run(asked(f"{folder}/walk.js", method="POST"))[2] == b"Streamlit"
+    assert asyncio.run(asked(ours, method="POST"))[2] == b"Streamlit"
+
+
+def test_modules_are_joined_in_the_order_of_their_imports() -> None:
+    joined = modules.join(
+        {
+            "walk": 'import show from "./view.js";\n'
+            'import { A, twice as two } from "./a.js";\n'
+            "export default async function render() {\n  return show(two(A));\n}\n",
+            "view": "export default function show(n) {\n  return `export ${n}`;\n}\n",
+            "a": "export const A = 2;\nconst k = 2;\n"
+            "export function twice(n) {\n  return k * n;\n}\nexport class B {}\n",
+        }
+    ).decode()
+    assert joined == (
+        "const modules = {};\n"
+        "modules.a = (() => {\n"
+        "const A = 2;\nconst k = 2;\nfunction twice(n) {\n  return k * n;\n}\nclass B {}\n"
+        "return { A, twice, B };\n})();\n"
+        "modules.view = (() => {\n"
+        "function show(n) {\n  return `export ${n}`;\n}\n"
+        "return { default: show };\n})();\n"
+        "modules.walk = (() => {\n"
+        "const { default: show } = modules.view;\n"
+        "const { A, twice: two } = modules.a;\n"
+        "async function render() {\n  return show(two(A));\n}\n"
+        "return { default: render };\n})();\n"
+        "export default modules;\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ('import * as all from "./a.js";', ValueError),
+        ("export { A };", ValueError),
+        ('export * from "./a.js";', ValueError),
+        ('import { A } from "./walk.js";', CycleError),
+    ],
+)
+def test_modules_that_cannot_be_joined_are_refused(code: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        modules.join({"walk": f"{code}\n", "a": "export const A = 1;\n"})
 
 
 def test_no_style_looks_for_parts_of_the_page_twice() -> None:

@@ -2,9 +2,8 @@
 
 Streamlit's page names what it needs to start. The scripts of its parts are requested when the first
 of each is drawn, and what they import after that. Those that every page needs are named with the
-page, to be loaded after those without which it does not start. Our components are not: while a
-browser starts it has no time for thirty more scripts. Plotly's comes last, since it keeps the
-browser busy.
+page, to be loaded after those without which it does not start. Our components are not: loaded
+then, they are no sooner on the page. Plotly's comes last, since it keeps the browser busy.
 
 A page needs more than a hundred scripts. Streamlit reads each by several calls in other threads,
 which takes three times as long as all else about a request; here a script is read at once.
@@ -76,13 +75,14 @@ class ScriptGuard:
         await app(scope, receive, send)
 
 
-def find(path: str) -> Path | None:
-    """The file of a script, by the path of a request; None for anything else."""
-    folder, _, name = path.rpartition("/")
+def find(path: str) -> bytes | None:
+    """A script, by the path of a request; None for anything else."""
     # A page that is open while a new version is installed gets an error, and not a mixture.
-    if folder.endswith(f"/{modules.ADDRESS}/{modules.version()}") and name in modules.names():
-        return modules.FOLDER / name
-    return _streamlits().get(name) if folder.endswith("/static/js") else None
+    if path.endswith(f"/{modules.address()}"):
+        return modules.joined()
+    folder, _, name = path.rpartition("/")
+    file = _streamlits().get(name) if folder.endswith("/static/js") else None
+    return None if file is None else file.read_bytes()
 
 
 @functools.cache
@@ -91,10 +91,10 @@ def _streamlits() -> dict[str, Path]:
     return {path.name: path for path in (STATIC / "static" / "js").glob("*.js")}
 
 
-def _answer(script: Path) -> Response:
+def _answer(script: bytes) -> Response:
     # Its address changes with its content.
     return Response(
-        script.read_bytes(),
+        script,
         media_type="text/javascript",
         headers={"Cache-Control": "public, immutable, max-age=31536000"},
     )
