@@ -182,7 +182,11 @@ def _draw(
 ) -> Any:
     key = _key(name, scope)
     if key not in st.session_state:
-        st.session_state[key] = start
+        st.session_state[key] = _told()[key] = start
+    # In the next run again, unless the person has changed it: the browser may get the messages of
+    # both runs together, of which it takes the later one.
+    elif key in _told() and _told().pop(key) == st.session_state[key]:
+        st.session_state[key] = st.session_state[key]
     return widget(label, options, key=key, **arguments)
 
 
@@ -197,6 +201,11 @@ def _report_unknown(label: str, unknown: list[str], more: str = "") -> None:
 
 def _key(name: str, scope: str) -> str:
     return f"choice:{name}:{scope}"
+
+
+def _told() -> dict[str, Any]:
+    """By widgets' keys, the choices that these were told in the run before this one."""
+    return st.session_state.setdefault("told choices", {})
 
 
 def _kept() -> dict[tuple[str, str], list[str]]:

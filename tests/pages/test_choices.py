@@ -30,6 +30,23 @@ def test_choices_are_kept_over_a_change_of_page(visit: Any) -> None:
     assert seen.chosen("Method") == "grad-cam"
 
 
+def test_a_widget_is_told_its_choice_in_two_runs(visit: Any) -> None:
+    # The browser may take the second run's message alone.
+    def is_told() -> bool:
+        seen.run()
+        assert seen.chosen("Layer") == "conv2"
+        return bool(seen.widget("Layer").proto.set_value)
+
+    seen = visit("filters", model="two_classes", layer="conv2")
+    assert seen.widget("Layer").proto.set_value
+    # Told later, it would undo what a person chooses meanwhile.
+    assert [is_told(), is_told()] == [True, False]
+    # What a person has chosen it is not told at all.
+    seen = visit("filters", model="two_classes").choose("Layer", "conv2")
+    assert not seen.widget("Layer").proto.set_value
+    assert [is_told(), is_told()] == [False, False]
+
+
 def test_another_network_has_choices_of_its_own(visit: Any) -> None:
     seen = visit("filters", model="flat").choose("Layer", "conv2")
     seen.choose("Network", "two_classes")

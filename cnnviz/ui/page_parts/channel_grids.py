@@ -52,14 +52,27 @@ class Look:
 
 
 @dataclass(frozen=True)
-class ShownLayer:
-    """A layer whose channels are drawn.
+class _Measured:
+    """What a layer answers to the photo.
 
     Attributes:
         layer: the layer.
         maps: (h, w, K).
         ranking: of the channels.
         legend: of the colours.
+    """
+
+    layer: LayerInfo
+    maps: Floats
+    ranking: ChannelRanking
+    legend: Legend
+
+
+@dataclass(frozen=True)
+class ShownLayer(_Measured):
+    """A layer whose channels are drawn.
+
+    Attributes:
         channels: all K of them, in the order of the page.
         drawn: how many of these have a tile.
         key: of the viewer.
@@ -67,10 +80,6 @@ class ShownLayer:
         clicked: the channel that was clicked just now.
     """
 
-    layer: LayerInfo
-    maps: Floats
-    ranking: ChannelRanking
-    legend: Legend
     channels: list[int]
     drawn: int
     key: str
@@ -90,20 +99,21 @@ def draw_grids(
         look: how their channels are drawn.
     """
     if whole is not None:
-        return [_draw_grid(scene, whole, look, list(layers).index(whole), None)]
+        measured = _measured(scene, whole, look)
+        return [_draw_grid(scene, measured, look, list(layers).index(whole), None)]
     # Before anything is drawn: the browser then draws all grids at once.
-    legends = [_measured(scene, layer, look)[1] for layer in layers]
+    found = [_measured(scene, layer, look) for layer in layers]
     st.html(_HEAD_STYLE)
     # Said once where all have the same.
-    common = len({(one.colours, one.ticks) for one in legends}) == 1
+    common = len({(one.legend.colours, one.legend.ticks) for one in found}) == 1
     if common:
-        _draw_legend(legends[0])
+        _draw_legend(found[0].legend)
     shown = []
     places = st.columns(len(layers), gap="small")
-    for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
+    for position, (place, one) in enumerate(zip(places, found, strict=True)):
         with place:
             shown.append(
-                _draw_grid(scene, layer, look, position, MOST_CHANNELS, with_legend=not common)
+                _draw_grid(scene, one, look, position, MOST_CHANNELS, with_legend=not common)
             )
     return shown
 
@@ -115,7 +125,7 @@ def _draw_legend(one: Legend) -> None:
 
 def _draw_grid(
     scene: Scene,
-    layer: LayerInfo,
+    measured: _Measured,
     look: Look,
     position: int,
     most: int | None,
@@ -126,14 +136,14 @@ def _draw_grid(
 
     Args:
         scene: model and photo.
-        layer: the layer.
+        measured: the layer.
         look: how its channels are drawn.
         position: of the layer among those that are chosen.
         most: how many channels are drawn; None for all, with a heading.
         with_legend: whether it says what its colours mean.
     """
-    maps = scene.activations(layer.path)
-    ranking, legend = _measured(scene, layer, look)
+    layer, maps = measured.layer, measured.maps
+    ranking, legend = measured.ranking, measured.legend
     channels = _order(ranking, look.order)
     drawn = channels[:most]
     if most is not None:
@@ -178,10 +188,10 @@ def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
     return f"{model.name} {layer.path} by {look.order}"
 
 
-def _measured(scene: Scene, layer: LayerInfo, look: Look) -> tuple[ChannelRanking, Legend]:
-    """The ranking of a layer's channels, and the legend of their colours."""
+def _measured(scene: Scene, layer: LayerInfo, look: Look) -> _Measured:
     maps = scene.activations(layer.path)
-    return _measure(scene.model, scene.card, scene.photo.seen_key, layer.path, look, maps)
+    of = scene.model, scene.card, scene.photo.seen_key, layer.path, look
+    return _Measured(layer, maps, *_measure(*of, maps))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
