@@ -94,6 +94,12 @@ class Server:
     answered: float
     log: Path
 
+    def tracebacks(self) -> str:
+        """The log from its first traceback on; empty if there is none."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        at = text.find("Traceback")
+        return "" if at < 0 else text[at:]
+
 
 @contextmanager
 def running_app(port: int = 0, **environment: str) -> Iterator[Server]:

@@ -16,6 +16,8 @@ from cnnviz.ui import notices
 Option = TypeVar("Option")
 # Characters of an unknown value that a message shows.
 _LONGEST = 80
+# The number of this run of the whole page.
+_RUN = "run of the page"
 
 
 def choose(
@@ -105,8 +107,9 @@ def recall(label: str, name: str, valid: Callable[[str], bool], scope: str = "")
 
 
 def start_run() -> None:
-    """Has a link's first unknown value be reported in this run, too."""
+    """Has a link's first unknown value be reported in this run, too; counts the runs."""
     st.session_state.pop("unknown choice reported", None)
+    st.session_state[_RUN] = st.session_state.get(_RUN, 0) + 1
 
 
 def put(name: str, value: str | Sequence[str], scope: str = "") -> None:
@@ -180,13 +183,18 @@ def _draw(
     start: Any,
     arguments: dict[str, Any],
 ) -> Any:
-    key = _key(name, scope)
-    if key not in st.session_state:
-        st.session_state[key] = _told()[key] = start
-    # In the next run again, unless the person has changed it: the browser may get the messages of
-    # both runs together, of which it takes the later one.
-    elif key in _told() and _told().pop(key) == st.session_state[key]:
-        st.session_state[key] = st.session_state[key]
+    key, run = _key(name, scope), st.session_state.get(_RUN, 0)
+    last, is_new = _drawn().get(key, (run, False))
+    # What a widget was told just before the page was left, Streamlit keeps for the next one.
+    if key not in st.session_state or last < run - 1:
+        st.session_state[key] = start
+        _drawn()[key] = run, True
+    else:
+        # Told in a second run, unless the person has changed it: the browser may get the messages
+        # of both runs together, of which it takes the later one.
+        if is_new and st.session_state[key] == start:
+            st.session_state[key] = start
+        _drawn()[key] = run, False
     return widget(label, options, key=key, **arguments)
 
 
@@ -203,9 +211,9 @@ def _key(name: str, scope: str) -> str:
     return f"choice:{name}:{scope}"
 
 
-def _told() -> dict[str, Any]:
-    """By widgets' keys, the choices that these were told in the run before this one."""
-    return st.session_state.setdefault("told choices", {})
+def _drawn() -> dict[str, tuple[int, bool]]:
+    """By widgets' keys, in which run each was drawn last, and whether it was new there."""
+    return st.session_state.setdefault("drawn choices", {})
 
 
 def _kept() -> dict[tuple[str, str], list[str]]:

@@ -96,7 +96,7 @@ def server(models: Path) -> Iterator[Server]:
     """One server for all tests that do not need a new one."""
     with running_app(CNNVIZ_MODELS=str(models), CNNVIZ_NETWORKS="5", CNNVIZ_TRUST="on") as server:
         yield server
-        assert "Traceback" not in server.log.read_text(errors="replace")
+        assert not server.tracebacks(), server.tracebacks()
 
 
 @pytest.fixture(scope="package")

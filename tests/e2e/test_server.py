@@ -99,7 +99,7 @@ def small_server() -> Iterator[Server]:
         STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
     ) as server:
         yield server
-        assert "Traceback" not in server.log.read_text(errors="replace")
+        assert not server.tracebacks(), server.tracebacks()
 
 
 def keeps_no_file(server: Server) -> bool:
@@ -230,7 +230,7 @@ def test_garbage_closes_a_websocket_politely_and_leaves_no_traceback(small_serve
             assert raw.recv(4096)[:1] == b"\x88"
     text = small_server.log.read_text(errors="replace")
     assert "Closed a websocket that sent what no browser does" in text
-    assert "Traceback" not in text
+    assert not small_server.tracebacks(), small_server.tracebacks()
 
 
 def test_no_file_of_the_folder_is_served(server: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import classes
+from helpers import wait_until
 from playwright.sync_api import Locator, expect
 
 from cnnviz.photos.encoding import encode_png
@@ -80,6 +81,12 @@ def check_replay(tab: Tab, count: int) -> None:
         page.evaluate(NEXT_FRAME)
         return [pixels(canvases.nth(at).screenshot()) for at in range(3)]
 
+    def at_rest() -> bool:
+        """Whether the pictures keep their sizes, which follow the window's a moment later."""
+        before = [canvases.nth(at).bounding_box() for at in range(3)]
+        page.wait_for_timeout(300)
+        return before == [canvases.nth(at).bounding_box() for at in range(3)]
+
     page.get_by_role("radio", name="Replay").click()
     player.wait_for(timeout=_PATIENCE)
     expect(page.get_by_test_id("stProgress")).to_have_count(0, timeout=_PATIENCE)
@@ -89,6 +96,7 @@ def check_replay(tab: Tab, count: int) -> None:
     assert 2 <= int(slider.get_attribute("max") or 0) <= min(count - 1, 23)
     sent, begun = tab.sent, time.monotonic()
     page.set_viewport_size({"width": 1280, "height": 720})
+    assert wait_until(at_rest)
     trained = painted()
 
     player.get_by_role("combobox", name="Speed").select_option("4 ×")

@@ -99,7 +99,7 @@ def test_make_run_opens_the_app_where_nothing_can_be_converted(tmp_path: Path) -
         assert "The app works without." in done.stdout
     # Tried again, since nothing was converted.
     asked = python.with_name("python.log").read_text().splitlines()
-    assert asked == ["-m cnnviz convert", "-m cnnviz.ui"] * 2
+    assert asked == ["-m cnnviz convert", "-m compileall -q cnnviz", "-m cnnviz.ui"] * 2
 
 
 def test_the_proof_only_changes_names_ports_and_folders() -> None:
