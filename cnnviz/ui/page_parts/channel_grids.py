@@ -52,27 +52,14 @@ class Look:
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """What a layer answers to the photo.
+class ShownLayer:
+    """A layer whose channels are drawn.
 
     Attributes:
         layer: the layer.
         maps: (h, w, K).
         ranking: of the channels.
         legend: of the colours.
-    """
-
-    layer: LayerInfo
-    maps: Floats
-    ranking: ChannelRanking
-    legend: Legend
-
-
-@dataclass(frozen=True)
-class ShownLayer(_Measured):
-    """A layer whose channels are drawn.
-
-    Attributes:
         channels: all K of them, in the order of the page.
         drawn: how many of these have a tile.
         key: of the viewer.
@@ -80,6 +67,10 @@ class ShownLayer(_Measured):
         clicked: the channel that was clicked just now.
     """
 
+    layer: LayerInfo
+    maps: Floats
+    ranking: ChannelRanking
+    legend: Legend
     channels: list[int]
     drawn: int
     key: str
@@ -99,22 +90,22 @@ def draw_grids(
         look: how their channels are drawn.
     """
     if whole is not None:
-        measured = _measured(scene, whole, look)
-        return [_draw_grid(scene, measured, look, list(layers).index(whole), None)]
+        position = list(layers).index(whole)
+        return [_draw_grid(scene, whole, _measured(scene, whole, look), look, position, None)]
     # Before anything is drawn: the browser then draws all grids at once.
     found = [_measured(scene, layer, look) for layer in layers]
     st.html(_HEAD_STYLE)
     # Said once where all have the same.
-    common = len({(one.legend.colours, one.legend.ticks) for one in found}) == 1
+    legends = [legend for _, _, legend in found]
+    common = len({(one.colours, one.ticks) for one in legends}) == 1
     if common:
-        _draw_legend(found[0].legend)
+        _draw_legend(legends[0])
     shown = []
     places = st.columns(len(layers), gap="small")
-    for position, (place, one) in enumerate(zip(places, found, strict=True)):
+    for position, (place, layer) in enumerate(zip(places, layers, strict=True)):
+        of = scene, layer, found[position], look, position, MOST_CHANNELS
         with place:
-            shown.append(
-                _draw_grid(scene, one, look, position, MOST_CHANNELS, with_legend=not common)
-            )
+            shown.append(_draw_grid(*of, with_legend=not common))
     return shown
 
 
@@ -125,7 +116,8 @@ def _draw_legend(one: Legend) -> None:
 
 def _draw_grid(
     scene: Scene,
-    measured: _Measured,
+    layer: LayerInfo,
+    measured: tuple[Floats, ChannelRanking, Legend],
     look: Look,
     position: int,
     most: int | None,
@@ -136,14 +128,14 @@ def _draw_grid(
 
     Args:
         scene: model and photo.
-        measured: the layer.
+        layer: the layer.
+        measured: its maps, their ranking and their legend.
         look: how its channels are drawn.
         position: of the layer among those that are chosen.
         most: how many channels are drawn; None for all, with a heading.
         with_legend: whether it says what its colours mean.
     """
-    layer, maps = measured.layer, measured.maps
-    ranking, legend = measured.ranking, measured.legend
+    maps, ranking, legend = measured
     channels = _order(ranking, look.order)
     drawn = channels[:most]
     if most is not None:
@@ -188,10 +180,11 @@ def _name(model: ModelFile, layer: LayerInfo, look: Look) -> str:
     return f"{model.name} {layer.path} by {look.order}"
 
 
-def _measured(scene: Scene, layer: LayerInfo, look: Look) -> _Measured:
+def _measured(scene: Scene, layer: LayerInfo, look: Look) -> tuple[Floats, ChannelRanking, Legend]:
+    """A layer's maps, the ranking of its channels, and the legend of their colours."""
     maps = scene.activations(layer.path)
     of = scene.model, scene.card, scene.photo.seen_key, layer.path, look
-    return _Measured(layer, maps, *_measure(*of, maps))
+    return maps, *_measure(*of, maps)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
