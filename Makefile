@@ -13,7 +13,8 @@ PARALLEL := -n 2 --no-loadscope-reorder
 FAST := cnnviz tests/test_*.py tests/attribution tests/batch tests/features tests/figures tests/inspection \
     tests/lessons tests/networks tests/photos
 
-# Else each process would do so again where Python may not write it, and the first start anywhere.
+# The package's bytecode. Where Python may not write it, each process would compile the modules again,
+# and anywhere the first one.
 COMPILE := $(BIN)/python -m compileall -q cnnviz
 
 # Options for uv, such as `make lock LOCK="--upgrade-package keras"`.

@@ -2,6 +2,8 @@
 
     python -m benchmarks.app
 
+``make bench`` compiles the package's bytecode first, as ``make run`` does.
+
 Times are those of the page's own clock. It starts when the mouse button goes down, or when a file
 is dropped or chosen. It stops after the frame in which the new picture is laid out and decoded:
 what runs right after a frame's callbacks runs once it is painted. Every layer, every cell and every

@@ -16,8 +16,8 @@ from cnnviz.ui import notices
 Option = TypeVar("Option")
 # Characters of an unknown value that a message shows.
 _LONGEST = 80
-# The number of this run of the whole page.
-_RUN = "run of the page"
+# The page of the last run.
+_PAGE = "page of the choices"
 
 
 def choose(
@@ -106,10 +106,16 @@ def recall(label: str, name: str, valid: Callable[[str], bool], scope: str = "")
     return None
 
 
-def start_run() -> None:
-    """Has a link's first unknown value be reported in this run, too; counts the runs."""
+def start_run(page: str) -> None:
+    """Has a link's first unknown value be reported in this run, too, and a new page be told all.
+
+    Args:
+        page: the name of the page that is run.
+    """
     st.session_state.pop("unknown choice reported", None)
-    st.session_state[_RUN] = st.session_state.get(_RUN, 0) + 1
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_PAGE] = page
+        _drawn().clear()
 
 
 def put(name: str, value: str | Sequence[str], scope: str = "") -> None:
@@ -183,18 +189,16 @@ def _draw(
     start: Any,
     arguments: dict[str, Any],
 ) -> Any:
-    key, run = _key(name, scope), st.session_state.get(_RUN, 0)
-    last, is_new = _drawn().get(key, (run, False))
-    # What a widget was told just before the page was left, Streamlit keeps for the next one.
-    if key not in st.session_state or last < run - 1:
-        st.session_state[key] = start
-        _drawn()[key] = run, True
-    else:
-        # Told in a second run, unless the person has changed it: the browser may get the messages
-        # of both runs together, of which it takes the later one.
-        if is_new and st.session_state[key] == start:
-            st.session_state[key] = start
-        _drawn()[key] = run, False
+    key = _key(name, scope)
+    was_new = _drawn().get(key)
+    # What a widget is told in the run that leaves its page, Streamlit keeps: back on the page there
+    # is a value that the browser does not know.
+    is_new = was_new is None or key not in st.session_state
+    # Told in a second run, too, unless the person has changed it: the browser may get the messages
+    # of both runs together, of which it takes the later one.
+    if is_new or (was_new and st.session_state[key] == start):
+        st.session_state[key] = st.session_state.get(key, start)
+    _drawn()[key] = is_new
     return widget(label, options, key=key, **arguments)
 
 
@@ -211,8 +215,8 @@ def _key(name: str, scope: str) -> str:
     return f"choice:{name}:{scope}"
 
 
-def _drawn() -> dict[str, tuple[int, bool]]:
-    """By widgets' keys, in which run each was drawn last, and whether it was new there."""
+def _drawn() -> dict[str, bool]:
+    """By keys of widgets, drawn since the page was opened: whether each was new the last time."""
     return st.session_state.setdefault("drawn choices", {})
 
 

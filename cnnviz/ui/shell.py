@@ -104,7 +104,7 @@ def run(page: StreamlitPage) -> None:
     # First of all: the browser then has what draws styles before the page's own come.
     of_page = topbar.ITSELF if presents_itself(page) else topbar.ENLARGED
     st.html(f"<style>{_STYLE}{of_page}{_mark(page)}</style>")
-    choices.start_run()
+    choices.start_run(_name(page))
     uploaders.start_run()
     long_questions.start_run()
     _report_losses()

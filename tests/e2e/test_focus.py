@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import traces
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page
 
 from cnnviz import numerals
 from cnnviz.drawing import Shading
@@ -19,6 +19,7 @@ from cnnviz.traces import ValueTrace
 from cnnviz.ui.components import modules, walk
 from cnnviz.ui.components.focus import Asked, CellMap, Content, Failure, Frame
 from cnnviz.ui.page_parts.explore import arithmetic, focus, strips, trace_sentences, wording
+from tests.e2e.test_viewer import answer
 
 _HOST = "http://focus.test/"
 _START = """async ([address, css]) => {
@@ -82,7 +83,7 @@ def tab(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     page = browser.new_page(viewport={"width": 1000, "height": 1200})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.route(f"{_HOST}**", _answer)
+    page.route(f"{_HOST}**", answer)
     yield page, errors
     page.close()
 
@@ -93,14 +94,6 @@ def view(tab: tuple[Page, list[str]]) -> Iterator[View]:
     page.set_viewport_size({"width": 1000, "height": 1200})
     yield View(page)
     assert errors == []
-
-
-def _answer(route: Route) -> None:
-    """As the server does: an empty page, and the modules."""
-    if route.request.url.endswith(modules.address()):
-        route.fulfill(body=modules.joined(), content_type="text/javascript")
-    else:
-        route.fulfill(body="<!doctype html>", content_type="text/html")
 
 
 def content_of(trace: ValueTrace, drawn: CellMap | None = None) -> Content:
